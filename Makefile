@@ -1,0 +1,61 @@
+# Every command of the house. `make help` lists them.
+# Needs Python >= 3.11 with venv, and make; everything else is brought from PyPI into this folder.
+
+PYTHON ?= python3
+UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
+RUN := .venv/bin
+ENVIRONMENT := .venv/.ready
+LOCALSTACK := .lab/localstack/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lock clean
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(ENVIRONMENT) ## make the environment alone, in .venv
+
+demo: $(ENVIRONMENT) ## a minute of the whole line on this machine, then a summary (STAY=1 keeps it up)
+	@$(RUN)/python -m benchmarks.demo
+
+test: $(ENVIRONMENT) $(LOCALSTACK) ## every test, with branch coverage (ARGS=… goes to pytest)
+	@$(RUN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+check: $(ENVIRONMENT) ## lint, types and import contracts
+	@$(RUN)/ruff format --check .
+	@$(RUN)/ruff check .
+	@$(RUN)/mypy
+	@$(RUN)/lint-imports --no-cache
+
+format: $(ENVIRONMENT) ## put the code into the house's layout
+	@$(RUN)/ruff format .
+	@$(RUN)/ruff check --fix .
+
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
+
+lock: $(UV) ## renew the pinned locks under requirements/
+	$(COMPILE) pyproject.toml -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(COMPILE) requirements/localstack.in -o requirements/localstack.txt
+	$(COMPILE) requirements/uv.in -o requirements/uv.txt
+
+clean: ## remove what the other commands made
+	rm -rf .venv .lab .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+.tools/uv/bin/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "subscriber needs Python 3.11 or newer; $(PYTHON) is older. Name another one: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv .tools/uv
+	@.tools/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+$(ENVIRONMENT): requirements/dev.txt pyproject.toml | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@$(UV) pip sync --quiet --python .venv/bin/python --require-hashes requirements/dev.txt
+	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(LOCALSTACK): requirements/localstack.txt | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .lab/localstack
+	@$(UV) pip sync --quiet --python .lab/localstack/bin/python --require-hashes requirements/localstack.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Demo, load, local infrastructure and measurements."""

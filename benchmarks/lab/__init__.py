@@ -1,0 +1,1 @@
+"""Real parts on this machine: PostgreSQL, queue server, LocalStack, load and oracle."""

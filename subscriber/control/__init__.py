@@ -1,0 +1,1 @@
+"""How the number that goes backwards is found."""

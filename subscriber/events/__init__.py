@@ -1,0 +1,1 @@
+"""What an S3 event means: envelopes, records, sequencer order, key decoding. Pure, no I/O."""

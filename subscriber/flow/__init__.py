@@ -1,0 +1,1 @@
+"""Mechanisms that know nothing of S3, SQS or SQL."""

@@ -1,0 +1,1 @@
+"""The five rooms of the line and the line itself."""
