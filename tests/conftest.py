@@ -1,0 +1,3 @@
+"""The stage every test may ask for: real PostgreSQL, real LocalStack, the local queue server."""
+
+pytest_plugins = ["tests.stage.postgres", "tests.stage.queues"]

@@ -1,0 +1,1 @@
+"""Real PostgreSQL for tests."""

@@ -1,0 +1,1 @@
+"""Real queues for tests: LocalStack and the local queue server."""
