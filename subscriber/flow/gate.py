@@ -1,0 +1,119 @@
+"""The gate before the database: one real number says how many writes may be at work on average.
+
+At 2.5 there are three places and each rests a fifth of its working time after a write; at 0.05 there is one
+place that rests nineteen times as long as it worked. So a limit below one is a duty cycle (a single bulk writer can
+saturate a small database) and the formula is the same everywhere: `rest = worked × (places ÷ limit − 1)`.
+
+Growth wakes who waits; shrinking lets holders finish. Cancelled waiters take no place with them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+from subscriber.flow.waiting import Waiters
+
+REST_COUNTS_AT_MOST_SECONDS = 0.5
+"""A write longer than this counts as this long when its rest is measured: one slow write must not silence us."""
+
+
+def places_for(limit: float) -> int:
+    """How many writes may be at work at once under `limit`: the next whole number, at least one."""
+    return max(1, math.ceil(limit - 1e-9))
+
+
+def rest_after(worked_seconds: float, limit: float) -> float:
+    """Seconds a place rests after a write of `worked_seconds`, so that on average `limit` places are at work."""
+    return min(worked_seconds, REST_COUNTS_AT_MOST_SECONDS) * (places_for(limit) / limit - 1)
+
+
+class Gate:
+    """Hands out places; knows nothing of what is done in them.
+
+    Args:
+        limit: concurrent writes on average, above zero.
+    """
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._at_work = 0
+        self._rests: set[asyncio.TimerHandle] = set()
+        self._waiters = Waiters()
+        self._draining = False
+        self._ring: Callable[[], None] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Gate limit {self._limit:g}: {self._at_work} at work, {len(self._rests)} resting, {len(self._waiters)} waiting>"
+
+    @property
+    def limit(self) -> float:
+        """Concurrent writes on average."""
+        return self._limit
+
+    @property
+    def at_work(self) -> int:
+        """Places taken now."""
+        return self._at_work
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a write could start now without waiting."""
+        return self._at_work + len(self._rests) < places_for(self._limit)
+
+    def watch(self, ring: Callable[[], None]) -> None:
+        """Call `ring` whenever room may have appeared."""
+        self._ring = ring
+
+    def set_limit(self, limit: float) -> None:
+        """Change the number. Holders above a smaller limit finish; waiters under a larger one start.
+
+        Raises:
+            ValueError: not a finite number above zero.
+        """
+        if not (math.isfinite(limit) and limit > 0):
+            raise ValueError(f"a limit is a finite number above zero, not {limit}")
+        self._limit = limit
+        self._room_appeared()
+
+    def drain(self) -> None:
+        """The line is running dry: end all rests and take no more."""
+        self._draining = True
+        for timer in self._rests:
+            timer.cancel()
+        self._rests.clear()
+        self._room_appeared()
+
+    async def enter(self) -> None:
+        """Take a place, waiting for one. Cancelled, none was taken."""
+        while not self.has_room:
+            await self._waiters.wait()
+        self._at_work += 1
+
+    def leave(self, worked_seconds: float, *, rest: bool = True) -> None:
+        """Give the place back after `worked_seconds`.
+
+        Args:
+            worked_seconds: how long the place was at work.
+            rest: False where the caller waits in a way of its own, as after a failure.
+        """
+        self._at_work -= 1
+        seconds = rest_after(worked_seconds, self._limit) if rest and not self._draining else 0.0
+        if seconds > 0:
+            self._start_rest(seconds)
+        else:
+            self._room_appeared()
+
+    def _start_rest(self, seconds: float) -> None:
+        def end() -> None:
+            self._rests.discard(timer)
+            self._room_appeared()
+
+        timer = asyncio.get_running_loop().call_later(seconds, end)
+        self._rests.add(timer)
+
+    def _room_appeared(self) -> None:
+        self._waiters.wake_all()
+        if self._ring is not None:
+            self._ring()

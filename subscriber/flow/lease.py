@@ -1,0 +1,144 @@
+"""What the daemon holds of the queues: a ceiling before a poll, and the handles it would have to hand back.
+
+A poll begins by opening a lease, which waits until there is room for all the poll may bring (ten messages of
+the largest size that S3 sends). When the answer is there, the lease shrinks to what came. Each message
+that is settled leaves it. So the sum of all leases is at every moment an upper bound of what is inside the
+process, and `outstanding` is exactly what a hard stop hands back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from subscriber.flow.waiting import Waiters
+from subscriber.model import Lease, Message
+
+POLL_MESSAGES = 10
+"""The most one ReceiveMessage call may return (SQS API reference)."""
+
+POLL_BYTES = POLL_MESSAGES * 65_536
+"""Ten times the largest S3 event notification, 64 KB (S3 user guide, "Event message structure")."""
+
+
+class LeasesShutError(Exception):
+    """No lease is given any more: the line is running dry."""
+
+
+class Ceiling(msgspec.Struct, frozen=True):
+    """The most that may be inside the process."""
+
+    messages: int
+    bytes: int
+
+
+def has_room_for_poll(queue: str, messages_by_queue: Mapping[str, int], bytes_held: int, ceiling: Ceiling) -> bool:
+    """Whether one more poll of `queue` fits, leaving every other queue the room for one poll of its own."""
+    kept_for_others = sum(max(0, POLL_MESSAGES - held) for other, held in messages_by_queue.items() if other != queue)
+    messages = sum(messages_by_queue.values()) + kept_for_others + POLL_MESSAGES
+    return messages <= ceiling.messages and bytes_held + POLL_BYTES <= ceiling.bytes
+
+
+class LeaseBook:
+    """All open leases and their sums; owned by the line, used by receive and acknowledge.
+
+    Args:
+        queues: URLs of the queues, each of which keeps room for one poll.
+        ceiling: the most that may ever be held.
+        visibility_seconds: how long the queue hides what a poll brings.
+    """
+
+    def __init__(self, queues: Sequence[str], ceiling: Ceiling, visibility_seconds: float) -> None:
+        self._ceiling = ceiling
+        self._live_messages = ceiling.messages
+        self._visibility_seconds = visibility_seconds
+        self._messages = dict.fromkeys(queues, 0)
+        self._bytes = 0
+        self._open: dict[int, Lease] = {}
+        self._waiters = Waiters()
+        self._paused = False
+        self._shut = False
+
+    @property
+    def messages_held(self) -> int:
+        """Messages inside the process, room kept for open polls included."""
+        return sum(self._messages.values())
+
+    @property
+    def bytes_held(self) -> int:
+        """Characters of their bodies (bytes, for the ASCII that S3 sends), room for open polls included."""
+        return self._bytes
+
+    def set_live_messages(self, messages: int) -> None:
+        """Lower or raise the live budget, never above the ceiling and never below a poll for each queue."""
+        floor = POLL_MESSAGES * len(self._messages)
+        self._live_messages = max(floor, min(messages, self._ceiling.messages))
+        self._waiters.wake_all()
+
+    def pause(self) -> None:
+        """Give no lease until `resume`: nothing is taken that could not be stored."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Give leases again."""
+        self._paused = False
+        self._waiters.wake_all()
+
+    def shut(self) -> None:
+        """Give no lease ever again; who waits for one is told at once."""
+        self._shut = True
+        self._waiters.wake_all()
+
+    async def open(self, queue: str) -> Lease:
+        """A lease for one poll of `queue`, as soon as there is room for it and the book is not paused.
+
+        Raises:
+            LeasesShutError: the book is shut.
+        """
+        while not self._shut and (self._paused or not self._has_room(queue)):
+            await self._waiters.wait()
+        if self._shut:
+            raise LeasesShutError
+        self._messages[queue] += POLL_MESSAGES
+        self._bytes += POLL_BYTES
+        lease = Lease(queue=queue, expires_at=0.0, handles=set())
+        self._open[id(lease)] = lease
+        return lease
+
+    def fill(self, lease: Lease, messages: Sequence[Message]) -> None:
+        """The poll has answered: keep what came, give the rest of the room back."""
+        lease.expires_at = asyncio.get_running_loop().time() + self._visibility_seconds
+        lease.handles.update(message.receipt_handle for message in messages)
+        self._messages[lease.queue] += len(messages) - POLL_MESSAGES
+        self._bytes += sum(len(message.body) for message in messages) - POLL_BYTES
+        if not lease.handles:
+            del self._open[id(lease)]
+        self._waiters.wake_all()
+
+    def abandon(self, lease: Lease) -> None:
+        """The poll has failed: all its room is free again."""
+        self.fill(lease, ())
+
+    def settle(self, message: Message) -> None:
+        """The message has left the process: deleted, hidden or handed back. Settling twice is settling once."""
+        lease = message.lease
+        if message.receipt_handle not in lease.handles:
+            return
+        lease.handles.discard(message.receipt_handle)
+        self._messages[lease.queue] -= 1
+        self._bytes -= len(message.body)
+        if not lease.handles:
+            self._open.pop(id(lease), None)
+        self._waiters.wake_one()
+
+    def outstanding(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        """(queue, receipt handles) of everything that was received and is not settled."""
+        for lease in self._open.values():
+            if lease.handles:
+                yield lease.queue, tuple(lease.handles)
+
+    def _has_room(self, queue: str) -> bool:
+        ceiling = Ceiling(messages=self._live_messages, bytes=self._ceiling.bytes)
+        return has_room_for_poll(queue, self._messages, self._bytes, ceiling)
