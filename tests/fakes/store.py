@@ -1,0 +1,204 @@
+"""An object index in memory which keeps the store's contract and fails on request.
+
+It passes the same laws as the real store (tests/edge/test_store_laws.py). Faults are queued per call: the
+first call takes the first fault, and so on; when none is left the store behaves.
+
+    store = FakeStore()
+    hold = Hold()
+    store.script(Refuse(store_error(Treatment.RETRY)), None, hold)   # refuse, behave, hold
+    ...
+    await hold.reached.wait()
+    hold.release()
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from subscriber.errors import StoreError, Treatment, failure_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from subscriber.model import Message, ObjectEvent, Refusal
+
+Call: TypeAlias = Literal["store", "quarantine", "ping"]
+Version: TypeAlias = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Refuse:
+    """The call fails and nothing is done."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True)
+class FailAfterDoing:
+    """The call does its work and then fails: the outcome is unknown to the caller."""
+
+    error: BaseException
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The call waits, with nothing done, until it is released; `reached` says that it has begun to wait."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def release(self) -> None:
+        """Let the call go on and behave."""
+        self.released.set()
+
+
+Fault: TypeAlias = Refuse | FailAfterDoing | Hold | None
+"""What happens to one call; None: it behaves."""
+
+
+@dataclass
+class Quarantined:
+    """A row of `quarantined_messages`."""
+
+    body: str
+    reason: str
+    detail: str
+    receive_count: int
+
+
+class FakeStore:
+    """Stores into dictionaries, under the rules of the SQL statement."""
+
+    def __init__(self) -> None:
+        self.rows: dict[Version, ObjectEvent] = {}
+        self.quarantined: dict[tuple[str, str], Quarantined] = {}
+        self.stored: list[tuple[ObjectEvent, ...]] = []
+        """The rows of every call of `store`, in the order of the calls, failed ones included."""
+        self.active = 0
+        """Calls of `store` under way."""
+        self.active_most = 0
+        """The largest number of them ever under way together."""
+        self._faults: dict[Call, deque[Fault]] = {"store": deque(), "quarantine": deque(), "ping": deque()}
+
+    def script(self, *faults: Fault, call: Call = "store") -> None:
+        """Queue what happens to the next calls, one fault per call."""
+        self._faults[call].extend(faults)
+
+    async def store(self, rows: Sequence[ObjectEvent]) -> int:
+        """Upsert what is newer and return how many rows that were.
+
+        Raises:
+            StoreError: scripted, or HALVE for a row that cannot be stored; then none of them is stored.
+        """
+        self.stored.append(tuple(rows))
+        self.active += 1
+        self.active_most = max(self.active, self.active_most)
+        try:
+            error_after = await self._meet("store")
+            applied = self._upsert(rows)
+        finally:
+            self.active -= 1
+        if error_after is not None:
+            raise error_after
+        return applied
+
+    async def quarantine(self, entries: Sequence[tuple[Message, Refusal]]) -> None:
+        """Keep the bodies; of a message that is there already only the receive count moves.
+
+        Raises:
+            StoreError: scripted.
+        """
+        error_after = await self._meet("quarantine")
+        for message, refusal in entries:
+            new = Quarantined(message.body, refusal.reason, refusal.detail, message.receive_count)
+            kept = self.quarantined.setdefault((message.queue, message.message_id), new)
+            kept.receive_count = max(kept.receive_count, message.receive_count)
+        if error_after is not None:
+            raise error_after
+
+    async def ping(self) -> None:
+        """Succeed, unless scripted otherwise.
+
+        Raises:
+            StoreError: scripted.
+        """
+        error_after = await self._meet("ping")
+        if error_after is not None:
+            raise error_after
+
+    async def _meet(self, call: Call) -> BaseException | None:
+        """Undergo the next fault; return the error that comes after the work, if any."""
+        await asyncio.sleep(0)  # a real store never answers within the same step of the loop
+        fault = self._faults[call].popleft() if self._faults[call] else None
+        match fault:
+            case Refuse(error):
+                raise error
+            case FailAfterDoing(error):
+                return error
+            case Hold(reached, released):
+                reached.set()
+                await released.wait()
+        return None
+
+    def _upsert(self, rows: Sequence[ObjectEvent]) -> int:
+        """All rows or none, as one statement does it."""
+        for row in rows:
+            sqlstate = _why_unstorable(row)
+            if sqlstate is not None:
+                raise store_error(Treatment.HALVE, sqlstate)
+        newest = {version_of(row): row for row in rows}
+        if len(newest) != len(rows):
+            raise store_error(Treatment.RETRY, "21000")
+        applied = {version: row for version, row in newest.items() if self._is_newer(version, row)}
+        self.rows.update(applied)
+        return len(applied)
+
+    def _is_newer(self, version: Version, row: ObjectEvent) -> bool:
+        kept = self.rows.get(version)
+        return kept is None or order_of(kept) < order_of(row)
+
+
+def version_of(row: ObjectEvent) -> Version:
+    """The primary key of the index."""
+    return (row.bucket, row.key, row.version_id)
+
+
+def order_of(row: ObjectEvent) -> tuple[object, ...]:
+    """The total order among events of one version, written down once more so that tests can disagree."""
+    size = -1 if row.size_bytes is None else row.size_bytes
+    not_present = row.state != "present"
+    return (row.sequencer, row.event_time, not_present, row.state, row.etag or "", size, row.event_name)
+
+
+def store_error(treatment: Treatment, sqlstate: str | None = None, word: str = "scripted") -> StoreError:
+    """A failure to script; with an SQLSTATE it gets the word of the table."""
+    if sqlstate is not None:
+        failure = failure_of(sqlstate)
+        return StoreError(treatment, failure.word, sqlstate, "scripted", failure.advice)
+    return StoreError(treatment, word, None, "scripted")
+
+
+def _why_unstorable(row: ObjectEvent) -> str | None:
+    """The SQLSTATE with which PostgreSQL, or the driver, would refuse the row."""
+    texts = (row.bucket, row.key, row.version_id, row.sequencer, row.event_name, row.etag or "")
+    if any(not text.isprintable() and _has_surrogate(text) for text in texts):
+        return "22000"
+    if row.size_bytes is not None and not -(2**63) <= row.size_bytes < 2**63:
+        return "22000"
+    if any("\0" in text for text in texts):
+        return "22021"
+    if _breaks_a_check(row):
+        return "23514"
+    return None
+
+
+def _has_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _breaks_a_check(row: ObjectEvent) -> bool:
+    too_long = len(row.bucket.encode()) > 255 or len(row.key.encode()) > 1024 or len(row.version_id.encode()) > 1024
+    return too_long or (row.size_bytes is not None and row.size_bytes < 0)
