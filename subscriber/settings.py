@@ -1,0 +1,223 @@
+"""Settings: read once from the environment, frozen, every mistake reported at once.
+
+The class body is the one table. From it come the parsing, the text of the errors, `subscriber settings` and
+config/README.md; adding a setting is adding a field. Only `app` and `cli` read settings: everything else is
+given options of its own.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
+
+import msgspec
+
+from subscriber.settings_database_url import DatabaseUrl
+from subscriber.settings_reading import Declared, Row, read_settings
+from subscriber.settings_values import (
+    DATABASE_URL,
+    FILE,
+    HOST,
+    PREFIX,
+    QUEUE_URLS,
+    SCHEMA,
+    Setting,
+    choice,
+    number,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that an operator may choose. `from_environment` is the door; the constructor checks nothing."""
+
+    queue_urls: Annotated[
+        tuple[str, ...],
+        Setting(QUEUE_URLS, "The queues to read: standard SQS queues that S3, SNS or EventBridge fill."),
+    ]
+    database_url: Annotated[
+        str,
+        Setting(DATABASE_URL, "The database that holds the object index; never shown anywhere.", secret=True),
+    ]
+    database_schema: Annotated[
+        str, Setting(SCHEMA, "The schema of tables and view. PostgreSQL's names end at 63 bytes.")
+    ] = "subscriber"
+    database_tls: Annotated[
+        Literal["verify-full", "disable"],
+        Setting(
+            choice("verify-full", "disable"),
+            "Whether the connection is encrypted and the server's certificate and name are checked.",
+            default_shown="verify-full; disable where every host is a socket or loopback",
+        ),
+    ] = "verify-full"
+    database_ca_file: Annotated[
+        Path | None,
+        Setting(
+            FILE,
+            "The certificates, as PEM, that may sign the server's.",
+            default_shown="the system's own",
+        ),
+    ] = None
+    database_load_source: Annotated[
+        Literal["none"],
+        Setting(
+            choice("none"),
+            "Where the database's load is read. With none, write time and errors alone govern the concurrency.",
+        ),
+    ] = "none"
+    batch_max_rows: Annotated[
+        int,
+        Setting(
+            whole(1, 10_000, "rows"),
+            "A batch leaves when it holds so many rows, or messages. Beyond 1000 a trial gained nothing.",
+            "rows",
+        ),
+    ] = 1000
+    batch_linger_seconds: Annotated[
+        float,
+        Setting(
+            number(0, 60, "seconds"),
+            "How long a batch may wait for company, counted from its first message: the latency of light load.",
+            "seconds",
+        ),
+    ] = 0.25
+    prefetch_messages: Annotated[
+        int,
+        Setting(
+            whole(10, 120_000, "messages"),
+            "Most messages held at once, written or not. SQS lets about 120,000 of a standard queue be in flight.",
+            "messages",
+        ),
+    ] = 10_000
+    prefetch_bytes: Annotated[
+        int,
+        Setting(
+            whole(1_048_576, 17_179_869_184, "bytes"),
+            "Most bytes of message bodies held at once. One SQS message may have 1,048,576.",
+            "bytes",
+        ),
+    ] = 67_108_864
+    receive_max_polls: Annotated[
+        int,
+        Setting(whole(1, 1000, "polls"), "Most polls open at once, each for ten messages.", "polls"),
+    ] = 64
+    receive_wait_seconds: Annotated[
+        int,
+        Setting(
+            whole(1, 20, "seconds"),
+            "How long a poll waits for a first message (WaitTimeSeconds, at most 20). A stop waits for it too.",
+            "seconds",
+        ),
+    ] = 20
+    receive_visibility_seconds: Annotated[
+        int,
+        Setting(
+            whole(1, 43_200, "seconds"),
+            "How long a received message stays hidden from others (VisibilityTimeout, at most 12 hours).",
+            "seconds",
+        ),
+    ] = 300
+    write_min_concurrency: Annotated[
+        float,
+        Setting(
+            number(0.01, 64, "writes"),
+            "The least concurrency. Below one it is the part of its time that one writer may work.",
+            "writes",
+        ),
+    ] = 0.05
+    write_max_concurrency: Annotated[
+        float,
+        Setting(
+            number(0.01, 64, "writes"),
+            "The most writes at once, and so the most connections. A deployment runs old and new tasks together.",
+            "writes",
+        ),
+    ] = 8
+    write_timeout_seconds: Annotated[
+        float,
+        Setting(
+            number(0.1, 600, "seconds"),
+            "How long one write may take before it is cancelled and tried again.",
+            "seconds",
+        ),
+    ] = 30
+    http_host: Annotated[
+        str,
+        Setting(HOST, "The address of the health and metrics pages. 0.0.0.0 shows them to the network."),
+    ] = "127.0.0.1"
+    http_port: Annotated[
+        int,
+        Setting(whole(0, 65_535), "The port of those pages; 0 takes a free one, and logs it."),
+    ] = 8080
+    stop_timeout_seconds: Annotated[
+        float,
+        Setting(
+            number(1, 115, "seconds"),
+            "How long a stop may take. Fargate kills after at most 120 (stopTimeout): leave it five to spare.",
+            "seconds",
+        ),
+    ] = 110
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Setting(choice("debug", "info", "warning", "error"), "The least severe log line that is written."),
+    ] = "info"
+    log_format: Annotated[
+        Literal["auto", "json", "console"],
+        Setting(
+            choice("auto", "json", "console"),
+            "How log lines look on stdout; auto is console on a terminal and JSON elsewhere.",
+        ),
+    ] = "auto"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Read every setting, or raise one ConfigurationError with a line for each mistake.
+
+        Other variables than our own are none of our business; an empty value counts as none.
+        """
+        return cls(**read_settings(environment, declared_settings()))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts that no log line may contain: the password in each of its forms, and the whole URL."""
+        return DatabaseUrl.parse(self.database_url).secrets
+
+    def redacted(self) -> dict[str, object]:
+        """Every setting by name, fit to be logged: plain values, the password hidden."""
+        shown = {name: getattr(self, name) for name in self.__struct_fields__}
+        return shown | {"database_url": DatabaseUrl.parse(self.database_url).shown}
+
+    def __repr__(self) -> str:
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.redacted().items())})"
+
+
+def declared_settings() -> dict[str, Declared]:
+    """What the class body declares, by the name of the field, in order."""
+    annotations = get_type_hints(Settings, include_extras=True)
+    defaults = {field.name: field.default for field in msgspec.structs.fields(Settings)}
+    return {
+        name: Declared(
+            setting=next(part for part in annotations[name].__metadata__ if isinstance(part, Setting)),
+            required=defaults[name] is msgspec.NODEFAULT,
+            default=None if defaults[name] is msgspec.NODEFAULT else defaults[name],
+        )
+        for name in Settings.__struct_fields__
+    }
+
+
+def settings_table() -> list[Row]:
+    """The reference: one row per setting, as the operator must know it."""
+    return [
+        Row(
+            variable=PREFIX + name.upper(),
+            default="required" if known.required else known.setting.default_shown or str(known.default),
+            unit=known.setting.unit,
+            takes=known.setting.kind.expects,
+            meaning=known.setting.meaning,
+            secret=known.setting.secret,
+        )
+        for name, known in declared_settings().items()
+    ]

@@ -1,0 +1,113 @@
+"""A libpq connection URL, read as far as settings must know it: who is asked, is that local, what is secret.
+
+The connection itself is made from the original text, by the driver. What is refused here is what the driver
+would take to mean something else than its writer did.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
+
+import msgspec
+
+_SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
+
+
+class DatabaseUrl(msgspec.Struct, frozen=True):
+    """The parts of a connection URL that a decision hangs on."""
+
+    hosts: tuple[str, ...]
+    """Names, addresses, or socket directories (they begin with a slash)."""
+    secrets: tuple[str, ...]
+    """Every form in which the password could appear in a text, the longest first."""
+    shown: str
+    """The URL with its passwords hidden."""
+    tls_parameters: tuple[tuple[str, str], ...]
+    """What the URL itself says about TLS: sslmode, sslrootcert and their like."""
+
+    @classmethod
+    def parse(cls, text: str) -> DatabaseUrl:
+        """Read a URL; ValueError says what is wrong without repeating any part of it."""
+        try:
+            parts = urlsplit(text)
+        except ValueError:  # its own sentence may repeat the password
+            raise ValueError("its host cannot be read") from None
+        if parts.scheme not in ("postgresql", "postgres"):
+            raise ValueError("the scheme is neither postgresql nor postgres")
+        if text.count("@") > 1 or text.count("@") > parts.netloc.count("@") or "#" in text:
+            raise ValueError("inside a user, password or name @ # / ? must be written %40 %23 %2F %3F")
+        try:
+            parameters = parse_qsl(parts.query, strict_parsing=True) if parts.query else []
+        except ValueError:
+            raise ValueError("what follows the ? is not a list of name=value") from None
+        login, _, host_list = parts.netloc.rpartition("@")
+        hosts = _hosts(host_list, dict(parameters).get("host", ""))
+        return cls(
+            hosts=hosts,
+            secrets=_secrets(text, login, parts.query),
+            shown=_shown(text, login, parts.query),
+            tls_parameters=tuple((name, value) for name, value in parameters if name.startswith("ssl")),
+        )
+
+    @property
+    def is_local(self) -> bool:
+        """Whether nothing said to this database leaves the machine: every host is a socket or loopback."""
+        return all(_is_local(host) for host in self.hosts)
+
+
+def _hosts(host_list: str, host_parameter: str) -> tuple[str, ...]:
+    # The authority part wins over the parameter, as in the driver.
+    hosts = tuple(_host(unquote(entry)) for entry in (host_list or host_parameter).split(",") if entry)
+    if not hosts or not all(hosts):
+        raise ValueError("it names no host")
+    return hosts
+
+
+def _host(entry: str) -> str:
+    """The host of `host`, `host:port`, `[v6]:port` or a socket directory, which may hold colons."""
+    if entry.startswith("/"):
+        return entry
+    if entry.startswith("["):
+        host, closed, rest = entry[1:].partition("]")
+        port = rest.removeprefix(":")
+        if not closed:
+            raise ValueError("a bracket is left open in its host")
+    else:
+        host, _, port = entry.partition(":")
+    if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        raise ValueError("its port is not a number from 1 to 65535")
+    return host
+
+
+def _is_local(host: str) -> bool:
+    if host.startswith("/") or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _raw_passwords(login: str, query: str) -> list[str]:
+    from_query = [
+        value
+        for name, _, value in (pair.partition("=") for pair in query.split("&"))
+        if unquote(name) in _SECRET_PARAMETERS
+    ]
+    return [password for password in (login.partition(":")[2], *from_query) if password]
+
+
+def _secrets(text: str, login: str, query: str) -> tuple[str, ...]:
+    raw = _raw_passwords(login, query)
+    forms = {form for password in raw for form in (text, password, unquote(password), unquote_plus(password))}
+    return tuple(sorted(forms, key=lambda form: (-len(form), form)))
+
+
+def _shown(text: str, login: str, query: str) -> str:
+    user, _, password = login.partition(":")
+    if password:
+        text = text.replace(f"//{login}@", f"//{user}:***@", 1)
+    pairs = (pair.partition("=") for pair in query.split("&"))
+    hidden = "&".join(f"{n}={'***' if unquote(n) in _SECRET_PARAMETERS else v}" for n, _, v in pairs)
+    return text.replace(f"?{query}", f"?{hidden}", 1) if query else text

@@ -1,0 +1,102 @@
+"""From the texts of an environment to values, collecting every mistake before raising.
+
+It knows how settings are declared, not which ones there are. A mistake is one line: the variable, what is
+wrong with its value, and what it takes. The value is repeated unless it is secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from subscriber.errors import ConfigurationError
+from subscriber.settings_database_url import DatabaseUrl
+from subscriber.settings_sums import SUMS
+from subscriber.settings_values import PREFIX, Setting
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_TEST_PREFIX = f"{PREFIX}TEST_"
+"""Variables of the test suite, which may share the environment."""
+
+
+class Declared(msgspec.Struct, frozen=True):
+    """One setting as declared: what it takes and means, and what it is when nobody chooses."""
+
+    setting: Setting
+    required: bool
+    default: Any
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of the printed reference."""
+
+    variable: str
+    default: str
+    unit: str
+    takes: str
+    meaning: str
+    secret: bool
+
+
+def read_settings(environment: Mapping[str, str], declared: Mapping[str, Declared]) -> dict[str, Any]:
+    """Values by name, defaults included, or one ConfigurationError with a line for each mistake.
+
+    Other variables than our own are none of our business; an empty value counts as none, because compose
+    files write optional variables that way.
+    """
+    ours = {name: value.strip() for name, value in environment.items() if name.startswith(PREFIX)}
+    given = {name: value for name, value in ours.items() if value}
+    variables = {PREFIX + name.upper(): name for name in declared}
+    unknown = (name for name in sorted(ours) if name not in variables and not name.startswith(_TEST_PREFIX))
+    mistakes = [_unknown(name, variables) for name in unknown]
+    values: dict[str, Any] = {}
+    for variable, name in variables.items():
+        try:
+            values[name] = _value(variable, declared[name], given.get(variable))
+        except ValueError as mistake:
+            mistakes.append(str(mistake))
+    if "database_url" in values:
+        tls_given = PREFIX + "DATABASE_TLS" in given
+        mistakes += _settle_tls(values, DatabaseUrl.parse(values["database_url"]), tls_given=tls_given)
+    mistakes += _broken_sums(values)
+    if mistakes:
+        raise ConfigurationError("\n".join(mistakes))
+    return values
+
+
+def _unknown(variable: str, variables: Mapping[str, str]) -> str:
+    nearest = difflib.get_close_matches(variable, variables, n=1, cutoff=0)
+    return f"{variable} is not a setting; the nearest one is {nearest[0]}"
+
+
+def _value(variable: str, declared: Declared, text: str | None) -> object:
+    if text is None:
+        if declared.required:
+            raise ValueError(f"{variable} is required; it takes {declared.setting.kind.expects}")
+        return declared.default
+    try:
+        return declared.setting.kind.read(text)
+    except ValueError as problem:
+        shown = "" if declared.setting.secret else f" is {text!r}"
+        raise ValueError(f"{variable}{shown}: {problem}; it takes {declared.setting.kind.expects}") from None
+
+
+def _settle_tls(values: dict[str, Any], url: DatabaseUrl, *, tls_given: bool) -> Iterator[str]:
+    """Choose DATABASE_TLS where nobody did, and complain of a URL that says something else."""
+    if not tls_given and url.is_local and "database_tls" in values:
+        values["database_tls"] = "disable"
+    if any(parameter != ("sslmode", values.get("database_tls")) for parameter in url.tls_parameters):
+        names = ", ".join(name for name, _ in url.tls_parameters)
+        yield (
+            f"{PREFIX}DATABASE_URL must not speak of TLS ({names}): that is for {PREFIX}DATABASE_TLS, now "
+            f"{values.get('database_tls', 'unreadable')}, and {PREFIX}DATABASE_CA_FILE, and would be ignored"
+        )
+
+
+def _broken_sums(values: Mapping[str, Any]) -> list[str]:
+    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+    return [sentence for sum_ in SUMS if (sentence := sum_.broken_by(numbers))]

@@ -1,0 +1,91 @@
+"""What several settings must add up to: one declaration per sum, checked at start and printed as reference.
+
+Each sum is a promise of the line that no single range can keep: that a batch never waits for room which its
+own siblings hold, that a lease outlives the writes of its messages, that a stop fits its budget.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from subscriber.settings_values import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Sum(msgspec.Struct, frozen=True):
+    """`left` must not be more than `right`."""
+
+    settings: tuple[str, ...]
+    """Names of the settings that stand for the holes of `left_formula` and `right_formula`, in order."""
+    left_formula: str
+    right_formula: str
+    left: Callable[..., float]
+    right: Callable[..., float]
+    reason: str
+
+    @property
+    def formula(self) -> str:
+        """The sum with the names of its variables."""
+        return f"{self.left_formula} ≤ {self.right_formula}".format(*(PREFIX + s.upper() for s in self.settings))
+
+    def broken_by(self, numbers: Mapping[str, float]) -> str | None:
+        """The sentence for the operator where the sum does not come out, else None.
+
+        None as well where a number is missing: then that setting has its own complaint already.
+        """
+        if not all(name in numbers for name in self.settings):
+            return None
+        values = [numbers[name] for name in self.settings]
+        left, right = self.left(*values), self.right(*values)
+        if left <= right:
+            return None
+        shown = f"{self.left_formula} = {left:g} is more than {right:g}"
+        return f"{self.formula} does not hold: {shown.format(*(f'{v:g}' for v in values))}; {self.reason}"
+
+
+SUMS = (
+    Sum(
+        settings=("write_min_concurrency", "write_max_concurrency"),
+        left_formula="{0}",
+        right_formula="{1}",
+        left=lambda least, _: least,
+        right=lambda _, most: most,
+        reason="the least concurrency cannot be above the most",
+    ),
+    Sum(
+        settings=("write_max_concurrency", "batch_max_rows", "prefetch_messages"),
+        left_formula="({0} + 2) × {1}",
+        right_formula="{2}",
+        left=lambda writes, rows, _: (writes + 2) * rows,
+        right=lambda _writes, _rows, messages: messages,
+        reason="the batches being written, the one that waits and the one that grows must fit the prefetch",
+    ),
+    Sum(
+        settings=("receive_max_polls", "prefetch_messages"),
+        left_formula="{0} × 10",
+        right_formula="{1}",
+        left=lambda polls, _: polls * 10,
+        right=lambda _, messages: messages,
+        reason="each open poll may bring ten messages, and needs room for them",
+    ),
+    Sum(
+        settings=("write_timeout_seconds", "receive_visibility_seconds"),
+        left_formula="3 × {0}",
+        right_formula="{1} ÷ 2",
+        left=lambda timeout, _: 3 * timeout,
+        right=lambda _, visibility: visibility / 2,
+        reason="three tries of a write must end while the messages are still hidden from other consumers",
+    ),
+    Sum(
+        settings=("receive_wait_seconds", "write_timeout_seconds", "stop_timeout_seconds"),
+        left_formula="max({0} + 5, 2 × {1}) + 20",
+        right_formula="{2}",
+        left=lambda wait, timeout, _: max(wait + 5, 2 * timeout) + 20,
+        right=lambda _wait, _timeout, stop: stop,
+        reason="a stop must outlast the open polls and the writes in hand, then still hand back the rest",
+    ),
+)

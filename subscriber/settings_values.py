@@ -1,0 +1,131 @@
+"""What the text of a variable may be: each kind reads it, and says in words what it takes.
+
+A kind never sees the name of the variable. `read` raises ValueError with what is wrong; who calls it adds the
+name, the value unless it is secret, and `expects`. So the error and the printed reference say the same.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from subscriber.settings_database_url import DatabaseUrl
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PREFIX = "SUBSCRIBER_"
+"""What the name of every variable of ours begins with."""
+
+
+class Kind(msgspec.Struct, frozen=True):
+    """One way to read a text."""
+
+    expects: str
+    """What it takes, with its range: it completes "it takes …"."""
+    read: Callable[[str], Any]
+    """From text to value; raises ValueError."""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """What is declared about one setting, beside its type and its default."""
+
+    kind: Kind
+    meaning: str
+    """What it does, and the source of its limits: a sentence or two for the operator."""
+    unit: str = ""
+    default_shown: str = ""
+    """Set where the default depends on something else."""
+    secret: bool = False
+    """Its value is never shown."""
+
+
+def whole(least: int, most: int, unit: str = "") -> Kind:
+    """A whole number from `least` to `most`, both included."""
+    named = f"a whole number of {unit}" if unit else "a whole number"
+    return Kind(f"{named}, {least} to {most}", lambda text: _number(text, int, least, most))
+
+
+def number(least: float, most: float, unit: str) -> Kind:
+    """A number, fractions allowed, from `least` to `most`, both included."""
+    return Kind(f"a number of {unit}, {least:g} to {most:g}", lambda text: _number(text, float, least, most))
+
+
+def choice(*words: str) -> Kind:
+    """One of a few words, in any case."""
+
+    def read(text: str) -> str:
+        word = text.lower()
+        if word not in words:
+            raise ValueError("none of the words it knows")
+        return word
+
+    return Kind(f"one of {', '.join(words)}" if len(words) > 1 else f"only {words[0]}, for now", read)
+
+
+def _number(text: str, kind: type[float], least: float, most: float) -> float:
+    try:
+        value: float = msgspec.convert(text, kind, strict=False)
+    except msgspec.ValidationError:
+        raise ValueError("no such number") from None
+    if not math.isfinite(value):
+        raise ValueError("no such number")
+    if value < least:
+        raise ValueError("too small")
+    if value > most:
+        raise ValueError("too large")
+    return value
+
+
+def _queue_urls(text: str) -> tuple[str, ...]:
+    urls = tuple(url.strip() for url in text.split(",") if url.strip())
+    if not urls:
+        raise ValueError("no URL")
+    for url in urls:
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path.strip("/"):
+            raise ValueError(f"{url!r} is not the URL of a queue")
+        if urls.count(url) > 1:
+            raise ValueError(f"{url!r} is there twice")
+    return urls
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
+        raise ValueError("not a host")
+    return text
+
+
+def _existing_file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError("no such file")
+    return path
+
+
+def _schema(text: str) -> str:
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", text):
+        raise ValueError("not a plain schema name")
+    if text.startswith("pg_"):
+        raise ValueError("reserved by PostgreSQL")
+    return text
+
+
+def _database_url(text: str) -> str:
+    DatabaseUrl.parse(text)
+    return text
+
+
+QUEUE_URLS = Kind("http(s) URLs of SQS queues, separated by commas: at least one, none twice", _queue_urls)
+DATABASE_URL = Kind(
+    "postgresql://user:password@host:port/database, or ?host=/socket/directory; special characters as %xx",
+    _database_url,
+)
+SCHEMA = Kind("a name of a-z, 0-9 and _, at most 63 characters, not starting with a digit or pg_", _schema)
+FILE = Kind("the path of an existing file", _existing_file)
+HOST = Kind("an address or a host name to listen on", _host)
