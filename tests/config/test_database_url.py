@@ -1,0 +1,119 @@
+"""The database's URL: whether it is local, what it must not say, and that its password stays hidden."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.settings import Settings
+from subscriber.settings_database_url import DatabaseUrl
+from tests.config.test_settings import mistakes, read
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///lake?host=/run/postgresql",
+        "postgresql://%2Frun%2Fpostgresql/lake",
+        "postgres://writer@localhost/lake",
+        "postgresql://127.0.0.1:5433,[::1]:5434/lake",
+        "postgresql://127.0.0.1/lake?sslmode=disable",
+    ],
+)
+def test_local_database_needs_no_tls(url: str) -> None:
+    """Where nothing leaves the machine, TLS is off unless asked for."""
+    assert read(DATABASE_URL=url).database_tls == "disable"
+    without_parameters, _, host = url.partition("?sslmode=disable")[0].partition("?host=")
+    asked = read(
+        DATABASE_URL=f"{without_parameters}?host={host}" if host else without_parameters, DATABASE_TLS="verify-full"
+    )
+    assert asked.database_tls == "verify-full"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://index.example/lake",
+        "postgresql://localhost,index.example/lake",
+        "postgresql://index.example/lake?host=localhost",
+        "postgresql://localhost.example/lake",
+        "postgresql://0.0.0.0/lake",
+    ],
+)
+def test_remote_database_is_verified(url: str) -> None:
+    """One host that is not this machine is enough for full verification."""
+    assert read(DATABASE_URL=url).database_tls == "verify-full"
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("mysql://h/lake", "the scheme is neither postgresql nor postgres"),
+        ("postgresql:///lake", "it names no host"),
+        ("postgresql://h:0/lake", "its port is not a number from 1 to 65535"),
+        ("postgresql://u:pa/ss@h/lake", "inside a user, password or name @ # / ? must be written %40 %23 %2F %3F"),
+        ("postgresql://u:p@ss@h/lake", "inside a user, password or name @ # / ? must be written %40 %23 %2F %3F"),
+        ("postgresql://h/lake?host", "what follows the ? is not a list of name=value"),
+        ("postgresql://[::1/lake", "its host cannot be read"),
+    ],
+)
+def test_url_that_would_be_misread_is_refused(url: str, problem: str) -> None:
+    """What the driver would take for something else is a mistake, told without the URL."""
+    (line,) = mistakes(DATABASE_URL=url)
+    assert line.startswith(f"SUBSCRIBER_DATABASE_URL: {problem}; it takes ")
+    assert url not in line
+
+
+@pytest.mark.parametrize("parameter", ["sslmode=require", "sslmode=disable", "sslrootcert=/a.pem"])
+def test_tls_has_one_place(parameter: str) -> None:
+    """A URL that says something else about TLS than the setting is refused, not ignored."""
+    (line,) = mistakes(DATABASE_URL=f"postgresql://index.example/lake?{parameter}")
+    assert "must not speak of TLS" in line
+
+
+def test_agreeing_sslmode_is_welcome() -> None:
+    """A URL may say what the setting says."""
+    assert read(DATABASE_URL="postgresql://index.example/lake?sslmode=verify-full").database_tls == "verify-full"
+
+
+def test_password_is_hidden_everywhere() -> None:
+    """Neither repr nor the mapping for the log shows the password; user, host and database stay readable."""
+    settings = read(DATABASE_URL="postgresql://writer:open%20sesame@index.example/lake?password=other+one")
+    for text in (repr(settings), str(settings), str(settings.redacted())):
+        assert "sesame" not in text
+        assert "other" not in text
+        assert "postgresql://writer:***@index.example/lake?password=***" in text
+    assert {"open%20sesame", "open sesame", "other+one", "other one"} < set(settings.secrets)
+
+
+def test_url_without_password_has_no_secret() -> None:
+    """With nothing to hide, nothing of the log is hidden."""
+    assert read(DATABASE_URL="postgresql:///lake?host=/run/postgresql").secrets == ()
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=8))
+def test_any_password_is_found_and_hidden(password: str) -> None:
+    """Whatever the password, its written and its plain form are known as secrets, and neither is shown."""
+    url = DatabaseUrl.parse(f"postgresql://writer:{quote(password, safe='')}@h/lake")
+    assert {password, quote(password, safe="")} <= set(url.secrets)
+    assert url.shown == "postgresql://writer:***@h/lake"
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_a_url_or_a_quiet_refusal(text: str) -> None:
+    """No text makes parsing fail otherwise than with a sentence that does not repeat it."""
+    said = ""
+    try:
+        DatabaseUrl.parse(f"postgresql://writer:{text}geheimnis@h/lake")
+    except ValueError as problem:
+        said = str(problem)
+    assert "geheimnis" not in said
+
+
+def test_constructor_hides_too() -> None:
+    """Settings made by hand, as tests do, hide their password just the same."""
+    made = Settings(queue_urls=("http://h/q",), database_url="postgresql://writer:sesame@h/lake")
+    assert "sesame" not in repr(made)

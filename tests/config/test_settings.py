@@ -1,0 +1,195 @@
+"""Settings: what an operator writes becomes values, or one complete list of mistakes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.errors import ConfigurationError, ExitCode
+from subscriber.settings import Settings, settings_table
+
+REQUIRED = {
+    "SUBSCRIBER_QUEUE_URLS": "https://sqs.eu-west-1.amazonaws.com/123456789012/events",
+    "SUBSCRIBER_DATABASE_URL": "postgresql://writer:open%20sesame@index.example:5432/lake",
+}
+
+
+def read(**changes: str) -> Settings:
+    """Settings from the required variables and some more, named without the prefix."""
+    return Settings.from_environment(REQUIRED | {f"SUBSCRIBER_{name}": value for name, value in changes.items()})
+
+
+def mistakes(**changes: str) -> list[str]:
+    """The lines of the refusal that these variables bring."""
+    with pytest.raises(ConfigurationError) as refusal:
+        read(**changes)
+    return str(refusal.value).splitlines()
+
+
+def test_defaults_start() -> None:
+    """The two required variables are enough: every default is in its range and every sum comes out."""
+    settings = read()
+    assert settings.queue_urls == (REQUIRED["SUBSCRIBER_QUEUE_URLS"],)
+    assert (settings.batch_max_rows, settings.batch_linger_seconds) == (1000, 0.25)
+    assert (settings.stop_timeout_seconds, settings.write_max_concurrency) == (110, 8)
+
+
+def test_every_printed_default_reads_back() -> None:
+    """What the reference prints as a default is what writing it would give."""
+    plain = {
+        row.variable: row.default
+        for row in settings_table()
+        if row.default not in ("required", "the system's own") and ";" not in row.default
+    }
+    assert Settings.from_environment(REQUIRED | plain) == read()
+
+
+def test_every_mistake_is_reported_at_once() -> None:
+    """Each wrong variable has its own line with value and range, in the order of the reference."""
+    assert mistakes(BATCH_MAX_ROWS="many", HTTP_PORT="70000", LOG_LEVEL="loud", QUEUE_URLS="") == [
+        (
+            "SUBSCRIBER_QUEUE_URLS is required; it takes http(s) URLs of SQS queues, separated by commas: "
+            "at least one, none twice"
+        ),
+        "SUBSCRIBER_BATCH_MAX_ROWS is 'many': no such number; it takes a whole number of rows, 1 to 10000",
+        "SUBSCRIBER_HTTP_PORT is '70000': too large; it takes a whole number, 0 to 65535",
+        "SUBSCRIBER_LOG_LEVEL is 'loud': none of the words it knows; it takes one of debug, info, warning, error",
+    ]
+
+
+def test_mistakes_are_configuration_errors() -> None:
+    """A refusal exits with the code for configuration."""
+    assert ConfigurationError.exit_code is ExitCode.CONFIGURATION
+    assert int(ExitCode.CONFIGURATION) == 2
+
+
+def test_unknown_variable_names_the_nearest() -> None:
+    """A misspelled variable is a mistake that shows the likely spelling."""
+    assert mistakes(BATCH_MAX_ROW="10") == [
+        "SUBSCRIBER_BATCH_MAX_ROW is not a setting; the nearest one is SUBSCRIBER_BATCH_MAX_ROWS"
+    ]
+
+
+def test_unknown_variable_counts_even_when_empty() -> None:
+    """A misspelled variable is a mistake even if nothing is behind it."""
+    assert len(mistakes(LOG_LEVLE="")) == 1
+
+
+def test_foreign_and_test_variables_are_left_alone() -> None:
+    """AWS's variables and those of the test suite may share the environment."""
+    others = {"SUBSCRIBER_TEST_KEEP": "1", "AWS_REGION": "eu-west-1", "PATH": "/bin"}
+    assert Settings.from_environment(REQUIRED | others) == read()
+
+
+def test_empty_optional_variable_counts_as_none() -> None:
+    """A compose file may pass an optional variable without a value."""
+    assert read(BATCH_MAX_ROWS=" ") == read()
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "-1", "1_000", "٣", "0x10", "0.5", "1e99"])
+def test_odd_numbers_are_refused(text: str) -> None:
+    """A count is a plain whole number within its range, whatever Python would make of the text."""
+    assert len(mistakes(BATCH_MAX_ROWS=text)) == 1
+
+
+@given(st.floats(min_value=0, max_value=60))
+def test_fractions_read_exactly(seconds: float) -> None:
+    """A fraction in its range is taken to the last digit."""
+    assert read(BATCH_LINGER_SECONDS=repr(seconds)).batch_linger_seconds == seconds
+
+
+@given(st.text().filter(lambda text: text.strip().lower() not in {"", "debug", "info", "warning", "error"}))
+def test_any_text_gives_a_value_or_one_line(text: str) -> None:
+    """No text makes reading fail in another way than with one line per mistake."""
+    assert len(mistakes(LOG_LEVEL=text)) == 1
+
+
+def test_words_are_read_in_any_case() -> None:
+    """INFO and info are the same level."""
+    assert read(LOG_LEVEL="WARNING").log_level == "warning"
+
+
+@pytest.mark.parametrize(
+    ("urls", "problem"),
+    [
+        (",", "no URL"),
+        ("sqs://a/b", "'sqs://a/b' is not the URL of a queue"),
+        ("https://host", "'https://host' is not the URL of a queue"),
+        ("http://h/q, http://h/q", "'http://h/q' is there twice"),
+        ("http://[h/q", "Invalid IPv6 URL"),
+    ],
+)
+def test_queue_urls_are_checked(urls: str, problem: str) -> None:
+    """Each queue is an http(s) URL with a path, and none is there twice."""
+    (line,) = mistakes(QUEUE_URLS=urls)
+    assert line.startswith(f"SUBSCRIBER_QUEUE_URLS is {urls!r}: {problem};")
+
+
+def test_queue_urls_keep_their_order() -> None:
+    """Several queues are separated by commas and may have spaces around."""
+    assert read(QUEUE_URLS=" http://h/b ,http://h/a,").queue_urls == ("http://h/b", "http://h/a")
+
+
+@pytest.mark.parametrize("schema", ["Lake", "1st", "a-b", "pg_lake", "x" * 64])
+def test_schema_is_a_plain_name(schema: str) -> None:
+    """A schema that would have to be quoted, cut or fought for is refused."""
+    assert len(mistakes(DATABASE_SCHEMA=schema)) == 1
+
+
+def test_authorities_must_exist(tmp_path: Path) -> None:
+    """A missing file of authorities is a mistake at start, not at the first connection."""
+    authorities = tmp_path / "authorities.pem"
+    assert "no such file" in mistakes(DATABASE_CA_FILE=str(authorities))[0]
+    authorities.touch()
+    assert read(DATABASE_CA_FILE=str(authorities)).database_ca_file == authorities
+
+
+@pytest.mark.parametrize(
+    ("changes", "left", "right"),
+    [
+        ({"WRITE_MIN_CONCURRENCY": "2", "WRITE_MAX_CONCURRENCY": "1"}, "2 = 2", "1"),
+        ({"BATCH_MAX_ROWS": "1001"}, "(8 + 2) × 1001 = 10010", "10000"),
+        ({"PREFETCH_MESSAGES": "630", "BATCH_MAX_ROWS": "1"}, "64 × 10 = 640", "630"),
+        ({"RECEIVE_VISIBILITY_SECONDS": "179"}, "3 × 30 = 90", "89.5"),
+        ({"STOP_TIMEOUT_SECONDS": "79"}, "max(20 + 5, 2 × 30) + 20 = 80", "79"),
+    ],
+)
+def test_sums_are_checked_with_their_numbers(changes: dict[str, str], left: str, right: str) -> None:
+    """A sum that does not come out is one line with the formula and the numbers."""
+    (line,) = mistakes(**changes)
+    assert f"does not hold: {left} is more than {right};" in line
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"BATCH_MAX_ROWS": "1000", "WRITE_MAX_CONCURRENCY": "8"},
+        {"RECEIVE_VISIBILITY_SECONDS": "180"},
+        {"STOP_TIMEOUT_SECONDS": "80"},
+        {"WRITE_MIN_CONCURRENCY": "0.5", "WRITE_MAX_CONCURRENCY": "0.5"},
+    ],
+)
+def test_sums_hold_at_their_edge(changes: dict[str, str]) -> None:
+    """Equality is enough for every sum."""
+    assert isinstance(read(**changes), Settings)
+
+
+def test_sum_over_an_unreadable_number_is_not_reported_twice() -> None:
+    """A sum waits until its numbers are readable; other sums are reported beside other mistakes."""
+    lines = mistakes(BATCH_MAX_ROWS="x", STOP_TIMEOUT_SECONDS="79")
+    assert [line.split()[0] for line in lines] == ["SUBSCRIBER_BATCH_MAX_ROWS", "max(SUBSCRIBER_RECEIVE_WAIT_SECONDS"]
+
+
+@given(st.floats(min_value=0.01, max_value=64), st.integers(1, 10_000))
+def test_accepted_settings_never_starve(concurrency: float, rows: int) -> None:
+    """Whatever is accepted, the batches in hand and two more fit the prefetch."""
+    try:
+        settings = read(WRITE_MAX_CONCURRENCY=repr(concurrency), BATCH_MAX_ROWS=str(rows), WRITE_MIN_CONCURRENCY="0.01")
+    except ConfigurationError:
+        assert (math.nextafter(concurrency, 99) + 2) * rows > 10_000
+    else:
+        assert (settings.write_max_concurrency + 2) * settings.batch_max_rows <= settings.prefetch_messages
