@@ -1,0 +1,111 @@
+"""The local pages: is it alive, is it ready, what does it measure.
+
+Liveness asks nothing but whether the event loop still answers: if it hung on the database, one failover would
+restart the whole fleet. Readiness is what the line says of itself, condition by condition.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+
+from subscriber.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from prometheus_client import CollectorRegistry
+
+_GRACE_SECONDS = 1.0
+"""How long a stop waits for a page in the making: they are made at once, only a slow reader can need it."""
+
+_LINKS = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<title>subscriber</title>
+<h1>subscriber</h1>
+<ul>
+<li><a href="livez">livez</a>: the event loop answers
+<li><a href="readyz">readyz</a>: the line is working, or which condition is missing
+<li><a href="metrics">metrics</a>: for Prometheus
+</ul>
+</html>
+"""
+
+
+class Pages:
+    """An HTTP server for `/`, `/livez`, `/readyz` and `/metrics`; it takes no commands and keeps no log.
+
+    Args:
+        host: Address or name to listen on.
+        port: TCP port; 0 takes a free one.
+        registry: What `/metrics` shows.
+        readiness: Asked on each `/readyz`: the conditions of being ready, by name. It must not block.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        readiness: Callable[[], Mapping[str, bool]],
+    ) -> None:
+        self._host = host
+        self._port = port
+        self._registry = registry
+        self._readiness = readiness
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """The port listened on; after `start` the real one, where 0 was asked for."""
+        return self._port
+
+    async def start(self) -> None:
+        """Listen; ConfigurationError where the address cannot be had. Interrupted, it leaves nothing open."""
+        application = web.Application()
+        application.router.add_get("/", self._links)
+        application.router.add_get("/livez", self._livez)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/metrics", self._metrics)
+        runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_GRACE_SECONDS)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise ConfigurationError(self._refused(error)) from error
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        self._port = runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop listening and close what is open; without effect before `start` and the second time."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    def _refused(self, error: OSError) -> str:
+        return (
+            f"cannot listen on SUBSCRIBER_HTTP_HOST {self._host}, SUBSCRIBER_HTTP_PORT {self._port}: "
+            f"{error.strerror or error}"
+        )
+
+    async def _links(self, _request: web.Request) -> web.Response:
+        return web.Response(text=_LINKS, content_type="text/html")
+
+    async def _livez(self, _request: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        conditions = dict(self._readiness())
+        ready = all(conditions.values())
+        return web.json_response({"ready": ready, "conditions": conditions}, status=200 if ready else 503)
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        body = generate_latest(self._registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

@@ -1,0 +1,161 @@
+"""The log: one complete line per event, and nothing a line holds can stop the daemon or betray a secret.
+
+Lines go to stdout, as JSON unless a person is looking (`format="auto"` asks whether it is a terminal). An event
+is named `noun.past_participle`, everything else is a field: `log.info("batch.stored", rows=1000)`. What the
+libraries say through the standard `logging` arrives in the same place as `library.reported`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from datetime import date
+from pathlib import PurePath
+from typing import TYPE_CHECKING, BinaryIO, Literal, cast
+
+import msgspec
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+_HIDDEN = "***"
+_DEEPEST = 6
+"""Containers within containers up to here are shown as such, beyond as text: it also ends a cycle."""
+
+
+def configure(
+    level: Literal["debug", "info", "warning", "error"],
+    format: Literal["auto", "json", "console"],  # noqa: A002 - the word of LOG_FORMAT
+    secrets: Sequence[str] = (),
+    stream: BinaryIO | None = None,
+) -> None:
+    """Set up the log of this process; a second call replaces the first.
+
+    Args:
+        level: The least severe event that is written. Libraries are heard from WARNING on, or from there.
+        format: `auto` is `console` if the stream is a terminal, else `json`.
+        secrets: Texts that are replaced wherever a value contains them.
+        stream: Where lines go, if not to stdout.
+    """
+    stream = stream or sys.stdout.buffer
+    as_console = format == "console" or (format == "auto" and stream.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.format_exc_info,
+            _Plain(secrets),
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _Console(colors=stream.isatty()) if as_console else _as_json,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=_Lines(stream).logger,
+        # Not cached, so that a second call reaches every logger; a few lines a second do not notice.
+        cache_logger_on_first_use=False,
+    )
+    logging.basicConfig(handlers=[_Libraries()], level=max(logging.WARNING, _level_number(level)), force=True)
+
+
+def get_logger() -> FilteringBoundLogger:
+    """The logger; it may be asked for before `configure` and is right after it."""
+    return cast("FilteringBoundLogger", structlog.get_logger())
+
+
+def _level_number(level: str) -> int:
+    return logging.getLevelNamesMapping()[level.upper()]
+
+
+class _Plain:
+    """A processor that turns an event into what JSON can say, with secrets hidden."""
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        # The longest first: a secret that contains another must not be left half visible.
+        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+
+    def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {_utf8(name): self._value(value, _DEEPEST) for name, value in event.items()}
+
+    def _value(self, value: object, depth: int) -> object:
+        if value is None or isinstance(value, bool | float):
+            return value
+        if isinstance(value, int) and abs(value) < 1 << 64:
+            return int(value)
+        if depth and isinstance(value, dict):
+            return {self._text(_shown(name)): self._value(each, depth - 1) for name, each in value.items()}
+        if depth and isinstance(value, list | tuple | set | frozenset):
+            return [self._value(each, depth - 1) for each in value]
+        return self._text(_shown(value))
+
+    def _text(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, _HIDDEN)
+        return _utf8(text)
+
+
+def _utf8(text: str) -> str:
+    # A lone surrogate, as in a key that was never UTF-8, has no UTF-8 form: \udc80 shows which it was.
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str | PurePath | date):
+        return str(value)
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001 - a broken repr is the fault of what is shown, not of showing it
+        return f"<{type(value).__name__} that cannot be shown>"
+
+
+def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
+    first = {name: event.pop(name) for name in ("timestamp", "level", "event") if name in event}
+    return msgspec.json.encode({**first, **event})
+
+
+class _Console:
+    """A processor that lays an event out for a person."""
+
+    def __init__(self, *, colors: bool) -> None:
+        self._render = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+
+    def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> bytes:
+        return self._render(logger, method, event).encode()
+
+
+class _Lines:
+    """Writes whole lines; a reader that went away costs the lines, never the daemon."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def logger(self, *_: object) -> _Lines:
+        """As structlog asks for it."""
+        return self
+
+    def msg(self, line: bytes) -> None:
+        """Write one line."""
+        with self._lock:
+            try:
+                self._stream.write(line + b"\n")
+                self._stream.flush()
+            except (OSError, ValueError):  # ValueError: the stream is closed
+                return
+
+    debug = info = warning = error = critical = exception = log = msg
+
+
+class _Libraries(logging.Handler):
+    """Hands what libraries report to our own log, as one event with their words in a field."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Never raises: a library's badly formatted message is shown unformatted."""
+        try:
+            message = record.getMessage()
+        except Exception:  # noqa: BLE001 - whatever the arguments do when they are formatted
+            message = _shown((record.msg, record.args))
+        level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)  # structlog knows these
+        get_logger().log(level, "library.reported", library=record.name, message=message, exc_info=record.exc_info)
