@@ -1,0 +1,64 @@
+"""LocalStack without containers: the emulator of several AWS services, as a child process.
+
+It lives in an environment of its own (`.lab/localstack`), because its pinned botocore is not ours.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.lab.process import LabError, child_process, free_port
+
+PYTHON = Path(__file__).resolve().parents[2] / ".lab" / "localstack" / "bin" / "python"
+
+_START_SECONDS = 90.0
+_SETTINGS = {
+    "SKIP_SSL_CERT_DOWNLOAD": "1",
+    "DNS_ADDRESS": "0",  # no DNS server of its own
+    "DISABLE_EVENTS": "1",  # no reports about its use
+    "SERVICES": "s3,sqs,sns,events,cloudwatch",
+}
+
+
+class LocalStack(msgspec.Struct, frozen=True):
+    """A running LocalStack."""
+
+    endpoint_url: str
+    pid: int
+    """Of the guard of its process group."""
+
+
+@contextmanager
+def localstack_server() -> Iterator[LocalStack]:
+    """A LocalStack that runs while the block runs; it takes some seconds to come up.
+
+    Raises:
+        LabError: if its environment is missing or it does not come up; with the end of its log.
+    """
+    if not PYTHON.exists():
+        raise LabError("LocalStack is not installed in .lab/localstack: `make test` installs it.")
+    port = free_port()
+    endpoint_url = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="localstack-") as directory:
+        environment = {**_SETTINGS, "GATEWAY_LISTEN": f"127.0.0.1:{port}", "TMPDIR": directory, "HOME": directory}
+        command = [str(PYTHON), "-m", "localstack.runtime.main"]
+        with child_process(
+            "LocalStack", command, environment=environment, directory=Path(directory), is_foreign=True
+        ) as child:
+            child.wait_until(lambda: _is_healthy(endpoint_url) or None, _START_SECONDS)
+            yield LocalStack(endpoint_url, child.pid)
+
+
+def _is_healthy(endpoint_url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{endpoint_url}/_localstack/health", timeout=2) as response:
+            return bool(response.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,20 @@
+"""An SQS-compatible queue server of our own, for the demo, tests and load.
+
+It speaks the JSON protocol of standard queues closely enough that the official clients cannot tell the
+difference in what they rely on, checks signatures for real, and costs little enough to feed a fast consumer
+from the same machine. A request passes, top to bottom:
+
+    protocol.py     bytes to a request, an answer to bytes
+    service.py      signature, target, shape, operation
+    signature.py    Signature Version 4
+    operations.py   what is done with messages          queue_operations.py   … with queues
+    polls.py        long polls that wait
+    account.py      all queues, redrive
+    store.py        one queue, pure                      deadlines.py, message.py, backlog.py   its parts
+
+`launch.py` starts it from Python, `python -m benchmarks.lab.queue` from a shell.
+"""
+
+from benchmarks.lab.queue.launch import QueueServer, local_queue_server
+
+__all__ = ["QueueServer", "local_queue_server"]

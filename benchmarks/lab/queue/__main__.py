@@ -1,0 +1,73 @@
+"""`python -m benchmarks.lab.queue --port 0`: one line of JSON with the URL, then service until SIGTERM.
+
+It also ends when whoever started it goes away: as soon as its standard input, if that is a pipe, is closed,
+and within a second of the end of its parent process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import signal
+import stat
+import sys
+
+import msgspec
+import uvloop
+
+from benchmarks.lab.queue import limits
+from benchmarks.lab.queue.server import ServerOptions, serve
+
+_PARENT_CHECK_SECONDS = 1.0
+
+
+def _options() -> ServerOptions:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lab.queue", description=__doc__)
+    environment = os.environ
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--access-key", default=environment.get("QUEUE_LAB_ACCESS_KEY", "local"))
+    parser.add_argument("--secret-key", default=environment.get("QUEUE_LAB_SECRET_KEY", "local"))
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--in-flight-limit", type=int, default=limits.MAX_IN_FLIGHT)
+    return ServerOptions(**vars(parser.parse_args()))
+
+
+async def _serve_until_told(options: ServerOptions) -> None:
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    _watch_standard_input(loop, told)
+    parent = os.getppid()
+    async with serve(options) as endpoint_url:
+        gc.collect()
+        gc.freeze()
+        line = msgspec.json.encode({"endpoint_url": endpoint_url, "pid": os.getpid()})
+        sys.stdout.write(line.decode() + "\n")
+        sys.stdout.flush()
+        while not told.is_set() and os.getppid() == parent:
+            try:
+                async with asyncio.timeout(_PARENT_CHECK_SECONDS):
+                    await told.wait()
+            except TimeoutError:
+                continue
+
+
+def _watch_standard_input(loop: asyncio.AbstractEventLoop, told: asyncio.Event) -> None:
+    mode = os.fstat(0).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+        return
+
+    def look() -> None:
+        if not os.read(0, 4_096):
+            loop.remove_reader(0)
+            told.set()
+
+    loop.add_reader(0, look)
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve_until_told(_options()))

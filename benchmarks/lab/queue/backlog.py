@@ -1,0 +1,68 @@
+"""Messages that exist only once they are asked for.
+
+A load of millions of messages need not be sent, nor kept in memory: a queue that has a backlog hands out its
+stored messages first and then takes new ones from the backlog. A backlog may grow with time (so many a
+second), so it is asked with the present moment.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, cast
+
+_ALLOWED_PACKAGES = ("benchmarks.", "tests.")
+
+
+class Backlog(Protocol):
+    """A source of bodies a queue draws from."""
+
+    def available(self, now: float, /) -> int:
+        """How many bodies can be taken at this moment (Unix seconds)."""
+
+    def take(self, limit: int, now: float, /) -> Sequence[tuple[str, float]]:
+        """At most `limit` bodies, each with the Unix seconds at which it counts as sent."""
+
+    def next_arrival(self, now: float, /) -> float | None:
+        """When, after now, the next body can be taken; None if that will not come of itself."""
+
+
+class GeneratedBacklog:
+    """A fixed number of bodies, all sent at one moment, made by a function of their index.
+
+    The same function gives the same bodies every time: an index is the seed of its body.
+    """
+
+    def __init__(self, body: Callable[[int], str], count: int, sent_at: float) -> None:
+        self._body = body
+        self._count = count
+        self._sent_at = sent_at
+        self._taken = 0
+
+    def available(self, _now: float) -> int:
+        """What is left; it does not depend on the time."""
+        return self._count - self._taken
+
+    def take(self, limit: int, _now: float) -> Sequence[tuple[str, float]]:
+        """The next bodies by index."""
+        first = self._taken
+        self._taken = min(self._count, first + limit)
+        return [(self._body(index), self._sent_at) for index in range(first, self._taken)]
+
+    def next_arrival(self, _now: float) -> float | None:
+        """Nothing comes of itself."""
+        return None
+
+
+def load_backlog(reference: str, arguments: Mapping[str, Any]) -> Backlog:
+    """Call `module:function` with the arguments: it gives the backlog.
+
+    Raises:
+        ValueError: if the reference is not of this form, or names a module outside our own packages.
+        ImportError, AttributeError, TypeError: if there is no such function, or it takes no such arguments.
+    """
+    module, _, function = reference.partition(":")
+    if not function or not module.startswith(_ALLOWED_PACKAGES):
+        message = f"{reference!r} is not module:function in one of {', '.join(_ALLOWED_PACKAGES)}"
+        raise ValueError(message)
+    return cast("Backlog", getattr(importlib.import_module(module), function)(**arguments))

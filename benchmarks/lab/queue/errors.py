@@ -1,0 +1,88 @@
+"""How the queue says no: one table of faults, in the shapes a client of the real service expects.
+
+The JSON protocol names the fault in the body (`__type`); the header `x-amzn-query-error` repeats the code of
+the older query protocol, and botocore hands out that one as `Code` and the first as `QueryErrorCode`
+(botocore/parsers.py, trait `awsQueryCompatible`). The modelled shapes are those of botocore's model
+`sqs/2012-11-05`; the others belong to the front every AWS service shares.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+SERVICE = "com.amazonaws.sqs#"
+FRONT = "com.amazon.coral.service#"
+LEGACY = "AWS.SimpleQueueService."
+
+
+class Fault(msgspec.Struct, frozen=True, gc=False):
+    """One kind of refusal."""
+
+    shape: str
+    """The value of `__type`, namespace included."""
+    query_code: str
+    """What the older protocol called it; also the `Code` of a failed entry of a batch."""
+    status: int = 400
+
+    def because(self, message: str) -> Refused:
+        """The exception to raise, with its sentence for the caller."""
+        return Refused(self, message)
+
+
+class Refused(Exception):  # noqa: N818 - it is an answer of the protocol, not an error of ours
+    """A request, or one entry of a batch, that is answered with a fault."""
+
+    def __init__(self, fault: Fault, message: str) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.message = message
+
+
+def _modelled(name: str, query_code: str = "", status: int = 400) -> Fault:
+    return Fault(SERVICE + name, query_code or LEGACY + name, status)
+
+
+QUEUE_DOES_NOT_EXIST = _modelled("QueueDoesNotExist", LEGACY + "NonExistentQueue")
+QUEUE_NAME_EXISTS = _modelled("QueueNameExists", "QueueAlreadyExists")
+QUEUE_DELETED_RECENTLY = _modelled("QueueDeletedRecently")
+PURGE_QUEUE_IN_PROGRESS = _modelled("PurgeQueueInProgress", status=403)
+INVALID_ATTRIBUTE_NAME = _modelled("InvalidAttributeName", "InvalidAttributeName")
+INVALID_ATTRIBUTE_VALUE = _modelled("InvalidAttributeValue", "InvalidAttributeValue")
+INVALID_MESSAGE_CONTENTS = _modelled("InvalidMessageContents", "InvalidMessageContents")
+RECEIPT_HANDLE_IS_INVALID = _modelled("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404)
+MESSAGE_NOT_IN_FLIGHT = _modelled("MessageNotInflight")
+OVER_LIMIT = _modelled("OverLimit", "OverLimit", 403)
+UNSUPPORTED_OPERATION = _modelled("UnsupportedOperation")
+EMPTY_BATCH = _modelled("EmptyBatchRequest")
+TOO_MANY_ENTRIES = _modelled("TooManyEntriesInBatchRequest")
+ENTRY_IDS_NOT_DISTINCT = _modelled("BatchEntryIdsNotDistinct")
+INVALID_ENTRY_ID = _modelled("InvalidBatchEntryId")
+BATCH_TOO_LONG = _modelled("BatchRequestTooLong")
+
+INVALID_PARAMETER = Fault(FRONT + "InvalidParameterValueException", "InvalidParameterValue")
+MISSING_PARAMETER = Fault(FRONT + "MissingRequiredParameterException", "MissingParameter")
+MALFORMED_INPUT = Fault(FRONT + "SerializationException", "MalformedInput")
+UNKNOWN_OPERATION = Fault(FRONT + "UnknownOperationException", "InvalidAction")
+REQUEST_TOO_LARGE = Fault(FRONT + "RequestEntityTooLargeException", "RequestEntityTooLarge", 413)
+INTERNAL_FAILURE = Fault(FRONT + "InternalFailure", "InternalFailure", 500)
+
+# The front reports a clock that is off as a signature that does not match.
+SIGNATURE_DOES_NOT_MATCH = Fault(FRONT + "InvalidSignatureException", "SignatureDoesNotMatch", 403)
+UNKNOWN_ACCESS_KEY = Fault(FRONT + "UnrecognizedClientException", "InvalidClientTokenId", 403)
+UNSIGNED_REQUEST = Fault(FRONT + "MissingAuthenticationTokenException", "MissingAuthenticationToken", 403)
+INCOMPLETE_SIGNATURE = Fault(FRONT + "IncompleteSignatureException", "IncompleteSignature")
+
+
+class _FaultBody(msgspec.Struct, gc=False):
+    type: str = msgspec.field(name="__type")
+    message: str
+
+
+def fault_body(refused: Refused) -> bytes:
+    """The JSON body of a refused request."""
+    return msgspec.json.encode(_FaultBody(refused.fault.shape, refused.message))
+
+
+def query_error(fault: Fault) -> str:
+    """The value of the header `x-amzn-query-error`: the older code and whose fault it is."""
+    return f"{fault.query_code};{'Receiver' if fault.status >= 500 else 'Sender'}"

@@ -1,0 +1,124 @@
+"""The service's limits, and what is refused for breaking them.
+
+Sources: botocore's model `sqs/2012-11-05` (ranges, characters, batches) and the developer guide's pages on
+message and queue quotas (1 MiB per message and per batch, 120,000 in flight).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+from benchmarks.lab.queue import errors
+
+MAX_BATCH_ENTRIES = 10
+MAX_MESSAGE_BYTES = 1_048_576
+MAX_VISIBILITY_SECONDS = 43_200
+MAX_DELAY_SECONDS = 900
+MAX_WAIT_SECONDS = 20
+MAX_IN_FLIGHT = 120_000
+PURGE_INTERVAL_SECONDS = 60
+NAME_REUSE_SECONDS = 60
+"""For so long after its end nobody may take a queue's name."""
+
+_ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_FORBIDDEN_CHARACTER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+class Entry(Protocol):
+    """What every entry of a batch has."""
+
+    @property
+    def id(self) -> str:
+        """The name the caller gave it within this request."""
+
+
+def check_batch(entries: Sequence[Entry]) -> None:
+    """Refuse a batch that is empty, too long or whose ids are unfit.
+
+    Raises:
+        errors.Refused: for the whole request, before any entry has an effect.
+    """
+    if not entries:
+        raise errors.EMPTY_BATCH.because("There should be at least one entry in the request.")
+    if len(entries) > MAX_BATCH_ENTRIES:
+        raise errors.TOO_MANY_ENTRIES.because(
+            f"A request takes at most {MAX_BATCH_ENTRIES} entries; this one has {len(entries)}."
+        )
+    ids = {entry.id for entry in entries}
+    for entry_id in ids:
+        if not _ENTRY_ID.fullmatch(entry_id):
+            raise errors.INVALID_ENTRY_ID.because(
+                "An entry id has 1 to 80 characters: letters, digits, hyphens and underscores."
+            )
+    if len(ids) < len(entries):
+        raise errors.ENTRY_IDS_NOT_DISTINCT.because("Two entries of the request have the same id.")
+
+
+def check_batch_bytes(bodies: Iterable[str]) -> None:
+    """Refuse a batch whose bodies together are longer than one message may be.
+
+    Raises:
+        errors.Refused: with BatchRequestTooLong.
+    """
+    total = sum(map(size_bytes, bodies))
+    if total > MAX_MESSAGE_BYTES:
+        raise errors.BATCH_TOO_LONG.because(
+            f"Batch requests cannot be longer than {MAX_MESSAGE_BYTES} bytes. You have sent {total} bytes."
+        )
+
+
+def size_bytes(body: str) -> int:
+    """How long the body is in UTF-8."""
+    return len(body) if body.isascii() else len(body.encode())
+
+
+def check_body(body: str, max_bytes: int) -> None:
+    """Refuse a body that is empty, too long or holds a character XML 1.0 does not know.
+
+    Raises:
+        errors.Refused: MissingParameter, InvalidParameterValue or InvalidMessageContents.
+    """
+    if not body:
+        raise errors.MISSING_PARAMETER.because("The request must contain the parameter MessageBody.")
+    if size_bytes(body) > max_bytes:
+        raise errors.INVALID_PARAMETER.because(
+            f"One or more parameters are invalid. Reason: Message must be shorter than {max_bytes} bytes."
+        )
+    # Most bodies are plain ASCII: two scans in C spare the slow search.
+    if not (body.isascii() and body.isprintable()) and _FORBIDDEN_CHARACTER.search(body):
+        raise errors.INVALID_MESSAGE_CONTENTS.because(
+            "The body holds a character outside #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | "
+            "#x10000 to #x10FFFF."
+        )
+
+
+def check_range(parameter: str, value: int, low: int, high: int) -> int:
+    """The value, if it lies between both limits, inclusive.
+
+    Raises:
+        errors.Refused: with InvalidParameterValue.
+    """
+    if low <= value <= high:
+        return value
+    raise errors.INVALID_PARAMETER.because(
+        f"Value {value} for parameter {parameter} is invalid. Reason: Must be between {low} and {high}."
+    )
+
+
+def check_queue_name(name: str) -> None:
+    """Refuse a name no standard queue can have.
+
+    Raises:
+        errors.Refused: InvalidParameterValue, or UnsupportedOperation for a FIFO queue.
+    """
+    if name.endswith(".fifo"):
+        raise errors.UNSUPPORTED_OPERATION.because(
+            "This queue server of the lab has standard queues only; FIFO queues are not implemented."
+        )
+    if not _QUEUE_NAME.fullmatch(name):
+        raise errors.INVALID_PARAMETER.because(
+            "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length"
+        )

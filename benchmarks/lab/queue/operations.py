@@ -1,0 +1,213 @@
+"""What each operation does: a request in, an answer out, nothing waits and nothing is sent here.
+
+A ReceiveMessage that finds nothing and may wait comes back as a `Poll`; polls.py keeps it until it can be
+answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias, TypeVar
+
+import msgspec
+
+from benchmarks.lab.queue import errors, limits, shapes
+from benchmarks.lab.queue.account import Account
+from benchmarks.lab.queue.message import StoredMessage
+from benchmarks.lab.queue.store import Queue
+
+EntryT = TypeVar("EntryT", bound=limits.Entry)
+
+SENDER_ID = "LAB"
+
+SYSTEM_ATTRIBUTES: dict[str, Callable[[StoredMessage], str | None]] = {
+    "SenderId": lambda _message: SENDER_ID,
+    "SentTimestamp": lambda message: _milliseconds(message.sent_at),
+    "ApproximateReceiveCount": lambda message: str(message.receive_count),
+    "ApproximateFirstReceiveTimestamp": lambda message: _milliseconds(message.first_received_at),
+    "MessageGroupId": lambda message: message.group_id,
+    "DeadLetterQueueSourceArn": lambda message: message.source_arn,
+}
+"""What a receiver may ask to be told about a message; None is left out."""
+
+_NEVER_HERE = frozenset({"SequenceNumber", "MessageDeduplicationId", "AWSTraceHeader"})
+"""Names the service knows, for attributes no message here can have."""
+
+
+class Poll(msgspec.Struct, frozen=True, gc=False):
+    """A ReceiveMessage, checked: it can be tried again whenever something arrives."""
+
+    queue: Queue
+    limit: int
+    visibility_seconds: int
+    wait_seconds: int
+    attribute_names: tuple[str, ...]
+
+
+class MessageOperations:
+    """The operations on messages."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def send(self, request: shapes.SendMessageRequest, now: float) -> shapes.SentAnswer:
+        """SendMessage."""
+        return _send(self._account.at(request.queue_url), request, now)
+
+    def send_batch(self, request: shapes.BatchRequest[shapes.SendEntry], now: float) -> shapes.BatchAnswer:
+        """SendMessageBatch."""
+        queue = self._account.at(request.queue_url)
+        limits.check_batch(request.entries)
+        limits.check_batch_bytes(entry.message_body for entry in request.entries)
+
+        def send_entry(entry: shapes.SendEntry) -> shapes.SentAnswer:
+            answer = _send(queue, entry, now)
+            answer.id = entry.id
+            return answer
+
+        return _each(request.entries, send_entry)
+
+    def receive(self, request: shapes.ReceiveMessageRequest, now: float) -> shapes.ReceiveAnswer | Poll:
+        """ReceiveMessage."""
+        queue = self._account.at(request.queue_url)
+        poll = _checked_poll(queue, request)
+        answer = self.try_poll(poll, now)
+        if answer is not None:
+            return answer
+        if poll.wait_seconds > 0:
+            return poll
+        if queue.is_over_limit(now):
+            raise errors.OVER_LIMIT.because("Too many messages are in flight.")
+        return shapes.ReceiveAnswer()
+
+    def try_poll(self, poll: Poll, now: float) -> shapes.ReceiveAnswer | None:
+        """What the queue has for the poll at this moment, or None."""
+        taken = poll.queue.receive(poll.limit, poll.visibility_seconds, now)
+        if taken.dead:
+            self._account.bury(poll.queue, taken.dead)
+        if not taken.received:
+            return None
+        return shapes.ReceiveAnswer([_received(poll, message) for message in taken.received])
+
+    def delete(self, request: shapes.DeleteMessageRequest, now: float) -> shapes.Nothing:
+        """DeleteMessage."""
+        _delete(self._account.at(request.queue_url), request.receipt_handle, now)
+        return shapes.Nothing()
+
+    def delete_batch(self, request: shapes.BatchRequest[shapes.DeleteEntry], now: float) -> shapes.BatchAnswer:
+        """DeleteMessageBatch."""
+        queue = self._account.at(request.queue_url)
+        limits.check_batch(request.entries)
+
+        def delete_entry(entry: shapes.DeleteEntry) -> shapes.EntryAnswer:
+            _delete(queue, entry.receipt_handle, now)
+            return shapes.EntryAnswer(entry.id)
+
+        return _each(request.entries, delete_entry)
+
+    def change_visibility(self, request: shapes.ChangeMessageVisibilityRequest, now: float) -> shapes.Nothing:
+        """ChangeMessageVisibility."""
+        queue = self._account.at(request.queue_url)
+        _change_visibility(queue, request.receipt_handle, request.visibility_timeout, now)
+        return shapes.Nothing()
+
+    def change_visibility_batch(
+        self, request: shapes.BatchRequest[shapes.VisibilityEntry], now: float
+    ) -> shapes.BatchAnswer:
+        """ChangeMessageVisibilityBatch."""
+        queue = self._account.at(request.queue_url)
+        limits.check_batch(request.entries)
+
+        def change_entry(entry: shapes.VisibilityEntry) -> shapes.EntryAnswer:
+            _change_visibility(queue, entry.receipt_handle, entry.visibility_timeout, now)
+            return shapes.EntryAnswer(entry.id)
+
+        return _each(request.entries, change_entry)
+
+
+_Answer: TypeAlias = shapes.SentAnswer | shapes.EntryAnswer
+
+
+def _each(entries: Sequence[EntryT], act: Callable[[EntryT], _Answer]) -> shapes.BatchAnswer:
+    answer = shapes.BatchAnswer([], [])
+    for entry in entries:
+        try:
+            answer.successful.append(act(entry))
+        except errors.Refused as refused:
+            code = refused.fault.query_code.removeprefix(errors.LEGACY)
+            answer.failed.append(shapes.EntryFailure(entry.id, True, code, refused.message))  # noqa: FBT003 - positional for speed, named in the shape
+    return answer
+
+
+def _send(queue: Queue, outgoing: shapes.Outgoing, now: float) -> shapes.SentAnswer:
+    if outgoing.message_attributes or outgoing.message_system_attributes:
+        raise errors.UNSUPPORTED_OPERATION.because("This queue server of the lab keeps no message attributes.")
+    limits.check_body(outgoing.message_body, queue.attributes.max_message_bytes)
+    if outgoing.delay_seconds is not None:
+        limits.check_range("DelaySeconds", outgoing.delay_seconds, 0, limits.MAX_DELAY_SECONDS)
+    message = queue.send(
+        outgoing.message_body,
+        now,
+        delay_seconds=outgoing.delay_seconds,
+        group_id=outgoing.message_group_id,
+    )
+    return shapes.SentAnswer(message.message_id, message.body_md5)
+
+
+def _checked_poll(queue: Queue, request: shapes.ReceiveMessageRequest) -> Poll:
+    attributes = queue.attributes
+    visibility = request.visibility_timeout
+    wait = request.wait_time_seconds
+    return Poll(
+        queue=queue,
+        limit=limits.check_range("MaxNumberOfMessages", request.max_number_of_messages, 1, 10),
+        visibility_seconds=attributes.visibility_timeout_seconds
+        if visibility is None
+        else limits.check_range("VisibilityTimeout", visibility, 0, limits.MAX_VISIBILITY_SECONDS),
+        wait_seconds=attributes.receive_wait_seconds
+        if wait is None
+        else limits.check_range("WaitTimeSeconds", wait, 0, limits.MAX_WAIT_SECONDS),
+        attribute_names=_attribute_names(request),
+    )
+
+
+def _attribute_names(request: shapes.ReceiveMessageRequest) -> tuple[str, ...]:
+    asked = dict.fromkeys((*request.message_system_attribute_names, *request.attribute_names))
+    if "All" in asked:
+        return tuple(SYSTEM_ATTRIBUTES)
+    for name in asked:
+        if name not in SYSTEM_ATTRIBUTES and name not in _NEVER_HERE:
+            raise errors.INVALID_ATTRIBUTE_NAME.because(f"Unknown Attribute {name}.")
+    return tuple(name for name in asked if name in SYSTEM_ATTRIBUTES)
+
+
+def _received(poll: Poll, message: StoredMessage) -> shapes.ReceivedMessage:
+    attributes = {}
+    for name in poll.attribute_names:
+        if (value := SYSTEM_ATTRIBUTES[name](message)) is not None:
+            attributes[name] = value
+    return shapes.ReceivedMessage(
+        message.message_id, poll.queue.handle_of(message), message.body_md5, message.body, attributes
+    )
+
+
+def _milliseconds(unix_seconds: float) -> str:
+    return str(int(unix_seconds * 1_000))
+
+
+def _delete(queue: Queue, handle: str, now: float) -> None:
+    queue.delete(_required("ReceiptHandle", handle), now)
+
+
+def _change_visibility(queue: Queue, handle: str, seconds: int | None, now: float) -> None:
+    _required("ReceiptHandle", handle)
+    if seconds is None:
+        raise errors.MISSING_PARAMETER.because("The request must contain the parameter VisibilityTimeout.")
+    limits.check_range("VisibilityTimeout", seconds, 0, limits.MAX_VISIBILITY_SECONDS)
+    queue.change_visibility(handle, seconds, now)
+
+
+def _required(parameter: str, value: str) -> str:
+    if not value:
+        raise errors.MISSING_PARAMETER.because(f"The request must contain the parameter {parameter}.")
+    return value

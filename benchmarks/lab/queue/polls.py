@@ -1,0 +1,103 @@
+"""Long polls that wait: the oldest is answered first, at once when there is something for it.
+
+The polls belong to the event loop's thread alone. Whoever lets a message become visible need not know of
+them: after each request `serve` is called, and one timer is set for the earliest moment at which a message
+becomes visible by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeAlias
+
+from benchmarks.lab.queue import shapes
+from benchmarks.lab.queue.operations import MessageOperations, Poll
+from benchmarks.lab.queue.store import Queue
+
+Reply: TypeAlias = Callable[[shapes.ReceiveAnswer], None]
+
+_TIMER_GRAIN_SECONDS = 0.001
+"""The event loop counts in milliseconds: rounding up spares an early, empty look."""
+
+
+class WaitingPoll:
+    """One poll that found nothing yet. `leave` when its caller is gone, so that nobody's messages go there."""
+
+    def __init__(self, polls: Polls, poll: Poll, reply: Reply) -> None:
+        self.poll = poll
+        self._polls = polls
+        self._reply = reply
+        self._expiry = asyncio.get_running_loop().call_later(poll.wait_seconds, self.answer, None)
+
+    def answer(self, answer: shapes.ReceiveAnswer | None) -> None:
+        """Reply, with nothing if the wait is over, and wait no more."""
+        self.leave()
+        self._reply(answer or shapes.ReceiveAnswer())
+
+    def leave(self) -> None:
+        """Wait no more."""
+        self._expiry.cancel()
+        self._polls.forget(self)
+
+
+class Polls:
+    """Every poll that waits, by queue, in the order they came."""
+
+    def __init__(self, operations: MessageOperations, clock: Callable[[], float]) -> None:
+        self._operations = operations
+        self._clock = clock
+        self._waiting: dict[Queue, dict[WaitingPoll, None]] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wait(self, poll: Poll, reply: Reply) -> WaitingPoll:
+        """Let the poll wait; `reply` is called once, unless it leaves before."""
+        waiting = WaitingPoll(self, poll, reply)
+        self._waiting.setdefault(poll.queue, {})[waiting] = None
+        self._set_timer()
+        return waiting
+
+    def forget(self, waiting: WaitingPoll) -> None:
+        """Strike the poll off."""
+        queue = waiting.poll.queue
+        polls = self._waiting.get(queue, {})
+        polls.pop(waiting, None)
+        if not polls:
+            self._waiting.pop(queue, None)
+
+    def serve(self) -> None:
+        """Answer every poll there is something for."""
+        if not self._waiting:
+            return
+        now = self._clock()
+        # Once more after a success: a poll may have sent dead letters to a queue that was looked at before.
+        while any(self._serve_queue(queue, now) for queue in list(self._waiting)):
+            pass
+        self._set_timer()
+
+    def release(self, queue: Queue) -> None:
+        """Answer all polls of a queue that ends."""
+        for waiting in list(self._waiting.get(queue, {})):
+            waiting.answer(None)
+
+    def _serve_queue(self, queue: Queue, now: float) -> bool:
+        polls = self._waiting.get(queue, {})
+        took = False
+        while polls and queue.has_visible(now):
+            took = True
+            oldest = next(iter(polls))
+            answer = self._operations.try_poll(oldest.poll, now)
+            if answer is not None:
+                oldest.answer(answer)
+        return took
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        now = self._clock()
+        moments = [queue.next_change(now) for queue in self._waiting]
+        earliest = min((moment for moment in moments if moment is not None), default=None)
+        if earliest is not None:
+            delay = max(0.0, earliest - now) + _TIMER_GRAIN_SECONDS
+            self._timer = asyncio.get_running_loop().call_later(delay, self.serve)

@@ -1,0 +1,141 @@
+"""The wire: HTTP/1.1 with keep-alive, one request at a time on each connection."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from typing import cast
+
+import httptools
+
+from benchmarks.lab.queue import errors
+from benchmarks.lab.queue.polls import WaitingPoll
+from benchmarks.lab.queue.service import Answer, Service
+from benchmarks.lab.queue.signature import SignedRequest
+
+MAX_REQUEST_BYTES = 4 * 1_048_576
+"""Room for a batch of 1 MiB with every other character escaped in JSON."""
+
+MAX_HEADER_BYTES = 32_768
+
+_REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Payload Too Large"}
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection. httptools calls the `on_` methods while it parses."""
+
+    def __init__(self, service: Service, connections: set[Connection]) -> None:
+        self._service = service
+        self._connections = connections
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._waiting: WaitingPoll | None = None
+        self._is_answering = False
+        self._keeps_alive = True
+        self._target = b""
+        self._headers: dict[str, str] = {}
+        self._header_bytes = 0
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client came."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._connections.add(self)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """The client is gone: no message may be handed to its poll."""
+        self._transport = None
+        self._connections.discard(self)
+        if self._waiting is not None:
+            self._waiting.leave()
+            self._waiting = None
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; a complete request is answered within this call."""
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if isinstance(error.__context__, errors.Refused):
+                self._refuse(error.__context__)
+            else:
+                self._refuse(errors.MALFORMED_INPUT.because("This is not a request of HTTP/1.1."))
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if self._is_answering:
+            raise errors.MALFORMED_INPUT.because("The answer to the last request is still to come.")
+        self._target = b""
+        self._headers = {}
+        self._body = []
+        self._header_bytes = self._body_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A part of the request target."""
+        self._target += url
+        self._count_header_bytes(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._count_header_bytes(len(name) + len(value))
+        key = name.decode("latin-1").lower()
+        text = value.decode("latin-1")
+        self._headers[key] = f"{self._headers[key]},{text}" if key in self._headers else text
+
+    def on_headers_complete(self) -> None:
+        """All headers are there."""
+        self._keeps_alive = self._parser.should_keep_alive()
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body_bytes += len(body)
+        if self._body_bytes > MAX_REQUEST_BYTES:
+            raise errors.REQUEST_TOO_LARGE.because(f"A request has at most {MAX_REQUEST_BYTES} bytes.")
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """The request is there: answer it."""
+        self._is_answering = True
+        request = SignedRequest(
+            self._parser.get_method().decode(), self._target.decode("latin-1"), self._headers, b"".join(self._body)
+        )
+        self._waiting = self._service.answer(request, self._send)
+
+    def _count_header_bytes(self, count: int) -> None:
+        self._header_bytes += count
+        if self._header_bytes > MAX_HEADER_BYTES:
+            raise errors.REQUEST_TOO_LARGE.because(f"The headers have at most {MAX_HEADER_BYTES} bytes.")
+
+    def _send(self, answer: Answer) -> None:
+        self._waiting = None
+        self._is_answering = False
+        if self._transport is None:
+            return
+        self._transport.write(_response(answer, keeps_alive=self._keeps_alive))
+        if not self._keeps_alive:
+            self._transport.close()
+
+    def _refuse(self, refused: errors.Refused) -> None:
+        if self._transport is not None:
+            answer = Answer(errors.fault_body(refused), refused.fault)
+            self._transport.write(_response(answer, keeps_alive=False))
+            self._transport.close()
+
+
+def _response(answer: Answer, *, keeps_alive: bool) -> bytes:
+    status = answer.fault.status if answer.fault else 200
+    extra = f"x-amzn-query-error: {errors.query_error(answer.fault)}\r\n" if answer.fault else ""
+    if not keeps_alive:
+        extra += "Connection: close\r\n"
+    head = (
+        f"HTTP/1.1 {status} {_REASONS.get(status, 'Internal Server Error')}\r\n"
+        f"x-amzn-RequestId: {uuid.uuid4()}\r\n"
+        "Content-Type: application/x-amz-json-1.0\r\n"
+        f"{extra}Content-Length: {len(answer.body)}\r\n\r\n"
+    )
+    return head.encode("latin-1") + answer.body

@@ -1,0 +1,189 @@
+"""Signature Version 4: checked for real, so that a client that signs wrongly fails here and not in production.
+
+The scheme: a canonical text of the request is hashed; the hash, the moment and the scope (day, region,
+service) are signed with a key derived from the secret and the scope. Source: "Signature Version 4 signing
+process" of the AWS General Reference, and botocore/auth.py, which the tests hold this file against.
+"""
+
+from __future__ import annotations
+
+import calendar
+import functools
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from typing import TypeAlias
+from urllib.parse import quote
+
+import msgspec
+
+from benchmarks.lab.queue import errors
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+TOLERANCE_SECONDS = 15 * 60
+"""How far the moment of the signature may lie from the server's clock, either way."""
+
+_TIMESTAMP = "%Y%m%dT%H%M%SZ"
+_KEPT_SCOPES = 64
+
+Headers: TypeAlias = Mapping[str, str]
+"""Names in lower case; of a repeated header the values, joined by commas."""
+
+
+class SignedRequest(msgspec.Struct, frozen=True, gc=False):
+    """What a signature covers."""
+
+    method: str
+    target: str
+    """Path and query as they stand in the request line."""
+    headers: Headers
+    body: bytes
+
+
+class Scope(msgspec.Struct, frozen=True, gc=False):
+    """The part of an Authorization header that stays the same for a day."""
+
+    access_key: str
+    day: str
+    text: str
+    """day/region/service/aws4_request"""
+    signed_headers: tuple[str, ...]
+    key: bytes
+    """Derived from the secret."""
+
+
+class SignatureChecker:
+    """Knows one pair of credentials and refuses what was not signed with it."""
+
+    def __init__(self, access_key: str, secret_key: str) -> None:
+        self._access_key = access_key
+        self._secret_key = secret_key
+        # One client signs a whole day with the same scope: parsing it and deriving its key is done once.
+        self._scope = functools.lru_cache(_KEPT_SCOPES)(self._read_scope)
+
+    def check(self, request: SignedRequest, now: float) -> None:
+        """Refuse the request unless it is signed, with our secret, as it stands, and lately.
+
+        Raises:
+            errors.Refused: MissingAuthenticationToken, IncompleteSignature, InvalidClientTokenId or
+                SignatureDoesNotMatch (also for a clock that is off), all as the real front does.
+        """
+        authorization = request.headers.get("authorization")
+        if not authorization:
+            raise errors.UNSIGNED_REQUEST.because("Missing Authentication Token")
+        front, separator, signature = authorization.rpartition(", Signature=")
+        if not separator:
+            raise errors.INCOMPLETE_SIGNATURE.because("Authorization header requires 'Signature' parameter.")
+        scope = self._scope(front)
+        timestamp = request.headers.get("x-amz-date", "")
+        _check_coverage(scope, request.headers)
+        _check_moment(timestamp, scope, now)
+        if not hmac.compare_digest(_signature(request, scope, timestamp).encode(), signature.encode()):
+            raise errors.SIGNATURE_DOES_NOT_MATCH.because(
+                "The request signature we calculated does not match the signature you provided. Check your "
+                "AWS Secret Access Key and signing method."
+            )
+
+    def _read_scope(self, front: str) -> Scope:
+        algorithm, _, rest = front.partition(" ")
+        fields = dict(field.strip().partition("=")[::2] for field in rest.split(","))
+        parts = fields.get("Credential", "").split("/")
+        signed_headers = tuple(fields.get("SignedHeaders", "").split(";"))
+        if algorithm != ALGORITHM or len(parts) != 5 or not signed_headers[0]:
+            raise errors.INCOMPLETE_SIGNATURE.because(
+                f"Authorization header requires {ALGORITHM}, a full 'Credential' and 'SignedHeaders'."
+            )
+        access_key, day, region, service, terminator = parts
+        if access_key != self._access_key:
+            raise errors.UNKNOWN_ACCESS_KEY.because("The security token included in the request is invalid.")
+        if service != "sqs" or terminator != "aws4_request":
+            raise errors.SIGNATURE_DOES_NOT_MATCH.because("Credential should be scoped to correct service: 'sqs'.")
+        key = signing_key(self._secret_key, day, region, service)
+        return Scope(access_key, day, "/".join(parts[1:]), signed_headers, key)
+
+
+def signing_key(secret_key: str, day: str, region: str, service: str) -> bytes:
+    """The key for one day, region and service."""
+    key = f"AWS4{secret_key}".encode()
+    for part in (day, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def sign(request: SignedRequest, access_key: str, secret_key: str, region: str) -> str:
+    """The Authorization header for a request to the queue that carries host and x-amz-date."""
+    timestamp = request.headers["x-amz-date"]
+    day = timestamp[:8]
+    names = tuple(sorted(request.headers))
+    text = f"{day}/{region}/sqs/aws4_request"
+    scope = Scope(access_key, day, text, names, signing_key(secret_key, day, region, "sqs"))
+    return (
+        f"{ALGORITHM} Credential={access_key}/{text}, SignedHeaders={';'.join(names)}, "
+        f"Signature={_signature(request, scope, timestamp)}"
+    )
+
+
+def amz_date(unix_seconds: float) -> str:
+    """The moment in the form of the header x-amz-date."""
+    return time.strftime(_TIMESTAMP, time.gmtime(unix_seconds))
+
+
+def _check_coverage(scope: Scope, headers: Headers) -> None:
+    # What is not signed could be changed on the way: the service insists on host and every x-amz header.
+    signed = scope.signed_headers
+    for name in headers:
+        if (name == "host" or name.startswith("x-amz-")) and name not in signed:
+            raise errors.SIGNATURE_DOES_NOT_MATCH.because(
+                f"'{name}' must be a 'SignedHeader' in the AWS Authorization."
+            )
+    for name in (*signed, "host", "x-amz-date"):
+        if name not in headers:
+            raise errors.INCOMPLETE_SIGNATURE.because(f"The request lacks the header '{name}'.")
+
+
+def _check_moment(timestamp: str, scope: Scope, now: float) -> None:
+    signed_at = _unix_seconds(timestamp)
+    if timestamp[:8] != scope.day:
+        raise errors.SIGNATURE_DOES_NOT_MATCH.because(
+            f"Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+            f"'{scope.day}' != '{timestamp[:8]}'."
+        )
+    if signed_at < now - TOLERANCE_SECONDS:
+        raise errors.SIGNATURE_DOES_NOT_MATCH.because(
+            f"Signature expired: {timestamp} is now earlier than {amz_date(now - TOLERANCE_SECONDS)} "
+            f"({amz_date(now)} - 15 min.)"
+        )
+    if signed_at > now + TOLERANCE_SECONDS:
+        raise errors.SIGNATURE_DOES_NOT_MATCH.because(
+            f"Signature not yet current: {timestamp} is still later than {amz_date(now + TOLERANCE_SECONDS)} "
+            f"({amz_date(now)} + 15 min.)"
+        )
+
+
+@functools.lru_cache(_KEPT_SCOPES)
+def _unix_seconds(timestamp: str) -> int:
+    try:
+        return calendar.timegm(time.strptime(timestamp, _TIMESTAMP))
+    except ValueError:
+        raise errors.INCOMPLETE_SIGNATURE.because(
+            f"Date must be in ISO-8601 'basic format'. Got '{timestamp}'."
+        ) from None
+
+
+def _signature(request: SignedRequest, scope: Scope, timestamp: str) -> str:
+    canonical = hashlib.sha256(_canonical_request(request, scope.signed_headers).encode()).hexdigest()
+    text = f"{ALGORITHM}\n{timestamp}\n{scope.text}\n{canonical}"
+    return hmac.digest(scope.key, text.encode(), "sha256").hex()
+
+
+def _canonical_request(request: SignedRequest, signed_headers: tuple[str, ...]) -> str:
+    headers = request.headers
+    lines = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in signed_headers])
+    path, _, query = request.target.partition("?")
+    path = "/" if path == "/" else quote(path, safe="/~")
+    query = "&".join(sorted(query.split("&"))) if query else ""
+    return (
+        f"{request.method}\n{path}\n{query}\n{lines}\n{';'.join(signed_headers)}\n"
+        f"{hashlib.sha256(request.body).hexdigest()}"
+    )

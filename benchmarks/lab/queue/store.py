@@ -1,0 +1,238 @@
+"""One queue without any input or output: the time comes in as an argument, deadlines are data.
+
+Every message is delayed, visible, in flight or gone, and moves between these places at a constant cost:
+
+    send ──▶ delayed ──due──▶ visible ──receive──▶ in flight ──delete──▶ gone
+                                 ▲                     │
+                                 └── due, or set to 0 ─┘        visible ──receives used up──▶ dead letter
+
+`now` is in Unix seconds everywhere and must never go back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
+
+import msgspec
+
+from benchmarks.lab.queue import errors, limits
+from benchmarks.lab.queue.attributes import QueueAttributes
+from benchmarks.lab.queue.backlog import Backlog
+from benchmarks.lab.queue.deadlines import Deadlines
+from benchmarks.lab.queue.message import HandleStamp, StoredMessage, md5_hex, new_message_id
+
+Journal: TypeAlias = Callable[[str, str, float], None]
+"""Told the queue's name, the message id and the Unix seconds of every deletion that took effect."""
+
+
+class Counts(msgspec.Struct, frozen=True, gc=False):
+    """How many messages are where."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """What one receive brought, and which messages had used up their receives and belong elsewhere now."""
+
+    received: list[StoredMessage]
+    dead: list[StoredMessage]
+
+
+class Queue:
+    """The messages of one queue."""
+
+    def __init__(
+        self,
+        name: str,
+        attributes: QueueAttributes,
+        *,
+        in_flight_limit: int = limits.MAX_IN_FLIGHT,
+        journal: Journal | None = None,
+    ) -> None:
+        self.name = name
+        self.attributes = attributes
+        self.backlog: Backlog | None = None
+        self._journal = journal
+        self._in_flight_limit = in_flight_limit
+        self._stamp = HandleStamp()
+        self._messages: dict[int, StoredMessage] = {}
+        self._last_number = 0
+        # A message deleted while visible stays in the deque as a void and is skipped when its turn comes.
+        self._visible: deque[StoredMessage] = deque()
+        self._visible_voids = 0
+        self._in_flight = Deadlines("in_flight")
+        self._delayed = Deadlines("delayed")
+
+    def send(
+        self, body: str, now: float, *, delay_seconds: int | None = None, group_id: str | None = None
+    ) -> StoredMessage:
+        """Take a new message; the body has been checked."""
+        delay = self.attributes.delay_seconds if delay_seconds is None else delay_seconds
+        message = self._enter(StoredMessage(0, new_message_id(), body, md5_hex(body), now, group_id))
+        if delay > 0:
+            self._delayed.add(message, now + delay)
+        else:
+            self._show(message)
+        return message
+
+    def accept(self, letter: StoredMessage, source_arn: str) -> StoredMessage:
+        """Take a dead letter of another queue: its id, send time and count of receives stay its own."""
+        message = StoredMessage(
+            0, letter.message_id, letter.body, letter.body_md5, letter.sent_at, letter.group_id, source_arn
+        )
+        message.receive_count = letter.receive_count
+        self._show(self._enter(message))
+        return message
+
+    def receive(self, limit: int, visibility_seconds: int, now: float) -> Taken:
+        """Hand out at most `limit` messages and hide them for the given time."""
+        self.advance(now)
+        taken = Taken([], [])
+        limit = min(limit, self._in_flight_limit - len(self._in_flight))
+        while len(taken.received) < limit and (message := self._next_visible(limit, now)):
+            if self._is_exhausted(message):
+                del self._messages[message.number]
+                taken.dead.append(message)
+                continue
+            _count_receive(message, now)
+            self._in_flight.add(message, now + visibility_seconds)
+            taken.received.append(message)
+        if visibility_seconds == 0:
+            self.advance(now)
+        return taken
+
+    def is_over_limit(self, now: float) -> bool:
+        """Whether as many messages are in flight as may be."""
+        self.advance(now)
+        return len(self._in_flight) >= self._in_flight_limit
+
+    def delete(self, handle: str, now: float) -> None:
+        """Delete the message the handle is the newest of; any older handle has no effect, and no error.
+
+        Raises:
+            errors.Refused: ReceiptHandleIsInvalid, if this queue never gave such a handle.
+        """
+        self.advance(now)
+        message = self._named_by(handle)
+        if message is None:
+            return
+        if message.place == "in_flight":
+            self._in_flight.remove(message)
+        else:
+            message.place = "gone"
+            self._visible_voids += 1
+        del self._messages[message.number]
+        message.body = ""
+        if self._journal:
+            self._journal(self.name, message.message_id, now)
+
+    def change_visibility(self, handle: str, visibility_seconds: int, now: float) -> None:
+        """Let the message be hidden for so long from now on; zero hands it back at once.
+
+        Raises:
+            errors.Refused: ReceiptHandleIsInvalid; InvalidParameterValue, if the message is gone, was received
+                again, or would be hidden for more than twelve hours; MessageNotInflight, if it is visible.
+        """
+        self.advance(now)
+        message = self._named_by(handle)
+        if message is None:
+            raise errors.INVALID_PARAMETER.because(
+                f"Value {handle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is "
+                "not available for visibility timeout change."
+            )
+        if message.place != "in_flight":
+            raise errors.MESSAGE_NOT_IN_FLIGHT.because("The message is not in flight: its timeout is over.")
+        if now + visibility_seconds > message.received_at + limits.MAX_VISIBILITY_SECONDS:
+            raise errors.INVALID_PARAMETER.because(
+                f"Value {visibility_seconds} for parameter VisibilityTimeout is invalid. Reason: Total "
+                f"VisibilityTimeout for the message is beyond the limit [{limits.MAX_VISIBILITY_SECONDS} seconds]"
+            )
+        self._in_flight.remove(message)
+        self._in_flight.add(message, now + visibility_seconds)
+        self.advance(now)
+
+    def handle_of(self, message: StoredMessage) -> str:
+        """The receipt handle of the message's newest receive."""
+        return self._stamp.handle(message)
+
+    def purge(self) -> None:
+        """Drop every message, wherever it is, and the backlog."""
+        for message in (*self._visible, *self._in_flight.clear(), *self._delayed.clear()):
+            message.place = "gone"
+        self._visible.clear()
+        self._visible_voids = 0
+        self._messages.clear()
+        self.backlog = None
+
+    def advance(self, now: float) -> None:
+        """Show what is due."""
+        for deadlines in (self._delayed, self._in_flight):
+            for message in deadlines.due(now):
+                self._show(message)
+
+    def counts(self, now: float) -> Counts:
+        """How many messages are where, at this moment and exactly."""
+        self.advance(now)
+        waiting = self.backlog.available(now) if self.backlog else 0
+        return Counts(len(self._visible) - self._visible_voids + waiting, len(self._in_flight), len(self._delayed))
+
+    def has_visible(self, now: float) -> bool:
+        """Whether a receive at this moment would find something to hand out."""
+        counts = self.counts(now)
+        return counts.visible > 0 and counts.in_flight < self._in_flight_limit
+
+    def next_change(self, now: float) -> float | None:
+        """When, in Unix seconds, a message becomes visible by itself; None if none does."""
+        arrival = self.backlog.next_arrival(now) if self.backlog else None
+        moments = (self._delayed.next(), self._in_flight.next(), arrival)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _enter(self, message: StoredMessage) -> StoredMessage:
+        self._last_number += 1
+        message.number = self._last_number
+        self._messages[message.number] = message
+        return message
+
+    def _show(self, message: StoredMessage) -> None:
+        message.place = "visible"
+        self._visible.append(message)
+
+    def _next_visible(self, limit: int, now: float) -> StoredMessage | None:
+        while self._visible:
+            message = self._visible.popleft()
+            if message.place == "visible":
+                return message
+            self._visible_voids -= 1
+        for body, sent_at in self.backlog.take(limit, now) if self.backlog else ():
+            self._show(self._enter(StoredMessage(0, new_message_id(), body, md5_hex(body), sent_at)))
+        return self._visible.popleft() if self._visible else None
+
+    def _is_exhausted(self, message: StoredMessage) -> bool:
+        return (
+            self.attributes.dead_letter_arn is not None and message.receives_here >= self.attributes.max_receive_count
+        )
+
+    def _named_by(self, handle: str) -> StoredMessage | None:
+        named = self._stamp.read(handle)
+        if named is None or not 0 < named[0] <= self._last_number or named[1] < 1:
+            raise errors.RECEIPT_HANDLE_IS_INVALID.because(
+                f'The input receipt handle "{handle}" is not a valid receipt handle.'
+            )
+        message = self._messages.get(named[0])
+        return message if message is not None and message.receives_here == named[1] else None
+
+    def messages(self) -> Iterator[StoredMessage]:
+        """Every message that is not gone, in the order they came."""
+        return iter(self._messages.values())
+
+
+def _count_receive(message: StoredMessage, now: float) -> None:
+    message.receive_count += 1
+    message.receives_here += 1
+    message.received_at = now
+    if message.receives_here == 1:
+        message.first_received_at = now
