@@ -1,0 +1,235 @@
+"""The log: complete lines, no secrets, and nothing that a value can do about it."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.observe.log import configure, get_logger
+
+
+@pytest.fixture(autouse=True)
+def _leave_logging_as_found() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:], root.level = handlers, level
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+
+
+def logged(stream: io.BytesIO) -> list[dict[str, Any]]:
+    """The lines of the stream, each one JSON object in valid UTF-8."""
+    assert stream.getvalue().decode().endswith("\n")
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def raised(error: Exception) -> Exception:
+    """The error after it was raised, that is with a traceback."""
+    try:
+        raise error  # noqa: TRY301 - to be raised is all it is for
+    except Exception as caught:  # noqa: BLE001 - it is the one raised a line above
+        return caught
+
+
+def line_of(**fields: object) -> dict[str, Any]:
+    """What one event with these fields becomes, time and level apart."""
+    stream = io.BytesIO()
+    configure("info", "json", secrets=["geheim", "geheimnis"], stream=stream)
+    get_logger().info("thing.done", **fields)
+    (line,) = logged(stream)
+    assert (line.pop("level"), line.pop("event")) == ("info", "thing.done")
+    assert datetime.fromisoformat(line.pop("timestamp")).utcoffset() == UTC.utcoffset(None)
+    return line
+
+
+def test_line_is_complete_and_in_order() -> None:
+    """A line begins with time, level and event, then has the fields as they were given."""
+    stream = io.BytesIO()
+    configure("info", "json", stream=stream)
+    get_logger().warning("batch.stored", rows=1000, seconds=0.25, trigger="full", reason=None)
+    (line,) = logged(stream)
+    assert list(line) == ["timestamp", "level", "event", "rows", "seconds", "trigger", "reason"]
+    assert list(line.values())[1:] == ["warning", "batch.stored", 1000, 0.25, "full", None]
+
+
+def test_level_filters() -> None:
+    """What is less severe than the level is not written."""
+    stream = io.BytesIO()
+    configure("warning", "json", stream=stream)
+    get_logger().info("batch.stored")
+    get_logger().error("batch.failed")
+    assert [line["event"] for line in logged(stream)] == ["batch.failed"]
+
+
+def test_second_configuration_reaches_older_loggers() -> None:
+    """A logger made and used before `configure` follows the newest one."""
+    log, first, second = get_logger(), io.BytesIO(), io.BytesIO()
+    for stream in (first, second):
+        configure("info", "json", stream=stream)
+        log.info("thing.done")
+    assert (len(logged(first)), len(logged(second))) == (1, 1)
+
+
+def test_lone_surrogates_are_shown_escaped() -> None:
+    """Text that has no UTF-8 form, in names as in values, is written with its code visible."""
+    assert line_of(key="a\udc80b", nested={"\udcff": ["\ud800"]}) == {
+        "key": r"a\udc80b",
+        "nested": {r"\udcff": [r"\ud800"]},
+    }
+
+
+class Broken:
+    """Something that cannot even be shown."""
+
+    def __repr__(self) -> str:
+        """Fail."""
+        raise RuntimeError("no")
+
+
+def test_foreign_values_are_shown_as_text() -> None:
+    """What JSON does not know becomes text, and what has no text is named."""
+    endless: list[object] = []
+    endless.append(endless)
+    line = line_of(path=Path("/a"), body=b"\xff", broken=Broken(), keys={(1, 2): {3}}, huge=10**5000, endless=endless)
+    assert str(line.pop("endless")).count("[") > 5
+    assert line == {
+        "path": "/a",
+        "body": r"b'\xff'",
+        "broken": "<Broken that cannot be shown>",
+        "keys": {"(1, 2)": [3]},
+        "huge": "<int that cannot be shown>",
+    }
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.datetimes(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.tuples(st.integers()), inner) | st.sets(st.text()),
+)
+
+
+@given(VALUES, st.text(st.characters()))
+def test_any_value_can_be_logged(value: object, text: str) -> None:
+    """Whatever is logged, one line of valid JSON in valid UTF-8 comes out."""
+    assert set(line_of(value=value, text=text)) == {"value", "text"}
+
+
+def test_secrets_are_hidden_wherever_they_are() -> None:
+    """A secret is replaced in values, names of nested fields, foreign values and causes of exceptions."""
+    error = raised(ValueError("wrong password geheimnis"))
+    line = line_of(
+        url="postgresql://u:geheimnis@h/db",
+        nested={"geheim": ["geheim!"]},
+        error=error,
+        path=Path("/geheim"),
+        exc_info=error,
+    )
+    assert "geheim" not in json.dumps(line)
+    assert line["url"] == "postgresql://u:***@h/db"
+    assert line["exception"].endswith("ValueError: wrong password ***")
+
+
+def test_secret_cannot_spoil_the_frame_of_a_line() -> None:
+    """A very short password hides what it must, and leaves time, level and names readable."""
+    stream = io.BytesIO()
+    configure("info", "json", secrets=["e", ""], stream=stream)
+    get_logger().info("thing.done", reason="there")
+    (line,) = logged(stream)
+    assert (line["level"], line["reason"]) == ("info", "th***r***")
+
+
+def test_exception_is_one_field() -> None:
+    """A traceback is one field of its line, not lines of its own."""
+    line = line_of(exc_info=raised(RuntimeError("first\nsecond")))
+    assert set(line) == {"exception"}
+    assert line["exception"].startswith("Traceback (most recent call last):\n")
+    assert line["exception"].endswith("RuntimeError: first\nsecond")
+
+
+def test_context_is_part_of_every_line() -> None:
+    """What a task binds to its context appears in its lines."""
+    structlog.contextvars.bind_contextvars(queue="events")
+    assert line_of() == {"queue": "events"}
+
+
+def test_libraries_report_into_the_same_log() -> None:
+    """Warnings of the libraries are lines of ours, their idle talk is not."""
+    stream = io.BytesIO()
+    configure("debug", "json", secrets=["geheim"], stream=stream)
+    logging.getLogger("asyncpg.pool").info("idle talk")
+    logging.getLogger("asyncpg.pool").warning("no connection for %s", "geheim")
+    (line,) = logged(stream)
+    assert line.pop("timestamp")
+    assert line == {
+        "level": "warning",
+        "event": "library.reported",
+        "library": "asyncpg.pool",
+        "message": "no connection for ***",
+    }
+
+
+def test_libraries_cannot_break_the_log() -> None:
+    """A level of their own, or arguments that do not fit, still give a line; a traceback comes along."""
+    stream = io.BytesIO()
+    configure("info", "json", stream=stream)
+    log = logging.getLogger("aiobotocore")
+    log.log(35, "odd level")
+    log.error("%d of %d", *("one",))
+    log.error("lost", exc_info=raised(OSError("gone")))
+    odd, misfit, lost = logged(stream)
+    assert (odd["level"], odd["message"]) == ("warning", "odd level")
+    assert misfit["message"] == "('%d of %d', ('one',))"
+    assert lost["exception"].endswith("OSError: gone")
+
+
+def test_reader_that_went_away_costs_the_line_only() -> None:
+    """Writing to a closed pipe, or a closed stream, does not raise."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb", buffering=0) as pipe:
+        configure("info", "json", stream=pipe)
+        get_logger().info("thing.done")
+    get_logger().info("thing.done")
+
+
+def test_console_is_for_people() -> None:
+    """On request, lines are laid out as plain text, with secrets hidden and tracebacks unfolded."""
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        configure("info", "console", secrets=["geheim"], stream=stream)
+        get_logger().error("thing.failed", key="\ud800", exc_info=raised(ValueError("geheim")))
+    text = stream.getvalue().decode()
+    assert "thing.failed" in text
+    assert r"key=\ud800" in text
+    assert text.rstrip().endswith("ValueError: ***")
+
+
+class Terminal(io.BytesIO):
+    """A stream at which a person looks."""
+
+    def isatty(self) -> bool:
+        """Yes."""
+        return True
+
+
+def test_format_follows_the_stream() -> None:
+    """`auto` writes JSON into a file and lays lines out on a terminal."""
+    file, terminal = io.BytesIO(), Terminal()
+    for stream in (file, terminal):
+        configure("info", "auto", stream=stream)
+        get_logger().info("thing.done")
+    assert file.getvalue().startswith(b"{")
+    assert not terminal.getvalue().startswith(b"{")

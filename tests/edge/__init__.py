@@ -1,0 +1,1 @@
+"""The edges against what is behind them: SQS, PostgreSQL, HTTP."""
