@@ -1,0 +1,223 @@
+"""An S3 bucket, simulated: what it holds, and what it would have told about every change.
+
+The oracle of the tests, of the demo and of the torture. It knows how a bucket behaves (S3 user guide, "Using
+versioning in S3 buckets", "Deleting objects from versioning-suspended buckets") and nothing of how the subscriber
+reads events: the expected rows come from what is left in the bucket, never from the events.
+
+Sequencers look like those of S3: `00`, eight hex digits of the Unix second, eight more that grow. The time in an
+event is up to a second off, as it is on AWS, so that whoever orders by time gets it wrong.
+"""
+
+from __future__ import annotations
+
+import string
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+import msgspec
+
+if TYPE_CHECKING:
+    from random import Random
+
+Versioning: TypeAlias = Literal["unversioned", "enabled", "suspended"]
+RowState: TypeAlias = Literal["present", "delete_marker", "removed"]
+
+EMPTY_ETAG: Final = "d41d8cd98f00b204e9800998ecf8427e"
+"""MD5 of nothing: the eTag of every delete marker."""
+NULL_VERSION: Final = ""
+"""How the index writes the version that S3 calls `null`, and the only one of an unversioned bucket."""
+START: Final = datetime(2026, 8, 2, 7, 51, 20, tzinfo=UTC)
+_VERSION_ALPHABET = string.ascii_letters + string.digits + "._"
+_VERSION_CHARACTERS = 32
+_MAX_SKEW_MILLISECONDS = 1000
+_MAX_PAUSE_MILLISECONDS = 400
+
+
+class Emission(msgspec.Struct, frozen=True, gc=False):
+    """What S3 tells about one change, before it is put into an envelope."""
+
+    bucket: str
+    key: str
+    version_id: str | None
+    """`null` or None for the null version: S3 does not say which of the two it will be."""
+    event_name: str
+    event_time: datetime
+    sequencer: str
+    size_bytes: int | None = None
+    etag: str | None = None
+
+
+class Version(msgspec.Struct, frozen=True, gc=False):
+    """One entry in the stack of versions of a key."""
+
+    version_id: str
+    is_marker: bool
+    size_bytes: int | None
+    etag: str
+
+
+class VersionRow(msgspec.Struct, frozen=True, gc=False, order=True):
+    """What the index must hold about one version when everything has arrived."""
+
+    bucket: str
+    key: str
+    version_id: str
+    state: RowState
+    size_bytes: int | None
+    etag: str | None
+
+
+class ObjectRow(msgspec.Struct, frozen=True, gc=False, order=True):
+    """What the view `objects` must show about one key: what ListObjectsV2 would."""
+
+    bucket: str
+    key: str
+    version_id: str
+    size_bytes: int | None
+    etag: str | None
+
+
+class SimulatedBucket:
+    """A bucket with all the ways in which an object version comes and goes.
+
+    Every change appends to `history` what S3 would have emitted. What changes nothing emits nothing.
+    """
+
+    def __init__(
+        self, name: str, random: Random, *, versioning: Versioning = "unversioned", start: datetime = START
+    ) -> None:
+        self.name = name
+        self.versioning: Versioning = versioning
+        self.history: list[Emission] = []
+        self._random = random
+        self._now = start
+        self._last_sequence = 0
+        self._stacks: dict[str, list[Version]] = {}
+        self._ever: set[tuple[str, str]] = set()
+
+    def keys(self) -> list[str]:
+        """The keys that ever had a version."""
+        return sorted({key for key, _ in self._ever})
+
+    def version_ids(self, key: str) -> list[str]:
+        """The versions and markers a key has now, oldest first."""
+        return [version.version_id for version in self._stacks.get(key, [])]
+
+    def is_current(self, key: str) -> bool:
+        """Whether a GET of the key would find something."""
+        stack = self._stacks.get(key)
+        return stack is not None and not stack[-1].is_marker
+
+    def enable_versioning(self) -> None:
+        """From now on every write makes a version; there is no way back to unversioned."""
+        self.versioning = "enabled"
+
+    def suspend_versioning(self) -> None:
+        """From now on every write replaces the null version; versions made before stay."""
+        if self.versioning == "enabled":
+            self.versioning = "suspended"
+
+    def pass_time(self, seconds: float) -> None:
+        """Lets the clock of the bucket run on."""
+        self._now += timedelta(seconds=seconds)
+
+    def put(self, key: str, size_bytes: int, *, event_name: str = "ObjectCreated:Put") -> None:
+        """PutObject; PostObject and CopyObject differ in their names only."""
+        self._add(key, self._version(size_bytes, self._digest()), event_name)
+
+    def complete_multipart(self, key: str, size_bytes: int, parts: int) -> None:
+        """CompleteMultipartUpload: its eTag ends in the number of parts."""
+        version = self._version(size_bytes, f"{self._digest()}-{parts}")
+        self._add(key, version, "ObjectCreated:CompleteMultipartUpload")
+
+    def delete(self, key: str, *, family: str = "ObjectRemoved") -> None:
+        """DELETE without a version: removes in an unversioned bucket, hides in any other."""
+        if self.versioning == "unversioned":
+            if key in self._stacks:
+                self._remove(key, NULL_VERSION, f"{family}:Delete")
+            return
+        marker = Version(self._next_version_id(), is_marker=True, size_bytes=None, etag=EMPTY_ETAG)
+        self._add(key, marker, f"{family}:DeleteMarkerCreated")
+
+    def expire(self, key: str) -> None:
+        """Lifecycle expires the current object: removed or hidden, as by `delete`, in other words."""
+        if self.is_current(key):
+            self.delete(key, family="LifecycleExpiration")
+
+    def delete_version(self, key: str, version_id: str, *, family: str = "ObjectRemoved") -> None:
+        """DELETE of one version for good; of a delete marker, that is an undelete."""
+        if version_id in self.version_ids(key):
+            self._remove(key, version_id, f"{family}:Delete")
+
+    def expire_version(self, key: str, version_id: str) -> None:
+        """Lifecycle removes a version that is not current, or a marker with nothing under it."""
+        self.delete_version(key, version_id, family="LifecycleExpiration")
+
+    def expected_versions(self) -> list[VersionRow]:
+        """One row per version that ever was, in key order: what is gone is a tombstone."""
+        rows = {
+            (key, version_id): VersionRow(self.name, key, version_id, "removed", None, None)
+            for key, version_id in self._ever
+        }
+        for key, stack in self._stacks.items():
+            for version in stack:
+                state: RowState = "delete_marker" if version.is_marker else "present"
+                rows[key, version.version_id] = VersionRow(
+                    self.name, key, version.version_id, state, version.size_bytes, version.etag
+                )
+        return sorted(rows.values(), key=lambda row: (row.key, row.version_id))
+
+    def expected_objects(self) -> list[ObjectRow]:
+        """What ListObjectsV2 would list, in key order."""
+        tops = [(key, self._stacks[key][-1]) for key in sorted(self._stacks) if self.is_current(key)]
+        return [ObjectRow(self.name, key, top.version_id, top.size_bytes, top.etag) for key, top in tops]
+
+    def _add(self, key: str, version: Version, event_name: str) -> None:
+        stack = self._stacks.setdefault(key, [])
+        stack[:] = [held for held in stack if held.version_id != version.version_id]
+        stack.append(version)
+        self._ever.add((key, version.version_id))
+        self._emit(key, version.version_id, event_name, version)
+
+    def _remove(self, key: str, version_id: str, event_name: str) -> None:
+        stack = self._stacks[key]
+        stack[:] = [held for held in stack if held.version_id != version_id]
+        if not stack:
+            del self._stacks[key]
+        self._emit(key, version_id, event_name, None)
+
+    def _emit(self, key: str, version_id: str, event_name: str, version: Version | None) -> None:
+        self._now += timedelta(milliseconds=self._random.randint(0, _MAX_PAUSE_MILLISECONDS))
+        skew = timedelta(milliseconds=self._random.randint(-_MAX_SKEW_MILLISECONDS, _MAX_SKEW_MILLISECONDS))
+        emission = Emission(
+            bucket=self.name,
+            key=key,
+            version_id=self._told(version_id),
+            event_name=event_name,
+            event_time=self._now + skew,
+            sequencer=self._next_sequencer(),
+            size_bytes=version.size_bytes if version else None,
+            etag=version.etag if version else None,
+        )
+        self.history.append(emission)
+
+    def _version(self, size_bytes: int, etag: str) -> Version:
+        return Version(self._next_version_id(), is_marker=False, size_bytes=size_bytes, etag=etag)
+
+    def _next_version_id(self) -> str:
+        if self.versioning != "enabled":
+            return NULL_VERSION
+        return "".join(self._random.choices(_VERSION_ALPHABET, k=_VERSION_CHARACTERS))
+
+    def _told(self, version_id: str) -> str | None:
+        if version_id != NULL_VERSION:
+            return version_id
+        return None if self.versioning == "unversioned" else self._random.choice((None, "null"))
+
+    def _next_sequencer(self) -> str:
+        earliest = int(self._now.timestamp()) << 32
+        self._last_sequence = max(self._last_sequence, earliest) + self._random.randint(1, 1 << 20)
+        return f"00{self._last_sequence:016X}"
+
+    def _digest(self) -> str:
+        return f"{self._random.getrandbits(128):032x}"

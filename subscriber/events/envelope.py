@@ -1,0 +1,145 @@
+"""What a message body is: native records, an SNS notification, an EventBridge event, S3's test event, or foreign.
+
+Recognised by shape, without configuration; a queue may carry all of them. One strict pass reads every well-formed
+body. Only where a field has the wrong type does a second, careful pass look at the records one by one, so that
+a bad record does not take its good neighbours with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from subscriber.events import refusal
+from subscriber.events.eventbridge import SOURCE, Detail, as_record
+from subscriber.events.names import TEST_EVENT, label_of, name_of_detail, native_name, state_of
+from subscriber.events.record import Record
+from subscriber.events.refusal import RefusedRecordError
+from subscriber.model import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Contents(msgspec.Struct, frozen=True, gc=False):
+    """What a body holds: records, labels of events that say nothing about existence, and refused records."""
+
+    items: Sequence[Record | str | Refusal]
+    keys_are_encoded: bool = True
+
+
+class _Envelope(msgspec.Struct, frozen=True, gc=False):
+    """All shapes at once: which fields are there says which one it is."""
+
+    records: list[Record] | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="Records")
+    kind: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="Type")
+    message: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="Message")
+    event: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="Event")
+    source: str | msgspec.UnsetType = msgspec.UNSET
+    detail_type: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="detail-type")
+    time: str | msgspec.UnsetType = msgspec.UNSET
+    detail: Detail | msgspec.UnsetType = msgspec.UNSET
+
+
+class _Outline(msgspec.Struct, frozen=True, gc=False):
+    """The same for the careful pass: nothing of it is read before it is asked for."""
+
+    records: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Records")
+    source: msgspec.Raw = msgspec.Raw()
+    detail_type: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="detail-type")
+
+
+class _Named(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    event_name: str
+
+
+_ENVELOPE = msgspec.json.Decoder(_Envelope)
+_OUTLINE = msgspec.json.Decoder(_Outline)
+_RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
+_RECORD = msgspec.json.Decoder(Record)
+_NAMED = msgspec.json.Decoder(_Named)
+_TEXT = msgspec.json.Decoder(str)
+_NO_SHAPE = Refusal(refusal.UNKNOWN_ENVELOPE, "neither S3 records nor an SNS, EventBridge or test event of S3")
+
+
+def open_body(body: str) -> Contents | Refusal:
+    """What `body` holds, or why it cannot be opened at all. Raises nothing."""
+    return _open(body, is_wrapped=False)
+
+
+def _open(body: str, *, is_wrapped: bool) -> Contents | Refusal:
+    where = "the SNS message" if is_wrapped else "the body"
+    try:
+        try:
+            return _contents(_ENVELOPE.decode(body), is_wrapped=is_wrapped)
+        except msgspec.ValidationError as error:
+            return _open_carefully(body, error)
+    except (msgspec.DecodeError, UnicodeError):
+        return Refusal(refusal.NOT_JSON, f"{where} is not JSON that a text column can hold")
+    except RecursionError:
+        return Refusal(refusal.NOT_JSON, f"{where} is JSON nested too deeply to be read")
+
+
+def _contents(envelope: _Envelope, *, is_wrapped: bool) -> Contents | Refusal:
+    if not isinstance(envelope.records, msgspec.UnsetType):
+        return Contents(envelope.records)
+    if envelope.kind == "Notification" and isinstance(envelope.message, str):
+        if is_wrapped:
+            return Refusal(refusal.UNKNOWN_ENVELOPE, "an SNS notification inside an SNS notification")
+        return _open(envelope.message, is_wrapped=True)
+    if envelope.event == TEST_EVENT:
+        return Contents([TEST_EVENT])
+    if envelope.source == SOURCE:
+        return _bridged(envelope)
+    return _NO_SHAPE
+
+
+def _bridged(envelope: _Envelope) -> Contents | Refusal:
+    detail_type, time, detail = envelope.detail_type, envelope.time, envelope.detail
+    if not (isinstance(detail_type, str) and isinstance(time, str) and isinstance(detail, Detail)):
+        return _NO_SHAPE
+    try:
+        return Contents([as_record(detail_type, time, detail)], keys_are_encoded=False)
+    except RefusedRecordError as error:
+        return error.refusal
+
+
+def _open_carefully(body: str, error: msgspec.ValidationError) -> Contents | Refusal:
+    """Separates the bad from the good after the strict pass met `error`."""
+    try:
+        outline = _OUTLINE.decode(body)
+        records = _RECORDS.decode(outline.records) if bytes(outline.records) else None
+    except msgspec.ValidationError:
+        return _NO_SHAPE
+    if records is not None:
+        return Contents([_one_carefully(raw) for raw in records])
+    if _text(outline.source) != SOURCE:
+        return _NO_SHAPE
+    label = _silent_detail(_text(outline.detail_type))
+    return Contents([label]) if label else Refusal(refusal.MALFORMED_RECORD, str(error))
+
+
+def _one_carefully(raw: msgspec.Raw) -> Record | str | Refusal:
+    """The record; or its label where the name says nothing, whatever shape the rest may have."""
+    try:
+        name = native_name(_NAMED.decode(raw).event_name)
+        return _RECORD.decode(raw) if state_of(name) else label_of(name)
+    except msgspec.ValidationError as error:
+        return Refusal(refusal.MALFORMED_RECORD, str(error))
+    except RefusedRecordError as error:
+        return error.refusal
+
+
+def _silent_detail(detail_type: str) -> str:
+    """The label of a detail-type that says nothing about existence; empty where it says something."""
+    if detail_type in {"Object Created", "Object Deleted", ""}:
+        return ""
+    return label_of(name_of_detail(detail_type, "", ""))
+
+
+def _text(raw: msgspec.Raw) -> str:
+    try:
+        return _TEXT.decode(raw)
+    except msgspec.DecodeError:
+        return ""

@@ -1,0 +1,58 @@
+"""An S3 event as EventBridge tells it, told again as a native record.
+
+The same facts under other names: `version-id` for versionId, `etag` for eTag, a detail-type with reason and
+deletion-type for the event name, whole seconds for the time. The key is plain, not form-encoded.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from subscriber.events.names import name_of_detail
+from subscriber.events.record import BucketField, ObjectField, Record, S3Field
+
+SOURCE: Final = "aws.s3"
+
+
+class DetailObject(msgspec.Struct, frozen=True, gc=False):
+    """`detail.object`."""
+
+    key: str
+    size: int | None = None
+    etag: str | None = None
+    version_id: str | None = msgspec.field(default=None, name="version-id")
+    sequencer: str | None = None
+
+
+class Detail(msgspec.Struct, frozen=True, gc=False):
+    """`detail`: its own version is not looked at, every field that is used is checked by itself."""
+
+    bucket: BucketField
+    object: DetailObject
+    reason: str = ""
+    deletion_type: str = msgspec.field(default="", name="deletion-type")
+
+
+def as_record(detail_type: str, time: str, detail: Detail) -> Record:
+    """The native record that would have told the same.
+
+    Raises:
+        RefusedRecordError: a deletion that does not say whether it left a marker.
+    """
+    described = detail.object
+    return Record(
+        event_name=name_of_detail(detail_type, detail.reason, detail.deletion_type),
+        event_time=time,
+        s3=S3Field(
+            bucket=detail.bucket,
+            object=ObjectField(
+                key=described.key,
+                size=described.size,
+                etag=described.etag,
+                version_id=described.version_id,
+                sequencer=described.sequencer,
+            ),
+        ),
+    )

@@ -1,0 +1,153 @@
+"""One record of a notification, and what it means: an ObjectEvent, a name that says nothing, or a refusal.
+
+The structs name the fields we use and no others; whatever else a record carries is skipped unread, so that a new
+minor version of S3's schema changes nothing here. What a field may hold is checked when its record is read,
+and only for events that make a row.
+"""
+
+from __future__ import annotations
+
+from typing import Final, TypeAlias
+
+import msgspec
+
+from subscriber.events import refusal
+from subscriber.events.event_time import read_event_time
+from subscriber.events.key import (
+    MAX_BUCKET_BYTES,
+    MAX_ETAG_BYTES,
+    MAX_KEY_BYTES,
+    MAX_VERSION_ID_BYTES,
+    decode_form,
+    is_storable,
+)
+from subscriber.events.names import STATES, label_of, native_name, state_of
+from subscriber.events.refusal import RefusedRecordError, quoted
+from subscriber.events.sequencer import canonical_sequencer
+from subscriber.model import ObjectEvent, Refusal
+
+MAX_SIZE_BYTES: Final = 2**63 - 1
+"""What a bigint holds; S3's own limit is 50 TB."""
+SUPPORTED_MAJOR: Final = "2"
+_NULL_VERSION = "null"
+
+
+class BucketField(msgspec.Struct, frozen=True, gc=False):
+    """`s3.bucket`."""
+
+    name: str
+
+
+class ObjectField(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """`s3.object`. Only the key is always there: removals have no size, tagging has no sequencer."""
+
+    key: str
+    size: int | None = None
+    etag: str | None = msgspec.field(default=None, name="eTag")
+    version_id: str | None = None
+    sequencer: str | None = None
+
+
+class S3Field(msgspec.Struct, frozen=True, gc=False):
+    """`s3`."""
+
+    bucket: BucketField
+    object: ObjectField
+
+
+class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+    """An element of `Records`; EventBridge events are told as one too."""
+
+    event_name: str
+    event_time: str
+    s3: S3Field
+    event_version: str = SUPPORTED_MAJOR
+    """Absent is taken for 2: every field that is used is checked by itself."""
+
+
+class Sequenced(msgspec.Struct, frozen=True, gc=False):
+    """An event, and whether the second of its own time had to go in front of its sequencer."""
+
+    event: ObjectEvent
+    is_derived: bool
+
+
+Meaning: TypeAlias = Sequenced | str | Refusal
+"""An event; or the label of one that says nothing about existence; or why the record cannot be read."""
+
+
+def read_record(record: Record, *, key_is_encoded: bool) -> Meaning:
+    """What `record` means. Raises nothing."""
+    try:
+        return _read(record, key_is_encoded=key_is_encoded)
+    except RefusedRecordError as error:
+        return error.refusal
+
+
+def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
+    name = record.event_name
+    state = STATES.get(name) or state_of(name := native_name(name))
+    if state is None:
+        return label_of(name)
+    if record.event_version.partition(".")[0] != SUPPORTED_MAJOR:
+        detail = f"eventVersion {quoted(record.event_version)}; only major {SUPPORTED_MAJOR} is known"
+        raise RefusedRecordError(refusal.UNSUPPORTED_VERSION, detail)
+    event_time = read_event_time(record.event_time)
+    if event_time is None:
+        raise RefusedRecordError(refusal.BAD_TIME, f"eventTime {quoted(record.event_time)} is not usable")
+    described = record.s3.object
+    sequencer, is_derived = canonical_sequencer(described.sequencer, int(event_time.timestamp()))
+    event = ObjectEvent(
+        bucket=_bucket(record.s3.bucket.name),
+        key=_key(described.key, is_encoded=key_is_encoded),
+        version_id=_version_id(described.version_id),
+        state=state,
+        sequencer=sequencer,
+        event_name=name,
+        event_time=event_time,
+        size_bytes=_size_bytes(described.size),
+        etag=_etag(described.etag),
+    )
+    return Sequenced(event, is_derived)
+
+
+def _bucket(name: str) -> str:
+    if not name or not is_storable(name, MAX_BUCKET_BYTES):
+        detail = f"the bucket is empty, longer than {MAX_BUCKET_BYTES} bytes or no storable text"
+        raise RefusedRecordError(refusal.BAD_BUCKET, detail)
+    return name
+
+
+def _key(text: str, *, is_encoded: bool) -> str:
+    try:
+        plain = decode_form(text) if is_encoded else text
+    except UnicodeDecodeError:
+        raise RefusedRecordError(refusal.BAD_KEY, "the key's percent-encoded bytes are not UTF-8") from None
+    if not plain or not is_storable(plain, MAX_KEY_BYTES):
+        detail = f"the key is empty, longer than {MAX_KEY_BYTES} bytes or no storable text"
+        raise RefusedRecordError(refusal.BAD_KEY, detail)
+    return plain
+
+
+def _version_id(text: str | None) -> str:
+    if text is None or text == _NULL_VERSION:
+        return ""
+    if not is_storable(text, MAX_VERSION_ID_BYTES):
+        detail = f"the versionId is longer than {MAX_VERSION_ID_BYTES} bytes or no storable text"
+        raise RefusedRecordError(refusal.BAD_VERSION_ID, detail)
+    return text
+
+
+def _size_bytes(size: int | None) -> int | None:
+    if size is not None and not 0 <= size <= MAX_SIZE_BYTES:
+        raise RefusedRecordError(refusal.BAD_SIZE, "the size is negative or above 2^63 - 1")
+    return size
+
+
+def _etag(text: str | None) -> str | None:
+    # S3 sends it bare; some gateways keep the quotes it has as an HTTP header.
+    bare = text.strip('"') if text else ""
+    if not is_storable(bare, MAX_ETAG_BYTES):
+        detail = f"the eTag is longer than {MAX_ETAG_BYTES} bytes or no storable text"
+        raise RefusedRecordError(refusal.BAD_ETAG, detail)
+    return bare or None
