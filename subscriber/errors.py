@@ -152,6 +152,7 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
         "3F000": ("no_schema", "The schema does not exist: run `subscriber migrate`."),
         "42": ("schema_mismatch", "The schema does not fit this release: run `subscriber migrate`."),
         "42501": ("no_privilege", "The user may not write to the index: GRANT it."),
+        "42704": ("unknown_name", "The server does not know a name we use: is it a parameter of the URL?"),
         "53100": ("disk_full", "The database's disk is full."),
         "57P04": ("no_database", "The database was dropped."),
         "58": ("system_error", "The database's operating system fails: look at its log."),
@@ -183,3 +184,16 @@ UNKNOWN_FAILURE = Failure(
 def failure_of(key: str) -> Failure:
     """The row of the table for an SQLSTATE or a family."""
     return FAILURES.get(key) or FAILURES.get(key[:2]) or UNKNOWN_FAILURE
+
+
+class QueueCallError(QueueError):
+    """One call to a queue failed; whoever made it tries again.
+
+    `code` is the service's word (`QueryErrorCode` where there is one) or the name of the network failure.
+    """
+
+    def __init__(self, code: str, detail: str, *, is_permanent: bool = False) -> None:
+        self.code = code
+        self.detail = detail
+        self.is_permanent = is_permanent
+        super().__init__(f"{code}: {detail}")

@@ -106,3 +106,11 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     message: Message
     verdict: Verdict
     reason: str = ""
+
+
+class BatchAnswer(msgspec.Struct, frozen=True):
+    """What the queue says of the entries of one call, by their position in it."""
+
+    done: tuple[int, ...]
+    failed: tuple[tuple[int, str], ...] = ()
+    """Position and error code."""

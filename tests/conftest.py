@@ -1,3 +1,21 @@
-"""The stage every test may ask for: real PostgreSQL, real LocalStack, the local queue server."""
+"""The stage every test may ask for: real PostgreSQL, real LocalStack, the local queue server, and clocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from tests.fakes.virtual_time import VirtualTimeLoop
 
 pytest_plugins = ["tests.stage.postgres", "tests.stage.queues"]
+
+ROOMS_WITH_THEIR_OWN_CLOCK = ("tests/flow/", "tests/rooms/", "tests/control/")
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Rooms and mechanisms are tested in virtual time, everything that touches a socket in real time."""
+    if item.nodeid.startswith(ROOMS_WITH_THEIR_OWN_CLOCK):
+        return {"virtual": VirtualTimeLoop}
+    return {"real": asyncio.new_event_loop}

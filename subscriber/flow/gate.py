@@ -45,7 +45,8 @@ class Gate:
         self._ring: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
-        return f"<Gate limit {self._limit:g}: {self._at_work} at work, {len(self._rests)} resting, {len(self._waiters)} waiting>"
+        places = f"{self._at_work} at work, {len(self._rests)} resting, {len(self._waiters)} waiting"
+        return f"<Gate limit {self._limit:g}: {places}>"
 
     @property
     def limit(self) -> float:

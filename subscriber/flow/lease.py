@@ -9,7 +9,7 @@ process, and `outstanding` is exactly what a hard stop hands back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -57,7 +57,7 @@ class LeaseBook:
         self._messages = dict.fromkeys(queues, 0)
         self._bytes = 0
         self._open: dict[int, Lease] = {}
-        self._waiters = Waiters()
+        self._waiters = {queue: Waiters() for queue in queues}
         self._paused = False
         self._shut = False
 
@@ -75,7 +75,7 @@ class LeaseBook:
         """Lower or raise the live budget, never above the ceiling and never below a poll for each queue."""
         floor = POLL_MESSAGES * len(self._messages)
         self._live_messages = max(floor, min(messages, self._ceiling.messages))
-        self._waiters.wake_all()
+        self._wake()
 
     def pause(self) -> None:
         """Give no lease until `resume`: nothing is taken that could not be stored."""
@@ -84,12 +84,13 @@ class LeaseBook:
     def resume(self) -> None:
         """Give leases again."""
         self._paused = False
-        self._waiters.wake_all()
+        self._wake()
 
     def shut(self) -> None:
         """Give no lease ever again; who waits for one is told at once."""
         self._shut = True
-        self._waiters.wake_all()
+        for waiters in self._waiters.values():
+            waiters.wake_all()
 
     async def open(self, queue: str) -> Lease:
         """A lease for one poll of `queue`, as soon as there is room for it and the book is not paused.
@@ -98,13 +99,14 @@ class LeaseBook:
             LeasesShutError: the book is shut.
         """
         while not self._shut and (self._paused or not self._has_room(queue)):
-            await self._waiters.wait()
+            await self._waiters[queue].wait()
         if self._shut:
             raise LeasesShutError
         self._messages[queue] += POLL_MESSAGES
         self._bytes += POLL_BYTES
         lease = Lease(queue=queue, expires_at=0.0, handles=set())
         self._open[id(lease)] = lease
+        self._wake()
         return lease
 
     def fill(self, lease: Lease, messages: Sequence[Message]) -> None:
@@ -115,23 +117,24 @@ class LeaseBook:
         self._bytes += sum(len(message.body) for message in messages) - POLL_BYTES
         if not lease.handles:
             del self._open[id(lease)]
-        self._waiters.wake_all()
+        self._wake()
 
     def abandon(self, lease: Lease) -> None:
         """The poll has failed: all its room is free again."""
         self.fill(lease, ())
 
-    def settle(self, message: Message) -> None:
-        """The message has left the process: deleted, hidden or handed back. Settling twice is settling once."""
-        lease = message.lease
-        if message.receipt_handle not in lease.handles:
-            return
-        lease.handles.discard(message.receipt_handle)
-        self._messages[lease.queue] -= 1
-        self._bytes -= len(message.body)
-        if not lease.handles:
-            self._open.pop(id(lease), None)
-        self._waiters.wake_one()
+    def settle(self, messages: Iterable[Message]) -> None:
+        """These have left the process: deleted, hidden or handed back. Settling twice is settling once."""
+        for message in messages:
+            lease = message.lease
+            if message.receipt_handle not in lease.handles:
+                continue
+            lease.handles.discard(message.receipt_handle)
+            self._messages[lease.queue] -= 1
+            self._bytes -= len(message.body)
+            if not lease.handles:
+                self._open.pop(id(lease), None)
+        self._wake()
 
     def outstanding(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """(queue, receipt handles) of everything that was received and is not settled."""
@@ -142,3 +145,11 @@ class LeaseBook:
     def _has_room(self, queue: str) -> bool:
         ceiling = Ceiling(messages=self._live_messages, bytes=self._ceiling.bytes)
         return has_room_for_poll(queue, self._messages, self._bytes, ceiling)
+
+    def _wake(self) -> None:
+        # One of each queue that has room; who gets a lease wakes the next, so no more wake than there is room for.
+        if self._paused:
+            return
+        for queue, waiters in self._waiters.items():
+            if self._has_room(queue):
+                waiters.wake_one()

@@ -1,0 +1,196 @@
+"""The composition root: opens the edges in order, builds the line, runs it, stops it.
+
+The one place where the rooms' protocols meet the edges that keep them, and where settings become the options of
+each. Order of opening: pages (so that /livez answers from the first moment), queues, database, line; closing is
+the reverse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+
+import uvloop
+
+from subscriber.control.regulator import Regulator
+from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_migrations import apply_migrations, check_schema
+from subscriber.edge.sqs import Sqs
+from subscriber.edge.sqs_probe import probe
+from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError, SubscriberError, Treatment
+from subscriber.flow.gate import Gate
+from subscriber.flow.lease import Ceiling, LeaseBook
+from subscriber.flow.outage import pause_before_knock
+from subscriber.flow.stopping import StopRequest, unless
+from subscriber.observe.http import Pages
+from subscriber.observe.log import get_logger
+from subscriber.observe.metrics import Metrics
+from subscriber.options import line_options, regulator_options, sqs_options, store_options
+from subscriber.pipeline.line import Line
+from subscriber.settings import Settings
+
+HAND_BACK_SECONDS = 10
+"""Kept at the end of the stop budget for handing back what was not stored."""
+
+PROBE_ATTEMPTS = 5
+
+_log = get_logger()
+
+
+def run(settings: Settings, *, migrate: bool) -> ExitCode:
+    """Run the daemon until it is told to stop; what the exit codes mean stands in `errors.ExitCode`.
+
+    Args:
+        settings: checked settings.
+        migrate: bring the schema up to date first.
+
+    Raises:
+        SubscriberError: it could not start, or a failure nobody can wait out; its text is for the operator.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(Daemon(settings).run(migrate_first=migrate))
+
+
+def migrate(settings: Settings) -> list[str]:
+    """Bring the schema up to date; the names of what was applied."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(apply_migrations(store_options(settings)))
+
+
+class Daemon:
+    """One run of the process.
+
+    Args:
+        settings: checked settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._metrics = Metrics()
+        self._stop = StopRequest()
+        self._line: Line | None = None
+
+    async def run(self, *, migrate_first: bool) -> ExitCode:
+        """Open, run, stop, close."""
+        settings = self._settings
+        self._stop.install()
+        _log.info("daemon.started", **settings.redacted())
+        async with AsyncExitStack() as edges:
+            pages = Pages(settings.http_host, settings.http_port, self._metrics.registry, self.readiness)
+            await pages.start()
+            edges.push_async_callback(pages.stop)
+            _log.info("pages.opened", host=settings.http_host, port=pages.port)
+            queues = await edges.enter_async_context(Sqs(sqs_options(settings)))
+            store = PostgresStore(store_options(settings))
+            edges.push_async_callback(store.close)
+            opened = await unless(self._stop.asked, self._open(queues, store, migrate_first=migrate_first))
+            code = await self._run_line(queues, store) if opened else ExitCode.DRY
+        _log.info("daemon.ended", exit_code=int(code), meaning=code.name.lower())
+        return code
+
+    def readiness(self) -> dict[str, bool]:
+        """The conditions of /readyz."""
+        line = self._line
+        return {
+            "started": line is not None,
+            "database": line is not None and not line.outage.is_ongoing,
+            "not_stopping": not self._stop.asked.is_set(),
+        }
+
+    async def _open(self, queues: Sqs, store: PostgresStore, *, migrate_first: bool) -> bool:
+        for queue in self._settings.queue_urls:
+            await self._probe(queues, queue)
+        await self._open_store(store)
+        if migrate_first:
+            applied = await apply_migrations(store_options(self._settings))
+            _log.info("schema.migrated", applied=applied)
+        await check_schema(store_options(self._settings))
+        return True
+
+    async def _probe(self, queues: Sqs, queue: str) -> None:
+        for attempt in range(PROBE_ATTEMPTS):
+            try:
+                return await probe(queues, queue, self._settings.receive_visibility_seconds)
+            except QueueCallError as error:
+                failure = error
+                _log.warning("queue.unreachable", queue=queue, reason=error.code, detail=error.detail)
+            await asyncio.sleep(pause_before_knock(attempt, random.random()))  # noqa: S311 – jitter, not a secret
+        raise QueueError(f"queue {queue} cannot be reached: {failure}; check the URL, the endpoint and the network")
+
+    async def _open_store(self, store: PostgresStore) -> None:
+        """Wait for the database as long as it takes; a refusal that waiting cannot mend ends the start."""
+        attempt = 0
+        while True:
+            try:
+                return await store.open()
+            except StoreError as error:
+                if error.treatment in {Treatment.STOP, Treatment.CREDENTIALS}:
+                    raise
+                _log.warning("database.awaited", reason=error.word, detail=str(error))
+            await asyncio.sleep(pause_before_knock(attempt, random.random()))  # noqa: S311 – jitter, not a secret
+            attempt += 1
+
+    async def _run_line(self, queues: Sqs, store: PostgresStore) -> ExitCode:
+        settings = self._settings
+        gate = Gate(settings.write_max_concurrency)
+        ceiling = Ceiling(messages=settings.prefetch_messages, bytes=settings.prefetch_bytes)
+        leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds)
+        line = self._line = Line(line_options(settings), queues, store, gate, leases, self._metrics)
+        self._show(gate, leases)
+        regulator = asyncio.create_task(
+            Regulator(regulator_options(settings), line.tally, gate, leases).run(), name="regulator"
+        )
+        regulator.add_done_callback(self._side_task_ended)
+        try:
+            return await self._run_until_dry(line)
+        finally:
+            regulator.cancel()
+            await self._hand_back(queues, leases)
+
+    async def _run_until_dry(self, line: Line) -> ExitCode:
+        running = asyncio.create_task(line.run(), name="line")
+        asked = asyncio.create_task(self._stop.asked.wait(), name="asked")
+        urged = asyncio.create_task(self._stop.urged.wait(), name="urged")
+        try:
+            await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
+            line.stop()
+            _log.info("daemon.stopping", in_process_messages=line.leases.messages_held)
+            budget = max(0.0, self._settings.stop_timeout_seconds - HAND_BACK_SECONDS)
+            await asyncio.wait({running, urged}, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
+            if running.done():
+                running.result()
+                return ExitCode.DRY
+            return ExitCode.STOPPED_LATE
+        finally:
+            for task in (running, asked, urged):
+                task.cancel()
+            await asyncio.gather(running, asked, urged, return_exceptions=True)
+
+    async def _hand_back(self, queues: Sqs, leases: LeaseBook) -> None:
+        """Whatever is still held becomes visible again at once; a stop that went well finds nothing."""
+        outstanding = list(leases.outstanding())
+        if not outstanding:
+            return
+        done = 0
+        try:
+            async with asyncio.timeout(HAND_BACK_SECONDS - 2), asyncio.TaskGroup() as calls:
+                tasks = [
+                    calls.create_task(queues.hand_back(queue, handles), name="hand back")
+                    for queue, handles in outstanding
+                ]
+            done = sum(task.result() for task in tasks)
+        except* (TimeoutError, SubscriberError) as errors:
+            _log.error("messages.not_handed_back", detail=str(errors.exceptions[0]))
+        _log.warning("messages.handed_back", done=done, held=sum(len(handles) for _, handles in outstanding))
+
+    def _show(self, gate: Gate, leases: LeaseBook) -> None:
+        self._metrics.in_process_messages.set_function(lambda: leases.messages_held)
+        self._metrics.in_process_bytes.set_function(lambda: leases.bytes_held)
+        self._metrics.concurrency_limit.set_function(lambda: gate.limit)
+        self._metrics.concurrency.set_function(lambda: gate.at_work)
+
+    def _side_task_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            _log.critical("daemon.broken", task=task.get_name(), detail=repr(task.exception()))
+            self._stop.ask()

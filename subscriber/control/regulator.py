@@ -1,0 +1,90 @@
+"""The loop around the governor: once a second it reads, lets the governor decide, and sets two numbers.
+
+The limit of the gate, and the live budget of the leases: two seconds of what was stored per second of late, so
+that a slow database is not handed a long queue inside the process, where no other task can help.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from typing import Protocol
+
+import msgspec
+
+from subscriber.control.governor import Decision, GovernorOptions, decide
+from subscriber.control.reading import Reading, WriteTally, reading_between
+from subscriber.observe.log import get_logger
+
+PERIOD_SECONDS = 1.0
+BUDGET_SECONDS = 2.0
+RATE_SMOOTHING = 0.5
+"""Weight of the newest second in the rate that sets the budget."""
+
+_log = get_logger()
+
+
+class Limit(Protocol):
+    """The gate, as the regulator sees it."""
+
+    @property
+    def limit(self) -> float:
+        """Concurrent writes on average."""
+        ...
+
+    def set_limit(self, limit: float) -> None:
+        """Change it."""
+        ...
+
+
+class Budget(Protocol):
+    """The leases, as the regulator sees them."""
+
+    def set_live_messages(self, messages: int) -> None:
+        """How many messages may be held for now."""
+        ...
+
+
+class RegulatorOptions(msgspec.Struct, frozen=True):
+    """What the governor may do, and the least budget."""
+
+    governor: GovernorOptions
+    budget_at_least: int
+    """Messages: two full batches, so that one can fill while the other is written."""
+
+
+class Regulator:
+    """Runs until cancelled."""
+
+    def __init__(self, options: RegulatorOptions, tally: WriteTally, gate: Limit, leases: Budget) -> None:
+        self._options = options
+        self._tally = tally
+        self._gate = gate
+        self._leases = leases
+        self._rate = 0.0
+
+    async def run(self) -> None:
+        """Read, decide, set; once a second."""
+        clock = asyncio.get_running_loop().time
+        before, taken_at = copy.copy(self._tally), clock()
+        while True:
+            await asyncio.sleep(PERIOD_SECONDS)
+            now = clock()
+            reading = reading_between(before, self._tally, now, now - taken_at)
+            before, taken_at = copy.copy(self._tally), now
+            self._apply(reading, decide(self._options.governor, self._gate.limit, reading))
+
+    def _apply(self, reading: Reading, decision: Decision) -> None:
+        if decision.limit != self._gate.limit:
+            _log.info(
+                "limit.changed",
+                limit=round(decision.limit, 3),
+                was=round(self._gate.limit, 3),
+                reason=decision.reason,
+                failures=reading.failures,
+                statement_seconds=reading.statement_seconds,
+                rows_per_second=round(reading.rows_per_second),
+            )
+            self._gate.set_limit(decision.limit)
+        self._rate += RATE_SMOOTHING * (reading.rows_per_second - self._rate)
+        self._leases.set_live_messages(max(self._options.budget_at_least, int(BUDGET_SECONDS * self._rate)))

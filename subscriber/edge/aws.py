@@ -1,0 +1,98 @@
+"""What every AWS call of ours shares: the region, the session, and the words for what went wrong."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession, get_session
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+
+from subscriber.errors import ConfigurationError, QueueCallError
+
+CONNECT_TIMEOUT_SECONDS = 5
+
+_REGION_IN_HOST = re.compile(r"^(?:sqs(?:-fips)?\.(?P<new>[a-z0-9-]+)|(?P<old>[a-z0-9-]+)\.queue)\.(?:amazonaws|api)\.")
+"""`sqs.REGION.amazonaws.com`, its FIPS and dual-stack forms, and the legacy `REGION.queue.amazonaws.com`."""
+
+_PERMANENT = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "InvalidAddress",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "QueueDoesNotExist",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+        "NoCredentials",
+        "KmsAccessDenied",
+        "KmsDisabled",
+        "KmsNotFound",
+    }
+)
+"""Codes that do not pass by waiting: somebody has to change something (SQS API reference, common errors)."""
+
+
+def region_of(queue_url: str) -> str | None:
+    """The region a queue's URL names; None where it names none (emulators, custom endpoints)."""
+    match = _REGION_IN_HOST.match(urlsplit(queue_url).hostname or "")
+    return (match["new"] or match["old"]) if match else None
+
+
+def session_with_region(queue_urls: tuple[str, ...]) -> AioSession:
+    """A session that knows credentials and region as botocore finds them (environment, profile, roles).
+
+    Raises:
+        ConfigurationError: a queue's URL names no region and neither does the environment.
+    """
+    session = get_session()
+    nameless = [url for url in queue_urls if region_of(url) is None]
+    if nameless and not session.get_config_variable("region"):
+        raise ConfigurationError(
+            f"AWS_REGION is not set, and the queue URL {nameless[0]} names no region; set AWS_REGION"
+        )
+    return session
+
+
+def client_config(*, connections: int, read_timeout_seconds: float) -> AioConfig:
+    """One connection pool's settings.
+
+    botocore's own retries are off: every call is repeated in one place, by the room that made it. Parameters are
+    ours, so validating them would only cost time.
+    """
+    return AioConfig(
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=read_timeout_seconds,
+        max_pool_connections=connections,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        parameter_validation=False,
+    )
+
+
+def call_error(error: BaseException) -> QueueCallError:
+    """Our word for whatever an SQS call raised.
+
+    The JSON protocol answers with a new code and, in a header, the code of the query protocol: the latter wins, since
+    it is the one the API reference lists.
+    """
+    if isinstance(error, ClientError):
+        answer = error.response.get("Error", {})
+        code = str(answer.get("QueryErrorCode") or answer.get("Code") or "Unknown")
+        code = (
+            code.rsplit("#", 1)[-1]
+            .removeprefix("AWS.SimpleQueueService.")
+            .replace("NonExistentQueue", "QueueDoesNotExist")
+        )
+        return QueueCallError(code, str(answer.get("Message", "")), is_permanent=code in _PERMANENT)
+    if isinstance(error, NoCredentialsError | PartialCredentialsError):
+        return QueueCallError("NoCredentials", str(error), is_permanent=True)
+    if isinstance(error, BotoCoreError):
+        return QueueCallError(type(error).__name__.removesuffix("Error"), str(error))
+    return QueueCallError("Timeout" if isinstance(error, TimeoutError) else type(error).__name__, str(error))

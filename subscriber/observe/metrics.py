@@ -1,0 +1,105 @@
+"""The catalogue: every metric of the daemon, with its unit, its labels and what a rise means.
+
+Rooms are handed this object and touch nothing else of Prometheus. Label values come from short closed lists or
+from the settings, never from a message, so the number of series stays bounded.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+LAG_BUCKETS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
+WRITE_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ROW_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
+
+
+def queue_name(url: str) -> str:
+    """The label a queue goes by: the last part of its URL."""
+    return url.rstrip("/").rsplit("/", 1)[-1]
+
+
+class Metrics:
+    """All metrics, in the order a message meets them.
+
+    Args:
+        registry: where they are registered; a new one by default, so that tests do not share any.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._of_queues()
+        self._of_meaning()
+        self._of_the_database()
+        self._of_the_line()
+
+    def _of_queues(self) -> None:
+        self.received_messages = self._counter(
+            "received_messages", "Messages received; more than acknowledged for long: the line falls behind.", "queue"
+        )
+        self.receive_requests = self._counter(
+            "receive_requests", "ReceiveMessage calls by answer (full, part, empty, failed).", "queue", "answer"
+        )
+        self.acknowledged_messages = self._counter(
+            "acknowledged_messages", "Messages the queue says it has deleted.", "queue"
+        )
+        self.handed_back_messages = self._counter(
+            "handed_back_messages", "Messages made visible again at once, unread: a stop.", "queue"
+        )
+        self.hidden_messages = self._counter(
+            "hidden_messages", "Messages hidden for a growing time because they could not be stored yet.", "queue"
+        )
+        self.unsettled_messages = self._counter(
+            "unsettled_messages", "Messages whose delete or hiding failed for good; they will come again.", "queue"
+        )
+        self.queue_errors = self._counter(
+            "queue_errors", "Failed calls and failed entries, by operation and error code.", "operation", "code"
+        )
+        self.lag_seconds = Histogram(
+            "subscriber_lag_seconds",
+            "Age of messages at their first receive. A rise means the fleet is too slow, or was away.",
+            buckets=LAG_BUCKETS_SECONDS,
+            registry=self.registry,
+        )
+        self.newest_lag_seconds = self._gauge("newest_lag_seconds", "Age of the newest first receive.")
+
+    def _of_meaning(self) -> None:
+        self.refused_messages = self._counter(
+            "refused_messages", "Messages put into quarantine, by reason. Look at them.", "reason"
+        )
+        self.ignored_events = self._counter(
+            "ignored_events", "Events that say nothing about existence, by name.", "event_name"
+        )
+        self.derived_sequencers = self._counter(
+            "derived_sequencers", "Events ordered by their own second for want of a sequencer of AWS's form."
+        )
+
+    def _of_the_database(self) -> None:
+        self.rows_applied = self._counter("rows_applied", "Rows inserted or updated.")
+        self.rows_stale = self._counter("rows_stale", "Rows that were older than what the table had, or equal to it.")
+        self.batches = self._counter("batches", "Batches closed, by trigger (full, due, drain).", "trigger")
+        self.batch_rows = self._histogram("batch_rows", "Rows in a batch, after folding.", ROW_BUCKETS)
+        self.write_seconds = self._histogram(
+            "write_seconds", "Time of one statement, commit included.", WRITE_BUCKETS_SECONDS
+        )
+        self.write_failures = self._counter(
+            "write_failures", "Failed statements, by treatment and word.", "treatment", "word"
+        )
+        self.database_available = self._gauge("database_available", "1 while the database answers, else 0.")
+
+    def _of_the_line(self) -> None:
+        self.in_process_messages = self._gauge(
+            "in_process_messages", "Messages inside the process, room kept for open polls included."
+        )
+        self.in_process_bytes = self._gauge("in_process_bytes", "Their bodies, room kept for open polls included.")
+        self.polls = self._gauge("polls", "Receive loops now.", "queue")
+        self.concurrency_limit = self._gauge("concurrency_limit", "Concurrent writes allowed on average.")
+        self.concurrency = self._gauge("concurrency", "Writes at work now.")
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(f"subscriber_{name}", meaning, labels, registry=self.registry)
+
+    def _gauge(self, name: str, meaning: str, *labels: str) -> Gauge:
+        return Gauge(f"subscriber_{name}", meaning, labels, registry=self.registry)
+
+    def _histogram(self, name: str, meaning: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"subscriber_{name}", meaning, buckets=buckets, registry=self.registry)

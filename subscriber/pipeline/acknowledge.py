@@ -1,0 +1,184 @@
+"""Room five: receipts in, the queue told.
+
+What is stored or quarantined is deleted, ten at a time. What failed is hidden for a time that grows with each
+receive, so that it neither spins nor is forgotten. A 200 with failures inside is a failure of those entries:
+they are tried again, and everything is counted from what the queue says was done, not from what was asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Literal, Protocol, TypeAlias
+
+import msgspec
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from subscriber.errors import QueueCallError
+from subscriber.flow.channel import Channel
+from subscriber.model import BatchAnswer, Message, Receipt
+from subscriber.observe.log import get_logger
+from subscriber.observe.metrics import Metrics, queue_name
+
+ENTRIES_AT_MOST = 10
+"""Entries of one DeleteMessageBatch or ChangeMessageVisibilityBatch (SQS API reference)."""
+
+ATTEMPTS_AT_MOST = 5
+RETRY_WAIT_FIRST_SECONDS = 0.1
+RETRY_WAIT_AT_MOST_SECONDS = 5.0
+"""Full jitter up to doubling bounds: four waits, 1.5 s at most in all, long before any visibility ends."""
+
+HIDE_FIRST_SECONDS = 10
+HIDE_AT_MOST_SECONDS = 900
+
+Action: TypeAlias = Literal["delete", "hide"]
+
+_log = get_logger()
+
+
+class Queues(Protocol):
+    """The queue's side of settling. Both calls take ten entries at most and raise QueueCallError."""
+
+    async def delete(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
+        """Delete messages."""
+        ...
+
+    async def change_visibility(self, queue: str, entries: Sequence[tuple[str, int]]) -> BatchAnswer:
+        """Hide each handle for so many seconds from now; 0 makes it visible at once."""
+        ...
+
+
+class Book(Protocol):
+    """Who is told that messages have left the process."""
+
+    def settle(self, messages: Iterable[Message]) -> None:
+        """These are gone."""
+        ...
+
+
+class AcknowledgeOptions(msgspec.Struct, frozen=True):
+    """How many calls may be under way."""
+
+    calls_at_most: int
+
+
+def hide_seconds(receive_count: int, chance: float) -> int:
+    """How long a message that failed stays hidden: 10 s doubling with every receive, to 15 minutes, then jitter.
+
+    Args:
+        receive_count: how often it was received, at least once.
+        chance: 0 … 1; takes away up to a fifth, so that what failed together does not come back together.
+    """
+    doubled = HIDE_FIRST_SECONDS * (1 << min(receive_count - 1, 10))
+    return max(1, round(min(HIDE_AT_MOST_SECONDS, doubled) * (1 - chance / 5)))
+
+
+def action_for(receipt: Receipt) -> Action:
+    """What the queue is told: only what is committed may be deleted."""
+    return "hide" if receipt.verdict == "failed" else "delete"
+
+
+def calls_for(receipts: Iterable[Receipt]) -> Iterator[tuple[str, Action, list[Message]]]:
+    """(queue, action, up to ten messages) for each call to make, in the order the receipts came."""
+    groups: dict[tuple[str, Action], list[Message]] = {}
+    for receipt in receipts:
+        group = groups.setdefault((receipt.message.queue, action_for(receipt)), [])
+        group.append(receipt.message)
+    for (queue, action), messages in groups.items():
+        for start in range(0, len(messages), ENTRIES_AT_MOST):
+            yield queue, action, messages[start : start + ENTRIES_AT_MOST]
+
+
+def not_done(messages: Sequence[Message], answer: BatchAnswer) -> list[Message]:
+    """Those of `messages` that the queue does not list as done: named as failed, or not named at all."""
+    done = set(answer.done)
+    return [message for position, message in enumerate(messages) if position not in done]
+
+
+def require_all_done(answer: BatchAnswer, remaining: Sequence[Message]) -> None:
+    """Raise QueueCallError with the first entry's code if anything remains, so that it is tried again."""
+    if remaining:
+        code = answer.failed[0][1] if answer.failed else "EntryMissing"
+        raise QueueCallError(code, f"{len(remaining)} entries were not done")
+
+
+class Acknowledger:
+    """The room. Calls run side by side, as many as the options allow."""
+
+    def __init__(
+        self,
+        options: AcknowledgeOptions,
+        inbox: Channel[tuple[Receipt, ...]],
+        queues: Queues,
+        book: Book,
+        metrics: Metrics,
+    ) -> None:
+        self._inbox = inbox
+        self._queues = queues
+        self._book = book
+        self._metrics = metrics
+        self._places = asyncio.Semaphore(options.calls_at_most)
+
+    async def run(self) -> None:
+        """Settle until the inbox has ended and every call has been answered."""
+        async with asyncio.TaskGroup() as calls:
+            async for receipts in self._inbox:
+                for queue, action, messages in calls_for(receipts):
+                    await self._places.acquire()
+                    calls.create_task(self._settle(queue, action, messages), name=action)
+
+    async def _settle(self, queue: str, action: Action, messages: list[Message]) -> None:
+        label = queue_name(queue)
+        try:
+            if action == "delete":
+                done = await self._in_tries(action, messages, lambda some: self._delete(queue, some))
+                self._metrics.acknowledged_messages.labels(label).inc(done)
+            else:
+                done = await self._in_tries(action, messages, lambda some: self._hide(queue, some))
+                self._metrics.hidden_messages.labels(label).inc(done)
+            if done < len(messages):
+                self._metrics.unsettled_messages.labels(label).inc(len(messages) - done)
+        finally:
+            self._places.release()
+        self._book.settle(messages)
+
+    async def _delete(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
+        return await self._queues.delete(queue, [message.receipt_handle for message in messages])
+
+    async def _hide(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
+        entries = [
+            (message.receipt_handle, hide_seconds(message.receive_count, random.random()))  # noqa: S311 – jitter
+            for message in messages
+        ]
+        return await self._queues.change_visibility(queue, entries)
+
+    async def _in_tries(
+        self, action: Action, messages: list[Message], call: Callable[[Sequence[Message]], Awaitable[BatchAnswer]]
+    ) -> int:
+        """Call for `messages`, then again for those that failed; how many the queue says are done."""
+        remaining = messages
+        try:
+            async for attempt in AsyncRetrying(
+                stop=stop_after_attempt(ATTEMPTS_AT_MOST),
+                wait=wait_random_exponential(multiplier=RETRY_WAIT_FIRST_SECONDS, max=RETRY_WAIT_AT_MOST_SECONDS),
+                retry=retry_if_exception_type(QueueCallError),
+                reraise=True,
+            ):
+                with attempt:
+                    answer = await self._counting_errors(action, call(remaining))
+                    remaining = not_done(remaining, answer)
+                    require_all_done(answer, remaining)
+        except QueueCallError as error:
+            _log.warning("messages.unsettled", action=action, messages=len(remaining), reason=error.code)
+        return len(messages) - len(remaining)
+
+    async def _counting_errors(self, action: Action, call: Awaitable[BatchAnswer]) -> BatchAnswer:
+        try:
+            answer = await call
+        except QueueCallError as error:
+            self._metrics.queue_errors.labels(action, error.code).inc()
+            raise
+        for _, code in answer.failed:
+            self._metrics.queue_errors.labels(action, code).inc()
+        return answer

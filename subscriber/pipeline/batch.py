@@ -1,0 +1,172 @@
+"""Room three: deliveries in, batches out.
+
+A batch opens with its first delivery and leaves when it is full, when its linger is over *and* the gate has
+room, or when the line runs dry. While the gate is shut it goes on growing to the maximum: light load costs the
+linger, heavy load gets the big batches that are cheapest for the database. Deliveries are never split and
+never change their order; a first delivery always fits, however many rows it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Protocol
+
+import msgspec
+
+from subscriber.events.order import fold
+from subscriber.flow.channel import Channel
+from subscriber.flow.waiting import Bell
+from subscriber.model import Batch, Delivery, Trigger
+from subscriber.observe.metrics import Metrics
+
+
+class Room(Protocol):
+    """What the batcher asks of the gate."""
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a write could start now."""
+        ...
+
+
+class BatchOptions(msgspec.Struct, frozen=True):
+    """When a batch is full and when it is due."""
+
+    max_rows: int
+    max_messages: int
+    """Some messages carry no row; a batch of them must end too."""
+    linger_seconds: float
+
+
+class OpenBatch:
+    """What has been gathered since the last batch left.
+
+    Rows are counted before folding, so a batch never grows past `max_rows` by being folded late.
+    """
+
+    def __init__(self, options: BatchOptions) -> None:
+        self._options = options
+        self.deliveries: list[Delivery] = []
+        self.rows = 0
+        self.opened_at = 0.0
+
+    @property
+    def due_at(self) -> float:
+        """When the linger of the first delivery is over, by the loop's clock."""
+        return self.opened_at + self._options.linger_seconds
+
+    def fits(self, delivery: Delivery) -> bool:
+        """Whether `delivery` can join: the first always does."""
+        if not self.deliveries:
+            return True
+        return (
+            len(self.deliveries) < self._options.max_messages
+            and self.rows + len(delivery.events) <= self._options.max_rows
+        )
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further delivery with a row in it could join."""
+        return len(self.deliveries) >= self._options.max_messages or self.rows >= self._options.max_rows
+
+    def add(self, delivery: Delivery, now: float) -> None:
+        """Take `delivery` in; the first one starts the linger."""
+        if not self.deliveries:
+            self.opened_at = now
+        self.deliveries.append(delivery)
+        self.rows += len(delivery.events)
+
+    def close(self, trigger: Trigger) -> Batch:
+        """The batch as it leaves, folded to one row per object version."""
+        return Batch(
+            deliveries=tuple(self.deliveries),
+            rows=fold(event for delivery in self.deliveries for event in delivery.events),
+            opened_at=self.opened_at,
+            trigger=trigger,
+        )
+
+
+def trigger_for(batch: OpenBatch, *, next_fits: bool, ended: bool, due: bool, gate_has_room: bool) -> Trigger | None:
+    """Why `batch` has to leave now, or None: it may stay.
+
+    Args:
+        batch: what has been gathered.
+        next_fits: False where a delivery is waiting that this batch cannot take.
+        ended: nothing more will come.
+        due: the linger is over.
+        gate_has_room: a write could start at once.
+    """
+    if not batch.deliveries:
+        return None
+    if batch.is_full or not next_fits:
+        return "full"
+    if ended:
+        return "drain"
+    return "due" if due and gate_has_room else None
+
+
+class Batcher:
+    """The room. Its inbox and the gate ring its bell; it sleeps in one place."""
+
+    def __init__(
+        self,
+        options: BatchOptions,
+        inbox: Channel[tuple[Delivery, ...]],
+        outbox: Channel[Batch],
+        gate: Room,
+        metrics: Metrics,
+    ) -> None:
+        self._options = options
+        self._inbox = inbox
+        self._outbox = outbox
+        self._gate = gate
+        self._metrics = metrics
+        self._bell = Bell()
+        self._waiting: deque[Delivery] = deque()
+        self._batch = OpenBatch(options)
+        inbox.watch(self._bell.ring)
+
+    def ring(self) -> None:
+        """Look again: the gate may have room now."""
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """Gather and send on until the inbox has ended and everything has left; then close the outbox."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            self._gather(clock())
+            due = clock() >= self._batch.due_at
+            trigger = trigger_for(
+                self._batch,
+                next_fits=not self._waiting,
+                ended=self._inbox.is_ended,
+                due=due,
+                gate_has_room=self._gate.has_room,
+            )
+            if trigger is not None:
+                await self._send(trigger)
+            elif self._inbox.is_ended:
+                break
+            else:
+                await self._bell.wait(until=self._batch.due_at if self._batch.deliveries and not due else None)
+        self._outbox.close()
+
+    def _gather(self, now: float) -> None:
+        # Takes what is there without waiting; stops at the first delivery that does not fit.
+        while True:
+            while self._waiting:
+                if self._batch.is_full or not self._batch.fits(self._waiting[0]):
+                    return
+                self._batch.add(self._waiting.popleft(), now)
+            group = None if self._batch.is_full else self._inbox.receive_nowait()
+            if group is None:
+                return
+            self._waiting.extend(group)
+
+    async def _send(self, trigger: Trigger) -> None:
+        batch = self._batch.close(trigger)
+        self._batch = OpenBatch(self._options)
+        self._metrics.batches.labels(trigger).inc()
+        self._metrics.batch_rows.observe(len(batch.rows))
+        await self._outbox.send(batch)

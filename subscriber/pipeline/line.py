@@ -1,0 +1,109 @@
+"""The line: five rooms, three channels, and the way it ends.
+
+Shutdown travels in flow order: receive stops and closes its channel, each room finishes what it has and
+closes the next, and `run` returns when the last delete has been answered. Nothing here looks at a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+import msgspec
+
+from subscriber.flow.channel import Channel
+from subscriber.flow.gate import Gate
+from subscriber.flow.lease import LeaseBook
+from subscriber.flow.outage import Outage
+from subscriber.model import Batch, Delivery, Receipt
+from subscriber.observe.metrics import Metrics
+from subscriber.pipeline.acknowledge import AcknowledgeOptions, Acknowledger, Queues
+from subscriber.pipeline.batch import Batcher, BatchOptions
+from subscriber.pipeline.decode import decode
+from subscriber.pipeline.receive import ReceiveOptions, Receiver, Source
+from subscriber.pipeline.write import Store, WriteOptions, Writer
+
+POLLS_IN_CHANNEL = 8
+BATCHES_IN_CHANNEL = 1
+RECEIPTS_IN_CHANNEL = 2
+"""Small on purpose: what waits here is already counted in the leases, and a full channel is the back-pressure."""
+
+
+class QueueEdge(Source, Queues, Protocol):
+    """Everything the line asks of the queues."""
+
+
+class StoreEdge(Store, Protocol):
+    """Everything the line asks of the database."""
+
+    async def ping(self) -> None:
+        """Succeed if a write could; raises StoreError."""
+        ...
+
+
+class LineOptions(msgspec.Struct, frozen=True):
+    """The options of every room."""
+
+    receive: ReceiveOptions
+    batch: BatchOptions
+    write: WriteOptions
+    acknowledge: AcknowledgeOptions
+
+
+class Line:
+    """Builds the rooms, runs them, stops them.
+
+    Args:
+        options: of every room.
+        queues: the queues' edge.
+        store: the database's edge.
+        gate: how many writes at once.
+        leases: what is held.
+        metrics: the catalogue.
+    """
+
+    def __init__(
+        self,
+        options: LineOptions,
+        queues: QueueEdge,
+        store: StoreEdge,
+        gate: Gate,
+        leases: LeaseBook,
+        metrics: Metrics,
+    ) -> None:
+        self.gate = gate
+        self.leases = leases
+        self.outage = Outage(leases, metrics.database_available.set)
+        self._ping = store.ping
+        deliveries: Channel[tuple[Delivery, ...]] = Channel(POLLS_IN_CHANNEL)
+        batches: Channel[Batch] = Channel(BATCHES_IN_CHANNEL)
+        receipts: Channel[tuple[Receipt, ...]] = Channel(RECEIPTS_IN_CHANNEL)
+        self._receiver = Receiver(options.receive, queues, decode, leases, deliveries, metrics=metrics)
+        batcher = Batcher(options.batch, deliveries, batches, gate, metrics)
+        writer = Writer(options.write, batches, receipts, gate, store, outages=self.outage, metrics=metrics)
+        self.tally = writer.tally
+        acknowledger = Acknowledger(options.acknowledge, receipts, queues, leases, metrics)
+        gate.watch(batcher.ring)
+        self._rooms: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+            "receive": self._receiver.run,
+            "batch": batcher.run,
+            "write": writer.run,
+            "acknowledge": acknowledger.run,
+        }
+
+    async def run(self) -> None:
+        """Run until the line is dry. A room that dies takes the others with it, loudly."""
+        async with asyncio.TaskGroup() as side:
+            probe = side.create_task(self.outage.run(self._ping), name="probe")
+            try:
+                async with asyncio.TaskGroup() as rooms:
+                    for name, run in self._rooms.items():
+                        rooms.create_task(run(), name=name)
+            finally:
+                probe.cancel()
+
+    def stop(self) -> None:
+        """Receive nothing more and let the line run dry; `run` returns when it is."""
+        self._receiver.stop()
+        self.gate.drain()

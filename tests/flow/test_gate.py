@@ -1,0 +1,147 @@
+"""The gate: one real number, permits above one, a duty cycle below, nobody's place lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.flow.gate import Gate, places_for, rest_after
+from tests.fakes.virtual_time import VirtualTimeLoop, settle
+
+
+@pytest.mark.parametrize(("limit", "places"), [(0.05, 1), (1, 1), (1.2, 2), (2.0, 2), (7.5, 8), (8, 8)])
+def test_places_are_the_next_whole_number(limit: float, places: int) -> None:
+    """At least one, and never less than the limit."""
+    assert places_for(limit) == places
+
+
+def test_a_place_rests_by_the_limit() -> None:
+    """Below one it is a duty cycle, above it shares the fraction, at whole numbers there is no rest."""
+    assert rest_after(0.1, 0.05) == pytest.approx(1.9)
+    assert rest_after(0.1, 2.5) == pytest.approx(0.02)
+    assert rest_after(0.1, 8) == 0
+
+
+def test_a_long_write_counts_as_half_a_second() -> None:
+    """One slow write must not silence the daemon for minutes."""
+    assert rest_after(30, 0.5) == pytest.approx(0.5)
+
+
+@given(limit=st.floats(0.02, 12), work_seconds=st.floats(0.005, 0.4))
+def test_on_average_as_many_are_at_work_as_the_limit_says(limit: float, work_seconds: float) -> None:
+    """Under a flood the mean concurrency over time is the limit, whatever the limit."""
+
+    async def scene() -> float:
+        gate = Gate(limit)
+        clock = asyncio.get_running_loop().time
+        begun, worked = clock(), 0.0
+
+        async def write() -> None:
+            nonlocal worked
+            while clock() < begun + 400 * work_seconds / limit:
+                await gate.enter()
+                await asyncio.sleep(work_seconds)
+                worked += work_seconds
+                gate.leave(work_seconds)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(places_for(limit) + 1):
+                group.create_task(write(), name="write")
+        return worked / (clock() - begun)
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        assert runner.run(scene()) == pytest.approx(limit, rel=0.1)
+
+
+async def test_growth_wakes_waiters_and_shrinking_lets_holders_finish() -> None:
+    """A larger limit lets in who waits; a smaller one takes nobody's place away."""
+    gate = Gate(1)
+    await gate.enter()
+    waiting = [asyncio.create_task(gate.enter(), name="enter") for _ in range(2)]
+    await settle()
+    assert not any(task.done() for task in waiting)
+    gate.set_limit(3)
+    await settle()
+    assert all(task.done() for task in waiting)
+    gate.set_limit(1)
+    assert gate.at_work == 3
+    assert not gate.has_room
+    for _ in range(3):
+        gate.leave(0.1)
+    assert gate.has_room
+
+
+async def test_draining_ends_rests_and_takes_no_more() -> None:
+    """While the line runs dry no place is idle for the limit's sake."""
+    gate = Gate(0.1)
+    await gate.enter()
+    gate.leave(0.4)
+    assert not gate.has_room
+    gate.drain()
+    assert gate.has_room
+    await gate.enter()
+    gate.leave(0.4)
+    assert gate.has_room
+
+
+async def test_a_failed_write_is_not_followed_by_a_rest() -> None:
+    """Its caller backs off in its own way."""
+    gate = Gate(0.1)
+    await gate.enter()
+    gate.leave(0.4, rest=False)
+    assert gate.has_room
+
+
+async def test_the_watcher_hears_of_room() -> None:
+    """Leaving, the end of a rest, and a new limit ring."""
+    rings: list[float] = []
+    gate = Gate(0.5)
+    clock = asyncio.get_running_loop().time
+    gate.watch(lambda: rings.append(clock()))
+    begun = clock()
+    await gate.enter()
+    gate.leave(0.2)
+    await asyncio.sleep(1)
+    gate.set_limit(2)
+    assert rings == [pytest.approx(begun + 0.2), pytest.approx(begun + 1)]
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan"), float("inf")])
+async def test_nonsense_is_no_limit(limit: float) -> None:
+    """A limit is a finite number above zero."""
+    with pytest.raises(ValueError, match="finite number above zero"):
+        Gate(1).set_limit(limit)
+
+
+@given(plan=st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=2, max_size=15))
+def test_cancelling_anybody_anywhere_loses_no_place(plan: list[tuple[int, bool]]) -> None:
+    """After all have left or were cancelled, the gate has all its places again."""
+
+    async def scene() -> None:
+        gate = Gate(2)
+
+        async def write() -> None:
+            await gate.enter()
+            try:
+                await asyncio.sleep(0.01)
+            finally:
+                gate.leave(0.01)
+
+        tasks = []
+        for rounds, cancel in plan:
+            tasks.append(asyncio.create_task(write(), name="write"))
+            await settle(rounds)
+            if cancel:
+                tasks[rounds % len(tasks)].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert gate.at_work == 0
+        assert repr(gate) == "<Gate limit 2: 0 at work, 0 resting, 0 waiting>"
+        async with asyncio.timeout(1):
+            await gate.enter()
+            await gate.enter()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(scene())
