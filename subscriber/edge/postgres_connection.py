@@ -1,0 +1,143 @@
+"""One connection to the database, made so that neither a silent network nor the wrong node goes unnoticed."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import asyncpg
+import msgspec
+from asyncpg.connect_utils import SessionAttribute
+
+from subscriber.edge.postgres_failures import FOREIGN_ERRORS, store_error
+from subscriber.errors import ConfigurationError
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+TlsMode: TypeAlias = Literal["verify-full", "disable"]
+PasswordSource: TypeAlias = Callable[[], Awaitable[str]]
+"""Asked for every new connection, so that a rotated secret or a token of fifteen minutes is always fresh."""
+
+_MAX_SCHEMA_BYTES = 63
+"""PostgreSQL cuts longer identifiers without a word (NAMEDATALEN - 1)."""
+_CONNECT_SECONDS = 10.0
+_KEEPALIVE_IDLE_SECONDS = 5
+_KEEPALIVE_INTERVAL_SECONDS = 1
+_KEEPALIVE_PROBES = 5
+_UNACKNOWLEDGED_SECONDS = 10
+"""A dead peer is found in ten seconds, whether we are waiting for it or sending to it. At a failover the old
+writer may fall silent without closing anything; AWS advises one second idle, one between, five probes
+("Fast failover with Amazon Aurora PostgreSQL"). An idle daemon need not chatter quite so much."""
+_CLIENT_PARAMETERS = re.compile(
+    r"(?<=[?&])(connect_timeout|keepalives|keepalives_(idle|interval|count)|tcp_user_timeout|gssencmode)=[^&]*&?"
+)
+"""What libpq keeps to itself and asyncpg would pass on to the server, which refuses it. Ours are below."""
+
+
+class StoreOptions(msgspec.Struct, frozen=True):
+    """How to reach the database, and how long to wait for it.
+
+    Raises:
+        ConfigurationError: the schema's name is none PostgreSQL can keep.
+    """
+
+    url: str
+    """Any libpq URL that speaks not of TLS; a socket directory may be the host."""
+    schema: str = "subscriber"
+    tls: TlsMode = "verify-full"
+    """Nothing in between: without verification encryption is a curtain. A socket is never encrypted."""
+    ca_file: Path | None = None
+    """The certificates, as PEM, that may sign the server's; None: those of the system."""
+    write_timeout_seconds: float = 30.0
+    """From wanting to write until the outcome is known, waiting for a connection included."""
+    connections_max: int = 8
+    application_name: str = "subscriber"
+
+    def __post_init__(self) -> None:
+        if not self.schema or "\0" in self.schema or len(self.schema.encode()) > _MAX_SCHEMA_BYTES:
+            raise ConfigurationError(f"A schema's name has 1 to {_MAX_SCHEMA_BYTES} bytes and no NUL.")
+
+    def __repr__(self) -> str:
+        # The URL holds a password, and a repr ends up in tracebacks and logs.
+        return f"StoreOptions(schema={self.schema!r}, tls={self.tls!r}, …)"
+
+
+def tls_context(options: StoreOptions) -> ssl.SSLContext | None:
+    """The context in which the server proves who it is; None without TLS. Reads files: make it once.
+
+    Raises:
+        ConfigurationError: the CA file cannot be read or holds no certificate.
+    """
+    if options.tls == "disable":
+        return None
+    try:
+        return ssl.create_default_context(cafile=options.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"The CA file {options.ca_file} cannot be used: {error}") from error
+
+
+async def connect(
+    options: StoreOptions, tls: ssl.SSLContext | None, password: PasswordSource | None = None
+) -> Connection:
+    """A new connection to the writer of the cluster.
+
+    Raises:
+        StoreError: it cannot be made; the treatment tells waiting from despair.
+    """
+    try:
+        connection = await asyncpg.connect(
+            _CLIENT_PARAMETERS.sub("", options.url),
+            password=password,
+            ssl=tls or False,
+            timeout=min(_CONNECT_SECONDS, options.write_timeout_seconds),
+            command_timeout=options.write_timeout_seconds,
+            max_cached_statement_lifetime=0,  # prepared once, kept as long as the connection
+            target_session_attrs=SessionAttribute.read_write,
+            server_settings=_server_settings(options),
+        )
+    except FOREIGN_ERRORS as error:
+        raise store_error(error) from error
+    _watch_the_network(connection)
+    return connection
+
+
+def _server_settings(options: StoreOptions) -> dict[str, str]:
+    """What the session asks of the server, whatever the defaults of database, role or URL are."""
+    return {
+        "application_name": options.application_name,
+        # What is acknowledged must be durable: messages are deleted on the word of this commit.
+        "synchronous_commit": "on",
+        "default_transaction_isolation": "read committed",
+        # The server gives up a little before we do, so that a slow statement has an outcome (57014: not done)
+        # instead of a guess; our own timeout remains for a server that says nothing at all.
+        "statement_timeout": f"{_server_timeout_seconds(options.write_timeout_seconds) * 1000:.0f}",
+        "jit": "off",  # compiling would cost more than an upsert takes
+        "timezone": "UTC",
+    }
+
+
+def _server_timeout_seconds(write_timeout_seconds: float) -> float:
+    return write_timeout_seconds - min(1.0, 0.1 * write_timeout_seconds)
+
+
+def _watch_the_network(connection: Connection) -> None:
+    """Have the kernel probe a silent peer. The driver sets nothing of the kind, and has no public way to do it."""
+    transport: asyncio.Transport = getattr(connection, "_transport")  # noqa: B009  -- not in the typed surface
+    wire = transport.get_extra_info("socket")
+    if wire is None or wire.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = {
+        "TCP_KEEPIDLE": _KEEPALIVE_IDLE_SECONDS,
+        "TCP_KEEPALIVE": _KEEPALIVE_IDLE_SECONDS,  # what macOS calls TCP_KEEPIDLE
+        "TCP_KEEPINTVL": _KEEPALIVE_INTERVAL_SECONDS,
+        "TCP_KEEPCNT": _KEEPALIVE_PROBES,
+        "TCP_USER_TIMEOUT": _UNACKNOWLEDGED_SECONDS * 1000,
+    }
+    for name, value in options.items():
+        if hasattr(socket, name):
+            wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,136 @@
+"""Bringing the schema to what this release needs, and seeing whether it is there.
+
+All missing migrations run in one transaction, under an advisory lock: either all are there afterwards or none,
+and of several tasks that start at once one migrates while the others wait and then find nothing to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from subscriber.edge.postgres_connection import connect, tls_context
+from subscriber.edge.postgres_failures import FOREIGN_ERRORS, store_error
+from subscriber.edge.postgres_statements import Migration, migrations, quoted
+from subscriber.errors import SchemaError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from subscriber.edge.postgres_connection import Connection, PasswordSource, StoreOptions
+
+MIGRATION_TIMEOUT_SECONDS = 300.0
+_COMMAND = "subscriber migrate"
+
+
+async def migrate(
+    options: StoreOptions,
+    password: PasswordSource | None = None,
+    timeout_seconds: float = MIGRATION_TIMEOUT_SECONDS,
+) -> list[str]:
+    """Apply the migrations that are missing; return their names, oldest first. Safe to run many times at once.
+
+    Raises:
+        SchemaError: the schema is of a later major than this release.
+        StoreError: the database refuses; then nothing has changed.
+    """
+    async with _session(options, password, timeout_seconds) as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock($1)", _lock_key(options.schema))
+        await _make_ledger(connection, options.schema)
+        applied = await _applied(connection, options.schema)
+        _refuse_later_major(options.schema, applied)
+        missing = [step for step in migrations(options.schema) if (step.major, step.number) not in applied]
+        for step in missing:
+            await _apply(connection, options.schema, step)
+        return [step.name for step in missing]
+
+
+async def check_schema(options: StoreOptions, password: PasswordSource | None = None) -> None:
+    """Return if the schema is one that this release can write to: of its major, and not older.
+
+    Raises:
+        SchemaError: it is not; the text says what to do.
+        StoreError: the database refuses.
+    """
+    async with _session(options, password, options.write_timeout_seconds) as connection:
+        ledger = await connection.fetchval("SELECT to_regclass($1)::text", _ledger(options.schema))
+        applied = await _applied(connection, options.schema) if ledger else frozenset()
+    _refuse_later_major(options.schema, applied)
+    missing = [step.name for step in migrations(options.schema) if (step.major, step.number) not in applied]
+    if not applied:
+        raise SchemaError(f"The schema {options.schema} has no tables of ours. Run: {_COMMAND}")
+    if missing:
+        raise SchemaError(f"The schema {options.schema} lacks {', '.join(missing)}. Run: {_COMMAND}")
+
+
+def _refuse_later_major(schema: str, applied: frozenset[tuple[int, int]]) -> None:
+    """A newer schema of our own major is fine: steps within a major only add."""
+    ours = max(step.major for step in migrations(schema))
+    theirs = max((major for major, _ in applied), default=ours)
+    if theirs > ours:
+        raise SchemaError(
+            f"The schema {schema} is of major {theirs}, and this release knows majors up to {ours}: it would "
+            "not understand the tables. Run a newer release, or give this one a schema of its own."
+        )
+
+
+async def _apply(connection: Connection, schema: str, step: Migration) -> None:
+    await connection.execute(step.sql)
+    await connection.execute(
+        f"INSERT INTO {_ledger(schema)} (major, number, name) VALUES ($1, $2, $3)",  # noqa: S608  -- quoted
+        step.major,
+        step.number,
+        step.name,
+    )
+
+
+async def _make_ledger(connection: Connection, schema: str) -> None:
+    # IF NOT EXISTS alone asks for the right to create schemas even where there is nothing to create.
+    if await connection.fetchval("SELECT to_regnamespace($1)::text", quoted(schema)) is None:
+        await connection.execute(f"CREATE SCHEMA {quoted(schema)}")
+    await connection.execute(
+        f"""CREATE TABLE IF NOT EXISTS {_ledger(schema)} (
+            major      integer NOT NULL,
+            number     integer NOT NULL,
+            name       text COLLATE "C" NOT NULL,
+            applied_at timestamptz NOT NULL DEFAULT now(),
+            PRIMARY KEY (major, number)
+        )"""
+    )
+
+
+async def _applied(connection: Connection, schema: str) -> frozenset[tuple[int, int]]:
+    rows = await connection.fetch(f"SELECT major, number FROM {_ledger(schema)}")  # noqa: S608  -- quoted
+    return frozenset((row["major"], row["number"]) for row in rows)
+
+
+def _ledger(schema: str) -> str:
+    return f"{quoted(schema)}.schema_migrations"
+
+
+def _lock_key(schema: str) -> int:
+    """A number that no other user of advisory locks is likely to have chosen, one per schema."""
+    digest = hashlib.sha256(f"subscriber migrations of {schema}".encode()).digest()
+    return int.from_bytes(digest[:8], "big", signed=True)
+
+
+@asynccontextmanager
+async def _session(
+    options: StoreOptions, password: PasswordSource | None, timeout_seconds: float
+) -> AsyncIterator[Connection]:
+    """A connection of our own for `timeout_seconds`, closed whatever happens."""
+    patient = msgspec.structs.replace(options, write_timeout_seconds=timeout_seconds)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            connection = await connect(patient, tls_context(options), password)
+            try:
+                yield connection
+                await connection.close()
+            finally:
+                connection.terminate()
+    except FOREIGN_ERRORS as error:
+        raise store_error(error) from error
