@@ -27,7 +27,7 @@ MIGRATION_TIMEOUT_SECONDS = 300.0
 _COMMAND = "subscriber migrate"
 
 
-async def migrate(
+async def apply_migrations(
     options: StoreOptions,
     password: PasswordSource | None = None,
     timeout_seconds: float = MIGRATION_TIMEOUT_SECONDS,
