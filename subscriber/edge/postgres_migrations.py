@@ -27,7 +27,7 @@ MIGRATION_TIMEOUT_SECONDS = 300.0
 _COMMAND = "subscriber migrate"
 
 
-async def apply_migrations(
+async def migrate(
     options: StoreOptions,
     password: PasswordSource | None = None,
     timeout_seconds: float = MIGRATION_TIMEOUT_SECONDS,

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.lab.postgres import LocalPostgres
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import apply_migrations
+from subscriber.edge.postgres_migrations import migrate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -62,7 +62,7 @@ def store_options(postgres_url: str, schema: str) -> StoreOptions:
 @pytest.fixture
 async def migrated(store_options: StoreOptions) -> StoreOptions:
     """The same, with the tables in place."""
-    await apply_migrations(store_options)
+    await migrate(store_options)
     return store_options
 
 
