@@ -15,7 +15,8 @@ import uvloop
 
 from subscriber.control.regulator import Regulator
 from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_migrations import apply_migrations, check_schema
+from subscriber.edge.postgres_migrations import check_schema
+from subscriber.edge.postgres_migrations import migrate as apply_migrations
 from subscriber.edge.sqs import Sqs
 from subscriber.edge.sqs_probe import probe
 from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError, SubscriberError, Treatment
@@ -109,14 +110,17 @@ class Daemon:
         return True
 
     async def _probe(self, queues: Sqs, queue: str) -> None:
-        for attempt in range(PROBE_ATTEMPTS):
+        attempt = 0
+        while True:
             try:
                 return await probe(queues, queue, self._settings.receive_visibility_seconds)
             except QueueCallError as error:
-                failure = error
-                _log.warning("queue.unreachable", queue=queue, reason=error.code, detail=error.detail)
+                attempt += 1
+                if attempt == PROBE_ATTEMPTS:
+                    text = f"queue {queue} cannot be reached ({error}); check its URL, the endpoint and the network"
+                    raise QueueError(text) from error
+                _log.warning("queue.awaited", queue=queue, reason=error.code, detail=error.detail)
             await asyncio.sleep(pause_before_knock(attempt, random.random()))  # noqa: S311 – jitter, not a secret
-        raise QueueError(f"queue {queue} cannot be reached: {failure}; check the URL, the endpoint and the network")
 
     async def _open_store(self, store: PostgresStore) -> None:
         """Wait for the database as long as it takes; a refusal that waiting cannot mend ends the start."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from subscriber.control.governor import GovernorOptions
 from subscriber.control.regulator import RegulatorOptions
-from subscriber.edge.postgres import StoreOptions
+from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.sqs import SqsOptions
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import urlsplit
 
@@ -49,15 +50,17 @@ def region_of(queue_url: str) -> str | None:
 def session_with_region(queue_urls: tuple[str, ...]) -> AioSession:
     """A session that knows credentials and region as botocore finds them (environment, profile, roles).
 
+    ECS and every other SDK speak of AWS_REGION; botocore alone reads AWS_DEFAULT_REGION. Both count, the first first.
+
     Raises:
         ConfigurationError: a queue's URL names no region and neither does the environment.
     """
     session = get_session()
+    if region := os.environ.get("AWS_REGION"):
+        session.set_config_variable("region", region)
     nameless = [url for url in queue_urls if region_of(url) is None]
     if nameless and not session.get_config_variable("region"):
-        raise ConfigurationError(
-            f"AWS_REGION is not set, and the queue URL {nameless[0]} names no region; set AWS_REGION"
-        )
+        raise ConfigurationError(f"the queue URL {nameless[0]} names no region: set AWS_REGION")
     return session
 
 
