@@ -154,6 +154,7 @@ class Daemon:
 
     async def _run_until_dry(self, line: Line) -> ExitCode:
         running = asyncio.create_task(line.run(), name="line")
+        _log.info("line.started")
         asked = asyncio.create_task(self._stop.asked.wait(), name="asked")
         urged = asyncio.create_task(self._stop.urged.wait(), name="urged")
         try:
