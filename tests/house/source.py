@@ -1,0 +1,73 @@
+"""The sources that the rules read, parsed once."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+ROOT = Path(__file__).parents[2]
+CODE_FOLDERS = ("subscriber", "benchmarks", "tests")
+KEPT_HIDDEN = frozenset({".ci", ".gitignore", ".dockerignore"})
+MADE = frozenset({"__pycache__", "dist", "htmlcov", "tmp"})
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One Python file."""
+
+    path: str
+    """Relative to the root of the project."""
+    text: str
+    tree: ast.Module
+
+    @classmethod
+    def parse(cls, text: str, path: str = "example.py") -> Source:
+        """A source from its text."""
+        return cls(path, text, ast.parse(text))
+
+    def functions(self) -> Iterator[Function]:
+        """Every function and method, nested ones too."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+
+    def calls(self) -> Iterator[ast.Call]:
+        """Every call."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+
+    def at(self, line: int) -> str:
+        """How a violation in this line is reported."""
+        return f"{self.path}:{line}"
+
+
+@functools.cache
+def sources() -> tuple[Source, ...]:
+    """Every Python file of the project."""
+    paths = [path for folder in CODE_FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))]
+    return tuple(Source.parse(path.read_text(), str(path.relative_to(ROOT))) for path in paths)
+
+
+@functools.cache
+def texts() -> dict[str, str]:
+    """Every text file that belongs to the project, by its path: not what commands make."""
+    return {str(path.relative_to(ROOT)): text for path in sorted(_files(ROOT)) if (text := _text(path)) is not None}
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for entry in folder.iterdir():
+        if entry.name in MADE or (entry.name.startswith(".") and entry.name not in KEPT_HIDDEN):
+            continue
+        if entry.is_dir() and not entry.name.endswith(".egg-info"):
+            yield from _files(entry)
+        elif entry.is_file():
+            yield entry
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except UnicodeDecodeError:
+        return None
