@@ -1,0 +1,114 @@
+"""Bodies and events for the tests of this folder, in the shapes AWS gives them."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from hypothesis import settings
+
+from benchmarks.lab.bucket import Emission
+from subscriber.model import Delivery, Lease, Message, ObjectEvent
+from subscriber.pipeline.decode import decode
+
+PROPERTY = settings(deadline=None, max_examples=150)
+"""How properties are run here: a shared machine says nothing about a function by being slow."""
+
+EVENT_TIME = datetime(2026, 8, 2, 7, 51, 20, 63_000, tzinfo=UTC)
+SECOND = int(EVENT_TIME.timestamp())
+SEQUENCER = f"00{SECOND:08X}A0B1C2D3"
+CANONICAL = f"{SECOND:08X}A0B1C2D3"
+ETAG = "b1946ac92492d2347c6235b4d2611184"
+VERSION_ID = "096fKKXTRTtl3on89fVO.nfljtsv6qko"
+
+EXPECTED = ObjectEvent(
+    bucket="lake",
+    key="sales/part 1.parquet",
+    version_id=VERSION_ID,
+    state="present",
+    sequencer=CANONICAL,
+    event_name="ObjectCreated:Put",
+    event_time=EVENT_TIME,
+    size_bytes=1024,
+    etag=ETAG,
+)
+"""What `record()` means."""
+
+ABSENT: Any = object()
+"""Given for a field that the record shall not have."""
+
+
+def record(*, event_name: Any = "ObjectCreated:Put", bucket: Any = "lake", **changes: Any) -> dict[str, Any]:
+    """A native record; `changes` go to `s3.object` where they are called as one of its fields, else to the top."""
+    described = {
+        "key": "sales/part+1.parquet",
+        "size": 1024,
+        "eTag": ETAG,
+        "versionId": VERSION_ID,
+        "sequencer": SEQUENCER,
+    }
+    top: dict[str, Any] = {
+        "eventVersion": "2.6",
+        "eventSource": "aws:s3",
+        "awsRegion": "eu-central-1",
+        "eventTime": "2026-08-02T07:51:20.063Z",
+        "eventName": event_name,
+        "userIdentity": {"principalId": "AWS:AROA4EXAMPLE7INGEST2Q:upload"},
+    }
+    described |= {name: value for name, value in changes.items() if name in described}
+    top |= {name: value for name, value in changes.items() if name not in described}
+    top["s3"] = {
+        "s3SchemaVersion": "1.0",
+        "bucket": {"name": bucket, "arn": f"arn:aws:s3:::{bucket}"},
+        "object": {name: value for name, value in described.items() if value is not ABSENT},
+    }
+    return {name: value for name, value in top.items() if value is not ABSENT}
+
+
+def body(*records: Any) -> str:
+    """A native body."""
+    return json.dumps({"Records": list(records)})
+
+
+def decoded(text: str) -> Delivery:
+    """What a message with this body means."""
+    lease = Lease(queue="queue", expires_at=0.0, handles=set())
+    return decode(Message("queue", "id", "handle", text, 0.0, 1, lease))
+
+
+def event_of(text: str) -> ObjectEvent:
+    """The one event of a body that must have no other content."""
+    delivery = decoded(text)
+    assert delivery.refusal is None
+    assert delivery.ignored == ()
+    (event,) = delivery.events
+    return event
+
+
+def reason_of(text: str) -> str:
+    """Why a body that must be refused, without an event, was refused."""
+    delivery = decoded(text)
+    assert delivery.events == ()
+    assert delivery.refusal is not None
+    assert delivery.refusal.detail
+    return delivery.refusal.reason
+
+
+def emission(event_name: str, **changes: Any) -> Emission:
+    """What a bucket tells under `event_name`, with the fields AWS sends for it."""
+    fields: dict[str, Any] = {
+        "bucket": "lake",
+        "key": "sales/part 1.parquet",
+        "version_id": VERSION_ID,
+        "event_name": event_name,
+        "event_time": EVENT_TIME,
+        "sequencer": SEQUENCER,
+        "size_bytes": 1024,
+        "etag": ETAG,
+    }
+    if event_name.endswith("DeleteMarkerCreated"):
+        fields |= {"size_bytes": None, "etag": "d41d8cd98f00b204e9800998ecf8427e"}
+    elif not event_name.startswith("ObjectCreated"):
+        fields |= {"size_bytes": None, "etag": None}
+    return Emission(**(fields | changes))

@@ -1,0 +1,192 @@
+"""Envelopes: recognised by shape, opened once, refused where foreign."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.lab import notifications
+from subscriber.events import refusal
+from subscriber.events.names import SILENT, STATES, TEST_EVENT
+from subscriber.events.order import order
+from tests.events.samples import EXPECTED, VERSION_ID, body, decoded, emission, event_of, reason_of, record
+
+BRIDGED_SILENT = sorted(notifications._SILENT_DETAIL_TYPES)
+
+
+def test_native_body() -> None:
+    """A native record becomes one event with every field."""
+    assert event_of(body(record())) == EXPECTED
+
+
+@pytest.mark.parametrize("minor", range(7))
+def test_every_minor_version_with_unknown_fields(minor: int) -> None:
+    """A new minor version, or a field nobody knows, changes nothing."""
+    future = record(
+        eventVersion=f"2.{minor}",
+        objectRetentionEventData={"mode": "GOVERNANCE", "eventHold": {"deep": [1, 2.5, None, "x"]}},
+        somethingNew=[{"x": 1e300}],
+    )
+    future["s3"]["object"]["hasObjectAnnotation"] = True
+    future["s3"]["bucket"]["awsGeneratedTags"] = {"aws:cloudformation:stack-name": "lake"}
+    assert event_of(json.dumps({"Records": [future], "Also": "new"})) == EXPECTED
+
+
+@pytest.mark.parametrize("version", ["1.0", "3.0", "20.1", "", "two"])
+def test_another_major_version_is_refused(version: str) -> None:
+    """Another major may mean anything."""
+    assert reason_of(body(record(eventVersion=version))) == refusal.UNSUPPORTED_VERSION
+
+
+def test_several_records() -> None:
+    """A message may carry any number of records."""
+    delivery = decoded(body(record(), record(key="b"), record(key="c")))
+    assert [event.key for event in delivery.events] == ["sales/part 1.parquet", "b", "c"]
+    assert delivery.refusal is None
+
+
+def test_no_records() -> None:
+    """A body without records is an empty delivery, not a mistake."""
+    delivery = decoded('{"Records":[]}')
+    assert (delivery.events, delivery.refusal, delivery.ignored) == ((), None, ())
+
+
+@pytest.mark.parametrize("event_name", sorted(STATES))
+@pytest.mark.parametrize("envelope", notifications.ENVELOPES)
+def test_every_event_that_makes_a_row_in_every_envelope(event_name: str, envelope: notifications.Envelope) -> None:
+    """The envelope changes nothing about an event but the precision of its time."""
+    told = emission(event_name)
+    event = event_of(notifications.body_of(told, envelope))
+    assert (event.event_name, event.state) == (event_name, STATES[event_name])
+    assert (event.bucket, event.key, event.version_id) == ("lake", told.key, VERSION_ID)
+    assert (event.size_bytes, event.etag, event.sequencer) == (
+        told.size_bytes,
+        told.etag,
+        EXPECTED.sequencer,
+    )
+    assert event.event_time.replace(microsecond=0) == EXPECTED.event_time.replace(microsecond=0)
+
+
+@pytest.mark.parametrize("event_name", sorted(SILENT - {TEST_EVENT}))
+def test_native_events_that_say_nothing_about_existence(event_name: str) -> None:
+    """Tags, ACL, restores and the like make no row, with or without sequencer and size."""
+    told = emission(event_name, sequencer="")
+    delivery = decoded(notifications.native_body(told))
+    assert (delivery.events, delivery.refusal, delivery.ignored) == ((), None, (event_name,))
+
+
+@pytest.mark.parametrize("event_name", BRIDGED_SILENT)
+def test_bridged_events_that_say_nothing_about_existence(event_name: str) -> None:
+    """EventBridge's words for them are counted under the native names."""
+    delivery = decoded(notifications.eventbridge_body(emission(event_name, sequencer="")))
+    assert (delivery.events, delivery.refusal, delivery.ignored) == ((), None, (event_name,))
+
+
+def test_bridged_silence_needs_no_shape() -> None:
+    """An event without meaning for the index is not refused for a field it does not need."""
+    silent = {"source": "aws.s3", "detail-type": "Object Tags Added", "detail": {"object": {"key": 5}}}
+    assert decoded(json.dumps(silent)).ignored == ("ObjectTagging:Put",)
+    silent["detail-type"] = "Object Painted Green"
+    assert decoded(json.dumps(silent)).ignored == ("unknown",)
+
+
+def test_test_event() -> None:
+    """S3's test event is counted and acknowledged, wrapped or not."""
+    plain = notifications.test_event_body("lake")
+    for text in (plain, notifications.sns_body(plain), '{"Service":"Amazon S3","Event":"s3:TestEvent"}'):
+        delivery = decoded(text)
+        assert (delivery.events, delivery.refusal, delivery.ignored) == ((), None, ("s3:TestEvent",))
+
+
+def test_sns_without_a_subject() -> None:
+    """What SNS puts around the message is not looked at."""
+    wrapped = json.loads(notifications.sns_body(body(record())))
+    wrapped |= {"Subject": None, "MessageAttributes": {"a": {"Type": "String", "Value": "b"}}}
+    assert event_of(json.dumps(wrapped)) == EXPECTED
+
+
+def test_sns_inside_sns_is_refused() -> None:
+    """A notification is unwrapped once: nobody gets to nest them without end."""
+    nested = notifications.sns_body(notifications.sns_body(body(record())))
+    assert reason_of(nested) == refusal.UNKNOWN_ENVELOPE
+
+
+def test_bridged_event_and_native_one_are_the_same_version_of_an_object() -> None:
+    """Both paths order the same event equally but for the fraction of a second that EventBridge drops."""
+    told = emission("ObjectCreated:Put")
+    native, bridged = event_of(notifications.native_body(told)), event_of(notifications.eventbridge_body(told))
+    assert order(native)[0] == order(bridged)[0]
+    assert order(native)[2:] == order(bridged)[2:]
+
+
+def test_bridged_creation_for_an_unknown_reason() -> None:
+    """A creation is a creation, whatever the request was called."""
+    bridged = json.loads(notifications.eventbridge_body(emission("ObjectCreated:Put")))
+    bridged["detail"]["reason"] = "RenameObject"
+    event = event_of(json.dumps(bridged))
+    assert (event.state, event.event_name) == ("present", "ObjectCreated:*")
+
+
+@pytest.mark.parametrize("deletion_type", [None, "Shredded"])
+def test_bridged_deletion_that_does_not_say_what_is_left(deletion_type: str | None) -> None:
+    """Marker or tombstone is never guessed."""
+    bridged = json.loads(notifications.eventbridge_body(emission("ObjectRemoved:Delete")))
+    del bridged["detail"]["deletion-type"]
+    if deletion_type:
+        bridged["detail"]["deletion-type"] = deletion_type
+    assert reason_of(json.dumps(bridged)) == refusal.UNKNOWN_EVENT
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " ", "hello", "{", '{"Records":[', "\ufeff{}", '{"a":NaN}', '{"Records":[{"a":"\\ud800"}]}', "\ud800"],
+)
+def test_what_is_not_json(text: str) -> None:
+    """Text that is not JSON, or that no text column could hold, is refused as such."""
+    assert reason_of(text) == refusal.NOT_JSON
+
+
+@pytest.mark.parametrize(
+    "text", ['{"x":' * 100_000, '{"Records":[{"eventName":' + "[" * 100_000, '{"Records":5,"x":' + "[" * 100_000]
+)
+def test_nesting_without_end(text: str) -> None:
+    """Depth exhausts nothing."""
+    assert reason_of(text) == refusal.NOT_JSON
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        None,
+        5,
+        "text",
+        [],
+        {},
+        {"Records": None},
+        {"Records": {}},
+        {"records": []},
+        {"Event": "s3:OtherEvent"},
+        {"Type": "SubscriptionConfirmation", "Message": "You have chosen to subscribe", "Token": "x"},
+        {"Type": "Notification"},
+        {"Type": "Notification", "Message": {"Records": []}},
+        {"source": "aws.ec2", "detail-type": "EC2 Instance State-change", "time": "x", "detail": {"state": 1}},
+        {"source": "aws.s3", "detail-type": "Object Created"},
+    ],
+)
+def test_foreign_shapes(foreign: object) -> None:
+    """JSON of any other shape is kept for somebody to look at, never deleted unseen."""
+    assert reason_of(json.dumps(foreign)) == refusal.UNKNOWN_ENVELOPE
+
+
+def test_sns_message_that_is_not_ours() -> None:
+    """The refusal says that it was the inner text that could not be read."""
+    delivery = decoded(notifications.sns_body("ALARM: disk full"))
+    assert delivery.refusal is not None
+    assert delivery.refusal.reason == refusal.NOT_JSON
+    assert "SNS" in delivery.refusal.detail
+
+
+def test_a_foreign_field_beside_good_records() -> None:
+    """Records are records, whatever strange company they keep."""
+    assert event_of(json.dumps({"Records": [record()], "Type": 7, "detail": "x"})) == EXPECTED

@@ -1,0 +1,188 @@
+"""Records: what every field may hold, and what happens where it holds something else."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from subscriber.events import refusal
+from tests.events.samples import ABSENT, EXPECTED, VERSION_ID, body, decoded, event_of, reason_of, record
+
+
+def test_removal_without_size_and_etag() -> None:
+    """A removal carries a key and a sequencer; the rest may be missing."""
+    event = event_of(body(record(event_name="ObjectRemoved:Delete", size=ABSENT, eTag=ABSENT, versionId=ABSENT)))
+    assert (event.state, event.size_bytes, event.etag, event.version_id) == ("removed", None, None, "")
+
+
+@pytest.mark.parametrize("version_id", [ABSENT, None, "null", ""])
+def test_null_version(version_id: Any) -> None:
+    """No version and the version `null` are one and the same row."""
+    assert event_of(body(record(versionId=version_id))).version_id == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [('"abc"', "abc"), ("abc-12", "abc-12"), ("", None), ('""', None), (None, None), ("e" * 255, "e" * 255)],
+)
+def test_etag(given: Any, kept: str | None) -> None:
+    """The eTag is opaque text without its quotes, and an empty one is none."""
+    assert event_of(body(record(eTag=given))).etag == kept
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**63 - 1])
+def test_size_within_bounds(size: int) -> None:
+    """Every size a bigint holds is kept."""
+    assert event_of(body(record(size=size))).size_bytes == size
+
+
+@pytest.mark.parametrize("size", [-1, 2**63, 2**64, 10**40])
+def test_size_out_of_bounds(size: int) -> None:
+    """A size that no bigint holds is refused, not rounded."""
+    assert reason_of(body(record(size=size))) == refusal.BAD_SIZE
+
+
+@pytest.mark.parametrize("size", [1.5, 1.0, True, "1024", [], {}])
+def test_size_of_another_type(size: Any) -> None:
+    """A size is an integer and nothing that looks like one."""
+    assert reason_of(body(record(size=size))) == refusal.MALFORMED_RECORD
+
+
+def test_size_beyond_every_number() -> None:
+    """Digits without end are refused as well."""
+    text = body(record(size=77777)).replace("77777", "9" * 5000)
+    assert reason_of(text) == refusal.MALFORMED_RECORD
+
+
+@pytest.mark.parametrize("bucket", ["b" * 255, "B_ü"])
+def test_bucket_within_bounds(bucket: str) -> None:
+    """Old buckets have long and strange names."""
+    assert event_of(body(record(bucket=bucket))).bucket == bucket
+
+
+@pytest.mark.parametrize("bucket", ["", "b" * 256, "ü" * 128, "a\0b"])
+def test_bucket_out_of_bounds(bucket: str) -> None:
+    """A bucket that the column cannot hold is refused."""
+    assert reason_of(body(record(bucket=bucket))) == refusal.BAD_BUCKET
+
+
+@pytest.mark.parametrize("version_id", ["v" * 1025, "ü" * 513, "a\0b"])
+def test_version_id_out_of_bounds(version_id: str) -> None:
+    """A version that the column cannot hold is refused."""
+    assert reason_of(body(record(versionId=version_id))) == refusal.BAD_VERSION_ID
+
+
+def test_version_id_within_bounds() -> None:
+    """A version is opaque text of up to 1,024 bytes."""
+    assert event_of(body(record(versionId="ü" * 512))).version_id == "ü" * 512
+
+
+@pytest.mark.parametrize("etag", ["e" * 256, "a\0b"])
+def test_etag_out_of_bounds(etag: str) -> None:
+    """An eTag that the column cannot hold is refused."""
+    assert reason_of(body(record(eTag=etag))) == refusal.BAD_ETAG
+
+
+@pytest.mark.parametrize("field", ["eventTime", "eventName", "s3"])
+def test_missing_field(field: str) -> None:
+    """What an event cannot do without is asked for."""
+    incomplete = record()
+    del incomplete[field]
+    assert reason_of(body(incomplete)) == refusal.MALFORMED_RECORD
+
+
+@pytest.mark.parametrize("unusable", ["", "yesterday", "2026-08-02", "1969-12-31T23:59:59Z", "2106-01-01T00:00:00Z"])
+def test_unusable_time(unusable: str) -> None:
+    """A record without a usable time is refused: a NULL in the order would make it stale for ever."""
+    assert reason_of(body(record(eventTime=unusable))) == refusal.BAD_TIME
+
+
+def test_missing_version_of_the_schema() -> None:
+    """Without an eventVersion the fields speak for themselves."""
+    assert event_of(body(record(eventVersion=ABSENT))) == EXPECTED
+
+
+@pytest.mark.parametrize("record_like", [None, 5, "x", [], {}, {"eventName": 5}])
+def test_not_a_record(record_like: object) -> None:
+    """What is no record at all is refused like one with a missing field."""
+    assert reason_of(body(record_like)) == refusal.MALFORMED_RECORD
+
+
+def test_good_records_beside_bad_ones_are_kept() -> None:
+    """One bad record takes none of its neighbours along, and the refusal says which one it was."""
+    for bad in (record(size=-1), record(size="5"), None):
+        delivery = decoded(body(record(), bad, record(key="c"), record(event_name="ObjectAcl:Put")))
+        assert [event.key for event in delivery.events] == ["sales/part 1.parquet", "c"]
+        assert delivery.ignored == ("ObjectAcl:Put",)
+        assert delivery.refusal is not None
+        assert delivery.refusal.detail.startswith("1 of 4 records refused (2); the first: ")
+
+
+def test_silence_needs_no_shape() -> None:
+    """An event without meaning for the index is not refused for a field it does not need."""
+    shapeless = {"eventName": "Replication:OperationNotTracked", "s3": 5}
+    delivery = decoded(body(shapeless, {"eventName": "ObjectPainted:Green"}))
+    assert (delivery.refusal, delivery.ignored) == (None, ("Replication:OperationNotTracked", "unknown"))
+
+
+def test_first_refusal_names_the_reason() -> None:
+    """Of several refusals the first gives the word, and the sentence stays short."""
+    delivery = decoded(body(*[record(key="%00")] * 500, record(size=-1)))
+    assert delivery.refusal is not None
+    assert delivery.refusal.reason == refusal.BAD_KEY
+    assert delivery.refusal.detail.startswith("501 of 501 records refused (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …)")
+    assert len(delivery.refusal.detail) < 300
+
+
+def test_quoted_text_is_short_and_plain() -> None:
+    """A detail can be stored and shown, whatever came in."""
+    delivery = decoded(body(record(eventTime="\u202e\0" * 9999)))
+    assert delivery.refusal is not None
+    assert delivery.refusal.detail.isascii()
+    assert delivery.refusal.detail.isprintable()
+    assert len(delivery.refusal.detail) < 1000
+
+
+def test_repeated_json_names() -> None:
+    """Of a field given twice the last one counts, as everywhere in JSON."""
+    text = body(record()).replace('"size": 1024', '"size": 5, "size": 1024')
+    assert event_of(text) == EXPECTED
+
+
+def test_dialect_of_an_emulator_without_sequencer() -> None:
+    """A body without sequencer, version, zone or identity, and with slashes encoded, is read all the same."""
+    bare = {
+        "eventVersion": "2.1",
+        "eventTime": "2026-08-02T07:51:20.063000",
+        "eventName": "ObjectRemoved:Delete",
+        "s3": {
+            "s3SchemaVersion": "1.0",
+            "bucket": {"name": "lake", "arn": "arn:aws:s3:::lake"},
+            "object": {"key": "sales%2Fpart+1.parquet", "size": 1024, "eTag": EXPECTED.etag},
+        },
+    }
+    delivery = decoded(json.dumps({"Records": [bare]}))
+    (event,) = delivery.events
+    expected = msgspec.structs.replace(
+        EXPECTED,
+        version_id="",
+        state="removed",
+        event_name="ObjectRemoved:Delete",
+        sequencer=f"{int(EXPECTED.event_time.timestamp()):08X}".rstrip("0"),
+    )
+    assert event == expected
+    assert delivery.derived_sequencers == 1
+
+
+def test_constant_sequencer_of_an_emulator() -> None:
+    """Where every event has the same sequencer, their own times put them in order."""
+    constant = "0055AED6DCD90281E5"
+    older = record(sequencer=constant)
+    newer = record(sequencer=constant, eventTime="2026-08-02T07:51:21.000Z", event_name="ObjectRemoved:Delete")
+    delivery = decoded(body(newer, older))
+    assert delivery.derived_sequencers == 2
+    assert delivery.events[0].sequencer > delivery.events[1].sequencer
+    assert delivery.events[1].version_id == VERSION_ID

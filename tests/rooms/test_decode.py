@@ -1,0 +1,114 @@
+"""Decode: any body in, one delivery out."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.lab import notifications
+from subscriber.events.key import MAX_BUCKET_BYTES, MAX_ETAG_BYTES, MAX_KEY_BYTES, MAX_VERSION_ID_BYTES, is_storable
+from subscriber.events.names import SILENT, STATES, UNKNOWN
+from subscriber.events.record import MAX_SIZE_BYTES
+from subscriber.events.refusal import REASONS
+from subscriber.model import Delivery, Lease, Message
+from subscriber.pipeline.decode import decode
+from tests.events.samples import EXPECTED, PROPERTY, body, decoded, record
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=8), children, max_size=4),
+    max_leaves=12,
+)
+names = st.sampled_from(sorted(STATES | dict.fromkeys(SILENT))) | st.text(max_size=12)
+record_likes = st.builds(
+    record,
+    event_name=names | json_values,
+    bucket=st.sampled_from(["lake", "", "b" * 300]) | json_values,
+    key=st.sampled_from(["a", "%FF", "%00", "k" * 1500]) | st.text(max_size=8) | json_values,
+    size=st.integers(-1, 2**64) | json_values,
+    eTag=st.text(max_size=300) | json_values,
+    versionId=st.sampled_from(["null", None, "v" * 1100]) | json_values,
+    sequencer=st.sampled_from(["", "XYZ", "00", "F" * 64]) | json_values,
+    eventTime=st.sampled_from(["2026-08-02T07:51:20Z", "1969-01-01T00:00:00Z"]) | json_values,
+    eventVersion=st.sampled_from(["2.1", "3.0"]) | json_values,
+)
+
+
+def assert_lawful(delivery: Delivery) -> None:
+    """Whatever came in, what goes out keeps every promise of the model."""
+    for event in delivery.events:
+        assert event.bucket
+        assert is_storable(event.bucket, MAX_BUCKET_BYTES)
+        assert event.key
+        assert is_storable(event.key, MAX_KEY_BYTES)
+        assert is_storable(event.version_id, MAX_VERSION_ID_BYTES)
+        assert event.version_id != "null"
+        assert event.etag is None or (event.etag and is_storable(event.etag, MAX_ETAG_BYTES))
+        assert event.size_bytes is None or 0 <= event.size_bytes <= MAX_SIZE_BYTES
+        assert event.event_time.utcoffset() is not None
+        assert len(event.event_name) <= 64
+        assert set(event.sequencer) <= set("0123456789ABCDEF")
+    assert set(delivery.ignored) <= SILENT | {UNKNOWN}
+    assert 0 <= delivery.derived_sequencers <= len(delivery.events)
+    if delivery.refusal is not None:
+        assert delivery.refusal.reason in REASONS
+        assert is_storable(delivery.refusal.detail, 1_000)
+
+
+@PROPERTY
+@given(st.text() | st.text(st.characters()))
+def test_any_text(text: str) -> None:
+    """No text at all makes decode raise, and none but JSON goes without a refusal."""
+    assert_lawful(decoded(text))
+
+
+@PROPERTY
+@given(json_values)
+def test_any_json(value: object) -> None:
+    """Nor does any JSON, bare or as records or wrapped by SNS."""
+    text = json.dumps(value)
+    for candidate in (text, json.dumps({"Records": value}), notifications.sns_body(text)):
+        assert_lawful(decoded(candidate))
+
+
+@PROPERTY
+@given(st.lists(record_likes | json_values, max_size=4))
+def test_anything_like_records(records: list[object]) -> None:
+    """Records with any field broken are refused one by one, and every record is accounted for."""
+    delivery = decoded(body(*records))
+    assert_lawful(delivery)
+    if delivery.refusal is None:
+        assert len(delivery.events) + len(delivery.ignored) == len(records)
+
+
+@PROPERTY
+@given(st.sampled_from(["Object Created", "Object Deleted", "Object Tags Added"]) | json_values, json_values)
+def test_anything_like_an_eventbridge_event(detail_type: object, detail: object) -> None:
+    """Nor does anything that claims to come from EventBridge."""
+    like = {"source": "aws.s3", "detail-type": detail_type, "time": "2026-08-02T07:51:20Z", "detail": detail}
+    assert_lawful(decoded(json.dumps(like)))
+
+
+@PROPERTY
+@given(st.integers(0, 1_100), st.sampled_from(["", "\0", '"', "}", "\ud800"]))
+def test_truncated_and_damaged_bodies(position: int, damage: str) -> None:
+    """A body cut off or damaged anywhere is refused or read, never a failure."""
+    text = body(record(), record(key="b"))
+    assert_lawful(decoded(text[:position] + damage))
+    assert_lawful(decoded(text[:position] + damage + text[position:]))
+
+
+def test_the_message_itself_rides_along() -> None:
+    """What acknowledge needs is in the delivery: the very message, unchanged."""
+    message = Message("q", "id", "handle", body(record()), 1.0, 2, Lease("q", 0.0, {"handle"}))
+    delivery = decode(message)
+    assert delivery == Delivery(message, events=(EXPECTED,))
+    assert delivery.message is message
+
+
+def test_derived_sequencers_are_counted() -> None:
+    """How many sequencers were led by the event's own time is told, record by record."""
+    delivery = decoded(body(record(), record(sequencer=None), record(sequencer="0055AED6DCD90281E5")))
+    assert delivery.derived_sequencers == 2
