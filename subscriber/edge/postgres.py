@@ -81,7 +81,8 @@ class PostgresStore:
         if not entries:
             return
         # A queue may deliver a message twice within one batch; a statement may name a row once.
-        latest = {(message.queue, message.message_id): (message, refusal) for message, refusal in entries}
+        by_count = sorted(entries, key=lambda entry: entry[0].receive_count)
+        latest = {(message.queue, message.message_id): (message, refusal) for message, refusal in by_count}
         columns = zip(*(_quarantine_row(*entry) for entry in latest.values()), strict=True)
         async with self._connection() as connection:
             await connection.execute(self._quarantine, *columns)

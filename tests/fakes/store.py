@@ -14,9 +14,12 @@ first call takes the first fault, and so on; when none is left the store behaves
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import msgspec
 
 from subscriber.errors import StoreError, Treatment, failure_of
 
@@ -149,7 +152,7 @@ class FakeStore:
             sqlstate = _why_unstorable(row)
             if sqlstate is not None:
                 raise store_error(Treatment.HALVE, sqlstate)
-        newest = {version_of(row): row for row in rows}
+        newest = {version_of(row): msgspec.structs.replace(row, etag=row.etag or None) for row in rows}
         if len(newest) != len(rows):
             raise store_error(Treatment.RETRY, "21000")
         applied = {version: row for version, row in newest.items() if self._is_newer(version, row)}
@@ -184,7 +187,7 @@ def store_error(treatment: Treatment, sqlstate: str | None = None, word: str = "
 def _why_unstorable(row: ObjectEvent) -> str | None:
     """The SQLSTATE with which PostgreSQL, or the driver, would refuse the row."""
     texts = (row.bucket, row.key, row.version_id, row.sequencer, row.event_name, row.etag or "")
-    if any(not text.isprintable() and _has_surrogate(text) for text in texts):
+    if any(_has_surrogate(text) for text in texts):
         return "22000"
     if row.size_bytes is not None and not -(2**63) <= row.size_bytes < 2**63:
         return "22000"
@@ -200,5 +203,14 @@ def _has_surrogate(text: str) -> bool:
 
 
 def _breaks_a_check(row: ObjectEvent) -> bool:
-    too_long = len(row.bucket.encode()) > 255 or len(row.key.encode()) > 1024 or len(row.version_id.encode()) > 1024
-    return too_long or (row.size_bytes is not None and row.size_bytes < 0)
+    """The CHECKs of the table, written down once more."""
+    fits = (
+        1 <= len(row.bucket.encode()) <= 255
+        and 1 <= len(row.key.encode()) <= 1024
+        and len(row.version_id.encode()) <= 1024
+        and len((row.etag or "").encode()) <= 255
+        and row.state in ("present", "delete_marker", "removed")
+        and re.fullmatch("([0-9A-F]{0,71}[1-9A-F])?", row.sequencer) is not None
+        and (row.size_bytes or 0) >= 0
+    )
+    return not fits
