@@ -12,7 +12,7 @@ from benchmarks.lab.bucket import Emission
 from subscriber.model import Delivery, Lease, Message, ObjectEvent
 from subscriber.pipeline.decode import decode
 
-PROPERTY = settings(deadline=None, max_examples=150)
+PROPERTY = settings(deadline=None, max_examples=100)
 """How properties are run here: a shared machine says nothing about a function by being slow."""
 
 EVENT_TIME = datetime(2026, 8, 2, 7, 51, 20, 63_000, tzinfo=UTC)
