@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -49,8 +50,8 @@ class QueueAttributes(msgspec.Struct, frozen=True, gc=False):
     """Kept and given back, not enforced: no test of ours lives for the minute that is its least."""
     receive_wait_seconds: int = 0
     dead_letter_arn: str | None = None
-    max_receive_count: int = 0
-    """How many receives a message has before it moves; meaningless without a dead-letter queue."""
+    max_receive_count: float = math.inf
+    """How many receives a message has before it moves; without a dead-letter queue it has any number."""
     given: Mapping[str, str] = {}
     """What the owner set, in the owner's words."""
 
@@ -71,7 +72,7 @@ class QueueAttributes(msgspec.Struct, frozen=True, gc=False):
             retention_seconds=_number(merged, "MessageRetentionPeriod", 345_600),
             receive_wait_seconds=_number(merged, "ReceiveMessageWaitTimeSeconds", 0),
             dead_letter_arn=redrive.target_arn if redrive else None,
-            max_receive_count=int(redrive.max_receive_count) if redrive else 0,
+            max_receive_count=int(redrive.max_receive_count) if redrive else math.inf,
             given=merged,
         )
 

@@ -9,7 +9,6 @@ what lives.
 from __future__ import annotations
 
 import heapq
-import itertools
 from collections import deque
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -30,7 +29,7 @@ class Deadlines:
         self._in_order: deque[_Entry] = deque()
         self._early: list[_Entry] = []
         self._voids = 0
-        self._tickets = itertools.count(1)
+        self._last_ticket = 0
 
     def __len__(self) -> int:
         """How many messages wait."""
@@ -39,22 +38,21 @@ class Deadlines:
     def add(self, message: StoredMessage, deadline: float) -> None:
         """Put the message here until its deadline."""
         message.place = self._place
-        message.ticket = next(self._tickets)
+        message.ticket = self._last_ticket = self._last_ticket + 1
         entry = (deadline, message.ticket, message)
-        if not self._in_order or deadline >= self._in_order[-1][0]:
-            self._in_order.append(entry)
+        in_order = self._in_order
+        if not in_order or deadline >= in_order[-1][0]:
+            in_order.append(entry)
         else:
             heapq.heappush(self._early, entry)
 
     def remove(self, message: StoredMessage) -> None:
         """Take the message away before its deadline; the caller says where it goes."""
-        _leave(message)
+        message.place = "gone"
+        message.ticket = 0
         self._voids += 1
         if self._voids > _TOLERATED_VOIDS and self._voids > len(self):
-            self._in_order = deque(entry for entry in self._in_order if self._lives(entry))
-            self._early = [entry for entry in self._early if self._lives(entry)]
-            heapq.heapify(self._early)
-            self._voids = 0
+            self._drop_all_voids()
 
     def next(self) -> float | None:
         """The earliest deadline, or None if nothing waits."""
@@ -82,6 +80,12 @@ class Deadlines:
 
     def _lives(self, entry: _Entry) -> bool:
         return entry[2].place == self._place and entry[2].ticket == entry[1]
+
+    def _drop_all_voids(self) -> None:
+        self._in_order = deque(entry for entry in self._in_order if self._lives(entry))
+        self._early = [entry for entry in self._early if self._lives(entry)]
+        heapq.heapify(self._early)
+        self._voids = 0
 
     def _drop_leading_voids(self) -> None:
         while self._in_order and not self._lives(self._in_order[0]):

@@ -48,11 +48,10 @@ def check_batch(entries: Sequence[Entry]) -> None:
             f"A request takes at most {MAX_BATCH_ENTRIES} entries; this one has {len(entries)}."
         )
     ids = {entry.id for entry in entries}
-    for entry_id in ids:
-        if not _ENTRY_ID.fullmatch(entry_id):
-            raise errors.INVALID_ENTRY_ID.because(
-                "An entry id has 1 to 80 characters: letters, digits, hyphens and underscores."
-            )
+    if not all(map(_ENTRY_ID.fullmatch, ids)):
+        raise errors.INVALID_ENTRY_ID.because(
+            "An entry id has 1 to 80 characters: letters, digits, hyphens and underscores."
+        )
     if len(ids) < len(entries):
         raise errors.ENTRY_IDS_NOT_DISTINCT.because("Two entries of the request have the same id.")
 

@@ -12,6 +12,7 @@ import msgspec
 Place: TypeAlias = Literal["delayed", "visible", "in_flight", "gone"]
 """Where a message is; each is in exactly one place. `gone` is deleted, purged or moved to another queue."""
 
+_MAX_RECEIVES = 2**32
 _PREFIX_CHARACTERS = 300
 """Real handles run to some hundreds of characters; a load that echoes them should cost what it costs there."""
 
@@ -24,8 +25,8 @@ class StoredMessage(msgspec.Struct, gc=False):
     message_id: str
     body: str
     body_md5: str
-    sent_at: float
-    """Unix seconds."""
+    sent_at: str
+    """Unix milliseconds as text, as receivers are told: made once, told often."""
     group_id: str | None = None
     source_arn: str | None = None
     """The queue a dead letter came from."""
@@ -34,8 +35,9 @@ class StoredMessage(msgspec.Struct, gc=False):
     receives_here: int = 0
     """In this queue: what its redrive policy looks at, and what the newest handle carries."""
     received_at: float = 0.0
-    first_received_at: float = 0.0
-    """Unix seconds of the newest and of the first receive in this queue."""
+    """Unix seconds of the newest receive."""
+    first_received_at: str = ""
+    """Unix milliseconds, as text, of the first receive in this queue."""
     ticket: int = 0
     """Its entry among the deadlines, while it is delayed or in flight."""
     place: Place = "gone"
@@ -49,26 +51,31 @@ class HandleStamp:
     """
 
     def __init__(self) -> None:
-        self._prefix = "AQEB" + secrets.token_urlsafe(_PREFIX_CHARACTERS * 3 // 4) + "."
+        self._prefix = "AQEB" + secrets.token_urlsafe(_PREFIX_CHARACTERS * 3 // 4)
 
     def handle(self, message: StoredMessage) -> str:
         """The handle of the message's newest receive."""
-        return f"{self._prefix}{message.number}.{message.receives_here}"
+        return f"{self._prefix}{message.number * _MAX_RECEIVES + message.receives_here}"
 
     def read(self, handle: str) -> tuple[int, int] | None:
         """The message's number and the count of the receive, or None if the handle is not ours."""
         if not handle.startswith(self._prefix):
             return None
-        number, _, receive = handle[len(self._prefix) :].partition(".")
-        if not (number.isdecimal() and receive.isdecimal() and len(handle) < len(self._prefix) + 40):
+        try:
+            return divmod(int(handle[len(self._prefix) :]), _MAX_RECEIVES)
+        except ValueError:
             return None
-        return int(number), int(receive)
 
 
 def new_message_id() -> str:
     """A random UUID, made without the objects of `uuid`: it is asked for with every message."""
     digits = f"{random.getrandbits(128):032x}"
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def milliseconds(unix_seconds: float) -> str:
+    """The moment as the service tells it."""
+    return str(int(unix_seconds * 1_000))
 
 
 def md5_hex(body: str) -> str:

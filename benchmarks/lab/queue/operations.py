@@ -7,7 +7,8 @@ answered.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias, TypeVar
+from operator import attrgetter
+from typing import NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
@@ -22,11 +23,11 @@ SENDER_ID = "LAB"
 
 SYSTEM_ATTRIBUTES: dict[str, Callable[[StoredMessage], str | None]] = {
     "SenderId": lambda _message: SENDER_ID,
-    "SentTimestamp": lambda message: _milliseconds(message.sent_at),
+    "SentTimestamp": attrgetter("sent_at"),
     "ApproximateReceiveCount": lambda message: str(message.receive_count),
-    "ApproximateFirstReceiveTimestamp": lambda message: _milliseconds(message.first_received_at),
-    "MessageGroupId": lambda message: message.group_id,
-    "DeadLetterQueueSourceArn": lambda message: message.source_arn,
+    "ApproximateFirstReceiveTimestamp": attrgetter("first_received_at"),
+    "MessageGroupId": attrgetter("group_id"),
+    "DeadLetterQueueSourceArn": attrgetter("source_arn"),
 }
 """What a receiver may ask to be told about a message; None is left out."""
 
@@ -41,7 +42,8 @@ class Poll(msgspec.Struct, frozen=True, gc=False):
     limit: int
     visibility_seconds: int
     wait_seconds: int
-    attribute_names: tuple[str, ...]
+    told: tuple[tuple[str, Callable[[StoredMessage], str | None]], ...]
+    """The system attributes asked for."""
 
 
 class MessageOperations:
@@ -91,7 +93,8 @@ class MessageOperations:
 
     def delete(self, request: shapes.DeleteMessageRequest, now: float) -> shapes.Nothing:
         """DeleteMessage."""
-        _delete(self._account.at(request.queue_url), request.receipt_handle, now)
+        queue = self._account.at(request.queue_url)
+        queue.delete(request.receipt_handle or _missing("ReceiptHandle"), now)
         return shapes.Nothing()
 
     def delete_batch(self, request: shapes.BatchRequest[shapes.DeleteEntry], now: float) -> shapes.BatchAnswer:
@@ -100,7 +103,7 @@ class MessageOperations:
         limits.check_batch(request.entries)
 
         def delete_entry(entry: shapes.DeleteEntry) -> shapes.EntryAnswer:
-            _delete(queue, entry.receipt_handle, now)
+            queue.delete(entry.receipt_handle or _missing("ReceiptHandle"), now)
             return shapes.EntryAnswer(entry.id)
 
         return _each(request.entries, delete_entry)
@@ -167,7 +170,7 @@ def _checked_poll(queue: Queue, request: shapes.ReceiveMessageRequest) -> Poll:
         wait_seconds=attributes.receive_wait_seconds
         if wait is None
         else limits.check_range("WaitTimeSeconds", wait, 0, limits.MAX_WAIT_SECONDS),
-        attribute_names=_attribute_names(request),
+        told=tuple((name, SYSTEM_ATTRIBUTES[name]) for name in _attribute_names(request)),
     )
 
 
@@ -182,32 +185,18 @@ def _attribute_names(request: shapes.ReceiveMessageRequest) -> tuple[str, ...]:
 
 
 def _received(poll: Poll, message: StoredMessage) -> shapes.ReceivedMessage:
-    attributes = {}
-    for name in poll.attribute_names:
-        if (value := SYSTEM_ATTRIBUTES[name](message)) is not None:
-            attributes[name] = value
+    attributes = {name: text for name, read in poll.told if (text := read(message)) is not None}
     return shapes.ReceivedMessage(
         message.message_id, poll.queue.handle_of(message), message.body_md5, message.body, attributes
     )
 
 
-def _milliseconds(unix_seconds: float) -> str:
-    return str(int(unix_seconds * 1_000))
-
-
-def _delete(queue: Queue, handle: str, now: float) -> None:
-    queue.delete(_required("ReceiptHandle", handle), now)
-
-
 def _change_visibility(queue: Queue, handle: str, seconds: int | None, now: float) -> None:
-    _required("ReceiptHandle", handle)
     if seconds is None:
-        raise errors.MISSING_PARAMETER.because("The request must contain the parameter VisibilityTimeout.")
+        _missing("VisibilityTimeout")
     limits.check_range("VisibilityTimeout", seconds, 0, limits.MAX_VISIBILITY_SECONDS)
-    queue.change_visibility(handle, seconds, now)
+    queue.change_visibility(handle or _missing("ReceiptHandle"), seconds, now)
 
 
-def _required(parameter: str, value: str) -> str:
-    if not value:
-        raise errors.MISSING_PARAMETER.because(f"The request must contain the parameter {parameter}.")
-    return value
+def _missing(parameter: str) -> NoReturn:
+    raise errors.MISSING_PARAMETER.because(f"The request must contain the parameter {parameter}.")

@@ -71,7 +71,7 @@ class Service:
         try:
             self._checker.check(request, time.time())
             now = self._clock()
-            operation = self._operation(request.headers.get("x-amz-target", ""))
+            operation = self._operation(request.headers.get(b"x-amz-target", b"").decode("latin-1"))
             result = operation.act(_decoded(operation.decoder, request.body), now)
         except errors.Refused as refused:
             send(Answer(errors.fault_body(refused), refused.fault))

@@ -27,15 +27,15 @@ TOLERANCE_SECONDS = 15 * 60
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _KEPT_SCOPES = 64
 
-Headers: TypeAlias = Mapping[str, str]
-"""Names in lower case; of a repeated header the values, joined by commas."""
+Headers: TypeAlias = Mapping[bytes, bytes]
+"""Names in lower case."""
 
 
 class SignedRequest(msgspec.Struct, frozen=True, gc=False):
     """What a signature covers."""
 
-    method: str
-    target: str
+    method: bytes
+    target: bytes
     """Path and query as they stand in the request line."""
     headers: Headers
     body: bytes
@@ -48,7 +48,7 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     day: str
     text: str
     """day/region/service/aws4_request"""
-    signed_headers: tuple[str, ...]
+    signed_headers: tuple[bytes, ...]
     key: bytes
     """Derived from the secret."""
 
@@ -69,27 +69,27 @@ class SignatureChecker:
             errors.Refused: MissingAuthenticationToken, IncompleteSignature, InvalidClientTokenId or
                 SignatureDoesNotMatch (also for a clock that is off), all as the real front does.
         """
-        authorization = request.headers.get("authorization")
+        authorization = request.headers.get(b"authorization")
         if not authorization:
             raise errors.UNSIGNED_REQUEST.because("Missing Authentication Token")
-        front, separator, signature = authorization.rpartition(", Signature=")
+        front, separator, signature = authorization.rpartition(b", Signature=")
         if not separator:
             raise errors.INCOMPLETE_SIGNATURE.because("Authorization header requires 'Signature' parameter.")
         scope = self._scope(front)
-        timestamp = request.headers.get("x-amz-date", "")
-        _check_coverage(scope, request.headers)
+        timestamp = request.headers.get(b"x-amz-date", b"").decode("latin-1")
+        _check_coverage(scope.signed_headers, tuple(request.headers))
         _check_moment(timestamp, scope, now)
-        if not hmac.compare_digest(_signature(request, scope, timestamp).encode(), signature.encode()):
+        if not hmac.compare_digest(_signature(request, scope, timestamp).encode(), signature):
             raise errors.SIGNATURE_DOES_NOT_MATCH.because(
                 "The request signature we calculated does not match the signature you provided. Check your "
                 "AWS Secret Access Key and signing method."
             )
 
-    def _read_scope(self, front: str) -> Scope:
-        algorithm, _, rest = front.partition(" ")
+    def _read_scope(self, front: bytes) -> Scope:
+        algorithm, _, rest = front.decode("latin-1").partition(" ")
         fields = dict(field.strip().partition("=")[::2] for field in rest.split(","))
         parts = fields.get("Credential", "").split("/")
-        signed_headers = tuple(fields.get("SignedHeaders", "").split(";"))
+        signed_headers = tuple(fields.get("SignedHeaders", "").encode("latin-1").split(b";"))
         if algorithm != ALGORITHM or len(parts) != 5 or not signed_headers[0]:
             raise errors.INCOMPLETE_SIGNATURE.because(
                 f"Authorization header requires {ALGORITHM}, a full 'Credential' and 'SignedHeaders'."
@@ -113,13 +113,13 @@ def signing_key(secret_key: str, day: str, region: str, service: str) -> bytes:
 
 def sign(request: SignedRequest, access_key: str, secret_key: str, region: str) -> str:
     """The Authorization header for a request to the queue that carries host and x-amz-date."""
-    timestamp = request.headers["x-amz-date"]
+    timestamp = request.headers[b"x-amz-date"].decode()
     day = timestamp[:8]
     names = tuple(sorted(request.headers))
     text = f"{day}/{region}/sqs/aws4_request"
     scope = Scope(access_key, day, text, names, signing_key(secret_key, day, region, "sqs"))
     return (
-        f"{ALGORITHM} Credential={access_key}/{text}, SignedHeaders={';'.join(names)}, "
+        f"{ALGORITHM} Credential={access_key}/{text}, SignedHeaders={b';'.join(names).decode()}, "
         f"Signature={_signature(request, scope, timestamp)}"
     )
 
@@ -129,17 +129,17 @@ def amz_date(unix_seconds: float) -> str:
     return time.strftime(_TIMESTAMP, time.gmtime(unix_seconds))
 
 
-def _check_coverage(scope: Scope, headers: Headers) -> None:
+@functools.lru_cache(_KEPT_SCOPES)
+def _check_coverage(signed: tuple[bytes, ...], headers: tuple[bytes, ...]) -> None:
     # What is not signed could be changed on the way: the service insists on host and every x-amz header.
-    signed = scope.signed_headers
     for name in headers:
-        if (name == "host" or name.startswith("x-amz-")) and name not in signed:
+        if (name == b"host" or name.startswith(b"x-amz-")) and name not in signed:
             raise errors.SIGNATURE_DOES_NOT_MATCH.because(
-                f"'{name}' must be a 'SignedHeader' in the AWS Authorization."
+                f"'{name.decode('latin-1')}' must be a 'SignedHeader' in the AWS Authorization."
             )
-    for name in (*signed, "host", "x-amz-date"):
+    for name in (*signed, b"host", b"x-amz-date"):
         if name not in headers:
-            raise errors.INCOMPLETE_SIGNATURE.because(f"The request lacks the header '{name}'.")
+            raise errors.INCOMPLETE_SIGNATURE.because(f"The request lacks the header '{name.decode('latin-1')}'.")
 
 
 def _check_moment(timestamp: str, scope: Scope, now: float) -> None:
@@ -172,18 +172,18 @@ def _unix_seconds(timestamp: str) -> int:
 
 
 def _signature(request: SignedRequest, scope: Scope, timestamp: str) -> str:
-    canonical = hashlib.sha256(_canonical_request(request, scope.signed_headers).encode()).hexdigest()
+    canonical = hashlib.sha256(_canonical_request(request, scope.signed_headers)).hexdigest()
     text = f"{ALGORITHM}\n{timestamp}\n{scope.text}\n{canonical}"
     return hmac.digest(scope.key, text.encode(), "sha256").hex()
 
 
-def _canonical_request(request: SignedRequest, signed_headers: tuple[str, ...]) -> str:
+def _canonical_request(request: SignedRequest, signed_headers: tuple[bytes, ...]) -> bytes:
     headers = request.headers
-    lines = "".join([f"{name}:{' '.join(headers[name].split())}\n" for name in signed_headers])
-    path, _, query = request.target.partition("?")
-    path = "/" if path == "/" else quote(path, safe="/~")
-    query = "&".join(sorted(query.split("&"))) if query else ""
-    return (
-        f"{request.method}\n{path}\n{query}\n{lines}\n{';'.join(signed_headers)}\n"
-        f"{hashlib.sha256(request.body).hexdigest()}"
-    )
+    lines = b"".join([name + b":" + b" ".join(headers[name].split()) + b"\n" for name in signed_headers])
+    path, _, query = request.target.partition(b"?")
+    if path != b"/":
+        path = quote(path, safe="/~").encode()
+    query = b"&".join(sorted(query.split(b"&"))) if query else b""
+    names = b";".join(signed_headers)
+    digest = hashlib.sha256(request.body).hexdigest().encode()
+    return b"\n".join((request.method, path, query, lines, names, digest))

@@ -11,6 +11,7 @@ Every message is delayed, visible, in flight or gone, and moves between these pl
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -21,7 +22,7 @@ from benchmarks.lab.queue import errors, limits
 from benchmarks.lab.queue.attributes import QueueAttributes
 from benchmarks.lab.queue.backlog import Backlog
 from benchmarks.lab.queue.deadlines import Deadlines
-from benchmarks.lab.queue.message import HandleStamp, StoredMessage, md5_hex, new_message_id
+from benchmarks.lab.queue.message import HandleStamp, StoredMessage, md5_hex, milliseconds, new_message_id
 
 Journal: TypeAlias = Callable[[str, str, float], None]
 """Told the queue's name, the message id and the Unix seconds of every deletion that took effect."""
@@ -59,6 +60,8 @@ class Queue:
         self._journal = journal
         self._in_flight_limit = in_flight_limit
         self._stamp = HandleStamp()
+        self.handle_of = self._stamp.handle
+        """The receipt handle of a message's newest receive."""
         self._messages: dict[int, StoredMessage] = {}
         self._last_number = 0
         # A message deleted while visible stays in the deque as a void and is skipped when its turn comes.
@@ -66,15 +69,17 @@ class Queue:
         self._visible_voids = 0
         self._in_flight = Deadlines("in_flight")
         self._delayed = Deadlines("delayed")
+        self._next_due = math.inf
+        """No deadline is earlier than this: until then `advance` has nothing to do."""
 
     def send(
         self, body: str, now: float, *, delay_seconds: int | None = None, group_id: str | None = None
     ) -> StoredMessage:
         """Take a new message; the body has been checked."""
         delay = self.attributes.delay_seconds if delay_seconds is None else delay_seconds
-        message = self._enter(StoredMessage(0, new_message_id(), body, md5_hex(body), now, group_id))
+        message = self._enter(StoredMessage(0, new_message_id(), body, md5_hex(body), milliseconds(now), group_id))
         if delay > 0:
-            self._delayed.add(message, now + delay)
+            self._hide(self._delayed, message, now + delay)
         else:
             self._show(message)
         return message
@@ -92,17 +97,22 @@ class Queue:
         """Hand out at most `limit` messages and hide them for the given time."""
         self.advance(now)
         taken = Taken([], [])
+        moment, deadline = milliseconds(now), now + visibility_seconds
+        max_receives = self.attributes.max_receive_count
         limit = min(limit, self._in_flight_limit - len(self._in_flight))
         while len(taken.received) < limit and (message := self._next_visible(limit, now)):
-            if self._is_exhausted(message):
+            if message.receives_here >= max_receives:
                 del self._messages[message.number]
                 taken.dead.append(message)
                 continue
-            _count_receive(message, now)
-            self._in_flight.add(message, now + visibility_seconds)
+            message.receive_count += 1
+            message.receives_here += 1
+            message.received_at = now
+            message.first_received_at = message.first_received_at or moment
+            self._in_flight.add(message, deadline)
             taken.received.append(message)
-        if visibility_seconds == 0:
-            self.advance(now)
+        self._next_due = min(self._next_due, deadline)
+        self.advance(now)
         return taken
 
     def is_over_limit(self, now: float) -> bool:
@@ -152,12 +162,8 @@ class Queue:
                 f"VisibilityTimeout for the message is beyond the limit [{limits.MAX_VISIBILITY_SECONDS} seconds]"
             )
         self._in_flight.remove(message)
-        self._in_flight.add(message, now + visibility_seconds)
+        self._hide(self._in_flight, message, now + visibility_seconds)
         self.advance(now)
-
-    def handle_of(self, message: StoredMessage) -> str:
-        """The receipt handle of the message's newest receive."""
-        return self._stamp.handle(message)
 
     def purge(self) -> None:
         """Drop every message, wherever it is, and the backlog."""
@@ -170,9 +176,13 @@ class Queue:
 
     def advance(self, now: float) -> None:
         """Show what is due."""
+        if now < self._next_due:
+            return
         for deadlines in (self._delayed, self._in_flight):
             for message in deadlines.due(now):
                 self._show(message)
+        moments = (self._delayed.next(), self._in_flight.next())
+        self._next_due = min((moment for moment in moments if moment is not None), default=math.inf)
 
     def counts(self, now: float) -> Counts:
         """How many messages are where, at this moment and exactly."""
@@ -197,6 +207,10 @@ class Queue:
         self._messages[message.number] = message
         return message
 
+    def _hide(self, deadlines: Deadlines, message: StoredMessage, deadline: float) -> None:
+        deadlines.add(message, deadline)
+        self._next_due = min(self._next_due, deadline)
+
     def _show(self, message: StoredMessage) -> None:
         message.place = "visible"
         self._visible.append(message)
@@ -208,13 +222,8 @@ class Queue:
                 return message
             self._visible_voids -= 1
         for body, sent_at in self.backlog.take(limit, now) if self.backlog else ():
-            self._show(self._enter(StoredMessage(0, new_message_id(), body, md5_hex(body), sent_at)))
+            self._show(self._enter(StoredMessage(0, new_message_id(), body, md5_hex(body), milliseconds(sent_at))))
         return self._visible.popleft() if self._visible else None
-
-    def _is_exhausted(self, message: StoredMessage) -> bool:
-        return (
-            self.attributes.dead_letter_arn is not None and message.receives_here >= self.attributes.max_receive_count
-        )
 
     def _named_by(self, handle: str) -> StoredMessage | None:
         named = self._stamp.read(handle)
@@ -228,11 +237,3 @@ class Queue:
     def messages(self) -> Iterator[StoredMessage]:
         """Every message that is not gone, in the order they came."""
         return iter(self._messages.values())
-
-
-def _count_receive(message: StoredMessage, now: float) -> None:
-    message.receive_count += 1
-    message.receives_here += 1
-    message.received_at = now
-    if message.receives_here == 1:
-        message.first_received_at = now
