@@ -97,11 +97,14 @@ class Line:
         async with asyncio.TaskGroup() as side:
             probe = side.create_task(self.outage.run(self._ping), name="probe")
             try:
-                async with asyncio.TaskGroup() as rooms:
-                    for name, run in self._rooms.items():
-                        rooms.create_task(run(), name=name)
+                await self._run_rooms()
             finally:
                 probe.cancel()
+
+    async def _run_rooms(self) -> None:
+        async with asyncio.TaskGroup() as rooms:
+            for name, run in self._rooms.items():
+                rooms.create_task(run(), name=name)
 
     def stop(self) -> None:
         """Receive nothing more and let the line run dry; `run` returns when it is."""

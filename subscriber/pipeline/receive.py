@@ -162,40 +162,36 @@ class Receiver:
     async def _poll_while_wanted(self, polls: asyncio.TaskGroup, intake: QueueIntake) -> None:
         try:
             while not self.is_stopping and intake.running <= intake.wanted:
-                answered = await self._poll(intake)
-                if answered is not None:
-                    intake.wanted = polls_wanted(intake.running, answered, self._polls_at_most)
-                    if intake.wanted > intake.running and not self.is_stopping:
-                        self._start_poll(polls, intake)
+                await self._poll(intake)
+                if intake.running < intake.wanted and not self.is_stopping:
+                    self._start_poll(polls, intake)
         except LeasesShutError:
             pass
         finally:
             intake.running -= 1
             self._metrics.polls.labels(intake.label).set(intake.running)
 
-    async def _poll(self, intake: QueueIntake) -> int | None:
-        """One poll under one lease: how many messages it brought, None if it failed."""
+    async def _poll(self, intake: QueueIntake) -> None:
+        """One poll under one lease; its answer says how many polls are wanted from now on."""
         lease = await self._leases.open(intake.url)
         try:
             messages = await self._source.receive(lease)
         except QueueCallError as error:
             self._leases.abandon(lease)
             await self._failed(intake, error)
-            return None
+            return
         intake.failures = 0
         self._leases.fill(lease, messages)
         self._count(intake, messages)
-        if self.is_stopping:
+        if messages and self.is_stopping:
             await self._hand_back(intake, messages)
-        else:
+        elif messages:
             await self._hand_over(messages)
-            if len(messages) < POLL_MESSAGES:
-                await self._pause(PART_FULL_PAUSE_SECONDS)
-        return len(messages)
+        if len(messages) < POLL_MESSAGES:
+            await self._pause(PART_FULL_PAUSE_SECONDS)
+        intake.wanted = polls_wanted(intake.running, len(messages), self._polls_at_most)
 
     async def _hand_over(self, messages: list[Message]) -> None:
-        if not messages:
-            return
         self._handing_over += 1
         self._handed_over.clear()
         try:
@@ -214,8 +210,6 @@ class Receiver:
         return delivery
 
     async def _hand_back(self, intake: QueueIntake, messages: list[Message]) -> None:
-        if not messages:
-            return
         try:
             done = await self._source.hand_back(intake.url, [message.receipt_handle for message in messages])
         except QueueCallError as error:
@@ -230,7 +224,8 @@ class Receiver:
         self._metrics.queue_errors.labels("receive", error.code).inc()
         if intake.failures & (intake.failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a long outage is few lines
             _log.warning("receive.failed", queue=intake.label, reason=error.code, detail=error.detail)
-        await self._pause(pause_after_failures(intake.failures, random.random()))  # noqa: S311 – jitter, not a secret
+        in_a_row = -(-intake.failures // intake.running)  # polls that fail together have failed once
+        await self._pause(pause_after_failures(in_a_row, random.random()))  # noqa: S311 – jitter, not a secret
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until `stop`."""

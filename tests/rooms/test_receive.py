@@ -1,0 +1,152 @@
+"""Receive: as many polls as the queue has work for, none without room, and patience with a queue that fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.flow.lease import Ceiling
+from subscriber.pipeline.receive import pause_after_failures, polls_wanted
+from tests.fakes.queues import ROUND_TRIP_SECONDS, Bring, call_error
+from tests.fakes.store import Refuse
+from tests.fakes.things import OTHER_QUEUE, QUEUE
+from tests.fakes.virtual_time import settle
+from tests.rooms.receive_stage import Stage
+
+
+@pytest.mark.parametrize(
+    ("running", "answered", "wanted"),
+    [(1, 10, 2), (8, 10, 8), (4, 9, 4), (4, 4, 4), (4, 3, 3), (4, 0, 3), (1, 0, 1), (1, 3, 1)],
+)
+def test_the_number_of_polls_follows_the_answers(running: int, answered: int, wanted: int) -> None:
+    """Full: one more, up to the maximum; nearly empty: one less, down to one; between them: as many."""
+    assert polls_wanted(running, answered, 8) == wanted
+
+
+async def test_an_idle_queue_has_one_poll() -> None:
+    """One long poll follows the other, and that is all."""
+    stage = Stage()
+    async with stage.running():
+        await asyncio.sleep(90)
+        assert stage.queues.open_polls[QUEUE] == 1
+        assert len(stage.queues.polls) == 5
+
+
+async def test_full_answers_double_the_polls_up_to_the_maximum() -> None:
+    """Each round trip of full answers doubles them; polls of all queues share the maximum."""
+    stage = Stage(QUEUE, OTHER_QUEUE, polls_at_most=16)
+    stage.queues.send(QUEUE, ["{}"] * 1000)
+    async with stage.running():
+        await asyncio.sleep(ROUND_TRIP_SECONDS / 2)
+        seen = []
+        for _ in range(6):
+            seen.append(stage.queues.open_polls[QUEUE])
+            await asyncio.sleep(ROUND_TRIP_SECONDS)
+        assert seen == [1, 2, 4, 8, 8, 8]
+
+
+async def test_nearly_empty_answers_send_polls_home() -> None:
+    """When the flood is over one poll is left, and no other was cancelled for it."""
+    stage = Stage()
+    stage.queues.send(QUEUE, ["{}"] * 1000)
+    async with stage.running():
+        await asyncio.sleep(0.2)
+        assert stage.queues.open_polls[QUEUE] == 8
+        await asyncio.sleep(60)
+        assert stage.queues.open_polls[QUEUE] == 1
+        assert stage.queues.cancelled_polls == 0
+        assert len(stage.taken()) == 1000
+
+
+async def test_no_poll_without_room() -> None:
+    """What is held never passes the ceiling, and settling ten messages lets one more poll begin."""
+    stage = Stage(ceiling=Ceiling(messages=30, bytes=1 << 30))
+    stage.queues.send(QUEUE, ["{}"] * 1000)
+    async with stage.running():
+        await asyncio.sleep(60)
+        messages = stage.taken()
+        assert len(messages) == stage.leases.messages_held == 30
+        assert len(stage.queues.polls) == 3
+        stage.leases.settle(messages[:9])
+        await asyncio.sleep(60)
+        assert len(stage.queues.polls) == 3
+        stage.leases.settle(messages[9:10])
+        await asyncio.sleep(60)
+        assert len(stage.queues.polls) == 4
+
+
+async def test_a_flooded_queue_leaves_room_for_the_others() -> None:
+    """A quiet queue keeps its poll, and what comes there is received though nothing else can be."""
+    stage = Stage(QUEUE, OTHER_QUEUE, ceiling=Ceiling(messages=50, bytes=1 << 30))
+    stage.queues.send(QUEUE, ["{}"] * 1000)
+    async with stage.running():
+        await asyncio.sleep(60)
+        assert len(stage.taken()) == 40
+        stage.queues.send(OTHER_QUEUE, ["{}"] * 3)
+        await settle()
+        assert [message.queue for message in stage.taken()] == [OTHER_QUEUE] * 3
+
+
+@given(failures=st.integers(1, 10_000), chance=st.floats(0, 1))
+def test_the_pause_after_failures_is_bounded(failures: int, chance: float) -> None:
+    """Between nothing and a bound that doubles from 0.2 to 20 seconds."""
+    assert 0 <= pause_after_failures(failures, chance) <= min(20.0, 0.2 * 2 ** min(failures - 1, 20))
+
+
+async def test_failing_polls_back_off_and_success_forgets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pauses double up to 20 s while polls fail; the room lives on, holds nothing, and starts afresh."""
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    stage = Stage()
+    stage.queues.script("receive", *[Refuse(call_error())] * 10, Bring(10), Refuse(call_error()), Bring(1))
+    async with stage.running() as room:
+        await asyncio.sleep(100)
+        assert not room.done()
+        assert stage.pauses()[:11] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20, 20, 20, 0]
+        assert stage.requests("failed") == 11
+        assert len(stage.taken()) == 11
+
+
+async def test_polls_that_fail_together_count_as_one_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment without network under many polls costs a short pause, not the longest."""
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    stage = Stage()
+    stage.queues.send(QUEUE, ["{}"] * 10_000)
+    async with stage.running():
+        await asyncio.sleep(0.2)
+        stage.queues.script("receive", *[Refuse(call_error())] * 8)
+        await asyncio.sleep(0.25)
+        assert stage.requests("failed") == 8
+        assert stage.queues.open_polls[QUEUE] == 8
+
+
+async def test_an_answer_that_is_not_full_is_followed_by_a_short_pause() -> None:
+    """Fifty milliseconds make the next answer fuller; after a full one there is no time to lose."""
+    stage = Stage(polls_at_most=1)
+    stage.queues.script("receive", Bring(10), Bring(9), Bring(10))
+    async with stage.running():
+        await asyncio.sleep(1)
+        assert stage.pauses() == [0, 0.05, 0]
+
+
+async def test_lag_is_the_age_at_the_first_receive_only() -> None:
+    """A message that comes again says nothing about how late the fleet is."""
+    stage = Stage()
+    stage.queues.send(QUEUE, ["{}"], sent_at=990.0)
+    async with stage.running():
+        await asyncio.sleep(400)
+        assert [message.receive_count for message in stage.taken()] == [1, 2]
+    value = stage.metrics.registry.get_sample_value
+    assert (value("subscriber_lag_seconds_count"), value("subscriber_lag_seconds_sum")) == (1, 10)
+
+
+async def test_a_fault_in_decode_ends_the_room_loudly() -> None:
+    """A bug is not swallowed by a poll's task."""
+    stage = Stage()
+    stage.receiver._decode = lambda message: (_ for _ in ()).throw(KeyError(message.body))
+    stage.queues.send(QUEUE, ["{}"])
+    with pytest.raises(ExceptionGroup) as raised:
+        await stage.receiver.run()
+    assert raised.group_contains(KeyError)
