@@ -7,6 +7,7 @@ given options of its own.
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
 
@@ -194,7 +195,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.redacted().items())})"
 
 
-def declared_settings() -> dict[str, Declared]:
+@functools.cache
+def declared_settings() -> Mapping[str, Declared]:
     """What the class body declares, by the name of the field, in order."""
     annotations = get_type_hints(Settings, include_extras=True)
     defaults = {field.name: field.default for field in msgspec.structs.fields(Settings)}

@@ -58,6 +58,7 @@ def test_remote_database_is_verified(url: str) -> None:
         ("postgresql://u:p@ss@h/lake", "inside a user, password or name @ # / ? must be written %40 %23 %2F %3F"),
         ("postgresql://h/lake?host", "what follows the ? is not a list of name=value"),
         ("postgresql://[::1/lake", "its host cannot be read"),
+        ("postgresql:///lake?host=[::1", "a bracket is left open in its host"),
     ],
 )
 def test_url_that_would_be_misread_is_refused(url: str, problem: str) -> None:

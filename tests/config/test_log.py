@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import structlog
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subscriber.observe.log import configure, get_logger
@@ -120,6 +120,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(VALUES, st.text(st.characters()))
 def test_any_value_can_be_logged(value: object, text: str) -> None:
     """Whatever is logged, one line of valid JSON in valid UTF-8 comes out."""

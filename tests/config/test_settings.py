@@ -96,6 +96,21 @@ def test_odd_numbers_are_refused(text: str) -> None:
     assert len(mistakes(BATCH_MAX_ROWS=text)) == 1
 
 
+@pytest.mark.parametrize("text", ["nan", "-inf", "1_0.5", "60.1", "-0.1"])
+def test_odd_fractions_are_refused(text: str) -> None:
+    """A measure is a plain number within its range; what compares with nothing is none."""
+    assert len(mistakes(BATCH_LINGER_SECONDS=text)) == 1
+
+
+@pytest.mark.parametrize(("host", "is_good"), [("::", True), ("pages.example", True), ("a b", False), ("h/x", False)])
+def test_host_to_listen_on_is_an_address_or_a_name(host: str, *, is_good: bool) -> None:
+    """What could never be listened on is a mistake at start."""
+    if is_good:
+        assert read(HTTP_HOST=host).http_host == host
+    else:
+        assert len(mistakes(HTTP_HOST=host)) == 1
+
+
 @given(st.floats(min_value=0, max_value=60))
 def test_fractions_read_exactly(seconds: float) -> None:
     """A fraction in its range is taken to the last digit."""
@@ -156,6 +171,11 @@ def test_authorities_must_exist(tmp_path: Path) -> None:
         ({"PREFETCH_MESSAGES": "630", "BATCH_MAX_ROWS": "1"}, "64 × 10 = 640", "630"),
         ({"RECEIVE_VISIBILITY_SECONDS": "179"}, "3 × 30 = 90", "89.5"),
         ({"STOP_TIMEOUT_SECONDS": "79"}, "max(20 + 5, 2 × 30) + 20 = 80", "79"),
+        (
+            {"STOP_TIMEOUT_SECONDS": "44", "WRITE_TIMEOUT_SECONDS": "1"},
+            "max(20 + 5, 2 × 1) + 20 = 45",
+            "44",
+        ),
     ],
 )
 def test_sums_are_checked_with_their_numbers(changes: dict[str, str], left: str, right: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import aiohttp
 import pytest
+from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
 from subscriber.errors import ConfigurationError
@@ -115,6 +116,26 @@ async def test_foreign_address_is_refused_clearly(line: Line) -> None:
         await Pages("192.0.2.1", 0, CollectorRegistry(), line.readiness).start()
 
 
+async def test_interrupted_start_leaves_nothing_open(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that is cancelled the moment it listens gives the port back."""
+    listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    start = web.TCPSite.start
+
+    async def start_and_linger(site: web.TCPSite) -> None:
+        await start(site)
+        listening.set_result(site._runner.addresses[0][1])
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(web.TCPSite, "start", start_and_linger)
+    starting = asyncio.create_task(Pages("127.0.0.1", 0, CollectorRegistry(), line.readiness).start(), name="starting")
+    port = await listening
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", port)
+
+
 async def test_stop_frees_the_port(line: Line) -> None:
     """After a stop nobody listens, the port can be had again, and a second stop has no effect."""
     pages = Pages("127.0.0.1", 0, CollectorRegistry(), line.readiness)
@@ -136,4 +157,19 @@ async def test_stop_does_not_wait_for_an_idle_reader(line: Line) -> None:
     async with asyncio.timeout(5):
         await pages.stop()
         await reader.read()
+    writer.close()
+
+
+async def test_stop_does_not_wait_for_a_reader_that_does_not_read(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page that nobody takes off the socket holds up the stop for its grace and no longer."""
+    monkeypatch.setattr("subscriber.observe.http._GRACE_SECONDS", 0.01)
+    registry = CollectorRegistry()
+    Gauge("subscriber_large", "x" * 32_000_000, registry=registry)
+    pages = Pages("127.0.0.1", 0, registry, line.readiness)
+    await pages.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", pages.port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    async with asyncio.timeout(5):
+        await pages.stop()
     writer.close()
