@@ -159,5 +159,8 @@ def daemon_process(environment: Mapping[str, str], *arguments: str) -> Iterator[
     daemon = DaemonProcess(process)
     try:
         yield daemon
+    except BaseException as error:
+        error.add_note(f"the end of the daemon's log:\n{daemon.log_tail()}")
+        raise
     finally:
         daemon.kill()

@@ -29,6 +29,8 @@ _PERMANENT = frozenset(
         "InvalidAddress",
         "InvalidClientTokenId",
         "InvalidSecurity",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
         "QueueDoesNotExist",
         "SignatureDoesNotMatch",
         "UnrecognizedClientException",

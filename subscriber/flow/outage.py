@@ -73,6 +73,8 @@ class Outage:
             yield
         finally:
             self._holding -= 1
+            if self.is_ongoing and not self._holding:
+                self._lost.set()  # nobody is left whose success could end it: the probe must knock again
 
     async def may_try(self) -> None:
         """Wait until there is no outage, or the probe was answered."""

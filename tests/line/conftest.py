@@ -1,0 +1,35 @@
+"""Fixtures of the whole-line tests."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import pytest
+
+from benchmarks.lab.queue.launch import QueueServer
+from benchmarks.lab.queue.raw_client import RawClient
+from tests.line.scene import Scene
+
+
+@pytest.fixture
+async def plain_schema(postgres_url: str) -> AsyncIterator[str]:
+    """The name of a schema that settings accept; it does not exist yet and is dropped at the end."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield name
+    connection = await asyncpg.connect(postgres_url, timeout=10)
+    await connection.execute(f"DROP SCHEMA IF EXISTS {name} CASCADE")
+    await connection.close()
+
+
+@pytest.fixture
+def scene(queue_server: QueueServer, postgres_url: str, plain_schema: str) -> Iterator[Scene]:
+    """A fresh queue with a dead-letter queue behind it, and a fresh schema."""
+    with RawClient(queue_server.endpoint_url) as client:
+        name = f"events-{uuid.uuid4().hex[:8]}"
+        dead = client.call("CreateQueue", QueueName=f"{name}-dead")["QueueUrl"]
+        arn = client.call("GetQueueAttributes", QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        redrive = f'{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"10"}}'
+        queue = client.call("CreateQueue", QueueName=name, Attributes={"RedrivePolicy": redrive})["QueueUrl"]
+        yield Scene(client, queue, postgres_url, plain_schema, queue_server.endpoint_url)

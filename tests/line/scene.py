@@ -1,0 +1,137 @@
+"""The stage of the whole-line tests: a queue of its own, a schema of its own, and the real daemon between them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import asyncpg
+import msgspec
+
+from benchmarks.lab.daemon import DaemonProcess, daemon_process
+from benchmarks.lab.queue.raw_client import RawClient
+
+VISIBILITY_SECONDS = 60
+LOOK_SECONDS = 0.05
+PATIENCE_SECONDS = 20.0
+
+
+def sums_that_fit(**changed: object) -> dict[str, str]:
+    """Settings for tests: short waits, and sums that fit."""
+    values: dict[str, object] = {
+        "RECEIVE_WAIT_SECONDS": 1,
+        "RECEIVE_VISIBILITY_SECONDS": VISIBILITY_SECONDS,
+        "WRITE_TIMEOUT_SECONDS": 3,
+        "STOP_TIMEOUT_SECONDS": 30,
+        "BATCH_LINGER_SECONDS": 0.05,
+    }
+    return {f"SUBSCRIBER_{name}": str(value) for name, value in (values | changed).items()}
+
+
+class QueueCounts(msgspec.Struct, frozen=True):
+    """What a queue says of itself."""
+
+    visible: int
+    in_flight: int
+
+
+class Scene:
+    """One test's queue and schema, and how to start a daemon between them."""
+
+    def __init__(self, client: RawClient, queue: str, database_url: str, schema: str, endpoint_url: str) -> None:
+        self.client = client
+        self.queue = queue
+        self.database_url = database_url
+        self.schema = schema
+        self.endpoint_url = endpoint_url
+
+    def environment(self, **changed: object) -> dict[str, str]:
+        """Everything the daemon needs; `changed` names settings without their prefix."""
+        return {
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_ENDPOINT_URL_SQS": self.endpoint_url,
+            "SUBSCRIBER_QUEUE_URLS": self.queue,
+            "SUBSCRIBER_DATABASE_URL": self.database_url,
+            "SUBSCRIBER_DATABASE_SCHEMA": self.schema,
+            **sums_that_fit(**changed),
+        }
+
+    def daemon(self, **changed: object) -> AbstractContextManager[DaemonProcess]:
+        """The real process, migrating first."""
+        return daemon_process(self.environment(**changed), "--migrate")
+
+    def send(self, bodies: Iterable[str], queue: str | None = None) -> None:
+        """Put bodies into the queue, in tens."""
+        batch: list[str] = []
+        for body in bodies:
+            batch.append(body)
+            if len(batch) == 10:
+                self._send_batch(batch, queue or self.queue)
+                batch = []
+        if batch:
+            self._send_batch(batch, queue or self.queue)
+
+    def _send_batch(self, batch: list[str], queue: str) -> None:
+        entries = [{"Id": str(number), "MessageBody": body} for number, body in enumerate(batch)]
+        answer = self.client.call("SendMessageBatch", QueueUrl=queue, Entries=entries)
+        assert not answer.get("Failed")
+
+    def counts(self, queue: str | None = None) -> QueueCounts:
+        """Messages in the queue now."""
+        answer = self.client.call("GetQueueAttributes", QueueUrl=queue or self.queue, AttributeNames=["All"])
+        attributes = answer["Attributes"]
+        return QueueCounts(
+            visible=int(attributes["ApproximateNumberOfMessages"]),
+            in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+        )
+
+    async def until_empty(self, *queues: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until nothing is visible and nothing in flight."""
+        nothing = QueueCounts(visible=0, in_flight=0)
+        for queue in queues or (self.queue,):
+            await until(lambda queue=queue: self.counts(queue) == nothing, patience_seconds)
+
+    async def connect(self) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection whose search path is the scene's schema."""
+        quoted = self.schema.replace('"', '""')
+        return await asyncpg.connect(self.database_url, server_settings={"search_path": f'"{quoted}"'}, timeout=10)
+
+    async def fetch(self, query: str) -> list[asyncpg.Record]:
+        """Rows of one query in the scene's schema."""
+        connection = await self.connect()
+        try:
+            return await connection.fetch(query)
+        finally:
+            await connection.close()
+
+
+async def until(condition: Callable[[], bool], patience_seconds: float = PATIENCE_SECONDS) -> None:
+    """Look until `condition` holds; the loop goes on between two looks.
+
+    Raises:
+        TimeoutError: it never did.
+    """
+    async with asyncio.timeout(patience_seconds):
+        while not condition():  # noqa: ASYNC110 – the condition is another process's
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def put_body(key: str, *, second: int = 0, event_name: str = "ObjectCreated:Put", **fields: Any) -> str:
+    """A native notification of one record about `key` in bucket `lake`."""
+    sequencer = f"00{1_795_341_600 + second:08X}00000001"
+    record = {
+        "eventVersion": "2.5",
+        "eventSource": "aws:s3",
+        "eventTime": f"2026-11-22T10:{second // 60:02}:{second % 60:02}.000Z",
+        "eventName": event_name,
+        "s3": {
+            "bucket": {"name": "lake"},
+            "object": {"key": key, "size": 5, "eTag": "abc", "sequencer": sequencer, **fields},
+        },
+    }
+    return json.dumps({"Records": [record]})
