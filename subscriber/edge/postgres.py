@@ -24,7 +24,6 @@ from subscriber.edge.postgres_statements import statement
 from subscriber.errors import Treatment
 
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import AsyncIterator, Sequence
 
     from subscriber.edge.postgres_connection import Connection, PasswordSource, StoreOptions
@@ -32,14 +31,18 @@ if TYPE_CHECKING:
 
 
 class PostgresStore:
-    """Writes rows and quarantined messages; at most `connections_max` at once, the rest wait in order."""
+    """Writes rows and quarantined messages; at most `connections_max` at once, the rest wait in order.
+
+    Raises:
+        ConfigurationError: the CA file cannot be used.
+    """
 
     def __init__(self, options: StoreOptions, password: PasswordSource | None = None) -> None:
         self._options = options
         self._password = password
         self._upsert = statement("upsert", options.schema)
         self._quarantine = statement("quarantine", options.schema)
-        self._tls: ssl.SSLContext | None = None
+        self._tls = tls_context(options)
         self._places = asyncio.Semaphore(options.connections_max)
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
@@ -49,10 +52,8 @@ class PostgresStore:
         """Make the first connection, so that a wrong URL or password shows at the start.
 
         Raises:
-            ConfigurationError: the CA file cannot be used.
             StoreError: the database cannot be reached or used.
         """
-        self._tls = tls_context(self._options)
         await self.ping()
 
     async def store(self, rows: Sequence[ObjectEvent]) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -32,10 +31,18 @@ _UNACKNOWLEDGED_SECONDS = 10
 """A dead peer is found in ten seconds, whether we are waiting for it or sending to it. At a failover the old
 writer may fall silent without closing anything; AWS advises one second idle, one between, five probes
 ("Fast failover with Amazon Aurora PostgreSQL"). An idle daemon need not chatter quite so much."""
-_CLIENT_PARAMETERS = re.compile(
-    r"(?<=[?&])(connect_timeout|keepalives|keepalives_(idle|interval|count)|tcp_user_timeout|gssencmode)=[^&]*&?"
+_CLIENT_PARAMETERS = frozenset(
+    {
+        "connect_timeout",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "tcp_user_timeout",
+    }
 )
-"""What libpq keeps to itself and asyncpg would pass on to the server, which refuses it. Ours are below."""
+"""What libpq keeps to itself and asyncpg would pass on to the server, which refuses it. Ours are above."""
 
 
 class StoreOptions(msgspec.Struct, frozen=True):
@@ -86,11 +93,12 @@ async def connect(
     """A new connection to the writer of the cluster.
 
     Raises:
+        ConfigurationError: the URL cannot be read.
         StoreError: it cannot be made; the treatment tells waiting from despair.
     """
     try:
         connection = await asyncpg.connect(
-            _CLIENT_PARAMETERS.sub("", options.url),
+            _url_for_driver(options.url),
             password=password,
             ssl=tls or False,
             timeout=min(_CONNECT_SECONDS, options.write_timeout_seconds),
@@ -101,8 +109,16 @@ async def connect(
         )
     except FOREIGN_ERRORS as error:
         raise store_error(error) from error
+    except ValueError:  # the driver's words about a URL may quote its password
+        raise ConfigurationError("The database's URL is none that PostgreSQL's clients can read.") from None
     _watch_the_network(connection)
     return connection
+
+
+def _url_for_driver(url: str) -> str:
+    address, _, query = url.partition("?")
+    kept = [pair for pair in query.split("&") if pair and pair.partition("=")[0] not in _CLIENT_PARAMETERS]
+    return f"{address}?{'&'.join(kept)}" if kept else address
 
 
 def _server_settings(options: StoreOptions) -> dict[str, str]:

@@ -1,0 +1,140 @@
+"""One connection: what it asks of the server, and what it asks of the kernel."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+import uvloop
+
+from benchmarks.lab.postgres import LocalPostgres
+from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_connection import Connection, StoreOptions, connect, tls_context
+from subscriber.errors import ConfigurationError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@asynccontextmanager
+async def _connected(options: StoreOptions, **changes: Any) -> AsyncIterator[Connection]:
+    connection = await connect(msgspec.structs.replace(options, **changes), None)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _socket_of(connection: Connection) -> Any:
+    return connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+
+
+async def _keepalive(options: StoreOptions) -> tuple[int, ...]:
+    async with _connected(options) as connection:
+        wire = _socket_of(connection)
+        tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+        values = [wire.getsockopt(socket.IPPROTO_TCP, option) for option in tcp]
+        return (wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE), *values)
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="a platform without these options")
+def test_the_kernel_watches_the_peer(postgres_url: str) -> None:
+    """A dead peer is found in ten seconds, idle or in the middle of sending, on the loop that we run on."""
+    options = StoreOptions(url=postgres_url, tls="disable")
+    found = uvloop.run(_keepalive(options))
+    assert (bool(found[0]), *found[1:]) == (True, 5, 1, 5, 10_000)
+
+
+async def test_what_is_acknowledged_is_durable(store_options: StoreOptions, postgres_url: str) -> None:
+    """Commits wait for the disk even where the database, or the URL, has it otherwise."""
+    url = f"{postgres_url}?synchronous_commit=off&default_transaction_isolation=serializable"
+    async with _connected(store_options, url=url, application_name="subscriber-7") as connection:
+        names = ["synchronous_commit", "transaction_isolation", "jit", "TimeZone", "application_name"]
+        found = [await connection.fetchval(f"SHOW {name}") for name in names]
+    assert found == ["on", "read committed", "off", "UTC", "subscriber-7"]
+
+
+@pytest.mark.parametrize(("ours", "servers"), [(30.0, "29s"), (1.0, "900ms")])
+async def test_the_server_gives_up_first(store_options: StoreOptions, ours: float, servers: str) -> None:
+    """The server's statement timeout is a little below ours, so that a slow statement has an outcome."""
+    async with _connected(store_options, write_timeout_seconds=ours) as connection:
+        assert await connection.fetchval("SHOW statement_timeout") == servers
+
+
+async def test_a_socket_directory_may_be_the_host(postgres_server: LocalPostgres) -> None:
+    """The server is reached over its Unix socket, which is never encrypted even if TLS is asked for."""
+    options = StoreOptions(url=postgres_server.socket_url, tls="verify-full")
+    connection = await connect(options, tls_context(options))
+    assert _socket_of(connection).family == socket.AF_UNIX
+    assert await connection.fetchval("SELECT inet_client_addr()") is None
+    await connection.close()
+
+
+async def test_what_libpq_keeps_to_itself_is_kept_from_the_server(store_options: StoreOptions) -> None:
+    """Parameters of a libpq URL that speak of the client's network do not reach a server that has no idea."""
+    url = (
+        f"{store_options.url}?connect_timeout=3&keepalives=1&keepalives_idle=9&lock_timeout=77"
+        "&keepalives_interval=2&keepalives_count=3&tcp_user_timeout=1&gssencmode=disable"
+    )
+    async with _connected(store_options, url=url) as connection:
+        assert await connection.fetchval("SHOW lock_timeout") == "77ms"
+
+
+async def test_a_password_is_fetched_for_every_connection(store_options: StoreOptions) -> None:
+    """A source of passwords is asked anew each time, so that a token is never older than its connection."""
+    login, _, place = store_options.url.rpartition("@")
+    _, _, password = login.rpartition(":")
+    asked: list[int] = []
+
+    async def source() -> str:
+        asked.append(len(asked))
+        return password if len(asked) > 1 else "stale"
+
+    options = msgspec.structs.replace(store_options, url=f"postgresql://postgres@{place}")
+    store = PostgresStore(options, source)
+    with pytest.raises(StoreError):
+        await store.open()
+    await store.open()
+    assert asked == [0, 1]
+    await store.close()
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:secret@h:port/", "postgresql://u:secret@h/?a", "postgresql://[/"])
+async def test_a_url_that_cannot_be_read(url: str) -> None:
+    """A URL the driver cannot read is a mistake of configuration, told without its password."""
+    with pytest.raises(ConfigurationError) as caught:
+        await connect(StoreOptions(url=url), None)
+    assert "secret" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+def test_the_password_shows_nowhere(store_options: StoreOptions) -> None:
+    """A repr ends up in tracebacks and logs: it holds neither URL nor password."""
+    password = store_options.url.rpartition("@")[0].rpartition(":")[2]
+    assert password not in repr(store_options)
+    assert password not in str(store_options)
+
+
+def test_tls_verifies_certificate_and_name() -> None:
+    """There is TLS with verification of both, or none."""
+    options = StoreOptions(url="postgresql://db.test/")
+    context = tls_context(options)
+    assert context is not None
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert tls_context(msgspec.structs.replace(options, tls="disable")) is None
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate"])
+def test_a_useless_ca_file_is_told_at_the_start(tmp_path: Path, content: bytes | None) -> None:
+    """A CA file that is not there or holds no certificate is a mistake of configuration."""
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=r"ca\.pem"):
+        PostgresStore(StoreOptions(url="postgresql://db.test/", ca_file=ca_file))

@@ -1,0 +1,104 @@
+"""A server that goes, falls, or says nothing: writes end in time, and the store works again when it is back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.edge.postgres_migrations import migrate
+from subscriber.errors import StoreError, Treatment
+from tests.edge.object_rows import row
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from benchmarks.lab.postgres import LocalPostgres
+
+WRITE_TIMEOUT_SECONDS = 0.8
+
+
+@pytest.fixture
+async def own_store(postgres_server: LocalPostgres) -> AsyncIterator[PostgresStore]:
+    """An open store on a server of the test's own."""
+    options = StoreOptions(url=postgres_server.url, tls="disable", write_timeout_seconds=WRITE_TIMEOUT_SECONDS)
+    await migrate(options)
+    store = PostgresStore(options)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def _failure(store: PostgresStore) -> tuple[Treatment, str]:
+    with pytest.raises(StoreError) as caught:
+        await store.store([row()])
+    return caught.value.treatment, caught.value.word
+
+
+async def test_away_and_back(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
+    """While the server is away writes say so; when it is back the same store works again."""
+    postgres_server.stop()
+    assert (await _failure(own_store))[0] is Treatment.RECONNECT
+    assert await _failure(own_store) == (Treatment.RECONNECT, "unreachable")
+    with pytest.raises(StoreError):
+        await own_store.ping()
+    postgres_server.start()
+    await own_store.ping()
+    assert await own_store.store([row()]) == 1
+
+
+async def test_what_was_stored_survives_a_crash(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
+    """What a call of store said was applied is there after the server fell down and came back."""
+    assert await own_store.store([row()]) == 1
+    postgres_server.restart("immediate")
+    with suppress(StoreError):  # the first answer may be the end of the old connection
+        await own_store.ping()
+    assert await own_store.store([row()]) == 0
+
+
+async def test_a_restart_between_writes_is_hardly_noticed(
+    own_store: PostgresStore, postgres_server: LocalPostgres
+) -> None:
+    """An idle connection whose end was noticed meanwhile is not used for a write."""
+    postgres_server.restart()
+    async with asyncio.timeout(5):
+        while not own_store._idle[-1].is_closed():  # noqa: ASYNC110  -- until the loop has read the end
+            await asyncio.sleep(0.005)
+    assert await own_store.store([row()]) == 1
+
+
+async def test_silence_ends_in_time(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
+    """A server that says nothing at all costs one write timeout, and its connection is not used again."""
+    frozen = [psutil.Process(pid) for pid in postgres_server.process_ids()]
+    for process in frozen:
+        process.suspend()
+    try:
+        began = time.monotonic()
+        assert await _failure(own_store) == (Treatment.RECONNECT, "timeout")
+        assert await _failure(own_store) == (Treatment.RECONNECT, "timeout")  # nor does a new connection help
+        assert time.monotonic() - began < 2 * WRITE_TIMEOUT_SECONDS + 1
+    finally:
+        for process in frozen:
+            process.resume()
+    assert own_store._idle == []
+    await own_store.ping()
+
+
+async def test_closing_a_silent_server_is_bounded(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
+    """Closing waits no longer than it was told to, even for a server that does not answer."""
+    frozen = [psutil.Process(pid) for pid in postgres_server.process_ids()]
+    for process in frozen:
+        process.suspend()
+    try:
+        began = time.monotonic()
+        await own_store.close(timeout=0.2)
+        assert time.monotonic() - began < 1
+    finally:
+        for process in frozen:
+            process.resume()
