@@ -1,0 +1,183 @@
+"""An outage: nothing is taken in, one probe knocks, and only what proves the database ends it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.errors import Treatment
+from subscriber.flow.outage import Outage, pause_before_knock
+from tests.fakes.store import FakeStore, Hold, Refuse, store_error
+from tests.fakes.virtual_time import settle
+
+LOST = store_error(Treatment.RECONNECT, "08006")
+
+
+class Intake:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.is_paused = False
+
+    def pause(self) -> None:
+        """Take no more."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Take again."""
+        self.is_paused = False
+
+
+class Stage:
+    """An outage with a probe that knocks at a fake store."""
+
+    def __init__(self) -> None:
+        self.intake = Intake()
+        self.reported: list[float] = []
+        self.store = FakeStore()
+        self.knocks: list[float] = []
+        self.outage = Outage(self.intake, self.reported.append)
+
+    def seen(self) -> tuple[bool, bool]:
+        """Whether an outage is on, and whether the intake is paused."""
+        return self.outage.is_ongoing, self.intake.is_paused
+
+    async def ping(self) -> None:
+        """Knock, and remember when."""
+        self.knocks.append(asyncio.get_running_loop().time())
+        await self.store.ping()
+
+    @asynccontextmanager
+    async def probing(self) -> AsyncIterator[None]:
+        """The probe at work."""
+        probe = asyncio.create_task(self.outage.run(self.ping), name="probe")
+        try:
+            yield
+            assert not probe.done()
+        finally:
+            probe.cancel()
+            await asyncio.wait([probe])
+
+
+@given(attempt=st.integers(0, 10_000), chance=st.floats(0, 1))
+def test_pauses_double_to_ten_seconds(attempt: int, chance: float) -> None:
+    """Never less than half of a bound that doubles from 0.25 to 10 seconds, never more than all of it."""
+    bound = min(10.0, 0.25 * 2 ** min(attempt, 20))
+    assert bound / 2 <= pause_before_knock(attempt, chance) <= bound
+
+
+async def test_an_outage_stops_the_intake_and_who_would_write() -> None:
+    """From the first failure on; a second one in the same outage changes nothing."""
+    stage = Stage()
+    await stage.outage.may_try()
+    stage.outage.begin(LOST)
+    stage.outage.begin(LOST)
+    assert stage.seen() == (True, True)
+    assert stage.reported == [1, 0]
+    trying = asyncio.create_task(stage.outage.may_try(), name="try")
+    await settle()
+    assert not trying.done()
+    stage.outage.end()
+    await trying
+    assert stage.seen() == (False, False)
+    assert stage.reported == [1, 0, 1]
+
+
+async def test_success_without_an_outage_is_no_news() -> None:
+    """The end is reported once, when there was something to end."""
+    stage = Stage()
+    stage.outage.end()
+    assert stage.reported == [1]
+
+
+async def test_the_probe_backs_off_while_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Knocks come after 0.25, 0.5, 1 … seconds and then every ten; before an outage there is none."""
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    stage = Stage()
+    stage.store.script(*[Refuse(LOST)] * 8, call="ping")
+    async with stage.probing():
+        await asyncio.sleep(100)
+        assert stage.knocks == []
+        stage.outage.begin(LOST)
+        begun = asyncio.get_running_loop().time()
+        await asyncio.sleep(100)
+    pauses = [after - before for before, after in zip([begun, *stage.knocks], stage.knocks, strict=False)]
+    assert pauses == [0.25, 0.5, 1, 2, 4, 8, 10, 10, 10]
+
+
+async def test_without_a_writer_the_answer_ends_the_outage() -> None:
+    """Nobody holds anything that could prove more than a ping does."""
+    stage = Stage()
+    async with stage.probing():
+        stage.outage.begin(LOST)
+        await asyncio.sleep(1)
+        assert stage.seen() == (False, False)
+        assert stage.reported == [1, 0, 1]
+
+
+async def test_with_a_writer_the_answer_lets_it_try_and_success_ends_it() -> None:
+    """A database that answers a ping may still refuse every write, so the intake waits for the write."""
+    stage = Stage()
+    async with stage.probing(), stage.outage.holding():
+        stage.outage.begin(LOST)
+        await stage.outage.may_try()
+        await asyncio.sleep(100)
+        assert stage.seen() == (True, True)
+        assert len(stage.knocks) == 1
+        stage.outage.end()
+        assert stage.seen() == (False, False)
+
+
+async def test_a_writer_that_fails_again_sends_the_probe_again_with_longer_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Answered pings are no reason to hurry while writes are refused; success makes the next outage start afresh."""
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    stage = Stage()
+    waits = []
+    clock = asyncio.get_running_loop().time
+    async with stage.probing(), stage.outage.holding():
+        for _ in range(4):
+            begun = clock()
+            stage.outage.begin(LOST)
+            await stage.outage.may_try()
+            waits.append(clock() - begun)
+        stage.outage.end()
+        begun = clock()
+        stage.outage.begin(LOST)
+        await stage.outage.may_try()
+        waits.append(clock() - begun)
+    assert waits == [0.25, 0.5, 1, 2, 0.25]
+
+
+async def test_a_writer_that_gives_up_does_not_leave_the_line_waiting() -> None:
+    """The ping was answered, the last writer goes without having succeeded: the probe knocks again and ends it."""
+    stage = Stage()
+    async with stage.probing():
+        async with stage.outage.holding():
+            stage.outage.begin(LOST)
+            await stage.outage.may_try()
+        assert stage.seen() == (True, True)
+        await asyncio.sleep(30)
+        assert stage.seen() == (False, False)
+        assert len(stage.knocks) == 2
+
+
+async def test_success_during_a_knock_counts() -> None:
+    """A write in flight succeeded while the probe waited for its answer: there is nothing left to end."""
+    stage = Stage()
+    hold = Hold()
+    stage.store.script(hold, call="ping")
+    async with stage.probing():
+        stage.outage.begin(LOST)
+        await hold.reached.wait()
+        stage.outage.end()
+        hold.release()
+        await asyncio.sleep(30)
+    assert stage.reported == [1, 0, 1]
+    assert len(stage.knocks) == 1
