@@ -1,0 +1,164 @@
+"""The judge of a load: it knows what was sent, and finds whatever is missing or wrong."""
+
+from __future__ import annotations
+
+import io
+from random import Random
+
+import msgspec
+import pytest
+
+from benchmarks.lab.bucket import ObjectRow, SimulatedBucket, VersionRow
+from benchmarks.lab.disorder import DUPLICATED, UNDECODABLE, Telling, tellings
+from benchmarks.lab.history import seeded_buckets
+from benchmarks.lab.latency import Latency, commit_latency, percentile
+from benchmarks.lab.sent import Sent, sent_event
+from benchmarks.lab.terminal import Screen, clock, duration, fitting
+from benchmarks.lab.verdict import Stored, StoredRow, Verdict, judge
+from subscriber.events.order import fold
+from tests.events.samples import decoded
+
+EVENTS = 600
+
+
+@pytest.fixture(scope="module")
+def buckets() -> tuple[SimulatedBucket, ...]:
+    """Three buckets with a past."""
+    return seeded_buckets(3, events=EVENTS, keys=60)
+
+
+@pytest.fixture(scope="module")
+def messages(buckets: tuple[SimulatedBucket, ...]) -> list[Telling]:
+    """What they tell, in disorder."""
+    return tellings(buckets, Random(3))
+
+
+@pytest.fixture
+def sent(messages: list[Telling]) -> list[Sent]:
+    """The record of sending that, one message a second."""
+    return [
+        sent_event(str(second), float(second), telling.emission)
+        if telling.emission
+        else Sent(str(second), float(second), is_undecodable=telling.is_undecodable)
+        for second, telling in enumerate(messages)
+    ]
+
+
+@pytest.fixture
+def stored(messages: list[Telling], buckets: tuple[SimulatedBucket, ...]) -> Stored:
+    """What a perfect subscriber makes of it, all committed at second 10,000."""
+    events = fold(event for message in messages for event in decoded(message.body).events)
+    rows = {
+        (event.bucket, event.key, event.version_id): StoredRow(
+            VersionRow(event.bucket, event.key, event.version_id, event.state, event.size_bytes, event.etag),
+            event.sequencer,
+            10_000.0,
+        )
+        for event in events
+    }
+    objects = frozenset(row for bucket in buckets for row in bucket.expected_objects())
+    quarantined = frozenset(str(n) for n, message in enumerate(messages) if message.is_undecodable)
+    return Stored(rows, objects, quarantined)
+
+
+def test_a_telling_is_complete_and_in_disorder(messages: list[Telling], buckets: tuple[SimulatedBucket, ...]) -> None:
+    """Every event is told, about one in ten twice, in another order, among strangers."""
+    told = [message.emission for message in messages if message.emission]
+    history = [emission for bucket in buckets for emission in bucket.history]
+    assert set(told) == set(history)
+    assert len(history) * (1 + DUPLICATED / 2) < len(told) < len(history) * (1 + DUPLICATED * 2)
+    assert sum(message.is_undecodable for message in messages) == len(UNDECODABLE)
+    raw = [emission.sequencer for emission in told if emission.bucket == buckets[0].name]
+    assert raw != sorted(raw)
+
+
+def test_undecodable_bodies_are_refused_and_the_others_are_not(messages: list[Telling]) -> None:
+    """What the load calls undecodable is, and nothing else."""
+    for message in messages:
+        assert (decoded(message.body).refusal is not None) == message.is_undecodable
+
+
+def test_a_perfect_run(sent: list[Sent], stored: Stored, buckets: tuple[SimulatedBucket, ...]) -> None:
+    """Where everything arrived, nothing is lost and nothing wrong."""
+    verdict = judge(sent, stored, buckets)
+    assert verdict == Verdict(
+        sent=len(sent),
+        committed=len(sent) - len(UNDECODABLE) - 4,
+        quarantined=len(UNDECODABLE),
+        without_row=4,
+        lost=0,
+        wrong_versions=0,
+        wrong_objects=0,
+    )
+    assert verdict.is_flawless
+
+
+def test_a_missing_row(sent: list[Sent], stored: Stored, buckets: tuple[SimulatedBucket, ...]) -> None:
+    """A row that is not there is wrong, and every message about it lost."""
+    version = next(iter(stored.versions))
+    del stored.versions[version]
+    verdict = judge(sent, stored, buckets)
+    assert (verdict.lost, verdict.wrong_versions) == (sum(each.version == version for each in sent), 1)
+
+
+def test_an_outdated_row(sent: list[Sent], stored: Stored, buckets: tuple[SimulatedBucket, ...]) -> None:
+    """A row that an older event holds has lost the newer one, even if it looks the same."""
+    version, row = next(iter(stored.versions.items()))
+    stored.versions[version] = msgspec.structs.replace(row, sequencer="0")
+    assert not judge(sent, stored, buckets).is_flawless
+    assert judge(sent, stored, buckets).lost > 0
+
+
+def test_a_wrong_row(sent: list[Sent], stored: Stored, buckets: tuple[SimulatedBucket, ...]) -> None:
+    """A row with the right sequencer and another content is wrong, once."""
+    version, row = next(iter(stored.versions.items()))
+    changed = msgspec.structs.replace(row.row, size_bytes=-5)
+    stored.versions[version] = msgspec.structs.replace(row, row=changed)
+    verdict = judge(sent, stored, buckets)
+    assert (verdict.lost, verdict.wrong_versions, verdict.is_flawless) == (0, 1, False)
+
+
+def test_a_strange_object(sent: list[Sent], stored: Stored, buckets: tuple[SimulatedBucket, ...]) -> None:
+    """An object that the bucket does not list is wrong."""
+    ghost = ObjectRow("lake-raw", "ghost", "", 1, None)
+    haunted = msgspec.structs.replace(stored, objects=stored.objects | {ghost})
+    assert judge(sent, haunted, buckets).wrong_objects == 1
+
+
+def test_a_forgotten_quarantine(sent: list[Sent], stored: Stored, buckets: tuple[SimulatedBucket, ...]) -> None:
+    """An unreadable body that is nowhere is lost."""
+    forgetful = msgspec.structs.replace(stored, quarantined=frozenset())
+    verdict = judge(sent, forgetful, buckets)
+    assert (verdict.lost, verdict.quarantined) == (len(UNDECODABLE), 0)
+
+
+def test_latency_counts_from_the_first_sending(stored: Stored) -> None:
+    """Of an event sent twice the first time counts, and events outdone by newer ones are left out."""
+    version, row = next(iter(stored.versions.items()))
+    bucket, key, version_id = version
+    event = Sent("1", 9_990.0, bucket, key, version_id, row.sequencer)
+    again = msgspec.structs.replace(event, message_id="2", sent_at=9_999.0)
+    outdone = msgspec.structs.replace(event, message_id="3", sent_at=1.0, sequencer="0")
+    assert commit_latency([again, event, outdone], stored.versions) == Latency(1, 10.0, 10.0, 10.0)
+
+
+@pytest.mark.parametrize(("percent", "value"), [(50, 50), (99, 99), (100, 100), (0, 1)])
+def test_percentile(percent: float, value: float) -> None:
+    """A percentile is one of the values, by nearest rank."""
+    assert percentile([float(n) for n in range(1, 101)], percent) == value
+
+
+def test_a_log_gets_plain_lines() -> None:
+    """Where there is no terminal there are no control characters, and not every look is printed."""
+    output = io.StringIO()
+    screen = Screen(output)
+    screen.show(["a", "b"])
+    screen.show(["c"])
+    screen.table([("name", "1", "remark"), ("", "", ""), ("n", "22", "r")])
+    assert output.getvalue() == "a │ b\n  name   1   remark\n\n  n     22   r\n"
+
+
+def test_figures_for_people() -> None:
+    """Times are short, and a narrow terminal gets whole parts."""
+    assert (clock(65.9), duration(0.0314), duration(3.14), duration(314.1)) == ("1:05", "31 ms", "3.1 s", "314 s")
+    assert fitting(["aaa", "bbb", "ccc"], 9) == "aaa │ bbb"
