@@ -50,7 +50,12 @@ def localstack_server() -> Iterator[LocalStack]:
         environment = {**_SETTINGS, "GATEWAY_LISTEN": f"127.0.0.1:{port}", "TMPDIR": directory, "HOME": directory}
         command = [str(PYTHON), "-m", "localstack.runtime.main"]
         with child_process(
-            "LocalStack", command, environment=environment, directory=Path(directory), is_foreign=True
+            "LocalStack",
+            command,
+            environment=environment,
+            directory=Path(directory),
+            is_foreign=True,
+            grace_seconds=0.5,  # it has nothing to save
         ) as child:
             child.wait_until(lambda: _is_healthy(endpoint_url) or None, _START_SECONDS)
             yield LocalStack(endpoint_url, child.pid)

@@ -8,6 +8,7 @@ closed. The kernel closes it even if the starter is killed: no orphan outlives i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -26,8 +27,6 @@ T = TypeVar("T")
 
 _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 2_000
-_GUARD_GRACE_SECONDS = 5.0
-"""How long a guarded program has between SIGTERM and SIGKILL."""
 
 
 class LabError(Exception):
@@ -115,6 +114,7 @@ def child_process(
     environment: Mapping[str, str] | None = None,
     directory: Path | None = None,
     is_foreign: bool = False,
+    grace_seconds: float = 5.0,
 ) -> Iterator[Child]:
     """Run a command while the block runs.
 
@@ -124,11 +124,12 @@ def child_process(
         environment: Variables to add to those of this process.
         directory: Where it runs.
         is_foreign: It knows nothing of us: run it under a guard. Its standard output then goes to the log.
+        grace_seconds: How long it has, at the end, between SIGTERM and SIGKILL.
     """
     root = Path(__file__).resolve().parents[2]
     inherited = {**os.environ, **(environment or {})}
     if is_foreign:
-        command = [sys.executable, str(Path(__file__).resolve()), *command]
+        command = [sys.executable, str(Path(__file__).resolve()), str(grace_seconds), *command]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
@@ -143,7 +144,7 @@ def child_process(
         try:
             yield child
         finally:
-            child.stop()
+            child.stop(grace_seconds + 5.0 if is_foreign else grace_seconds)  # a guard needs a moment more
 
 
 def free_port() -> int:
@@ -152,33 +153,34 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def guard(command: Sequence[str]) -> int:
+def guard(grace_seconds: float, command: Sequence[str]) -> int:
     """Run a program in its own process group until it ends, we are told to stop, or our starter is gone."""
     program = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: _end_group(program.pid, signal.SIGTERM))
-    threading.Thread(target=_end_with_starter, args=(program.pid,), daemon=True).start()
+        signal.signal(number, lambda *_: _end_group(program.pid, grace_seconds))
+    threading.Thread(target=_end_with_starter, args=(program.pid, grace_seconds), daemon=True).start()
     code = program.wait()
-    _end_group(program.pid, signal.SIGKILL)  # what the program itself left behind
+    _signal_group(program.pid, signal.SIGKILL)  # what the program itself left behind
     return code
 
 
-def _end_with_starter(group: int) -> None:
+def _end_with_starter(group: int, grace_seconds: float) -> None:
     while os.read(0, 4_096):
         pass
-    _end_group(group, signal.SIGTERM)
+    _end_group(group, grace_seconds)
 
 
-def _end_group(group: int, number: signal.Signals) -> None:
-    try:
+def _end_group(group: int, grace_seconds: float) -> None:
+    _signal_group(group, signal.SIGTERM)
+    reaper = threading.Timer(grace_seconds, _signal_group, (group, signal.SIGKILL))
+    reaper.daemon = True
+    reaper.start()
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        return
-    if number == signal.SIGTERM:
-        reaper = threading.Timer(_GUARD_GRACE_SECONDS, _end_group, (group, signal.SIGKILL))
-        reaper.daemon = True
-        reaper.start()
 
 
 if __name__ == "__main__":
-    sys.exit(guard(sys.argv[1:]))
+    sys.exit(guard(float(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,115 @@
+"""The lab leaves nothing running, however it ends."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import msgspec
+import psutil
+import pytest
+
+from benchmarks.lab.process import LabError, child_process
+from benchmarks.lab.queue import local_queue_server
+
+_WAIT_SECONDS = 10.0
+
+
+def _eventually(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while time.monotonic() < deadline:
+        if holds():
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def _start_server(stdin: int) -> tuple[subprocess.Popen[bytes], int]:
+    process = subprocess.Popen([sys.executable, "-m", "benchmarks.lab.queue"], stdin=stdin, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    return process, msgspec.json.decode(process.stdout.readline())["pid"]
+
+
+def test_the_queue_server_ends_with_its_standard_input() -> None:
+    """The server ends by itself, in order, when the pipe to it is closed."""
+    process, _ = _start_server(subprocess.PIPE)
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_the_queue_server_ends_on_sigterm() -> None:
+    """SIGTERM ends the server in order; its standard input may be anything."""
+    process, pid = _start_server(subprocess.DEVNULL)
+    assert pid == process.pid
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 0
+
+
+def test_the_queue_server_ends_with_its_parent() -> None:
+    """A server whose parent was killed ends, even if its standard input stays open."""
+    script = (
+        "import subprocess, sys\n"
+        "subprocess.Popen([sys.executable, '-m', 'benchmarks.lab.queue'], stdin=subprocess.DEVNULL).wait()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    pid = msgspec.json.decode(parent.stdout.readline())["pid"]
+    parent.kill()
+    parent.communicate()
+    assert _eventually(lambda: not _is_alive(pid))
+
+
+def test_a_stopped_server_answers_no_more() -> None:
+    """`stop` ends the server with code 0 and may be called again by the context manager."""
+    with local_queue_server() as server:
+        assert server.stop() == 0
+        assert not _is_alive(server.pid)
+
+
+def test_a_foreign_program_does_not_outlive_its_starter() -> None:
+    """A program that ignores SIGTERM, and its own children, end when the process that started it is killed."""
+    program = "trap '' TERM; sleep 600 & echo $$ $! >&2; wait; sleep 600"
+    script = (
+        "import sys, time\n"
+        "from benchmarks.lab.process import child_process\n"
+        f"command = ['sh', '-c', {program!r}]\n"
+        "with child_process('sleeper', command, is_foreign=True, grace_seconds=0.2) as child:\n"
+        "    print(child.wait_until(lambda: child.log_tail() or None, 10), flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    assert starter.stdout is not None
+    pids = [int(word) for word in starter.stdout.readline().split()]
+    assert len(pids) == 2
+    assert all(map(_is_alive, pids))
+    starter.kill()
+    starter.communicate()
+    assert _eventually(lambda: not any(map(_is_alive, pids)))
+
+
+def test_a_child_that_dies_says_why() -> None:
+    """A child that ends before it is ready is reported with its exit code and its last words."""
+    command = [sys.executable, "-c", "import sys; sys.exit('no room at the inn')"]
+    told = pytest.raises(LabError, match=r"(?s)the inn ended with code 1.*no room at the inn")
+    with told, child_process("the inn", command) as child:
+        child.read_line(_WAIT_SECONDS)
+
+
+def test_a_child_that_is_never_ready_is_given_up() -> None:
+    """Waiting is bounded, and the child is stopped all the same."""
+    with child_process("the mute", ["sleep", "600"]) as child:
+        with pytest.raises(LabError, match=r"the mute was not ready within 0\.2 seconds"):
+            child.read_line(0.2)
+        pid = child.pid
+    assert not _is_alive(pid)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,202 @@
+"""The queue without its wire: every message is in exactly one place, whatever is done in whatever order."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+)
+
+from benchmarks.lab.queue import errors
+from benchmarks.lab.queue.account import Account
+from benchmarks.lab.queue.attributes import QueueAttributes
+from benchmarks.lab.queue.backlog import GeneratedBacklog, load_backlog
+from benchmarks.lab.queue.deadlines import Deadlines
+from benchmarks.lab.queue.message import StoredMessage
+from benchmarks.lab.queue.store import Queue
+
+MAX_RECEIVES = 3
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """A queue and its dead-letter queue against a model that knows each message's place and deadline."""
+
+    handles = Bundle("handles")
+
+    @initialize()
+    def start(self) -> None:
+        """Two queues, and nothing in them."""
+        self.now = 1_000.0
+        self.deleted: list[str] = []
+        self.account = Account("http://lab", journal=lambda _queue, message_id, _at: self.deleted.append(message_id))
+        self.dead_letters = self.account.create("dead", {}, self.now)
+        arn = self.account.describe(self.dead_letters, self.now)["QueueArn"]
+        policy = {"deadLetterTargetArn": arn, "maxReceiveCount": MAX_RECEIVES}
+        self.queue = self.account.create("live", {"RedrivePolicy": json.dumps(policy)}, self.now)
+        self.places: dict[str, str] = {}
+        self.deadlines: dict[str, float] = {}
+        self.receives: dict[str, int] = {}
+        self.newest: dict[str, str] = {}
+
+    @rule(delay=st.integers(0, 3))
+    def send(self, delay: int) -> None:
+        """Send one message."""
+        message_id = self.queue.send("body", self.now, delay_seconds=delay).message_id
+        self.places[message_id] = "delayed" if delay else "visible"
+        self.deadlines[message_id] = self.now + delay
+        self.receives[message_id] = 0
+
+    @rule(target=handles, limit=st.integers(1, 4), timeout=st.integers(0, 4))
+    def receive(self, limit: int, timeout: int) -> object:
+        """Receive some: only visible ones come, those that are used up move."""
+        taken = self.queue.receive(limit, timeout, self.now)
+        self.account.bury(self.queue, taken.dead)
+        for letter in taken.dead:
+            assert self.places[letter.message_id] == "visible"
+            assert self.receives[letter.message_id] == MAX_RECEIVES
+            self.places[letter.message_id] = "dead"
+        given = []
+        for message in taken.received:
+            assert self.places[message.message_id] == "visible"
+            self.receives[message.message_id] += 1
+            assert message.receive_count == self.receives[message.message_id] <= MAX_RECEIVES
+            self._hide(message.message_id, timeout)
+            self.newest[message.message_id] = self.queue.handle_of(message)
+            given.append((message.message_id, self.queue.handle_of(message)))
+        left = sum(place == "visible" for place in self.places.values())
+        assert len(given) == limit or left == (len(given) if timeout == 0 else 0)
+        return multiple(*given)
+
+    @rule(given=consumes(handles))
+    def delete(self, given: tuple[str, str]) -> None:
+        """Delete by a handle, new or old."""
+        message_id, handle = given
+        self.queue.delete(handle, self.now)
+        if self.newest[message_id] == handle and self.places[message_id] in {"visible", "in_flight"}:
+            self.places[message_id] = "deleted"
+
+    @rule(given=handles, timeout=st.integers(0, 4))
+    def change_visibility(self, given: tuple[str, str], timeout: int) -> None:
+        """Change visibility by a handle, new or old: only a message in flight by its newest lets it happen."""
+        message_id, handle = given
+        is_held = self.newest[message_id] == handle and self.places[message_id] == "in_flight"
+        try:
+            self.queue.change_visibility(handle, timeout, self.now)
+        except errors.Refused:
+            assert not is_held
+        else:
+            assert is_held
+            self._hide(message_id, timeout)
+
+    @rule(seconds=st.integers(1, 3))
+    def pass_time(self, seconds: int) -> None:
+        """Let time pass: what is due becomes visible."""
+        self.now += seconds
+        for message_id, place in self.places.items():
+            if place in {"delayed", "in_flight"} and self.deadlines[message_id] <= self.now:
+                self.places[message_id] = "visible"
+
+    @rule()
+    def purge(self) -> None:
+        """Empty the queue."""
+        self.queue.purge()
+        for message_id, place in self.places.items():
+            if place in {"delayed", "in_flight", "visible"}:
+                self.places[message_id] = "purged"
+
+    @invariant()
+    def every_message_is_in_its_place(self) -> None:
+        """The queue's counts and its messages agree with the model."""
+        if not hasattr(self, "queue"):
+            return
+        counts = self.queue.counts(self.now)
+        told = {"visible": counts.visible, "in_flight": counts.in_flight, "delayed": counts.delayed}
+        places = list(self.places.values())
+        assert told == {place: places.count(place) for place in told}
+        assert {message.message_id: message.place for message in self.queue.messages()} == {
+            message_id: place for message_id, place in self.places.items() if place in told
+        }
+        dead = {message.message_id for message in self.dead_letters.messages()}
+        assert dead == {message_id for message_id, place in self.places.items() if place == "dead"}
+        assert sorted(self.deleted) == sorted(m for m, place in self.places.items() if place == "deleted")
+
+    @invariant()
+    def the_next_change_is_the_earliest_deadline(self) -> None:
+        """The queue says when it must be looked at again."""
+        if not hasattr(self, "queue"):
+            return
+        self.queue.advance(self.now)
+        hidden = [self.deadlines[m] for m, place in self.places.items() if place in {"delayed", "in_flight"}]
+        assert self.queue.next_change(self.now) == min(hidden, default=None)
+
+    def _hide(self, message_id: str, timeout: int) -> None:
+        self.places[message_id] = "in_flight" if timeout else "visible"
+        self.deadlines[message_id] = self.now + timeout
+
+
+QueueMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+test_every_message_is_in_exactly_one_place = QueueMachine.TestCase
+
+
+def test_in_flight_messages_are_limited() -> None:
+    """A queue hands out no more than may be in flight, and goes on when one is deleted."""
+    queue = Queue("q", QueueAttributes(), in_flight_limit=3)
+    for _ in range(5):
+        queue.send("a", 0.0)
+    first = queue.receive(10, 30, 0.0).received
+    assert len(first) == 3
+    assert queue.is_over_limit(0.0)
+    assert not queue.has_visible(0.0)
+    assert queue.receive(10, 30, 0.0).received == []
+    queue.delete(queue.handle_of(first[0]), 0.0)
+    assert len(queue.receive(10, 30, 0.0).received) == 1
+
+
+def test_messages_that_left_early_leave_little_behind() -> None:
+    """However many messages are deleted long before their deadline, what is kept of them stays bounded."""
+    deadlines = Deadlines("in_flight")
+    held = StoredMessage(0, "held", "", "", "0")
+    deadlines.add(held, 1.0)
+    for number in range(1, 20_000):
+        message = StoredMessage(number, "", "", "", "0")
+        deadlines.add(message, 1e9 - number % 7)
+        deadlines.remove(message)
+    assert len(deadlines) == 1
+    assert len(deadlines._in_order) + len(deadlines._early) < 2_100
+    assert list(deadlines.due(math.inf)) == [held]
+    assert deadlines.next() is None
+
+
+def test_a_backlog_is_drawn_from_after_what_was_sent() -> None:
+    """A queue's backlog counts as visible, comes after stored messages, and counts as sent at its own time."""
+    queue = Queue("q", QueueAttributes())
+    queue.send("stored", 10.0)
+    queue.backlog = GeneratedBacklog(str, 3, sent_at=5.0)
+    assert queue.counts(10.0).visible == 4
+    received = [message for _ in range(2) for message in queue.receive(2, 30, 10.0).received]
+    assert [(message.body, message.sent_at) for message in received] == [
+        ("stored", "10000"),
+        ("0", "5000"),
+        ("1", "5000"),
+        ("2", "5000"),
+    ]
+    assert queue.counts(10.0).visible == 0
+    assert queue.next_change(10.0) == 40.0
+
+
+@pytest.mark.parametrize("reference", ["os:system", "tests", "tests.laws:", ":x"])
+def test_a_backlog_comes_from_our_own_packages(reference: str) -> None:
+    """The control path that names a function cannot reach outside the project."""
+    with pytest.raises(ValueError, match="module:function"):
+        load_backlog(reference, {})
