@@ -63,7 +63,11 @@ class Scene:
 
     def daemon(self, **changed: object) -> AbstractContextManager[DaemonProcess]:
         """The real process, migrating first."""
-        return daemon_process(self.environment(**changed), "--migrate")
+        return self.daemon_with(self.environment(**changed))
+
+    def daemon_with(self, environment: dict[str, str]) -> AbstractContextManager[DaemonProcess]:
+        """The same, with a whole environment."""
+        return daemon_process(environment, "--migrate")
 
     def send(self, bodies: Iterable[str], queue: str | None = None) -> None:
         """Put bodies into the queue, in tens."""
