@@ -29,7 +29,7 @@ from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
 from subscriber.options import line_options, regulator_options, sqs_options, store_options
 from subscriber.pipeline.line import Line
-from subscriber.settings import Settings
+from subscriber.settings.table import Settings
 
 HAND_BACK_SECONDS = 10
 """Kept at the end of the stop budget for handing back what was not stored."""

@@ -16,7 +16,7 @@ import click
 from subscriber.errors import ExitCode, SubscriberError
 
 if TYPE_CHECKING:
-    from subscriber.settings import Settings
+    from subscriber.settings.table import Settings
 
 _REFERENCE = """\
 # Settings
@@ -120,15 +120,15 @@ def settings(*, as_json: bool) -> None:
         return
     import msgspec  # noqa: PLC0415 - see the module's docstring
 
-    from subscriber.settings import settings_table  # noqa: PLC0415 - see the module's docstring
+    from subscriber.settings.table import settings_table  # noqa: PLC0415 - see the module's docstring
 
     click.echo(msgspec.json.format(msgspec.json.encode(settings_table())))
 
 
 def reference() -> str:
     """The reference of the settings in Markdown: what config/README.md holds."""
-    from subscriber.settings import settings_table  # noqa: PLC0415 - see the module's docstring
-    from subscriber.settings_sums import SUMS  # noqa: PLC0415 - see the module's docstring
+    from subscriber.settings.sums import SUMS  # noqa: PLC0415 - see the module's docstring
+    from subscriber.settings.table import settings_table  # noqa: PLC0415 - see the module's docstring
 
     rows = [f"| `{row.variable}` | {row.default} | {row.takes} | {row.meaning} |" for row in settings_table()]
     sums = [f"- `{each.formula}`: {each.reason}." for each in SUMS]
@@ -138,7 +138,7 @@ def reference() -> str:
 def _settings() -> Settings:
     """The settings of this process; from here on the log is as they say."""
     from subscriber.observe.log import configure  # noqa: PLC0415 - see the module's docstring
-    from subscriber.settings import Settings  # noqa: PLC0415 - see the module's docstring
+    from subscriber.settings.table import Settings  # noqa: PLC0415 - see the module's docstring
 
     read = Settings.from_environment(os.environ)
     configure(read.log_level, read.log_format, read.secrets)

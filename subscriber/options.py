@@ -14,7 +14,7 @@ from subscriber.pipeline.batch import BatchOptions
 from subscriber.pipeline.line import LineOptions
 from subscriber.pipeline.receive import ReceiveOptions
 from subscriber.pipeline.write import WriteOptions
-from subscriber.settings import Settings
+from subscriber.settings.table import Settings
 
 SETTLE_CALLS_AT_MOST = 16
 """Deletes under way at once: enough for 2,000 messages a second at 80 ms a call."""

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 import subscriber
 from subscriber.cli import main
 from subscriber.errors import DatabaseError, ExitCode, SchemaError
-from subscriber.settings import Settings, settings_table
+from subscriber.settings.table import Settings, settings_table
 from tests.config.test_settings import REQUIRED
 
 Arrange = Callable[..., SimpleNamespace]

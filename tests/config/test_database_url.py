@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.settings import Settings
-from subscriber.settings_database_url import DatabaseUrl
+from subscriber.settings.database_url import DatabaseUrl
+from subscriber.settings.table import Settings
 from tests.config.test_settings import mistakes, read
 
 

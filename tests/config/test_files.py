@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from subscriber.cli import reference
-from subscriber.settings import Settings, settings_table
+from subscriber.settings.table import Settings, settings_table
 
 CONFIG = Path(__file__).parents[2] / "config"
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.errors import ConfigurationError, ExitCode
-from subscriber.settings import Settings, settings_table
+from subscriber.settings.table import Settings, settings_table
 
 REQUIRED = {
     "SUBSCRIBER_QUEUE_URLS": "https://sqs.eu-west-1.amazonaws.com/123456789012/events",

@@ -12,7 +12,7 @@ import pytest
 from subscriber.app import HAND_BACK_SECONDS, Daemon
 from subscriber.errors import ExitCode
 from subscriber.flow.lease import POLL_MESSAGES
-from subscriber.settings import Settings
+from subscriber.settings.table import Settings
 from tests.line.scene import QueueCounts, Scene, put_body, until
 
 EMPTY = QueueCounts(visible=0, in_flight=0)

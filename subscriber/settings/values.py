@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from subscriber.settings_database_url import DatabaseUrl
+from subscriber.settings.database_url import DatabaseUrl
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
 
 import msgspec
 
-from subscriber.settings_database_url import DatabaseUrl
-from subscriber.settings_reading import Declared, Row, read_settings
-from subscriber.settings_values import (
+from subscriber.settings.database_url import DatabaseUrl
+from subscriber.settings.reading import Declared, Row, read_settings
+from subscriber.settings.values import (
     DATABASE_URL,
     FILE,
     HOST,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from subscriber.settings_values import PREFIX
+from subscriber.settings.values import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

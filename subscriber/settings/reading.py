@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from subscriber.errors import ConfigurationError
-from subscriber.settings_database_url import DatabaseUrl
-from subscriber.settings_sums import SUMS
-from subscriber.settings_values import PREFIX, Setting
+from subscriber.settings.database_url import DatabaseUrl
+from subscriber.settings.sums import SUMS
+from subscriber.settings.values import PREFIX, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
