@@ -17,9 +17,7 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import psutil
@@ -31,10 +29,12 @@ from benchmarks.lab.postgres_binaries import (
     dies_with_its_maker,
     give,
     run_as,
+    temporary_home,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 StopMode: TypeAlias = Literal["smart", "fast", "immediate"]
 """Wait for the clients to leave, end their sessions, or fall down as in a crash."""
@@ -68,7 +68,7 @@ class LocalPostgres:
         settings: Mapping[str, str] | None = None,
     ) -> None:
         self._temporary = directory is None
-        self._home = (directory or Path(tempfile.mkdtemp(prefix="subscriber-postgres-"))).resolve()
+        self._home = (directory or temporary_home()).resolve()
         self._settings = _settings(durable=durable, logical=logical) | dict(settings or {})
         self._account = account()
         self._process: subprocess.Popen[bytes] | None = None

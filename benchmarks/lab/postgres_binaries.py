@@ -10,9 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +24,9 @@ _SYSTEM_USERS = ("postgres", "nobody")
 """PostgreSQL refuses to run as root; the first of these that exists takes over."""
 _PR_SET_PDEATHSIG = 1
 """linux/prctl.h: the signal this process gets when the thread that made it ends."""
+
+
+_TEMPORARY_PREFIX = "subscriber-postgres-"
 
 
 class LocalPostgresError(Exception):
@@ -86,6 +92,15 @@ def dies_with_its_maker() -> Callable[[], None] | None:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
 
     return ask
+
+
+def temporary_home() -> Path:
+    """A new directory for a server; those whose maker was killed before it could tidy up are removed."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY_PREFIX}*-*"):
+        maker = left.name.removeprefix(_TEMPORARY_PREFIX).partition("-")[0]
+        if maker.isdecimal() and not psutil.pid_exists(int(maker)):
+            shutil.rmtree(left, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=f"{_TEMPORARY_PREFIX}{os.getpid()}-"))
 
 
 def _wheel_folder() -> Path:
