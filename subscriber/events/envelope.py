@@ -2,7 +2,7 @@
 
 Recognised by shape, without configuration; a queue may carry all of them. One strict pass reads every well-formed
 body. Only where a field has the wrong type does a second, careful pass look at the records one by one, so that
-a bad record does not take its good neighbours with it.
+a bad record does not take its good neighbours with it. What is no JSON at all has no records to save.
 """
 
 from __future__ import annotations
