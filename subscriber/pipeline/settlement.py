@@ -38,6 +38,10 @@ class Settlement:
         """The body of `delivery` is committed."""
         self._refusals[delivery.message.receipt_handle] = refusal
 
+    def is_quarantined(self, delivery: Delivery) -> bool:
+        """Whether the body of `delivery` is committed."""
+        return delivery.message.receipt_handle in self._refusals
+
     def receipts(self) -> tuple[Receipt, ...]:
         """One for each delivery."""
         return tuple(self._receipt(delivery) for delivery in self._deliveries)

@@ -18,7 +18,6 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait
 
 from subscriber.control.reading import WriteTally
 from subscriber.errors import StoreError, Treatment
-from subscriber.events.order import fold
 from subscriber.flow.channel import Channel
 from subscriber.flow.gate import Gate
 from subscriber.model import Batch, Delivery, Message, ObjectEvent, Receipt, Refusal
@@ -29,7 +28,7 @@ from subscriber.pipeline.settlement import Settlement, halves
 ATTEMPTS_AT_MOST = 20
 RETRY_WAIT_FIRST_SECONDS = 0.05
 RETRY_WAIT_AT_MOST_SECONDS = 5.0
-"""Full jitter up to doubling bounds: 20 attempts wait 64 s at most in all; the batch's deadline may end them sooner."""
+"""Full jitter up to doubling bounds: 20 attempts wait 67 s at most in all; the batch's deadline may end them sooner."""
 
 OUTAGES = frozenset({Treatment.RECONNECT, Treatment.CREDENTIALS, Treatment.BACK_OFF, Treatment.STOP})
 """Failures that are the database's, not the batch's: the intake stops until a write succeeds."""
@@ -163,17 +162,22 @@ class Writer:
                 settlement.stored(part)
 
     async def _store_singly(self, delivery: Delivery, error: StoreError, settlement: Settlement) -> None:
-        """The bad message has been found: quarantine it whole, and store what is good in it all the same."""
-        refusal = delivery.refusal or Refusal(reason=error.word, detail=error.detail)
-        await self._quarantine([(delivery, refusal)], settlement)
-        rows = fold(delivery.events)
-        for row in rows if len(rows) > 1 else ():
+        """The bad message has been found: quarantine it whole, and store what is good in it all the same.
+
+        Event by event, for behind a bad one there may be a good older one of the same version. Where even the
+        quarantine refuses the body it is not settled: the queue alone still has all of it.
+        """
+        if not settlement.is_quarantined(delivery):
+            refusal = delivery.refusal or Refusal(reason=error.word, detail=error.detail)
+            await self._quarantine([(delivery, refusal)], settlement)
+        for event in delivery.events if len(delivery.events) > 1 else ():
             try:
-                await self._store_rows((row,))
+                await self._store_rows((event,))
             except StoreError as other:
                 if other.treatment is not Treatment.HALVE:
                     raise
-        settlement.stored([delivery])
+        if settlement.is_quarantined(delivery):
+            settlement.stored([delivery])
 
     async def _store_rows(self, rows: Sequence[ObjectEvent]) -> None:
         if not rows:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from subscriber.events.order import fold
 from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt, Refusal, Verdict
 
 QUEUE = "https://queues.example/1/events"
@@ -70,9 +71,8 @@ def put(key: str) -> Delivery:
 
 
 def batch(*deliveries: Delivery) -> Batch:
-    """A full batch whose rows are the events of `deliveries`, which must differ in their keys."""
-    events = [event for one in deliveries for event in one.events]
-    rows = tuple(sorted(events, key=lambda event: (event.bucket, event.key, event.version_id)))
+    """A full batch of these."""
+    rows = fold(event for one in deliveries for event in one.events)
     return Batch(deliveries=deliveries, rows=rows, opened_at=0.0, trigger="full")
 
 

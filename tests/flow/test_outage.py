@@ -12,25 +12,11 @@ from hypothesis import strategies as st
 
 from subscriber.errors import Treatment
 from subscriber.flow.outage import Outage, pause_before_knock
+from tests.fakes.intake import Intake
 from tests.fakes.store import FakeStore, Hold, Refuse, store_error
 from tests.fakes.virtual_time import settle
 
 LOST = store_error(Treatment.RECONNECT, "08006")
-
-
-class Intake:
-    """Remembers what it was told."""
-
-    def __init__(self) -> None:
-        self.is_paused = False
-
-    def pause(self) -> None:
-        """Take no more."""
-        self.is_paused = True
-
-    def resume(self) -> None:
-        """Take again."""
-        self.is_paused = False
 
 
 class Stage:

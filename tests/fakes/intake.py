@@ -1,0 +1,18 @@
+"""What an outage stops and starts, reduced to the fact."""
+
+from __future__ import annotations
+
+
+class Intake:
+    """Remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.is_paused = False
+
+    def pause(self) -> None:
+        """Take no more."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Take again."""
+        self.is_paused = False

@@ -1,0 +1,181 @@
+"""Write, when the database fails: again, after an outage, or by the deadline not at all."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from subscriber.errors import StoreError, Treatment
+from subscriber.model import Delivery
+from subscriber.pipeline.write import ATTEMPTS_AT_MOST
+from tests.fakes.store import FailAfterDoing, Fault, Hold, Refuse, order_of, store_error, version_of
+from tests.fakes.things import REFUSAL, bad_event, batch, delivery, object_event, put
+from tests.fakes.virtual_time import VirtualTimeLoop
+from tests.rooms.write_stage import DEADLINE_SECONDS, Stage
+
+STORED = ("stored", "")
+
+
+def failing(treatment: Treatment) -> StoreError:
+    """A failure with a word of its own."""
+    return store_error(treatment, word=treatment.value)
+
+
+async def test_bad_luck_is_tried_again_and_is_no_outage() -> None:
+    """A lost serialization race says nothing about the database."""
+    stage = Stage()
+    stage.store.script(*[Refuse(failing(Treatment.RETRY))] * 5)
+    assert await stage.write(put("a")) == [STORED]
+    assert stage.reported == [1]
+
+
+async def test_bad_luck_for_ever_is_given_up() -> None:
+    """After twenty tries the message stays in the queue; the reason is the store's word."""
+    stage = Stage()
+    stage.store.script(*[Refuse(failing(Treatment.RETRY))] * 100)
+    assert await stage.write(put("a"), put("b")) == [("failed", "retry")] * 2
+    assert len(stage.store.stored) == ATTEMPTS_AT_MOST
+
+
+@pytest.mark.parametrize("treatment", [Treatment.RECONNECT, Treatment.BACK_OFF, Treatment.CREDENTIALS, Treatment.STOP])
+@pytest.mark.parametrize("call", ["store", "quarantine"])
+async def test_the_databases_own_failures_begin_an_outage_and_success_ends_it(treatment: Treatment, call: str) -> None:
+    """Nothing is taken in until a write has succeeded; then the batch is stored as if nothing had been."""
+    stage = Stage()
+    hold = Hold()
+    stage.store.script(Refuse(failing(treatment)), hold, call="store" if call == "store" else "quarantine")
+    async with stage.running():
+        await stage.inbox.send(batch(delivery(object_event("a"), refusal=REFUSAL)))
+        await hold.reached.wait()
+        assert stage.seen_outage() == (True, True)
+        hold.release()
+    assert stage.seen_outage() == (False, False)
+    assert stage.reported == [1, 0, 1]
+    assert [one.verdict for one in stage.receipts()] == ["quarantined"]
+    assert stage.keys() == {"a"}
+
+
+async def test_writers_wait_while_the_database_is_away() -> None:
+    """One probe knocks; no batch is tried until it is answered."""
+    stage = Stage()
+    stage.store.script(Refuse(failing(Treatment.RECONNECT)))
+    stage.store.script(*[Refuse(failing(Treatment.RECONNECT))] * 8, call="ping")
+    async with stage.running():
+        await stage.inbox.send(batch(put("a")))
+        await asyncio.sleep(1)
+        await stage.inbox.send(batch(put("b")))
+        await asyncio.sleep(10)
+        assert len(stage.store.stored) == 1
+        assert stage.gate.at_work == 2
+    assert stage.keys() == {"a", "b"}
+    assert len(stage.store.stored) == 3
+
+
+@pytest.mark.parametrize("how", ["held", "away"])
+async def test_the_deadline_ends_every_wait_with_failed_receipts(how: str) -> None:
+    """A statement that hangs, or a database that stays away: the queue gets the messages back to bring again."""
+    stage = Stage()
+    if how == "held":
+        stage.store.script(Hold())
+    else:
+        stage.store.script(Refuse(failing(Treatment.RECONNECT)))
+        stage.store.script(*[Refuse(failing(Treatment.RECONNECT))] * 1000, call="ping")
+    begun = asyncio.get_running_loop().time()
+    assert await stage.write(put("a"), delivery()) == [("failed", "gave_up")] * 2
+    assert asyncio.get_running_loop().time() == begun + DEADLINE_SECONDS
+    assert (stage.keys(), stage.gate.at_work) == (set(), 0)
+
+
+async def test_at_the_deadline_what_is_committed_has_its_receipts() -> None:
+    """While a bad row was being isolated one half was stored: only the rest failed."""
+    stage = Stage()
+    stage.store.script(None, None, None, Hold())
+    verdicts = await stage.write(put("a"), put("b"), delivery(bad_event("bad")), put("c"))
+    stored = {key for key, verdict in zip(["a", "b", "bad", "c"], verdicts, strict=True) if verdict == STORED}
+    assert stored == stage.keys() != set()
+    assert verdicts.count(("failed", "gave_up")) == 4 - len(stored)
+
+
+async def test_a_writer_that_gives_up_in_an_outage_does_not_keep_it_going() -> None:
+    """The ping is answered, the write hangs until its deadline: afterwards messages are received again."""
+    stage = Stage()
+    stage.store.script(Refuse(failing(Treatment.RECONNECT)), Hold())
+    async with stage.running():
+        await stage.inbox.send(batch(put("a")))
+        await asyncio.sleep(DEADLINE_SECONDS + 60)
+        assert [one.verdict for one in stage.receipts()] == ["failed"]
+        assert stage.seen_outage() == (False, False)
+
+
+FAULTS = st.one_of(
+    st.none(),
+    st.sampled_from(list(Treatment)).map(lambda treatment: Refuse(failing(treatment))),
+    st.sampled_from([Treatment.RECONNECT, Treatment.BACK_OFF]).map(lambda one: FailAfterDoing(failing(one))),
+    st.just("held"),
+)
+MEANINGS = st.tuples(
+    st.lists(st.tuples(st.sampled_from("abcdef"), st.sampled_from("123"), st.booleans()), max_size=3),
+    st.booleans(),
+)
+
+
+def meant(meaning: tuple[list[tuple[str, str, bool]], bool]) -> Delivery:
+    """A delivery of some good and bad events, refused or not."""
+    events = [
+        (object_event if is_good else bad_event)(key, sequencer=sequencer) for key, sequencer, is_good in meaning[0]
+    ]
+    return delivery(*events, refusal=REFUSAL if meaning[1] else None)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    batches=st.lists(st.lists(MEANINGS, min_size=1, max_size=6), min_size=1, max_size=3),
+    store=st.lists(FAULTS, max_size=12),
+    quarantine=st.lists(FAULTS, max_size=6),
+    ping=st.lists(FAULTS, max_size=4),
+)
+def test_any_faults_end_in_exactly_one_true_receipt_for_each_message(
+    batches: list[list[tuple[list[tuple[str, str, bool]], bool]]],
+    store: list[Fault | str],
+    quarantine: list[Fault | str],
+    ping: list[Fault | str],
+) -> None:
+    """Stored means in the index, quarantined means in the quarantine; no place and no outage is left behind."""
+
+    async def scene() -> None:
+        stage = Stage(limit=2)
+        for fault in store:
+            stage.store.script(Hold() if isinstance(fault, str) else fault)
+        for fault in quarantine:
+            stage.store.script(Hold() if isinstance(fault, str) else fault, call="quarantine")
+        for fault in ping:
+            stage.store.script(None if isinstance(fault, str) else fault, call="ping")
+        written = [batch(*(meant(meaning) for meaning in meanings)) for meanings in batches]
+        async with stage.running():
+            for part in written:
+                await stage.inbox.send(part)
+            await asyncio.sleep(1000)
+            assert stage.seen_outage() == (False, False)
+        deliveries = {one.message.message_id: one for part in written for one in part.deliveries}
+        receipts = stage.receipts()
+        assert sorted(one.message.message_id for one in receipts) == sorted(deliveries)
+        for one in receipts:
+            assert_true(stage, one.verdict, deliveries[one.message.message_id])
+        assert stage.gate.at_work == 0
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        runner.run(scene())
+
+
+def assert_true(stage: Stage, verdict: str, meant_by: Delivery) -> None:
+    """What the verdict says has happened."""
+    in_quarantine = (meant_by.message.queue, meant_by.message.message_id) in stage.store.quarantined
+    if verdict == "quarantined":
+        assert in_quarantine
+    if verdict == "stored":
+        assert meant_by.refusal is None
+        for event in meant_by.events:
+            assert order_of(stage.store.rows[version_of(event)]) >= order_of(event)

@@ -1,0 +1,82 @@
+"""A writer between two channels, with a fake store, a real gate and a real outage that a probe may end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from subscriber.flow.channel import Channel
+from subscriber.flow.gate import Gate
+from subscriber.flow.outage import Outage
+from subscriber.model import Batch, Delivery, Receipt
+from subscriber.observe.metrics import Metrics
+from subscriber.pipeline.write import WriteOptions, Writer
+from tests.fakes.intake import Intake
+from tests.fakes.store import FakeStore
+from tests.fakes.things import batch
+
+DEADLINE_SECONDS = 90.0
+
+
+class Stage:
+    """Everything the writer touches."""
+
+    def __init__(self, *, limit: float = 4.0) -> None:
+        self.store = FakeStore()
+        self.intake = Intake()
+        self.reported: list[float] = []
+        self.outage = Outage(self.intake, self.reported.append)
+        self.gate = Gate(limit)
+        self.metrics = Metrics()
+        self.inbox: Channel[Batch] = Channel(1000)
+        self.outbox: Channel[tuple[Receipt, ...]] = Channel(1000)
+        self.writer = Writer(
+            WriteOptions(deadline_seconds=DEADLINE_SECONDS),
+            self.inbox,
+            self.outbox,
+            self.gate,
+            self.store,
+            outages=self.outage,
+            metrics=self.metrics,
+        )
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        """The room and the probe at work; at the end the inbox is closed and the room must come to its end."""
+        probe = asyncio.create_task(self.outage.run(self.store.ping), name="probe")
+        try:
+            async with asyncio.TaskGroup() as group:
+                yield group.create_task(self.writer.run(), name="write")
+                self.inbox.close()
+        finally:
+            probe.cancel()
+            await asyncio.wait([probe])
+
+    async def write(self, *deliveries: Delivery) -> list[tuple[str, str]]:
+        """Verdict and reason of each, written as one batch by a room that then ends."""
+        async with self.running():
+            await self.inbox.send(batch(*deliveries))
+        receipts = self.receipts()
+        assert [one.message for one in receipts] == [one.message for one in deliveries]
+        return [(one.verdict, one.reason) for one in receipts]
+
+    def receipts(self) -> list[Receipt]:
+        """What has come out so far."""
+        return [one for group in iter(self.outbox.receive_nowait, None) for one in group]
+
+    def seen_outage(self) -> tuple[bool, bool]:
+        """Whether an outage is on, and whether the intake is paused."""
+        return self.outage.is_ongoing, self.intake.is_paused
+
+    def keys(self) -> set[str]:
+        """Keys of the objects in the index."""
+        return {key for _, key, _ in self.store.rows}
+
+    def reasons(self) -> dict[str, str]:
+        """Why each message is in quarantine, by message."""
+        return {message_id: one.reason for (_, message_id), one in self.store.quarantined.items()}
+
+    def count(self, name: str, **labels: str) -> float | None:
+        """A metric's value."""
+        return self.metrics.registry.get_sample_value(f"subscriber_{name}", labels)
