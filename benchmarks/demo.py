@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from benchmarks.lab.bucket import SimulatedBucket
     from benchmarks.lab.process import Child
 
-PLAN = LoadPlan(profile=(Phase(200, 15), Phase(5_000, 3), Phase(200, 20)), start_second=int(time.time()) - 3_600)
+PLAN = LoadPlan(profile=(Phase(200, 15), Phase(5_000, 3), Phase(200, 25)), start_second=int(time.time()) - 3_600)
 LOOK_SECONDS = 0.5
 DRAIN_SECONDS = 120.0
 """How long after the last message the line may take to run dry."""
