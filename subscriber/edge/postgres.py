@@ -12,7 +12,7 @@ cancellation or a broken wire nobody knows: it is closed, and "not done" is assu
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -105,11 +105,11 @@ class PostgresStore:
         for connection in self._busy:
             connection.terminate()
         try:
-            async with asyncio.timeout(timeout):
-                while self._idle:
-                    await self._idle[-1].close()
-                    self._idle.pop()
-        except FOREIGN_ERRORS:
+            with suppress(*FOREIGN_ERRORS):
+                async with asyncio.timeout(timeout):
+                    for connection in self._idle:
+                        await connection.close()
+        finally:
             self._drop_idle()
 
     @asynccontextmanager

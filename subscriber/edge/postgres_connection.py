@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
-from subscriber.edge.postgres_failures import FOREIGN_ERRORS, store_error
+from subscriber.edge.postgres_failures import FOREIGN_ERRORS, connect_error
 from subscriber.errors import ConfigurationError
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -108,7 +108,7 @@ async def connect(
             server_settings=_server_settings(options),
         )
     except FOREIGN_ERRORS as error:
-        raise store_error(error) from error
+        raise connect_error(error) from error
     except ValueError:  # the driver's words about a URL may quote its password
         raise ConfigurationError("The database's URL is none that PostgreSQL's clients can read.") from None
     _watch_the_network(connection)

@@ -48,6 +48,15 @@ def store_error(error: Exception) -> StoreError:
     return StoreError(failure.treatment, failure.word, sqlstate, _detail(error), failure.advice)
 
 
+def connect_error(error: Exception) -> StoreError:
+    """The same for a connection being made: there is no row yet, so a value that is refused is one of our settings."""
+    failure = store_error(error)
+    if failure.treatment is not Treatment.HALVE:
+        return failure
+    ours = failure_of("driver")
+    return StoreError(ours.treatment, ours.word, failure.sqlstate, failure.detail, ours.advice)
+
+
 def _family(error: Exception) -> str | None:
     return next((key for kind, key in _FAMILIES if isinstance(error, kind)), None)
 

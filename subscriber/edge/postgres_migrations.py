@@ -35,7 +35,7 @@ async def migrate(
     """Apply the migrations that are missing; return their names, oldest first. Safe to run many times at once.
 
     Raises:
-        SchemaError: the schema is of a later major than this release.
+        SchemaError: the schema is of a later major than this release, or the database cannot hold every key.
         StoreError: the database refuses; then nothing has changed.
     """
     async with _session(options, password, timeout_seconds) as connection, connection.transaction():
@@ -76,6 +76,13 @@ def _refuse_later_major(schema: str, applied: frozenset[tuple[int, int]]) -> Non
             f"The schema {schema} is of major {theirs}, and this release knows majors up to {ours}: it would "
             "not understand the tables. Run a newer release, or give this one a schema of its own."
         )
+
+
+def _refuse_other_encodings(connection: Connection) -> None:
+    """Keys are Unicode: in any other encoding good messages would end in quarantine, one strange key at a time."""
+    encoding = connection.get_settings().server_encoding
+    if encoding != "UTF8":
+        raise SchemaError(f"The database has the encoding {encoding}; create one with ENCODING 'UTF8'.")
 
 
 async def _apply(connection: Connection, schema: str, step: Migration) -> None:
@@ -128,6 +135,7 @@ async def _session(
         async with asyncio.timeout(timeout_seconds):
             connection = await connect(patient, tls_context(options), password)
             try:
+                _refuse_other_encodings(connection)
                 yield connection
                 await connection.close()
             finally:

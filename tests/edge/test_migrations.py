@@ -136,6 +136,19 @@ async def test_a_role_that_may_not_create_schemas_can_still_migrate(
         await database.execute(f"DROP OWNED BY {role} CASCADE; DROP ROLE {role}")
 
 
+async def test_a_database_of_another_encoding_is_refused(store_options: StoreOptions, database: Database) -> None:
+    """A database that cannot hold every key is refused as a whole, before it refuses messages one by one."""
+    name = f"latin_{uuid.uuid4().hex[:12]}"
+    await database.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+    try:
+        elsewhere = msgspec.structs.replace(store_options, url=f"{store_options.url.rpartition('/')[0]}/{name}")
+        for act in (migrate, check_schema):
+            with pytest.raises(SchemaError, match="encoding LATIN1; create one with ENCODING 'UTF8'"):
+                await act(elsewhere)
+    finally:
+        await database.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 def test_migrations_are_numbered_without_gaps() -> None:
     """Files are named major_number_name.sql, numbers run from one, and each begins with its purpose."""
     found = migrations("any")

@@ -230,10 +230,14 @@ async def test_missing_database(migrated: StoreOptions) -> None:
         assert await _failure(store) == (Treatment.STOP, "no_database", "3D000")
 
 
-async def test_parameter_nobody_knows(migrated: StoreOptions) -> None:
-    """A parameter of the URL which neither driver nor server knows is for the operator to correct."""
-    async with _another(migrated, url=f"{migrated.url}?no_such_thing=1") as store:
-        assert await _failure(store) == (Treatment.STOP, "unknown_name", "42704")
+@pytest.mark.parametrize(
+    ("parameter", "word", "sqlstate"),
+    [("no_such_thing=1", "unknown_name", "42704"), ("lock_timeout=soon", "driver", "22023")],
+)
+async def test_useless_parameter(migrated: StoreOptions, *, parameter: str, word: str, sqlstate: str) -> None:
+    """A parameter of the URL which the server refuses is for the operator to correct: it is no fault of a row."""
+    async with _another(migrated, url=f"{migrated.url}?{parameter}") as store:
+        assert await _failure(store) == (Treatment.STOP, word, sqlstate)
 
 
 async def test_encryption_where_there_is_none(migrated: StoreOptions) -> None:
