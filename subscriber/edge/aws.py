@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from urllib.parse import urlsplit
 
 from aiobotocore.config import AioConfig
@@ -18,9 +17,7 @@ from botocore.exceptions import (
 from subscriber.errors import ConfigurationError, QueueCallError
 
 CONNECT_TIMEOUT_SECONDS = 5
-
-_REGION_IN_HOST = re.compile(r"^(?:sqs(?:-fips)?\.(?P<new>[a-z0-9-]+)|(?P<old>[a-z0-9-]+)\.queue)\.(?:amazonaws|api)\.")
-"""`sqs.REGION.amazonaws.com`, its FIPS and dual-stack forms, and the legacy `REGION.queue.amazonaws.com`."""
+AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 
 _PERMANENT = frozenset(
     {
@@ -44,9 +41,30 @@ _PERMANENT = frozenset(
 
 
 def region_of(queue_url: str) -> str | None:
-    """The region a queue's URL names; None where it names none (emulators, custom endpoints)."""
-    match = _REGION_IN_HOST.match(urlsplit(queue_url).hostname or "")
-    return (match["new"] or match["old"]) if match else None
+    """The region a queue's URL names; None where its host is not AWS's (emulators, custom endpoints).
+
+    `sqs.REGION.amazonaws.com` with its FIPS, dual-stack and Chinese forms, and the legacy `REGION.queue.amazonaws.com`
+    and `queue.amazonaws.com` (SQS endpoints, AWS General Reference).
+    """
+    host = urlsplit(queue_url).hostname or ""
+    if not host.endswith(AWS_DOMAINS):
+        return None
+    match host.split("."):
+        case ["sqs" | "sqs-fips", region, *_] | [region, "queue", *_]:
+            return region
+        case ["queue", *_]:
+            return "us-east-1"
+        case _:
+            return None
+
+
+def require_reachable_host(queue_url: str, endpoint_url: str) -> None:
+    """Raise ConfigurationError if the queue lives on a host of its own while calls would go to AWS."""
+    host = urlsplit(queue_url).hostname or ""
+    if (urlsplit(endpoint_url).hostname or "").endswith(AWS_DOMAINS) and not host.endswith(AWS_DOMAINS):
+        origin = "://".join(urlsplit(queue_url)[:2])
+        text = f"the queue {queue_url} is not on an AWS host, but calls would go to {endpoint_url}"
+        raise ConfigurationError(f"{text}: set AWS_ENDPOINT_URL_SQS={origin}")
 
 
 def session_with_region(queue_urls: tuple[str, ...]) -> AioSession:

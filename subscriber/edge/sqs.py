@@ -16,7 +16,7 @@ from typing import Any, Self
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 
-from subscriber.edge.aws import call_error, client_config, region_of, session_with_region
+from subscriber.edge.aws import call_error, client_config, region_of, require_reachable_host, session_with_region
 from subscriber.model import BatchAnswer, Lease, Message
 
 MESSAGES_PER_CALL = 10
@@ -65,6 +65,7 @@ class Sqs:
                 if region not in by_region:
                     client = session.create_client("sqs", region_name=region, config=config)
                     by_region[region] = await self._clients.enter_async_context(client)
+                    require_reachable_host(queue, by_region[region].meta.endpoint_url)
                 clients[queue] = by_region[region]
         return self
 

@@ -45,6 +45,15 @@ async def test_no_region(scene: Scene) -> None:
     assert said == [f"subscriber: the queue URL {scene.queue} names no region: set AWS_REGION"]
 
 
+async def test_a_queue_on_a_host_of_its_own_needs_its_endpoint_named(scene: Scene) -> None:
+    """Exit 2 with the variable to set; without it, calls for a local queue would go to AWS."""
+    environment = {name: value for name, value in scene.environment().items() if name != "AWS_ENDPOINT_URL_SQS"}
+    with daemon_process(environment) as daemon:
+        code, said = await ended(daemon)
+    assert code == ExitCode.CONFIGURATION
+    assert said[0].endswith(f"set AWS_ENDPOINT_URL_SQS={scene.endpoint_url}")
+
+
 async def test_a_queue_that_loses_large_events(scene: Scene) -> None:
     """Exit 4: MaximumMessageSize under 64 KB means that S3 cannot deliver every event."""
     attributes = {"MaximumMessageSize": "1024"}

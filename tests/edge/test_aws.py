@@ -1,0 +1,74 @@
+"""The words for what AWS says, and the region a queue's URL names."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
+
+from subscriber.edge.aws import call_error, region_of, session_with_region
+from subscriber.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("url", "region"),
+    [
+        ("https://sqs.eu-west-1.amazonaws.com/123456789012/events", "eu-west-1"),
+        ("https://sqs-fips.us-gov-west-1.amazonaws.com/123456789012/events", "us-gov-west-1"),
+        ("https://sqs.eu-central-1.api.aws/123456789012/events", "eu-central-1"),
+        ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/events", "cn-north-1"),
+        ("https://us-east-1.queue.amazonaws.com/123456789012/events", "us-east-1"),
+        ("https://queue.amazonaws.com/123456789012/events", "us-east-1"),
+        ("http://127.0.0.1:4566/000000000000/events", None),
+        ("http://sqs.us-east-1.localhost.localstack.cloud:4566/000000000000/events", None),
+    ],
+)
+def test_the_region_is_read_from_the_url(url: str, region: str | None) -> None:
+    """All forms AWS gave queue URLs over the years; a custom endpoint names none."""
+    assert region_of(url) == region
+
+
+def test_aws_region_counts_before_its_older_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """ECS sets AWS_REGION, botocore alone reads AWS_DEFAULT_REGION."""
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
+    session = session_with_region(("http://127.0.0.1/000000000000/events",))
+    assert session.get_config_variable("region") == "eu-west-3"
+
+
+def test_no_region_anywhere_is_a_mistake_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless every queue's URL names its own."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    session_with_region(("https://sqs.eu-west-1.amazonaws.com/123456789012/events",))
+    with pytest.raises(ConfigurationError, match="names no region: set AWS_REGION"):
+        session_with_region(("http://127.0.0.1/000000000000/events",))
+
+
+def client_error(**error: str) -> ClientError:
+    """What botocore raises for an answer with this error."""
+    return ClientError({"Error": error}, "ReceiveMessage")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "is_permanent"),
+    [
+        (
+            client_error(Code="AWS.SimpleQueueService.NonExistentQueue", QueryErrorCode="QueueDoesNotExist"),
+            "QueueDoesNotExist",
+            True,
+        ),
+        (client_error(Code="AWS.SimpleQueueService.NonExistentQueue"), "QueueDoesNotExist", True),
+        (client_error(Code="com.amazonaws.sqs#QueueDoesNotExist"), "QueueDoesNotExist", True),
+        (client_error(Code="RequestThrottled"), "RequestThrottled", False),
+        (client_error(Code="AccessDenied"), "AccessDenied", True),
+        (NoCredentialsError(), "NoCredentials", True),
+        (ConnectTimeoutError(endpoint_url="http://sqs"), "ConnectTimeout", False),
+        (TimeoutError(), "Timeout", False),
+        (ConnectionResetError(), "ConnectionResetError", False),
+    ],
+)
+def test_failures_become_one_word(error: BaseException, code: str, is_permanent: bool) -> None:
+    """The query protocol's code where there is one, a short name elsewhere, and whether waiting helps."""
+    ours = call_error(error)
+    assert (ours.code, ours.is_permanent) == (code, is_permanent)
