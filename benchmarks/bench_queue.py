@@ -29,6 +29,7 @@ BUDGET_MICROSECONDS = 25.0
 """Processor time per message received and deleted in tens."""
 
 _BATCH = 10
+_HOUR = "year%3D2026/month%3D01/day%3D01/hour%3D00"
 _JUDGED = "receive and delete"
 _SYSTEM_ATTRIBUTES = ["SentTimestamp", "ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp"]
 
@@ -78,14 +79,14 @@ def s3_body(index: int) -> str:
         },
         "s3": {
             "s3SchemaVersion": "1.0",
-            "configurationId": "lake-index",
+            "configurationId": "lake-index-of-the-landing-zone",
             "bucket": {
                 "name": "data-lake-landing",
                 "ownerIdentity": {"principalId": "A3NL1KOZZKExample"},
                 "arn": "arn:aws:s3:::data-lake-landing",
             },
             "object": {
-                "key": f"landing/customer%3D42/year%3D2026/month%3D01/day%3D01/part-{index:012d}.parquet",
+                "key": f"landing/tenant%3D42/source%3Dtelemetry/{_HOUR}/part-{index:012d}.parquet",
                 "size": 1_048_576 + index,
                 "eTag": f"{index:032x}",
                 "sequencer": f"{0x0065A0000000000000 + index:018X}",
@@ -168,8 +169,8 @@ def run(rounds: int, pairs: int, connections: int) -> dict[str, list[Cost]]:
 def main() -> int:
     """Measure, print a table, and say whether the server is within its budget."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--pairs", type=int, default=200, help="in a round, on every connection")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--pairs", type=int, default=50, help="in a round, on every connection")
     parser.add_argument("--connections", type=int, default=16)
     costs = run(**vars(parser.parse_args()))
     print(f"in tens, signed, bodies of {len(s3_body(0))} bytes; µs of the server's CPU per message")

@@ -41,7 +41,7 @@ class SignedRequest(msgspec.Struct, frozen=True, gc=False):
     body: bytes
 
 
-class Scope(msgspec.Struct, frozen=True, gc=False):
+class Scope(msgspec.Struct, frozen=True):
     """The part of an Authorization header that stays the same for a day."""
 
     access_key: str
@@ -49,8 +49,8 @@ class Scope(msgspec.Struct, frozen=True, gc=False):
     text: str
     """day/region/service/aws4_request"""
     signed_headers: tuple[bytes, ...]
-    key: bytes
-    """Derived from the secret."""
+    mac: hmac.HMAC
+    """Keyed with what is derived from the secret; copied for each request, which is cheaper than made."""
 
 
 class SignatureChecker:
@@ -99,16 +99,16 @@ class SignatureChecker:
             raise errors.UNKNOWN_ACCESS_KEY.because("The security token included in the request is invalid.")
         if service != "sqs" or terminator != "aws4_request":
             raise errors.SIGNATURE_DOES_NOT_MATCH.because("Credential should be scoped to correct service: 'sqs'.")
-        key = signing_key(self._secret_key, day, region, service)
-        return Scope(access_key, day, "/".join(parts[1:]), signed_headers, key)
+        mac = signing_mac(self._secret_key, day, region)
+        return Scope(access_key, day, "/".join(parts[1:]), signed_headers, mac)
 
 
-def signing_key(secret_key: str, day: str, region: str, service: str) -> bytes:
-    """The key for one day, region and service."""
+def signing_mac(secret_key: str, day: str, region: str) -> hmac.HMAC:
+    """What signs for one day and region of the queue service."""
     key = f"AWS4{secret_key}".encode()
-    for part in (day, region, service, "aws4_request"):
+    for part in (day, region, "sqs", "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
-    return key
+    return hmac.new(key, digestmod="sha256")
 
 
 def sign(request: SignedRequest, access_key: str, secret_key: str, region: str) -> str:
@@ -117,7 +117,7 @@ def sign(request: SignedRequest, access_key: str, secret_key: str, region: str) 
     day = timestamp[:8]
     names = tuple(sorted(request.headers))
     text = f"{day}/{region}/sqs/aws4_request"
-    scope = Scope(access_key, day, text, names, signing_key(secret_key, day, region, "sqs"))
+    scope = Scope(access_key, day, text, names, signing_mac(secret_key, day, region))
     return (
         f"{ALGORITHM} Credential={access_key}/{text}, SignedHeaders={b';'.join(names).decode()}, "
         f"Signature={_signature(request, scope, timestamp)}"
@@ -174,7 +174,9 @@ def _unix_seconds(timestamp: str) -> int:
 def _signature(request: SignedRequest, scope: Scope, timestamp: str) -> str:
     canonical = hashlib.sha256(_canonical_request(request, scope.signed_headers)).hexdigest()
     text = f"{ALGORITHM}\n{timestamp}\n{scope.text}\n{canonical}"
-    return hmac.digest(scope.key, text.encode(), "sha256").hex()
+    mac = scope.mac.copy()
+    mac.update(text.encode())
+    return mac.hexdigest()
 
 
 def _canonical_request(request: SignedRequest, signed_headers: tuple[bytes, ...]) -> bytes:

@@ -201,6 +201,10 @@ class Queue:
         moments = (self._delayed.next(), self._in_flight.next(), arrival)
         return min((moment for moment in moments if moment is not None), default=None)
 
+    def messages(self) -> Iterator[StoredMessage]:
+        """Every message that is not gone, in the order they came."""
+        return iter(self._messages.values())
+
     def _enter(self, message: StoredMessage) -> StoredMessage:
         self._last_number += 1
         message.number = self._last_number
@@ -233,7 +237,3 @@ class Queue:
             )
         message = self._messages.get(named[0])
         return message if message is not None and message.receives_here == named[1] else None
-
-    def messages(self) -> Iterator[StoredMessage]:
-        """Every message that is not gone, in the order they came."""
-        return iter(self._messages.values())
