@@ -1,0 +1,54 @@
+"""The same truth in the real table: the index at the end is the bucket, whatever the disorder on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from benchmarks.lab.bucket import ObjectRow, VersionRow
+from subscriber.events.order import fold
+from tests.events.histories import OBJECTS_SQL, VERSIONS_SQL, Arrival, seeded_arrival
+from tests.events.samples import decoded
+
+if TYPE_CHECKING:
+    import asyncpg
+
+    from subscriber.edge.postgres import PostgresStore
+    from subscriber.model import ObjectEvent
+
+    Database = asyncpg.Connection[asyncpg.Record]
+
+
+def rows_of(bodies: list[str]) -> tuple[ObjectEvent, ...]:
+    """What one batch writes."""
+    return fold(event for body in bodies for event in decoded(body).events)
+
+
+async def assert_truth(database: Database, arrival: Arrival) -> None:
+    """Table and view say what the buckets say."""
+    versions = [VersionRow(*row) for row in await database.fetch(VERSIONS_SQL)]
+    assert versions == arrival.expected_versions()
+    objects = [ObjectRow(*row) for row in await database.fetch(OBJECTS_SQL)]
+    assert objects == arrival.expected_objects()
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_batch_after_batch(store: PostgresStore, database: Database, seed: int) -> None:
+    """The upsert's guard and the view keep the order that the fold keeps."""
+    arrival = seeded_arrival(seed, events=1_000, keys=100)
+    for bodies in arrival.batches:
+        await store.store(rows_of(bodies))
+    await assert_truth(database, arrival)
+
+
+async def test_all_batches_at_once(store: PostgresStore, database: Database) -> None:
+    """Writers that meet on the same rows lose nothing to each other."""
+    arrival = seeded_arrival(4, events=1_000, keys=20)
+    bodies = [body for batch in arrival.batches for body in batch]
+    async with asyncio.TaskGroup() as writers:
+        for start in range(0, len(bodies), 100):
+            rows = rows_of(bodies[start : start + 100])
+            writers.create_task(store.store(rows), name=f"writer {start}")
+    await assert_truth(database, arrival)
