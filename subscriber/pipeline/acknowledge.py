@@ -67,10 +67,10 @@ def hide_seconds(receive_count: int, chance: float) -> int:
     """How long a message that failed stays hidden: 10 s doubling with every receive, to 15 minutes, then jitter.
 
     Args:
-        receive_count: how often it was received, at least once.
+        receive_count: how often it was received; from a queue that does not count it may be 0.
         chance: 0 … 1; takes away up to a fifth, so that what failed together does not come back together.
     """
-    doubled = HIDE_FIRST_SECONDS * (1 << min(receive_count - 1, 10))
+    doubled = HIDE_FIRST_SECONDS * (1 << min(max(receive_count, 1) - 1, 10))
     return max(1, round(min(HIDE_AT_MOST_SECONDS, doubled) * (1 - chance / 5)))
 
 
