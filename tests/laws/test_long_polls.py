@@ -14,7 +14,7 @@ _MANY_SECONDS = 15
 async def test_a_waiting_poll_is_answered_when_a_message_arrives(make_queue: MakeQueue) -> None:
     """A poll that waits is answered as soon as something is sent."""
     queue = await make_queue()
-    poll = asyncio.create_task(queue.receive(wait_seconds=_MANY_SECONDS))
+    poll = asyncio.create_task(queue.receive(wait_seconds=_MANY_SECONDS), name="poll")
     await _until_at_server(queue)
     sent_at = time.monotonic()
     await queue.send("a")
@@ -28,7 +28,7 @@ async def test_a_waiting_poll_is_answered_when_a_message_is_handed_back(make_que
     queue = await make_queue()
     await queue.send("a")
     (message,) = await queue.receive(VisibilityTimeout=60)
-    poll = asyncio.create_task(queue.receive(wait_seconds=_MANY_SECONDS))
+    poll = asyncio.create_task(queue.receive(wait_seconds=_MANY_SECONDS), name="poll")
     await _until_at_server(queue)
     await queue.client.change_message_visibility(
         QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
@@ -54,7 +54,7 @@ async def test_an_empty_poll_ends_when_its_wait_is_over(make_queue: MakeQueue) -
 async def test_every_message_goes_to_one_poll(make_queue: MakeQueue) -> None:
     """Of several polls that wait each gets messages of its own, and together they get all."""
     queue = await make_queue()
-    polls = [asyncio.create_task(queue.receive(1, wait_seconds=_MANY_SECONDS)) for _ in range(4)]
+    polls = [asyncio.create_task(queue.receive(1, wait_seconds=_MANY_SECONDS), name=f"poll-{n}") for n in range(4)]
     await _until_at_server(queue)
     await queue.send("a", "b", "c", "d")
     received = [message["Body"] for messages in await asyncio.gather(*polls) for message in messages]

@@ -26,7 +26,7 @@ from benchmarks.lab.queue.deadlines import Deadlines
 from benchmarks.lab.queue.message import StoredMessage
 from benchmarks.lab.queue.store import Queue
 
-MAX_RECEIVES = 3
+MAX_RECEIVES = 2
 
 
 class QueueMachine(RuleBasedStateMachine):
