@@ -1,7 +1,7 @@
 """TLS to the database: the server proves who it is, or there is no connection.
 
-The lab's PostgreSQL is built without TLS, so a small front terminates it. The certificates beside this file were
-made for it: the server's is for `localhost` alone, its key opens nothing else, and the key of its signer is gone.
+The lab's PostgreSQL is built without TLS, so a small front terminates it. Its certificate is made for the run, by an
+authority of the run's own, for `localhost` alone.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
+import trustme
 
 from subscriber.edge.postgres import PostgresStore
 from subscriber.errors import StoreError, Treatment
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from subscriber.edge.postgres_connection import StoreOptions
 
-CERTIFICATES = Path(__file__).parent / "tls"
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 """PostgreSQL, "Message Formats": length 8 and the code 80877103."""
 
@@ -33,10 +33,10 @@ SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 class TlsFront:
     """Takes what a client says under TLS to a server that knows no TLS."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, authority: trustme.CA) -> None:
         self._behind = (host, port)
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        self._context.load_cert_chain(CERTIFICATES / "server.pem")
+        authority.issue_cert("localhost").configure_cert(self._context)
         self.encrypted = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,12 +68,12 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @asynccontextmanager
 async def _front(
-    options: StoreOptions, host: str, ca_file: Path | None
+    options: StoreOptions, host: str, authority: trustme.CA, ca_file: Path | None
 ) -> AsyncIterator[tuple[PostgresStore, TlsFront]]:
     """A store which goes through the front under the name `host`."""
     found = re.search(r"@([^@:/]+):(\d+)/", options.url)
     assert found is not None
-    front = TlsFront(found[1], int(found[2]))
+    front = TlsFront(found[1], int(found[2]), authority)
     server = await asyncio.start_server(front.serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     url = options.url.replace(found[0], f"@{host}:{port}/")
@@ -86,23 +86,39 @@ async def _front(
         await server.wait_closed()
 
 
-async def test_a_verified_server_is_written_to(migrated: StoreOptions) -> None:
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Who signs the front's certificate."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    """The authority's own certificate, as an operator would name it."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+async def test_a_verified_server_is_written_to(migrated: StoreOptions, authority: trustme.CA, ca_file: Path) -> None:
     """With a certificate of the given authority and of the right name, rows go through TLS."""
-    async with _front(migrated, "localhost", CERTIFICATES / "ca.pem") as (store, front):
+    async with _front(migrated, "localhost", authority, ca_file) as (store, front):
         assert await store.store([row()]) == 1
         assert front.encrypted == 1
 
 
 @pytest.mark.parametrize(
-    ("host", "ca_file"),
+    ("host", "authority_is_known"),
     [
-        pytest.param("localhost", None, id="an authority nobody knows"),
-        pytest.param("127.0.0.1", CERTIFICATES / "ca.pem", id="a name that is another's"),
+        pytest.param("localhost", False, id="an authority nobody knows"),
+        pytest.param("127.0.0.1", True, id="a name that is another's"),
     ],
 )
-async def test_an_unverified_server_is_not(migrated: StoreOptions, host: str, ca_file: Path | None) -> None:
+async def test_an_unverified_server_is_not(
+    migrated: StoreOptions, authority: trustme.CA, ca_file: Path, host: str, *, authority_is_known: bool
+) -> None:
     """Unknown authority or wrong name: no connection, and the operator is told, because waiting mends nothing."""
-    async with _front(migrated, host, ca_file) as (store, _):
+    async with _front(migrated, host, authority, ca_file if authority_is_known else None) as (store, _):
         with pytest.raises(StoreError) as caught:
             await store.store([row()])
     assert (caught.value.treatment, caught.value.word) == (Treatment.STOP, "certificate")
