@@ -1,0 +1,84 @@
+"""The write room on the real database, with rows put below decode: what the server refuses, and what it does not."""
+
+from __future__ import annotations
+
+import asyncio
+
+import asyncpg
+import msgspec
+import pytest
+
+from subscriber.edge.postgres import PostgresStore
+from subscriber.events.order import fold
+from subscriber.flow.channel import Channel
+from subscriber.flow.gate import Gate
+from subscriber.flow.lease import Ceiling, LeaseBook
+from subscriber.flow.outage import Outage
+from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt
+from subscriber.observe.metrics import Metrics
+from subscriber.pipeline.write import WriteOptions, Writer
+from tests.edge.object_rows import row
+
+MESSAGES = 1_000
+BAD_POSITION = 617
+LEASE = Lease(queue="q", expires_at=0.0, handles=set())
+
+
+def delivery(number: int, *events: ObjectEvent) -> Delivery:
+    """One message with these events in it."""
+    return Delivery(message=Message("q", f"id-{number}", f"handle-{number}", "{}", 0.0, 1, LEASE), events=events)
+
+
+async def written(store: PostgresStore, deliveries: list[Delivery]) -> tuple[Receipt, ...]:
+    """The receipts of one batch that went through the room."""
+    batches: Channel[Batch] = Channel(1)
+    receipts: Channel[tuple[Receipt, ...]] = Channel(1)
+    metrics = Metrics()
+    outage = Outage(LeaseBook(("q",), Ceiling(1_000, 10**9), 30), metrics.database_available.set)
+    options = WriteOptions(deadline_seconds=60)
+    writer = Writer(options, batches, receipts, Gate(2), store, outages=outage, metrics=metrics)
+    rows = fold(event for one in deliveries for event in one.events)
+    await batches.send(Batch(deliveries=tuple(deliveries), rows=rows, opened_at=0.0, trigger="full"))
+    batches.close()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(writer.run(), name="write")
+        return await receipts.receive()
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (msgspec.structs.replace(row(), size_bytes=2**63), "unstorable_value"),
+        (msgspec.structs.replace(row(), key="nul\0"), "unstorable_value"),
+        (msgspec.structs.replace(row(), key="lone \ud800 surrogate"), "unstorable_value"),
+        (msgspec.structs.replace(row(), size_bytes=-1), "check_violation"),
+        (msgspec.structs.replace(row(), key="k" * 1_025), "check_violation"),
+    ],
+    ids=["2^63", "NUL", "lone surrogate", "negative size", "key of 1,025 bytes"],
+)
+async def test_one_bad_message_among_a_thousand(
+    store: PostgresStore, database: asyncpg.Connection[asyncpg.Record], bad: ObjectEvent, reason: str
+) -> None:
+    """It alone goes to quarantine, with its reason; all the others are stored."""
+    deliveries = [
+        delivery(number, msgspec.structs.replace(row(), key=f"key-{number:04}")) for number in range(MESSAGES)
+    ]
+    deliveries[BAD_POSITION] = delivery(BAD_POSITION, bad)
+    receipts = await written(store, deliveries)
+    assert [receipt.verdict for receipt in receipts].count("stored") == MESSAGES - 1
+    assert (receipts[BAD_POSITION].verdict, receipts[BAD_POSITION].reason) == ("quarantined", reason)
+    assert await database.fetchval("SELECT count(*) FROM objects") == MESSAGES - 1
+    (kept,) = await database.fetch("SELECT message_id, reason, detail FROM quarantined_messages")
+    assert (kept["message_id"], kept["reason"]) == (f"id-{BAD_POSITION}", reason)
+    assert kept["detail"]
+
+
+async def test_a_message_with_a_good_and_a_bad_record(
+    store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Its body is kept whole, and its good record is stored all the same."""
+    good = msgspec.structs.replace(row(), key="good")
+    bad = msgspec.structs.replace(row(), key="bad", size_bytes=2**63)
+    (receipt,) = await written(store, [delivery(0, good, bad)])
+    assert receipt.verdict == "quarantined"
+    assert [record["key"] for record in await database.fetch("SELECT key FROM objects")] == ["good"]
