@@ -15,6 +15,7 @@ from hypothesis.stateful import (
     initialize,
     invariant,
     multiple,
+    precondition,
     rule,
 )
 
@@ -57,7 +58,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.deadlines[message_id] = self.now + delay
         self.receives[message_id] = 0
 
-    @rule(target=handles, limit=st.integers(1, 4), timeout=st.integers(0, 4))
+    @rule(target=handles, limit=st.integers(1, 4), timeout=st.integers(0, 3))
     def receive(self, limit: int, timeout: int) -> object:
         """Receive some: only visible ones come, those that are used up move."""
         taken = self.queue.receive(limit, timeout, self.now)
@@ -107,9 +108,10 @@ class QueueMachine(RuleBasedStateMachine):
             if place in {"delayed", "in_flight"} and self.deadlines[message_id] <= self.now:
                 self.places[message_id] = "visible"
 
+    @precondition(lambda self: len(self.places) >= 6)
     @rule()
     def purge(self) -> None:
-        """Empty the queue."""
+        """Empty the queue, now and then: too often and no message would live long enough to be used up."""
         self.queue.purge()
         for message_id, place in self.places.items():
             if place in {"delayed", "in_flight", "visible"}:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -49,11 +50,13 @@ async def _serve_until_told(options: ServerOptions) -> None:
         sys.stdout.write(line.decode() + "\n")
         sys.stdout.flush()
         while not told.is_set() and os.getppid() == parent:
-            try:
-                async with asyncio.timeout(_PARENT_CHECK_SECONDS):
-                    await told.wait()
-            except TimeoutError:
-                continue
+            await _wait_a_moment(told)
+
+
+async def _wait_a_moment(told: asyncio.Event) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PARENT_CHECK_SECONDS):
+            await told.wait()
 
 
 def _watch_standard_input(loop: asyncio.AbstractEventLoop, told: asyncio.Event) -> None:
