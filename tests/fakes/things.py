@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from subscriber.errors import StoreError, Treatment
 from subscriber.events.order import fold
 from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt, Refusal, Verdict
+from tests.fakes.store import store_error
 
 QUEUE = "https://queues.example/1/events"
 OTHER_QUEUE = "https://queues.example/1/archive"
@@ -79,6 +81,11 @@ def batch(*deliveries: Delivery) -> Batch:
 def receipt(verdict: Verdict = "stored", *, of: Message | None = None) -> Receipt:
     """What became of a message of its own, unless one is given."""
     return Receipt(message=of or message(), verdict=verdict)
+
+
+def failing(treatment: Treatment) -> StoreError:
+    """A failure of the store to script, with a word of its own."""
+    return store_error(treatment, word=treatment.value)
 
 
 def put_body(key: str, *, size_bytes: int = 10) -> str:

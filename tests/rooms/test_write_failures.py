@@ -8,20 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subscriber.errors import StoreError, Treatment
+from subscriber.errors import Treatment
 from subscriber.model import Delivery
 from subscriber.pipeline.write import ATTEMPTS_AT_MOST
-from tests.fakes.store import FailAfterDoing, Fault, Hold, Refuse, order_of, store_error, version_of
-from tests.fakes.things import REFUSAL, bad_event, batch, delivery, object_event, put
+from tests.fakes.store import FailAfterDoing, Fault, Hold, Refuse, order_of, version_of
+from tests.fakes.things import REFUSAL, bad_event, batch, delivery, failing, object_event, put
 from tests.fakes.virtual_time import VirtualTimeLoop
 from tests.rooms.write_stage import DEADLINE_SECONDS, Stage
 
 STORED = ("stored", "")
-
-
-def failing(treatment: Treatment) -> StoreError:
-    """A failure with a word of its own."""
-    return store_error(treatment, word=treatment.value)
 
 
 async def test_bad_luck_is_tried_again_and_is_no_outage() -> None:
