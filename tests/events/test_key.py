@@ -99,7 +99,7 @@ def test_bridged_keys_have_the_same_limits() -> None:
 
 
 @PROPERTY
-@given(st.text(max_size=12), st.integers(0, 20))
+@given(st.text(st.characters() | st.sampled_from("\0\ud800\udfff"), max_size=12), st.integers(0, 20))
 def test_storable_is_what_utf8_and_postgresql_allow(text: str, limit_bytes: int) -> None:
     """Storable means: encodes to UTF-8 within the limit and holds no NUL."""
     try:

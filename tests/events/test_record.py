@@ -113,7 +113,7 @@ def test_not_a_record(record_like: object) -> None:
 
 def test_good_records_beside_bad_ones_are_kept() -> None:
     """One bad record takes none of its neighbours along, and the refusal says which one it was."""
-    for bad in (record(size=-1), record(size="5"), None):
+    for bad in (record(size=-1), record(size="5"), None, record(event_name="ObjectRemoved:Oddly", size="5")):
         delivery = decoded(body(record(), bad, record(key="c"), record(event_name="ObjectAcl:Put")))
         assert [event.key for event in delivery.events] == ["sales/part 1.parquet", "c"]
         assert delivery.ignored == ("ObjectAcl:Put",)
