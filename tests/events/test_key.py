@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote, quote_plus, unquote_plus
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from benchmarks.lab import notifications
@@ -100,6 +100,7 @@ def test_bridged_keys_have_the_same_limits() -> None:
 
 @PROPERTY
 @given(st.text(st.characters() | st.sampled_from("\0\ud800\udfff"), max_size=12), st.integers(0, 20))
+@example(text="\ud800", limit_bytes=20)
 def test_storable_is_what_utf8_and_postgresql_allow(text: str, limit_bytes: int) -> None:
     """Storable means: encodes to UTF-8 within the limit and holds no NUL."""
     try:
