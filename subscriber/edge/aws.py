@@ -85,35 +85,36 @@ def session_with_region(queue_urls: tuple[str, ...]) -> AioSession:
 
 
 def client_config(*, connections: int, read_timeout_seconds: float) -> AioConfig:
-    """One connection pool's settings.
-
-    botocore's own retries are off: every call is repeated in one place, by the room that made it. Parameters are
-    ours, so validating them would only cost time.
-    """
+    """One client's settings. botocore's own retries are off: a call is repeated in one place, by who made it."""
     return AioConfig(
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=read_timeout_seconds,
         max_pool_connections=connections,
         retries={"mode": "standard", "total_max_attempts": 1},
-        parameter_validation=False,
     )
 
 
+def plain_code(code: str) -> str:
+    """An error code without what the protocols put around it, in the API reference's own word."""
+    word = code.rsplit("#", 1)[-1].removeprefix("AWS.SimpleQueueService.")
+    return "QueueDoesNotExist" if word == "NonExistentQueue" else word
+
+
+def is_permanent(code: str) -> bool:
+    """Whether somebody has to change something before the same call can succeed."""
+    return code in _PERMANENT
+
+
 def call_error(error: BaseException) -> QueueCallError:
-    """Our word for whatever an SQS call raised.
+    """Our word for whatever a call through aiobotocore, or its credentials, raised.
 
     The JSON protocol answers with a new code and, in a header, the code of the query protocol: the latter wins, since
     it is the one the API reference lists.
     """
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
-        code = str(answer.get("QueryErrorCode") or answer.get("Code") or "Unknown")
-        code = (
-            code.rsplit("#", 1)[-1]
-            .removeprefix("AWS.SimpleQueueService.")
-            .replace("NonExistentQueue", "QueueDoesNotExist")
-        )
-        return QueueCallError(code, str(answer.get("Message", "")), is_permanent=code in _PERMANENT)
+        code = plain_code(str(answer.get("QueryErrorCode") or answer.get("Code") or "Unknown"))
+        return QueueCallError(code, str(answer.get("Message", "")), is_permanent=is_permanent(code))
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return QueueCallError("NoCredentials", str(error), is_permanent=True)
     if isinstance(error, BotoCoreError):

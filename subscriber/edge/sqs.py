@@ -1,12 +1,14 @@
-"""The queues' edge: receive, delete, hide and hand back over aiobotocore.
+"""The queues' edge: receive, delete, hide and hand back.
 
-Receiving and settling have a client each, and so a connection pool each: a delete never waits behind a
-twenty-second poll. Queues of several regions get clients of their own.
+The three calls of every message go through our own thin client, all others through aiobotocore. Receiving and
+settling have a connection pool each: a delete never waits behind a twenty-second poll. Queues of several regions
+get clients of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -14,13 +16,24 @@ from types import TracebackType
 from typing import Any, Self
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
+from aiobotocore.session import AioSession
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from subscriber.edge.aws import call_error, client_config, region_of, require_reachable_host, session_with_region
+from subscriber.edge.aws_json import JsonClient
+from subscriber.edge.sqs_shapes import (
+    DELETE_TARGET,
+    MESSAGES_PER_CALL,
+    RECEIVE_TARGET,
+    VISIBILITY_TARGET,
+    batch_answer,
+    delete_body,
+    messages_in,
+    receive_body,
+    visibility_body,
+)
+from subscriber.errors import QueueError
 from subscriber.model import BatchAnswer, Lease, Message
-
-MESSAGES_PER_CALL = 10
-"""Entries of a batch call, and the most one receive may return (SQS API reference)."""
 
 SETTLE_TIMEOUT_SECONDS = 20
 POLL_GRACE_SECONDS = 10
@@ -39,6 +52,15 @@ class SqsOptions(msgspec.Struct, frozen=True):
     settle_calls_at_most: int
 
 
+class _Region(msgspec.Struct, frozen=True):
+    """The clients of the queues of one region."""
+
+    receive: JsonClient
+    settle: JsonClient
+    rest: Any
+    """aiobotocore's client, for what is asked seldom."""
+
+
 class Sqs:
     """An async context: `async with Sqs(options) as queues`.
 
@@ -47,59 +69,39 @@ class Sqs:
 
     def __init__(self, options: SqsOptions) -> None:
         self._options = options
-        self._clients = AsyncExitStack()
-        self._receive: dict[str, Any] = {}
-        self._settle: dict[str, Any] = {}
+        self._open = AsyncExitStack()
+        self._regions: dict[str, _Region] = {}
+        self._receive_bodies = {
+            queue: receive_body(queue, options.wait_seconds, options.visibility_seconds) for queue in options.queues
+        }
 
     async def __aenter__(self) -> Self:
-        session = session_with_region(self._options.queues)
-        pools = (
-            (self._receive, self._options.polls_at_most + 1, self._options.wait_seconds + POLL_GRACE_SECONDS),
-            (self._settle, self._options.settle_calls_at_most + 1, SETTLE_TIMEOUT_SECONDS),
-        )
-        for clients, connections, read_timeout_seconds in pools:
-            config = client_config(connections=connections, read_timeout_seconds=read_timeout_seconds)
-            by_region: dict[str | None, Any] = {}
-            for queue in self._options.queues:
-                region = region_of(queue)
-                if region not in by_region:
-                    client = session.create_client("sqs", region_name=region, config=config)
-                    by_region[region] = await self._clients.enter_async_context(client)
-                    require_reachable_host(queue, by_region[region].meta.endpoint_url)
-                clients[queue] = by_region[region]
+        try:
+            await self._open_regions()
+        except BaseException:
+            await self._open.aclose()
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._clients.aclose()
+        await self._open.aclose()
 
     async def receive(self, lease: Lease) -> list[Message]:
         """Up to ten messages of `lease.queue`, after a wait of `wait_seconds` at most if there are none."""
-        call = self._receive[lease.queue].receive_message(
-            QueueUrl=lease.queue,
-            MaxNumberOfMessages=MESSAGES_PER_CALL,
-            WaitTimeSeconds=self._options.wait_seconds,
-            VisibilityTimeout=self._options.visibility_seconds,
-            MessageSystemAttributeNames=["SentTimestamp", "ApproximateReceiveCount"],
-        )
-        answer = await _answer(call, self._options.wait_seconds + POLL_GRACE_SECONDS)
-        return [_message(lease, raw) for raw in answer.get("Messages", ())]
+        body = self._receive_bodies[lease.queue]
+        timeout_seconds = self._options.wait_seconds + POLL_GRACE_SECONDS
+        answer = await self._regions[lease.queue].receive.call(RECEIVE_TARGET, body, timeout_seconds)
+        return messages_in(answer, lease, time.time())
 
     async def delete(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
         """Delete up to ten messages by their handles."""
-        entries = [{"Id": str(position), "ReceiptHandle": handle} for position, handle in enumerate(handles)]
-        call = self._settle[queue].delete_message_batch(QueueUrl=queue, Entries=entries)
-        return _batch_answer(await _answer(call, SETTLE_TIMEOUT_SECONDS))
+        return await self._settle(queue, DELETE_TARGET, delete_body(queue, handles))
 
     async def change_visibility(self, queue: str, entries: Sequence[tuple[str, int]]) -> BatchAnswer:
         """Hide up to ten messages for so many seconds from now, at most 12 hours after their receive."""
-        raw = [
-            {"Id": str(position), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
-            for position, (handle, seconds) in enumerate(entries)
-        ]
-        call = self._settle[queue].change_message_visibility_batch(QueueUrl=queue, Entries=raw)
-        return _batch_answer(await _answer(call, SETTLE_TIMEOUT_SECONDS))
+        return await self._settle(queue, VISIBILITY_TARGET, visibility_body(queue, entries))
 
     async def hand_back(self, queue: str, handles: Sequence[str]) -> int:
         """Make any number of messages visible at once; how many the queue says are.
@@ -115,10 +117,50 @@ class Sqs:
 
     async def attributes(self, queue: str) -> Mapping[str, str]:
         """All attributes of a queue, as text."""
-        call = self._settle[queue].get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
+        call = self._regions[queue].rest.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
         answer = await _answer(call, SETTLE_TIMEOUT_SECONDS)
         attributes: Mapping[str, str] = answer.get("Attributes", {})
         return attributes
+
+    async def _settle(self, queue: str, target: str, body: bytes) -> BatchAnswer:
+        return batch_answer(await self._regions[queue].settle.call(target, body, SETTLE_TIMEOUT_SECONDS))
+
+    async def _open_regions(self) -> None:
+        session = session_with_region(self._options.queues)
+        by_name: dict[str | None, _Region] = {}
+        for queue in self._options.queues:
+            name = region_of(queue)
+            if name not in by_name:
+                by_name[name] = await self._open_region(session, name)
+            self._regions[queue] = by_name[name]
+            require_reachable_host(queue, by_name[name].rest.meta.endpoint_url)
+
+    async def _open_region(self, session: AioSession, name: str | None) -> _Region:
+        config = client_config(connections=len(self._options.queues) + 1, read_timeout_seconds=SETTLE_TIMEOUT_SECONDS)
+        rest = await self._open.enter_async_context(session.create_client("sqs", region_name=name, config=config))
+        credentials = await session.get_credentials()
+        if credentials is None:
+            raise QueueError(f"region {rest.meta.region_name}: {call_error(NoCredentialsError())}")
+
+        def client(connections: int) -> JsonClient:
+            tls = _tls(session)
+            thin = JsonClient(
+                rest.meta.endpoint_url, rest.meta.region_name, credentials, connections=connections, tls=tls
+            )
+            self._open.push_async_callback(thin.close)
+            return thin
+
+        return _Region(
+            receive=client(self._options.polls_at_most + 1),
+            settle=client(self._options.settle_calls_at_most + 1),
+            rest=rest,
+        )
+
+
+def _tls(session: AioSession) -> ssl.SSLContext | bool:
+    """How servers are verified: by the authorities of AWS_CA_BUNDLE where it is set, else by the system's."""
+    bundle = session.get_config_variable("ca_bundle")
+    return ssl.create_default_context(cafile=bundle) if bundle else True
 
 
 async def _answer(call: Awaitable[dict[str, Any]], timeout_seconds: float) -> dict[str, Any]:
@@ -128,24 +170,3 @@ async def _answer(call: Awaitable[dict[str, Any]], timeout_seconds: float) -> di
             return await call
     except (ClientError, BotoCoreError, OSError) as error:
         raise call_error(error) from error
-
-
-def _message(lease: Lease, raw: dict[str, Any]) -> Message:
-    attributes = raw.get("Attributes", {})
-    sent_milliseconds = attributes.get("SentTimestamp")
-    return Message(
-        queue=lease.queue,
-        message_id=raw["MessageId"],
-        receipt_handle=raw["ReceiptHandle"],
-        body=raw.get("Body", ""),
-        sent_at=int(sent_milliseconds) / 1000 if sent_milliseconds else time.time(),
-        receive_count=int(attributes.get("ApproximateReceiveCount", 1)),
-        lease=lease,
-    )
-
-
-def _batch_answer(answer: dict[str, Any]) -> BatchAnswer:
-    return BatchAnswer(
-        done=tuple(int(entry["Id"]) for entry in answer.get("Successful", ())),
-        failed=tuple((int(entry["Id"]), str(entry.get("Code", "Unknown"))) for entry in answer.get("Failed", ())),
-    )

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from subscriber.edge.sqs import Sqs, SqsOptions
+from subscriber.edge.sqs_shapes import receive_body
 from subscriber.errors import QueueCallError
 from subscriber.model import BatchAnswer, Lease
 from tests.stage.queues import FreshQueue, MakeQueue
@@ -103,10 +104,12 @@ async def test_a_poll_that_waits_does_not_hold_up_a_delete(edge: Sqs, queue: Fre
 async def test_a_queue_that_is_gone_has_its_name(edge: Sqs, queue: FreshQueue) -> None:
     """QueueDoesNotExist, and waiting does not help."""
     nowhere = f"{queue.url}-nowhere"
-    edge._settle[nowhere] = edge._settle[queue.url]
-    with pytest.raises(QueueCallError) as caught:
-        await edge.attributes(nowhere)
-    assert (caught.value.code, caught.value.is_permanent) == ("QueueDoesNotExist", True)
+    edge._regions[nowhere] = edge._regions[queue.url]
+    edge._receive_bodies[nowhere] = receive_body(nowhere, 1, 30)
+    for call in (edge.attributes(nowhere), edge.receive(Lease(queue=nowhere, expires_at=0.0, handles=set()))):
+        with pytest.raises(QueueCallError) as caught:
+            await call
+        assert (caught.value.code, caught.value.is_permanent) == ("QueueDoesNotExist", True)
 
 
 async def test_a_network_that_is_gone_is_our_own_error(queue: FreshQueue, monkeypatch: pytest.MonkeyPatch) -> None:

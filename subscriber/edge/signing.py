@@ -1,0 +1,80 @@
+"""Signature Version 4 for one kind of request: a JSON body posted to one endpoint of one service.
+
+The general algorithm (AWS General Reference, "Create a signed AWS API request") sorts whatever headers, queries and
+paths a request may have. Ours always has the same four or five headers, the path `/` and no query, so the canonical
+request is a template, and the signing key, which holds for a day, is derived once. What comes out is byte for byte
+what botocore's SigV4Auth makes of the same request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import UTC, datetime
+
+import msgspec
+
+ALGORITHM = "AWS4-HMAC-SHA256"
+CONTENT_TYPE = "application/x-amz-json-1.0"
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Who signs; `token` comes with credentials that expire."""
+
+    access_key: str
+    secret_key: str
+    token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"Credentials(access_key={self.access_key!r}, …)"
+
+
+class Signer:
+    """Signs the calls to one endpoint.
+
+    Args:
+        host: of the endpoint, with its port if it is not the scheme's own.
+        region: that the endpoint belongs to.
+        service: signing name of the service.
+    """
+
+    def __init__(self, host: str, region: str, service: str = "sqs") -> None:
+        self._host = host
+        self._region = region
+        self._service = service
+        self._key_for: tuple[str, str] = ("", "")
+        self._key = b""
+
+    def headers(self, target: str, body: bytes, credentials: Credentials, now: float) -> dict[str, str]:
+        """Every header a call needs.
+
+        Args:
+            target: `x-amz-target`, service and operation.
+            body: as it will be sent.
+            credentials: who calls.
+            now: Unix seconds, corrected for the skew of this machine's clock.
+        """
+        moment = datetime.fromtimestamp(int(now), UTC).strftime("%Y%m%dT%H%M%SZ")
+        headers = {"content-type": CONTENT_TYPE, "host": self._host, "x-amz-date": moment}
+        if credentials.token:
+            headers["x-amz-security-token"] = credentials.token
+        headers["x-amz-target"] = target
+        # These names are in alphabetical order, which is the order in which they are signed.
+        signed = ";".join(headers)
+        lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
+        canonical = f"POST\n/\n\n{lines}\n{signed}\n{hashlib.sha256(body).hexdigest()}"
+        scope = f"{moment[:8]}/{self._region}/{self._service}/aws4_request"
+        text = f"{ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        signature = hmac.digest(self._signing_key(credentials.secret_key, moment[:8]), text.encode(), "sha256").hex()
+        headers["authorization"] = (
+            f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"
+        )
+        return headers
+
+    def _signing_key(self, secret_key: str, day: str) -> bytes:
+        if self._key_for != (secret_key, day):
+            key = f"AWS4{secret_key}".encode()
+            for part in (day, self._region, self._service, "aws4_request"):
+                key = hmac.digest(key, part.encode(), "sha256")
+            self._key_for, self._key = (secret_key, day), key
+        return self._key

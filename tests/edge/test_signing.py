@@ -1,0 +1,74 @@
+"""Our signature is botocore's, whatever is signed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from unittest import mock
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as TheirCredentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.edge.signing import Credentials, Signer
+
+WORDS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/+=", min_size=1, max_size=60)
+
+
+def botocore_headers(
+    headers: dict[str, str], body: bytes, credentials: Credentials, region: str, now: int
+) -> dict[str, str]:
+    """What botocore makes of the same request, at the same time."""
+    request = AWSRequest("POST", f"https://{headers['host']}/", headers=headers, data=body)
+    theirs = TheirCredentials(credentials.access_key, credentials.secret_key, credentials.token)
+    with mock.patch("botocore.auth.get_current_datetime", return_value=datetime.fromtimestamp(now, UTC)):
+        SigV4Auth(theirs, "sqs", region).add_auth(request)
+    return {name.lower(): value for name, value in request.headers.items()}
+
+
+@given(
+    body=st.binary(max_size=2_000),
+    now=st.integers(0, 4_000_000_000),
+    region=st.sampled_from(["us-east-1", "eu-central-1", "cn-north-1", "us-gov-west-1"]),
+    credentials=st.builds(Credentials, access_key=WORDS, secret_key=WORDS, token=st.none() | WORDS),
+    host=st.sampled_from(["sqs.us-east-1.amazonaws.com", "127.0.0.1:4566", "sqs-fips.us-gov-west-1.amazonaws.com"]),
+)
+def test_the_signature_is_botocores(body: bytes, now: int, region: str, credentials: Credentials, host: str) -> None:
+    """For random bodies, dates, regions and credentials, with and without a session token."""
+    signer = Signer(host, region)
+    ours = signer.headers("AmazonSQS.ReceiveMessage", body, credentials, now)
+    unsigned = {
+        name: value
+        for name, value in ours.items()
+        if name not in {"authorization", "x-amz-date", "x-amz-security-token"}
+    }
+    theirs = botocore_headers(unsigned, body, credentials, region, now)
+    assert ours == {name: theirs[name] for name in ours}
+
+
+def test_a_new_day_or_secret_makes_a_new_key() -> None:
+    """The key is kept for a day and a secret, and for no longer."""
+    signer = Signer("sqs.us-east-1.amazonaws.com", "us-east-1")
+    today, tomorrow = Credentials("a", "secret"), 86_400.0
+    first = signer.headers("t", b"", today, 0.0)["authorization"]
+    assert signer.headers("t", b"", today, tomorrow)["authorization"] != first
+    assert signer.headers("t", b"", Credentials("a", "other"), 0.0)["authorization"] != first
+    assert signer.headers("t", b"", today, 0.0)["authorization"] == first
+
+
+def test_a_secret_is_not_shown() -> None:
+    """Credentials may end up in a traceback; their secrets may not."""
+    shown = repr(Credentials("AKIA", "the-secret", "the-token"))
+    assert "AKIA" in shown
+    assert "the-" not in shown
+
+
+@pytest.mark.parametrize("token", [None, "a-token"])
+def test_headers_are_signed_in_alphabetical_order(token: str | None) -> None:
+    """The template relies on the order in which the headers are put together."""
+    headers = Signer("h", "r").headers("t", b"", Credentials("a", "s", token), 0.0)
+    names = list(headers)[:-1]
+    assert names == sorted(names)
+    assert f"SignedHeaders={';'.join(names)}," in headers["authorization"]
