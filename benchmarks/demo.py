@@ -14,25 +14,20 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from benchmarks.lab.bucket import SimulatedBucket
 from benchmarks.lab.latency import Latency, commit_latency
 from benchmarks.lab.load import LoadPlan, Phase
 from benchmarks.lab.postgres_binaries import LocalPostgresError
-from benchmarks.lab.process import LabError
+from benchmarks.lab.process import Child, LabError
 from benchmarks.lab.rehearsal import Reading, Rehearsal, rehearsal, running_load
 from benchmarks.lab.sent import Sent, SentRecord
 from benchmarks.lab.terminal import Screen, clock, duration
 from benchmarks.lab.verdict import Verdict, judge, read_stored
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmarks.lab.bucket import SimulatedBucket
-    from benchmarks.lab.process import Child
 
 PLAN = LoadPlan(profile=(Phase(200, 15), Phase(5_000, 3), Phase(200, 25)), start_second=int(time.time()) - 3_600)
 LOOK_SECONDS = 0.5

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from subscriber.errors import ExitCode, SubscriberError
-
-if TYPE_CHECKING:
-    from subscriber.settings.table import Settings
+from subscriber.settings.table import Settings
 
 _REFERENCE = """\
 # Settings

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import string
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from random import Random
+from typing import Final, Literal, TypeAlias
 
 import msgspec
-
-if TYPE_CHECKING:
-    from random import Random
 
 Versioning: TypeAlias = Literal["unversioned", "enabled", "suspended"]
 RowState: TypeAlias = Literal["present", "delete_marker", "removed"]

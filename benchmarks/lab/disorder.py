@@ -7,19 +7,14 @@ its place plus a random delay, a duplicate a longer one.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from random import Random
+from typing import Final
 
 import msgspec
 
-from benchmarks.lab.bucket import Emission
-from benchmarks.lab.notifications import body_of, native_body, test_event_body
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from random import Random
-
-    from benchmarks.lab.bucket import SimulatedBucket
-    from benchmarks.lab.notifications import Envelope
+from benchmarks.lab.bucket import Emission, SimulatedBucket
+from benchmarks.lab.notifications import Envelope, body_of, native_body, test_event_body
 
 DUPLICATED: Final = 0.1
 """Share of the events that are told twice."""

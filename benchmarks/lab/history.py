@@ -6,13 +6,11 @@ to which key, so that a property test may choose the steps itself.
 
 from __future__ import annotations
 
+from datetime import datetime
 from random import Random
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from benchmarks.lab.bucket import START, SimulatedBucket, Versioning
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 Action: TypeAlias = Literal[
     "put",

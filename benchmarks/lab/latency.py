@@ -8,15 +8,12 @@ newer one has replaced leaves no trace of its own commit, and is not counted.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from benchmarks.lab.sent import Sent
-    from benchmarks.lab.verdict import StoredRow
+from benchmarks.lab.sent import Sent
+from benchmarks.lab.verdict import StoredRow
 
 
 class Latency(msgspec.Struct, frozen=True):

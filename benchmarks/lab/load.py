@@ -15,23 +15,19 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final
+from typing import IO, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
-from benchmarks.lab.bucket import START
+from benchmarks.lab.bucket import START, SimulatedBucket
 from benchmarks.lab.disorder import DUPLICATED, Telling, tellings
 from benchmarks.lab.history import seeded_buckets
 from benchmarks.lab.queue.raw_client import RawClient
 from benchmarks.lab.sent import Sent, sent_event
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from benchmarks.lab.bucket import SimulatedBucket
 
 BATCH_MESSAGES: Final = 10
 """The most that SendMessageBatch takes."""

@@ -7,16 +7,14 @@ body is about 900 bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
 from urllib.parse import quote_plus
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from datetime import datetime
-
-    from benchmarks.lab.bucket import Emission
+from benchmarks.lab.bucket import Emission
 
 Envelope: TypeAlias = Literal["native", "sns", "sns_raw", "eventbridge", "sns_eventbridge"]
 ENVELOPES: Final[tuple[Envelope, ...]] = ("native", "sns", "sns_raw", "eventbridge", "sns_eventbridge")

@@ -18,7 +18,9 @@ import signal
 import socket
 import subprocess
 import time
-from typing import TYPE_CHECKING, Literal, Self, TypeAlias
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self, TypeAlias
 
 import psutil
 
@@ -31,10 +33,6 @@ from benchmarks.lab.postgres_binaries import (
     run_as,
     temporary_home,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 StopMode: TypeAlias = Literal["smart", "fast", "immediate"]
 """Wait for the clients to leave, end their sessions, or fall down as in a crash."""

@@ -12,13 +12,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psutil
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _SYSTEM_USERS = ("postgres", "nobody")
 """PostgreSQL refuses to run as root; the first of these that exists takes over."""

@@ -6,23 +6,20 @@ Each part is a process of its own that ends with the block, on whatever path the
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from benchmarks.lab.cpu import cpu_seconds
 from benchmarks.lab.daemon import DaemonProcess, daemon_process
+from benchmarks.lab.load import LoadPlan
 from benchmarks.lab.postgres import LocalPostgres
 from benchmarks.lab.process import Child, LabError, child_process
 from benchmarks.lab.queue import local_queue_server
 from benchmarks.lab.queue.raw_client import RawClient
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from benchmarks.lab.load import LoadPlan
 
 REGION: Final = "us-east-1"
 READY_SECONDS: Final = 60.0

@@ -6,14 +6,11 @@ that is judged.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from benchmarks.lab.bucket import Emission
+from benchmarks.lab.bucket import Emission
 
 
 class Sent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

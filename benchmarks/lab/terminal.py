@@ -10,10 +10,8 @@ import os
 import shutil
 import sys
 import time
-from typing import TYPE_CHECKING, Final, TextIO
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from collections.abc import Iterable
+from typing import Final, TextIO
 
 PLAIN_INTERVAL_SECONDS: Final = 5.0
 _CLEAR_LINE = "\r\x1b[2K"

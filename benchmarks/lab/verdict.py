@@ -7,17 +7,14 @@ the quarantine, or without anything for the index.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeAlias, TypeVar
 
 import asyncpg
 import msgspec
 
 from benchmarks.lab.bucket import ObjectRow, SimulatedBucket, VersionRow
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
-    from benchmarks.lab.sent import Sent
+from benchmarks.lab.sent import Sent
 
 _VERSIONS: Final = """
 SELECT bucket, key, version_id, state, size_bytes, etag, sequencer,

@@ -12,22 +12,17 @@ cancellation or a broken wire nobody knows: it is closed, and "not done" is assu
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 import msgspec
 
-from subscriber.edge.postgres_connection import connect, tls_context
+from subscriber.edge.postgres_connection import Connection, PasswordSource, StoreOptions, connect, tls_context
 from subscriber.edge.postgres_failures import FOREIGN_ERRORS, REUSABLE, store_error
 from subscriber.edge.postgres_statements import statement
 from subscriber.errors import Treatment
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
-    from subscriber.edge.postgres_connection import Connection, PasswordSource, StoreOptions
-    from subscriber.model import Message, ObjectEvent, Refusal
+from subscriber.model import Message, ObjectEvent, Refusal
 
 
 class PostgresStore:
@@ -105,10 +100,10 @@ class PostgresStore:
         for connection in self._busy:
             connection.terminate()
         try:
-            with suppress(*FOREIGN_ERRORS):
-                async with asyncio.timeout(timeout):
-                    for connection in self._idle:
-                        await connection.close()
+            async with asyncio.timeout(timeout):
+                await asyncio.gather(*(connection.close() for connection in self._idle))
+        except FOREIGN_ERRORS:
+            pass  # who did not answer in time is dropped
         finally:
             self._drop_idle()
 

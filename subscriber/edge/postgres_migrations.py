@@ -8,20 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from subscriber.edge.postgres_connection import connect, tls_context
+from subscriber.edge.postgres_connection import Connection, PasswordSource, StoreOptions, connect, tls_context
 from subscriber.edge.postgres_failures import FOREIGN_ERRORS, store_error
 from subscriber.edge.postgres_statements import Migration, migrations, quoted
 from subscriber.errors import SchemaError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from subscriber.edge.postgres_connection import Connection, PasswordSource, StoreOptions
 
 MIGRATION_TIMEOUT_SECONDS = 300.0
 _COMMAND = "subscriber migrate"

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import re
 from importlib.resources import files
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from importlib.resources.abc import Traversable
+from importlib.resources.abc import Traversable
+from typing import NamedTuple
 
 _PLACEHOLDER = ':"schema"'
 _MIGRATION_NAME = re.compile(r"(\d+)_(\d{3})_\w+\.sql")

@@ -7,7 +7,7 @@ a bad record does not take its good neighbours with it. What is no JSON at all h
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import msgspec
 
@@ -17,9 +17,6 @@ from subscriber.events.names import TEST_EVENT, label_of, name_of_detail, native
 from subscriber.events.record import Record
 from subscriber.events.refusal import RefusedRecordError
 from subscriber.model import Refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class Contents(msgspec.Struct, frozen=True, gc=False):

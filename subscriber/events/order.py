@@ -8,13 +8,11 @@ PostgreSQL's "C" collation does with UTF-8, and nothing in the tuple is ever NUL
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TypeAlias
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from datetime import datetime
-
-    from subscriber.model import ObjectEvent
+from subscriber.model import ObjectEvent
 
 Order: TypeAlias = "tuple[str, datetime, bool, str, str, int, str]"
 

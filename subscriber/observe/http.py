@@ -6,17 +6,13 @@ restart the whole fleet. Readiness is what the line says of itself, condition by
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from subscriber.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from prometheus_client import CollectorRegistry
 
 _GRACE_SECONDS = 1.0
 """How long a stop waits for a page in the making: they are made at once, only a slow reader can need it."""

@@ -7,7 +7,8 @@ wrong with its value, and what it takes. The value is repeated unless it is secr
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
@@ -15,9 +16,6 @@ from subscriber.errors import ConfigurationError
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.sums import SUMS
 from subscriber.settings.values import PREFIX, Setting
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _TEST_PREFIX = f"{PREFIX}TEST_"
 """Variables of the test suite, which may share the environment."""

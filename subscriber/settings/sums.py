@@ -6,14 +6,11 @@ own siblings hold, that a lease outlives the writes of its messages, that a stop
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from subscriber.settings.values import PREFIX
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 
 class Sum(msgspec.Struct, frozen=True):

@@ -8,8 +8,9 @@ given options of its own.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 import msgspec
 
@@ -27,9 +28,6 @@ from subscriber.settings.values import (
     number,
     whole,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from subscriber.settings.database_url import DatabaseUrl
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 PREFIX = "SUBSCRIBER_"
 """What the name of every variable of ours begins with."""

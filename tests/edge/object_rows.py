@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from random import Random
+from typing import Any
 
 import msgspec
 
 from subscriber.model import Lease, Message, ObjectEvent
-
-if TYPE_CHECKING:
-    from random import Random
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

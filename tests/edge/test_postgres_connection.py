@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -15,10 +17,6 @@ from benchmarks.lab.postgres import LocalPostgres
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_connection import Connection, StoreOptions, connect, tls_context
 from subscriber.errors import ConfigurationError, StoreError
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-    from pathlib import Path
 
 
 @asynccontextmanager
@@ -31,7 +29,7 @@ async def _connected(options: StoreOptions, **changes: Any) -> AsyncIterator[Con
 
 
 def _socket_of(connection: Connection) -> Any:
-    return connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]
+    return connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # asyncpg shows its socket nowhere else
 
 
 async def _keepalive(options: StoreOptions) -> tuple[int, ...]:

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from benchmarks.lab.postgres import LocalPostgres
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_migrations import migrate
 from subscriber.errors import StoreError, Treatment
 from tests.edge.object_rows import row
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from benchmarks.lab.postgres import LocalPostgres
 
 WRITE_TIMEOUT_SECONDS = 0.8
 

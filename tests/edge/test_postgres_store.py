@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 import pytest
 
 from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.errors import StoreError
 from tests.edge.object_rows import row
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from subscriber.edge.postgres_connection import StoreOptions
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -68,7 +65,7 @@ async def test_a_row_that_fails_keeps_the_connection(store: PostgresStore) -> No
 async def test_doubt_drops_the_connection_and_its_siblings(store: PostgresStore, database: Database) -> None:
     """When one connection turns out to lead to the wrong node, the idle ones are not trusted either."""
     async with _locked(database):
-        writes = [asyncio.create_task(store.store([row(key=f"{n}")])) for n in range(3)]
+        writes = [asyncio.create_task(store.store([row(key=f"{n}")]), name=f"write {n}") for n in range(3)]
         await _until_waiting(database, 3)
     await asyncio.gather(*writes)
     idle = list(store._idle)
@@ -83,7 +80,7 @@ async def test_doubt_drops_the_connection_and_its_siblings(store: PostgresStore,
 async def test_the_last_given_back_is_the_first_taken(store: PostgresStore, database: Database) -> None:
     """In quiet times one of many connections does the work, and the rest may be dropped by whoever likes."""
     async with _locked(database):
-        writes = [asyncio.create_task(store.store([row(key=f"{n}")])) for n in range(3)]
+        writes = [asyncio.create_task(store.store([row(key=f"{n}")]), name=f"write {n}") for n in range(3)]
         await _until_waiting(database, 3)
     await asyncio.gather(*writes)
     before = list(store._idle)
@@ -95,7 +92,7 @@ async def test_no_more_connections_than_allowed(migrated: StoreOptions, database
     """Of many writers at once as many are under way as there may be connections; the others follow."""
     store = PostgresStore(msgspec.structs.replace(migrated, connections_max=3))
     async with _locked(database):
-        writes = [asyncio.create_task(store.store([row(key=f"{n}")])) for n in range(10)]
+        writes = [asyncio.create_task(store.store([row(key=f"{n}")]), name=f"write {n}") for n in range(10)]
         await _until_waiting(database, 3)
         assert len(store._busy) == 3
     assert await asyncio.gather(*writes) == [1] * 10
@@ -107,8 +104,8 @@ async def test_a_cancelled_write_leaves_nothing_behind(migrated: StoreOptions, d
     """Cancelled while it waits for a connection or for the server, a write frees its place and its connection."""
     store = PostgresStore(msgspec.structs.replace(migrated, connections_max=1))
     async with _locked(database):
-        writing = asyncio.create_task(store.store([row()]))
-        queued = asyncio.create_task(store.store([row()]))
+        writing = asyncio.create_task(store.store([row()]), name="write")
+        queued = asyncio.create_task(store.store([row()]), name="write")
         await _until_waiting(database, 1)
         (connection,) = store._busy
         for task in (queued, writing):
@@ -127,7 +124,7 @@ async def test_a_cancelled_write_leaves_nothing_behind(migrated: StoreOptions, d
 async def test_cancelled_at_any_step(migrated: StoreOptions, steps: int) -> None:
     """Whichever await the cancellation meets, connecting and preparing included, the store works on."""
     store = PostgresStore(msgspec.structs.replace(migrated, connections_max=1))
-    writing = asyncio.create_task(store.store([row()]))
+    writing = asyncio.create_task(store.store([row()]), name="write")
     for _ in range(steps * 2):
         await asyncio.sleep(0)
     writing.cancel()
@@ -141,7 +138,7 @@ async def test_cancelled_at_any_step(migrated: StoreOptions, steps: int) -> None
 async def test_closing_ends_writes_under_way(store: PostgresStore, database: Database) -> None:
     """A write that is under way when the store closes fails instead of hanging, and none begins afterwards."""
     async with _locked(database):
-        writing = asyncio.create_task(store.store([row()]))
+        writing = asyncio.create_task(store.store([row()]), name="write")
         await _until_waiting(database, 1)
         await store.close()
         with pytest.raises(StoreError):
@@ -162,7 +159,7 @@ async def test_a_changed_schema_is_met_without_a_failure(store: PostgresStore, d
 async def test_waiting_for_a_connection_counts(migrated: StoreOptions, database: Database) -> None:
     """A write that gets no connection in time fails within the write timeout as well."""
     store = PostgresStore(msgspec.structs.replace(migrated, connections_max=1))
-    patient = asyncio.create_task(store.store([row()]))
+    patient = asyncio.create_task(store.store([row()]), name="write")
     async with _locked(database):
         await _until(lambda: bool(store._busy))
         store._options = msgspec.structs.replace(store._options, write_timeout_seconds=0.05)

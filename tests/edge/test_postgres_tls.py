@@ -9,22 +9,18 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 import trustme
 
 from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.errors import StoreError, Treatment
 from tests.edge.object_rows import row
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from subscriber.edge.postgres_connection import StoreOptions
 
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 """PostgreSQL, "Message Formats": length 8 and the code 80877103."""

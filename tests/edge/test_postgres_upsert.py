@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 from random import Random
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import asyncpg
 import msgspec
 import pytest
 
+from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_statements import statement
 from subscriber.model import ObjectEvent
 from tests.edge.object_rows import colliding_row, row
 from tests.fakes.store import order_of, version_of
-
-if TYPE_CHECKING:
-    from subscriber.edge.postgres import PostgresStore
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 PAIRS = 4000
@@ -120,8 +118,8 @@ async def test_writers_of_the_same_rows_never_deadlock(store: PostgresStore) -> 
     for attempt in range(12):
         newer = [msgspec.structs.replace(event, sequencer=f"{attempt + 1:04X}1") for event in rows]
         async with asyncio.TaskGroup() as writers:
-            writers.create_task(store.store(newer))
-            writers.create_task(store.store(newer[::-1]))
+            writers.create_task(store.store(newer), name="forwards")
+            writers.create_task(store.store(newer[::-1]), name="backwards")
 
 
 def test_the_statement_takes_the_fields_in_their_order() -> None:

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import asyncpg
 import pytest
 
+from subscriber.edge.postgres import PostgresStore
 from subscriber.errors import StoreError, Treatment
-from subscriber.model import ObjectEvent, Refusal
+from subscriber.model import Message, ObjectEvent, Refusal
 from tests.edge.object_rows import colliding_row, message, row
 from tests.fakes.store import FakeStore, Quarantined, order_of, version_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from subscriber.edge.postgres import PostgresStore
-    from subscriber.model import Message
 
 
 class Store(Protocol):

@@ -5,22 +5,19 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 import msgspec
 import pytest
 
 from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_statements import quoted
 from subscriber.errors import StoreError, Treatment
 from tests.edge.object_rows import row
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from subscriber.edge.postgres_connection import StoreOptions
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 ROWS = [row(key="a"), row(key="b")]
@@ -61,7 +58,7 @@ async def test_deadlock(store: PostgresStore, database: Database) -> None:
     await database.execute("SET deadlock_timeout = '1h'")  # so that the store is the one to notice
     async with database.transaction():
         await database.execute("SELECT FROM object_versions WHERE key = 'b' FOR UPDATE")
-        writing = asyncio.create_task(_failure(store, rows=newer))
+        writing = asyncio.create_task(_failure(store, rows=newer), name="write")
         await _until_waiting(database)
         await database.execute("SELECT FROM object_versions WHERE key = 'a' FOR UPDATE")
         assert await writing == (Treatment.RETRY, "deadlock", "40P01")
@@ -111,7 +108,7 @@ async def test_session_ended_in_the_middle(store: PostgresStore, database: Datab
     """A session that an administrator ends under a statement is replaced."""
     async with database.transaction():
         await database.execute("LOCK TABLE object_versions")
-        writing = asyncio.create_task(_failure(store))
+        writing = asyncio.create_task(_failure(store), name="write")
         await _until_waiting(database)
         ended = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
         await database.execute(ended)
@@ -123,7 +120,7 @@ async def test_statement_cancelled_by_an_administrator(store: PostgresStore, dat
     """A cancelled statement did nothing; the database wants less for a while."""
     async with database.transaction():
         await database.execute("LOCK TABLE object_versions")
-        writing = asyncio.create_task(_failure(store))
+        writing = asyncio.create_task(_failure(store), name="write")
         await _until_waiting(database)
         await database.execute(
             "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"

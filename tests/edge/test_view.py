@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
 
+from subscriber.edge.postgres import PostgresStore
+from subscriber.model import ObjectEvent
 from tests.edge.object_rows import NOON, colliding_row, row
 from tests.fakes.store import order_of, version_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from subscriber.edge.postgres import PostgresStore
-    from subscriber.model import ObjectEvent
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

@@ -19,8 +19,9 @@ several connections: the end must be the same.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 from hypothesis import strategies as st
@@ -28,9 +29,6 @@ from hypothesis import strategies as st
 from benchmarks.lab.bucket import Emission, ObjectRow, SimulatedBucket, Versioning, VersionRow
 from benchmarks.lab.history import ACTIONS, Action, live, perform
 from benchmarks.lab.notifications import ENVELOPES, body_of, native_body
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 VERSIONS_SQL: Final = (
     "SELECT bucket, key, version_id, state, size_bytes, etag FROM object_versions ORDER BY bucket, key, version_id"

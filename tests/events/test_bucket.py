@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from random import Random
-from typing import TYPE_CHECKING
 
-from benchmarks.lab.bucket import EMPTY_ETAG, SimulatedBucket
+from benchmarks.lab.bucket import EMPTY_ETAG, SimulatedBucket, Versioning
 from benchmarks.lab.history import seeded_buckets
-
-if TYPE_CHECKING:
-    from benchmarks.lab.bucket import Versioning
 
 
 def bucket_with(versioning: Versioning) -> SimulatedBucket:

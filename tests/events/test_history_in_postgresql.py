@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from benchmarks.lab.bucket import ObjectRow, VersionRow
+from subscriber.edge.postgres import PostgresStore
 from subscriber.events.order import fold
+from subscriber.model import ObjectEvent
 from tests.events.histories import OBJECTS_SQL, VERSIONS_SQL, Arrival, arrivals, seeded_arrival
 from tests.events.samples import decoded
 
-if TYPE_CHECKING:
-    import asyncpg
-
-    from subscriber.edge.postgres import PostgresStore
-    from subscriber.model import ObjectEvent
-
-    Database = asyncpg.Connection[asyncpg.Record]
-
-
+Database = asyncpg.Connection[asyncpg.Record]
 EXAMPLES = 100
 
 

@@ -6,21 +6,17 @@ rule of the upsert; the same arrivals can be given to a real database (see histo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 
 from benchmarks.lab.bucket import ObjectRow, VersionRow
 from subscriber.events.order import fold, order
+from subscriber.model import ObjectEvent
 from tests.events.histories import Arrival, arrivals, seeded_arrival
 from tests.events.samples import PROPERTY, decoded
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from subscriber.model import ObjectEvent
 
 
 class Table:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,10 +12,6 @@ from benchmarks.lab.queue import local_queue_server
 from benchmarks.lab.queue.raw_client import RawClient
 from benchmarks.lab.rehearsal import read_samples, running_load
 from benchmarks.lab.sent import SentRecord
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 PLAN = LoadPlan(profile=(Phase(2_000, 0.1), Phase(5_000, 0.1)))
 

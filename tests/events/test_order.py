@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from random import Random
 
 import msgspec
 import pytest
@@ -14,9 +14,6 @@ from hypothesis import strategies as st
 from subscriber.events.order import fold, order
 from subscriber.model import ObjectEvent
 from tests.events.samples import EXPECTED, PROPERTY
-
-if TYPE_CHECKING:
-    from random import Random
 
 # Few values for every field, so that events meet, tie and differ in one field alone.
 events = st.builds(

@@ -16,17 +16,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
 
 from subscriber.errors import StoreError, Treatment, failure_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from subscriber.model import Message, ObjectEvent, Refusal
+from subscriber.model import Message, ObjectEvent, Refusal
 
 Call: TypeAlias = Literal["store", "quarantine", "ping"]
 Version: TypeAlias = tuple[str, str, str]

@@ -11,7 +11,7 @@ import selectors
 from collections.abc import Callable
 
 
-class _JumpingSelector(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # its base depends on the platform
+class _JumpingSelector(selectors.DefaultSelector):
     """A selector that advances a clock where the real one would sleep."""
 
     advance: Callable[[float], None]

@@ -97,8 +97,7 @@ class Scene:
     async def until_empty(self, *queues: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until nothing is visible and nothing in flight."""
         nothing = QueueCounts(visible=0, in_flight=0)
-        for queue in queues or (self.queue,):
-            await until(lambda queue=queue: self.counts(queue) == nothing, patience_seconds)
+        await until(lambda: all(self.counts(queue) == nothing for queue in queues or (self.queue,)), patience_seconds)
 
     async def connect(self) -> asyncpg.Connection[asyncpg.Record]:
         """A connection whose search path is the scene's schema."""
