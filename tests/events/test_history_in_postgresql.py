@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeAlias
 
 import asyncpg
 import pytest
@@ -15,7 +16,7 @@ from subscriber.model import ObjectEvent
 from tests.events.histories import OBJECTS_SQL, VERSIONS_SQL, Arrival, arrivals, seeded_arrival
 from tests.events.samples import decoded
 
-Database = asyncpg.Connection[asyncpg.Record]
+Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 EXAMPLES = 100
 
 
