@@ -154,6 +154,17 @@ async def test_a_writer_that_gives_up_does_not_leave_the_line_waiting() -> None:
         assert len(stage.knocks) == 2
 
 
+async def test_success_before_the_knock_spares_it() -> None:
+    """Who has returned by itself is not asked."""
+    stage = Stage()
+    async with stage.probing():
+        stage.outage.begin(LOST)
+        await settle()
+        stage.outage.end()
+        await asyncio.sleep(30)
+    assert stage.knocks == []
+
+
 async def test_success_during_a_knock_counts() -> None:
     """A write in flight succeeded while the probe waited for its answer: there is nothing left to end."""
     stage = Stage()

@@ -15,8 +15,9 @@ from subscriber.pipeline.line import Line, LineOptions
 from subscriber.pipeline.receive import ReceiveOptions
 from subscriber.pipeline.write import WriteOptions
 from tests.fakes.queues import FakeQueues
-from tests.fakes.store import FakeStore
+from tests.fakes.store import FakeStore, Hold
 from tests.fakes.things import OTHER_QUEUE, QUEUE, put_body
+from tests.fakes.virtual_time import settle
 
 QUEUES = (QUEUE, OTHER_QUEUE)
 DEADLINE_SECONDS = 90.0
@@ -72,3 +73,16 @@ class Stage:
     def count(self, name: str, **labels: str) -> float | None:
         """A metric's value."""
         return self.metrics.registry.get_sample_value(f"subscriber_{name}", labels)
+
+
+async def rest_of(stage: Stage) -> None:
+    """One message has been written for half a second; its place now begins to rest by the gate's limit."""
+    hold = Hold()
+    stage.store.script(hold)
+    stage.queues.send(QUEUE, [put_body("first")])
+    await hold.reached.wait()
+    await asyncio.sleep(0.5)
+    hold.release()
+    await settle()
+    assert stage.keys() == {"first"}
+    assert not stage.line.gate.has_room

@@ -14,7 +14,7 @@ from subscriber.model import Lease, Message
 from tests.fakes.queues import FailEntries, FakeQueues, call_error
 from tests.fakes.store import Refuse
 from tests.fakes.things import OTHER_QUEUE, QUEUE, failing, put_body
-from tests.rooms.line_stage import CEILING, Stage
+from tests.rooms.line_stage import CEILING, Stage, rest_of
 
 
 async def test_ten_thousand_messages_are_stored_deleted_and_let_go() -> None:
@@ -45,6 +45,18 @@ async def test_a_single_message_is_through_within_its_linger() -> None:
         await asyncio.sleep(0.25 + 0.05)
         assert len(stage.keys()) == 1
         assert stage.left() == 0
+
+
+async def test_a_batch_that_waits_for_the_gate_leaves_when_the_rest_is_over() -> None:
+    """Though nothing else happens that could remind it: the gate rings."""
+    stage = Stage(limit=0.05)
+    async with stage.running():
+        await rest_of(stage)
+        sent = stage.send(10)
+        await asyncio.sleep(9)
+        assert len(stage.keys()) == 1
+        await asyncio.sleep(0.6)
+        assert stage.keys() >= sent
 
 
 async def test_every_kind_of_message_takes_the_same_road() -> None:

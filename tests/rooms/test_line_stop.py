@@ -13,7 +13,7 @@ from tests.fakes.store import FailAfterDoing, Hold, Refuse
 from tests.fakes.store import Fault as StoreFault
 from tests.fakes.things import QUEUE, failing, put_body
 from tests.fakes.virtual_time import VirtualTimeLoop
-from tests.rooms.line_stage import DEADLINE_SECONDS, Stage
+from tests.rooms.line_stage import DEADLINE_SECONDS, Stage, rest_of
 
 
 async def test_a_stop_when_idle_waits_for_the_open_polls_only() -> None:
@@ -48,6 +48,18 @@ async def test_a_stop_in_a_flood_stores_what_is_held_and_hands_back_the_rest() -
     assert left == {put_body(key) for key in sent - stage.keys()}
     now = asyncio.get_running_loop().time()
     assert all(kept.visible_at <= now for kept in stage.queues.left(QUEUE))
+
+
+async def test_a_stop_ends_the_rests_of_the_gate() -> None:
+    """What is held is written at once, whatever the limit would have had it wait."""
+    stage = Stage(limit=0.05)
+    async with stage.running():
+        await rest_of(stage)
+        sent = stage.send(10)
+        await asyncio.sleep(0.1)
+        stage.line.stop()
+        await asyncio.sleep(0.1)
+        assert stage.keys() >= sent
 
 
 async def test_a_stop_in_an_outage_ends_with_hidden_messages() -> None:

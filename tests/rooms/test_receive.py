@@ -100,13 +100,14 @@ async def test_failing_polls_back_off_and_success_forgets_them(monkeypatch: pyte
     """Pauses double up to 20 s while polls fail; the room lives on, holds nothing, and starts afresh."""
     monkeypatch.setattr("random.random", lambda: 1.0)
     stage = Stage()
-    stage.queues.script("receive", *[Refuse(call_error())] * 10, Bring(10), Refuse(call_error()), Bring(1))
+    stage.queues.script("receive", *[Refuse(call_error())] * 10, Bring(5), Refuse(call_error()), Bring(1))
     async with stage.running() as room:
         await asyncio.sleep(100)
         assert not room.done()
-        assert stage.pauses()[:11] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20, 20, 20, 0]
+        assert stage.pauses()[:12] == [0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 12.8, 20, 20, 20, 0.05, 0.2]
         assert stage.requests("failed") == 11
-        assert len(stage.taken()) == 11
+        assert len(stage.taken()) == 6
+        assert stage.leases.messages_held == 6 + 10 * stage.queues.open_polls[QUEUE]
 
 
 async def test_polls_that_fail_together_count_as_one_failure(monkeypatch: pytest.MonkeyPatch) -> None:
