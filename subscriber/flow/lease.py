@@ -57,6 +57,7 @@ class LeaseBook:
         self._messages = dict.fromkeys(queues, 0)
         self._bytes = 0
         self._open: dict[int, Lease] = {}
+        self._asking = dict.fromkeys(queues, 0)
         self._waiters = {queue: Waiters() for queue in queues}
         self._paused = False
         self._shut = False
@@ -98,16 +99,16 @@ class LeaseBook:
         Raises:
             LeasesShutError: the book is shut.
         """
-        while not self._shut and (self._paused or not self._has_room(queue)):
-            await self._waiters[queue].wait()
-        if self._shut:
-            raise LeasesShutError
-        self._messages[queue] += POLL_MESSAGES
-        self._bytes += POLL_BYTES
-        lease = Lease(queue=queue, expires_at=0.0, handles=set())
-        self._open[id(lease)] = lease
-        self._wake()
-        return lease
+        self._asking[queue] += 1
+        try:
+            while not (self._shut or self._may_open(queue)):
+                await self._waiters[queue].wait()
+            if self._shut:
+                raise LeasesShutError
+            return self._opened(queue)
+        finally:
+            self._asking[queue] -= 1
+            self._wake()  # who gave way to this one may go on, however it ended
 
     def fill(self, lease: Lease, messages: Sequence[Message]) -> None:
         """The poll has answered: keep what came, give the rest of the room back."""
@@ -141,6 +142,23 @@ class LeaseBook:
         for lease in self._open.values():
             if lease.handles:
                 yield lease.queue, tuple(lease.handles)
+
+    def _opened(self, queue: str) -> Lease:
+        self._messages[queue] += POLL_MESSAGES
+        self._bytes += POLL_BYTES
+        lease = Lease(queue=queue, expires_at=0.0, handles=set())
+        self._open[id(lease)] = lease
+        return lease
+
+    def _may_open(self, queue: str) -> bool:
+        return not self._paused and self._has_room(queue) and not self._gives_way(queue)
+
+    def _gives_way(self, queue: str) -> bool:
+        # To a queue that asks as well and holds less: else a flooded one takes back at once what it gave back.
+        return any(
+            asking and self._messages[other] < self._messages[queue] and self._has_room(other)
+            for other, asking in self._asking.items()
+        )
 
     def _has_room(self, queue: str) -> bool:
         ceiling = Ceiling(messages=self._live_messages, bytes=self._ceiling.bytes)

@@ -108,6 +108,31 @@ async def test_bytes_are_a_ceiling_of_their_own() -> None:
     await opening
 
 
+async def test_room_goes_to_the_queue_that_holds_less() -> None:
+    """A flooded queue that asks again at once does not take what another has waited for."""
+    book = book_of(QUEUE, OTHER_QUEUE, byte_ceiling=POLL_BYTES + 10)
+    lease = await book.open(QUEUE)
+    waiting = asyncio.create_task(book.open(OTHER_QUEUE), name="open")
+    await settle()
+    book.fill(lease, [message(under=lease)])
+    again = asyncio.create_task(book.open(QUEUE), name="open again")
+    await settle()
+    assert (waiting.done(), again.done()) == (True, False)
+    book.abandon(waiting.result())
+    await again
+
+
+async def test_who_gave_way_to_somebody_that_left_goes_on() -> None:
+    """Room that was kept for another who is cancelled is not lost."""
+    book = book_of(QUEUE, OTHER_QUEUE, byte_ceiling=POLL_BYTES + 10)
+    lease = await book.open(QUEUE)
+    opening = [asyncio.create_task(book.open(queue), name=queue) for queue in (OTHER_QUEUE, QUEUE)]
+    await settle()
+    book.fill(lease, [message(under=lease)])
+    opening[0].cancel()
+    await opening[1]
+
+
 async def test_a_pause_gives_no_lease_until_it_ends() -> None:
     """All who could be served are served at once after it."""
     book = book_of(messages=20)

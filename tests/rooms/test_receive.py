@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 from hypothesis import given
@@ -88,6 +89,22 @@ async def test_a_flooded_queue_leaves_room_for_the_others() -> None:
         stage.queues.send(OTHER_QUEUE, ["{}"] * 3)
         await settle()
         assert [message.queue for message in stage.taken()] == [OTHER_QUEUE] * 3
+
+
+async def test_a_flooded_queue_does_not_starve_another_where_bytes_are_short() -> None:
+    """With room for one poll at a time they take turns, though the flooded one asks again at once."""
+    stage = Stage(QUEUE, OTHER_QUEUE, ceiling=Ceiling(messages=100_000, bytes=1 << 20))
+    stage.queues.send(QUEUE, ["{}"] * 5000)
+    stage.queues.send(OTHER_QUEUE, ["{}"] * 100)
+    async with stage.running():
+        received = Counter[str]()
+        for _ in range(100):
+            await asyncio.sleep(ROUND_TRIP_SECONDS)
+            messages = stage.taken()
+            received.update(message.queue for message in messages)
+            stage.leases.settle(messages)
+        assert received[OTHER_QUEUE] == 100
+        assert received[QUEUE] > 100
 
 
 @given(failures=st.integers(1, 10_000), chance=st.floats(0, 1))
