@@ -155,10 +155,9 @@ class LeaseBook:
 
     def _gives_way(self, queue: str) -> bool:
         # To a queue that asks as well and holds less: else a flooded one takes back at once what it gave back.
-        return any(
-            asking and self._messages[other] < self._messages[queue] and self._has_room(other)
-            for other, asking in self._asking.items()
-        )
+        # Whoever holds less has room where this one has: less is kept for the others when it is its turn.
+        held = self._messages[queue]
+        return any(asking and self._messages[other] < held for other, asking in self._asking.items())
 
     def _has_room(self, queue: str) -> bool:
         ceiling = Ceiling(messages=self._live_messages, bytes=self._ceiling.bytes)

@@ -114,8 +114,12 @@ async def test_room_goes_to_the_queue_that_holds_less() -> None:
     lease = await book.open(QUEUE)
     waiting = asyncio.create_task(book.open(OTHER_QUEUE), name="open")
     await settle()
-    book.fill(lease, [message(under=lease)])
-    again = asyncio.create_task(book.open(QUEUE), name="open again")
+
+    async def ask_again_at_once() -> Lease:
+        book.fill(lease, [message(under=lease)])
+        return await book.open(QUEUE)
+
+    again = asyncio.create_task(ask_again_at_once(), name="open again")
     await settle()
     assert (waiting.done(), again.done()) == (True, False)
     book.abandon(waiting.result())
