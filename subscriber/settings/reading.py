@@ -96,5 +96,6 @@ def _settle_tls(values: dict[str, Any], url: DatabaseUrl, *, tls_given: bool) ->
 
 
 def _broken_sums(values: Mapping[str, Any]) -> list[str]:
-    numbers = {name: value for name, value in values.items() if isinstance(value, int | float)}
+    counted = {name: len(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    numbers = {name: value for name, value in counted.items() if isinstance(value, int | float)}
     return [sentence for sum_ in SUMS if (sentence := sum_.broken_by(numbers))]

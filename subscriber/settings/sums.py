@@ -40,8 +40,8 @@ class Sum(msgspec.Struct, frozen=True):
         left, right = self.left(*values), self.right(*values)
         if left <= right:
             return None
-        shown = f"{self.left_formula} = {left:g} is more than {right:g}"
-        return f"{self.formula} does not hold: {shown.format(*(f'{v:g}' for v in values))}; {self.reason}"
+        shown = f"{self.left_formula} = {left:.10g} is more than {right:.10g}"
+        return f"{self.formula} does not hold: {shown.format(*(f'{v:.10g}' for v in values))}; {self.reason}"
 
 
 SUMS = (
@@ -68,6 +68,22 @@ SUMS = (
         left=lambda polls, _: polls * 10,
         right=lambda _, messages: messages,
         reason="each open poll may bring ten messages, and needs room for them",
+    ),
+    Sum(
+        settings=("queue_urls", "prefetch_messages"),
+        left_formula="{0} in number × 10",
+        right_formula="{1}",
+        left=lambda queues, _: queues * 10,
+        right=lambda _, messages: messages,
+        reason="each queue keeps room for one poll",
+    ),
+    Sum(
+        settings=("queue_urls", "prefetch_bytes"),
+        left_formula="{0} in number × 655360",
+        right_formula="{1}",
+        left=lambda queues, _: queues * 655_360,
+        right=lambda _, held: held,
+        reason="each queue keeps room for one poll, which may bring ten events of 64 KB, the largest S3 sends",
     ),
     Sum(
         settings=("write_timeout_seconds", "receive_visibility_seconds"),

@@ -176,6 +176,21 @@ def test_authorities_must_exist(tmp_path: Path) -> None:
             "max(20 + 5, 2 × 1) + 20 = 45",
             "44",
         ),
+        (
+            {"QUEUE_URLS": "https://q/1/a,https://q/1/b", "PREFETCH_BYTES": "1310719"},
+            "2 in number × 655360 = 1310720",
+            "1310719",
+        ),
+        (
+            {
+                "QUEUE_URLS": ",".join(f"https://q/1/{number}" for number in range(4)),
+                "PREFETCH_MESSAGES": "39",
+                "RECEIVE_MAX_POLLS": "3",
+                "BATCH_MAX_ROWS": "1",
+            },
+            "4 in number × 10 = 40",
+            "39",
+        ),
     ],
 )
 def test_sums_are_checked_with_their_numbers(changes: dict[str, str], left: str, right: str) -> None:
