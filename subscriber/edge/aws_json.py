@@ -18,6 +18,7 @@ import aiohttp
 import msgspec
 from botocore.exceptions import BotoCoreError
 from botocore.utils import get_environ_proxies
+from yarl import URL
 
 from subscriber.edge.aws import CONNECT_TIMEOUT_SECONDS, call_error, is_permanent, plain_code
 from subscriber.edge.signing import Credentials, Signer
@@ -85,7 +86,7 @@ class JsonClient:
         tls: ssl.SSLContext | bool = True,
     ) -> None:
         parts = urlsplit(endpoint_url)
-        self._url = f"{parts.scheme}://{parts.netloc}/"
+        self._url = URL(f"{parts.scheme}://{parts.netloc}/")
         self._signer = Signer(parts.netloc, region)
         self._credentials = credentials
         self._proxy = get_environ_proxies(endpoint_url).get(parts.scheme)

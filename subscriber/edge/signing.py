@@ -44,6 +44,8 @@ class Signer:
         self._service = service
         self._key_for: tuple[str, str] = ("", "")
         self._key = b""
+        self._second = -1
+        self._moment = ""
 
     def headers(self, target: str, body: bytes, credentials: Credentials, now: float) -> dict[str, str]:
         """Every header a call needs.
@@ -54,7 +56,7 @@ class Signer:
             credentials: who calls.
             now: Unix seconds, corrected for the skew of this machine's clock.
         """
-        moment = datetime.fromtimestamp(int(now), UTC).strftime("%Y%m%dT%H%M%SZ")
+        moment = self._moment_of(int(now))
         headers = {"content-type": CONTENT_TYPE, "host": self._host, "x-amz-date": moment}
         if credentials.token:
             headers["x-amz-security-token"] = credentials.token
@@ -70,6 +72,11 @@ class Signer:
             f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"
         )
         return headers
+
+    def _moment_of(self, second: int) -> str:
+        if self._second != second:
+            self._second, self._moment = second, datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
+        return self._moment
 
     def _signing_key(self, secret_key: str, day: str) -> bytes:
         if self._key_for != (secret_key, day):

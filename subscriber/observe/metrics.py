@@ -56,7 +56,7 @@ class Metrics:
         )
         self.lag_seconds = Histogram(
             "subscriber_lag_seconds",
-            "Age of messages at their first receive. A rise means the fleet is too slow, or was away.",
+            "Age of the oldest first receive in an answer. A rise means the fleet is too slow, or was away.",
             buckets=LAG_BUCKETS_SECONDS,
             registry=self.registry,
         )

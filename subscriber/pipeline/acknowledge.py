@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from subscriber.errors import QueueCallError
 from subscriber.flow.channel import Channel
@@ -33,6 +33,7 @@ HIDE_FIRST_SECONDS = 10
 HIDE_AT_MOST_SECONDS = 900
 
 Action: TypeAlias = Literal["delete", "hide"]
+Call: TypeAlias = Callable[[Sequence[Message]], Awaitable[BatchAnswer]]
 
 _log = get_logger()
 
@@ -96,13 +97,6 @@ def not_done(messages: Sequence[Message], answer: BatchAnswer) -> list[Message]:
     return [message for position, message in enumerate(messages) if position not in done]
 
 
-def require_all_done(answer: BatchAnswer, remaining: Sequence[Message]) -> None:
-    """Raise QueueCallError with the first entry's code if anything remains, so that it is tried again."""
-    if remaining:
-        code = answer.failed[0][1] if answer.failed else "EntryMissing"
-        raise QueueCallError(code, f"{len(remaining)} entries were not done")
-
-
 class Acknowledger:
     """The room. Calls run side by side, as many as the options allow."""
 
@@ -153,32 +147,38 @@ class Acknowledger:
         ]
         return await self._queues.change_visibility(queue, entries)
 
-    async def _in_tries(
-        self, action: Action, messages: list[Message], call: Callable[[Sequence[Message]], Awaitable[BatchAnswer]]
-    ) -> int:
+    async def _in_tries(self, action: Action, messages: list[Message], call: Call) -> int:
         """Call for `messages`, then again for those that failed; how many the queue says are done."""
-        remaining = messages
-        try:
-            async for attempt in AsyncRetrying(
-                stop=stop_after_attempt(ATTEMPTS_AT_MOST),
-                wait=wait_random_exponential(multiplier=RETRY_WAIT_FIRST_SECONDS, max=RETRY_WAIT_AT_MOST_SECONDS),
-                retry=retry_if_exception_type(QueueCallError),
-                reraise=True,
-            ):
-                with attempt:
-                    answer = await self._counting_errors(action, call(remaining))
-                    remaining = not_done(remaining, answer)
-                    require_all_done(answer, remaining)
-        except QueueCallError as error:
-            _log.warning("messages.unsettled", action=action, messages=len(remaining), reason=error.code)
+        remaining = await self._left_after(action, messages, call)
+        if remaining:
+            remaining = await self._left_after_retries(action, remaining, call)
         return len(messages) - len(remaining)
 
-    async def _counting_errors(self, action: Action, call: Awaitable[BatchAnswer]) -> BatchAnswer:
+    async def _left_after_retries(self, action: Action, remaining: list[Message], call: Call) -> list[Message]:
+        async def try_again() -> list[Message]:
+            nonlocal remaining
+            remaining = await self._left_after(action, remaining, call)
+            return remaining
+
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(ATTEMPTS_AT_MOST - 1),
+            wait=wait_random_exponential(multiplier=RETRY_WAIT_FIRST_SECONDS, max=RETRY_WAIT_AT_MOST_SECONDS),
+            retry=retry_if_result(bool),
+            retry_error_callback=lambda _: remaining,
+        )
+        await asyncio.sleep(random.uniform(0, RETRY_WAIT_FIRST_SECONDS))  # noqa: S311 – jitter
+        await retrying(try_again)
+        if remaining:
+            _log.warning("messages.unsettled", action=action, messages=len(remaining))
+        return remaining
+
+    async def _left_after(self, action: Action, messages: list[Message], call: Call) -> list[Message]:
+        """One call: those of `messages` that are not done after it, which is all of them if it failed."""
         try:
-            answer = await call
+            answer = await call(messages)
         except QueueCallError as error:
             self._metrics.queue_errors.labels(action, error.code).inc()
-            raise
+            return messages
         for _, code in answer.failed:
             self._metrics.queue_errors.labels(action, code).inc()
-        return answer
+        return not_done(messages, answer)

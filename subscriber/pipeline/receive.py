@@ -100,12 +100,17 @@ def pause_after_failures(failures: int, chance: float) -> float:
 class QueueIntake:
     """What receive knows of one queue; changed by its polls only."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, metrics: Metrics) -> None:
         self.url = url
         self.label = queue_name(url)
         self.running = 0
         self.wanted = 1
         self.failures = 0
+        # Looked up once: a label's look-up costs as much as reading a message.
+        self.received = metrics.received_messages.labels(self.label)
+        self.answers = {
+            answer: metrics.receive_requests.labels(self.label, answer) for answer in ("full", "part", "empty")
+        }
 
 
 class Receiver:
@@ -128,7 +133,7 @@ class Receiver:
         self._outbox = outbox
         self._metrics = metrics
         self._wall_clock = wall_clock
-        self._intakes = [QueueIntake(url) for url in options.queues]
+        self._intakes = [QueueIntake(url, metrics) for url in options.queues]
         self._polls_at_most = max(1, options.polls_at_most // len(options.queues))
         self._stopping = asyncio.Event()
         self._handing_over = 0
@@ -237,11 +242,10 @@ class Receiver:
 
     def _count(self, intake: QueueIntake, messages: list[Message]) -> None:
         answer = "full" if len(messages) >= POLL_MESSAGES else "part" if messages else "empty"
-        self._metrics.receive_requests.labels(intake.label, answer).inc()
-        self._metrics.received_messages.labels(intake.label).inc(len(messages))
-        now = self._wall_clock()
-        for message in messages:
-            if message.receive_count == 1:
-                lag = max(0.0, now - message.sent_at)
-                self._metrics.lag_seconds.observe(lag)
-                self._metrics.newest_lag_seconds.set(lag)
+        intake.answers[answer].inc()
+        intake.received.inc(len(messages))
+        first = [message.sent_at for message in messages if message.receive_count == 1]
+        if first:
+            now = self._wall_clock()
+            self._metrics.lag_seconds.observe(max(0.0, now - min(first)))
+            self._metrics.newest_lag_seconds.set(max(0.0, now - max(first)))
