@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
 
-from subscriber.edge.aws import call_error, region_of, session_with_region
+from subscriber.edge.aws import call_error, client_config, region_of, session_with_region
 from subscriber.errors import ConfigurationError
 
 
@@ -43,6 +43,13 @@ def test_no_region_anywhere_is_a_mistake_in_the_settings(monkeypatch: pytest.Mon
     session_with_region(("https://sqs.eu-west-1.amazonaws.com/123456789012/events",))
     with pytest.raises(ConfigurationError, match="names no region: set AWS_REGION"):
         session_with_region(("http://127.0.0.1/000000000000/events",))
+
+
+def test_botocore_repeats_nothing() -> None:
+    """Retries live in one layer, ours; stated, because botocore's defaults differ from release to release."""
+    config = client_config(connections=3, read_timeout_seconds=20)
+    assert config.retries == {"mode": "standard", "total_max_attempts": 1}
+    assert (config.max_pool_connections, config.connect_timeout, config.read_timeout) == (3, 5, 20)
 
 
 def client_error(**error: str) -> ClientError:

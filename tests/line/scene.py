@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import asyncpg
@@ -103,6 +103,17 @@ class Scene:
         """A connection whose search path is the scene's schema."""
         quoted = self.schema.replace('"', '""')
         return await asyncpg.connect(self.database_url, server_settings={"search_path": f'"{quoted}"'}, timeout=10)
+
+    @asynccontextmanager
+    async def writes_blocked(self) -> AsyncIterator[None]:
+        """Somebody holds a lock on the table for as long as the block runs: every write waits for it."""
+        blocker = await self.connect()
+        try:
+            async with blocker.transaction():
+                await blocker.execute("LOCK TABLE object_versions IN EXCLUSIVE MODE")
+                yield
+        finally:
+            await blocker.close()
 
     async def fetch(self, query: str) -> list[asyncpg.Record]:
         """Rows of one query in the scene's schema."""

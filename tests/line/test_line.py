@@ -96,16 +96,11 @@ async def test_a_write_that_is_given_up_hides_its_message_for_a_while(scene: Sce
     """After three write timeouts a batch has failed: not deleted, not at once visible, and it comes again."""
     with scene.daemon(WRITE_TIMEOUT_SECONDS=0.5) as daemon:
         await asyncio.to_thread(daemon.wait_for, "line.started")
-        blocker = await scene.connect()
-        try:
-            async with blocker.transaction():
-                await blocker.execute("LOCK TABLE object_versions IN EXCLUSIVE MODE")
-                scene.send([put_body("one.txt")])
-                await asyncio.to_thread(daemon.wait_for, "batch.given_up")
-                await until(lambda: daemon.metric("subscriber_hidden_messages_total") == 1)
-                assert scene.counts() == QueueCounts(visible=0, in_flight=1)
-        finally:
-            await blocker.close()
+        async with scene.writes_blocked():
+            scene.send([put_body("one.txt")])
+            await asyncio.to_thread(daemon.wait_for, "batch.given_up")
+            await until(lambda: daemon.metric("subscriber_hidden_messages_total") == 1)
+            assert scene.counts() == QueueCounts(visible=0, in_flight=1)
         await scene.until_empty()
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
     assert len(await scene.fetch("SELECT FROM objects")) == 1

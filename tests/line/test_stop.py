@@ -54,17 +54,12 @@ async def test_during_a_write_the_write_finishes_and_is_acknowledged(scene: Scen
     """A write that waits for a lock when SIGTERM comes is waited for, committed, and its messages are deleted."""
     with scene.daemon() as daemon:
         await asyncio.to_thread(daemon.wait_for, "line.started")
-        blocker = await scene.connect()
-        try:
-            async with blocker.transaction():
-                await blocker.execute("LOCK TABLE object_versions IN EXCLUSIVE MODE")
-                scene.send([put_body("one.txt")])
-                await until(lambda: daemon.metric("subscriber_concurrency") == 1)
-                daemon.signal(signal.SIGTERM)
-                await asyncio.to_thread(daemon.wait_for, "daemon.stopping")
-                assert scene.counts() == QueueCounts(visible=0, in_flight=1)
-        finally:
-            await blocker.close()
+        async with scene.writes_blocked():
+            scene.send([put_body("one.txt")])
+            await until(lambda: daemon.metric("subscriber_concurrency") == 1)
+            daemon.signal(signal.SIGTERM)
+            await asyncio.to_thread(daemon.wait_for, "daemon.stopping")
+            assert scene.counts() == QueueCounts(visible=0, in_flight=1)
         assert await asyncio.to_thread(daemon.wait) == ExitCode.DRY
     assert scene.counts() == EMPTY
     assert len(await scene.fetch("SELECT FROM objects")) == 1
@@ -74,18 +69,13 @@ async def test_a_second_signal_hands_back_what_is_not_stored(scene: Scene) -> No
     """Twice is now: the write is cancelled, its message is visible again at once, and the exit code says late."""
     with scene.daemon(WRITE_TIMEOUT_SECONDS=5, RECEIVE_VISIBILITY_SECONDS=300) as daemon:
         await asyncio.to_thread(daemon.wait_for, "line.started")
-        blocker = await scene.connect()
-        try:
-            async with blocker.transaction():
-                await blocker.execute("LOCK TABLE object_versions IN EXCLUSIVE MODE")
-                scene.send([put_body("one.txt")])
-                await until(lambda: daemon.metric("subscriber_concurrency") == 1)
-                daemon.signal(signal.SIGTERM)
-                await asyncio.to_thread(daemon.wait_for, "daemon.stopping")
-                daemon.signal(signal.SIGTERM)
-                assert await asyncio.to_thread(daemon.wait) == ExitCode.STOPPED_LATE
-        finally:
-            await blocker.close()
+        async with scene.writes_blocked():
+            scene.send([put_body("one.txt")])
+            await until(lambda: daemon.metric("subscriber_concurrency") == 1)
+            daemon.signal(signal.SIGTERM)
+            await asyncio.to_thread(daemon.wait_for, "daemon.stopping")
+            daemon.signal(signal.SIGTERM)
+            assert await asyncio.to_thread(daemon.wait) == ExitCode.STOPPED_LATE
     assert scene.counts() == QueueCounts(visible=1, in_flight=0)
     assert await scene.fetch("SELECT FROM object_versions") == []
 
@@ -99,15 +89,10 @@ async def test_the_deadline_hands_back_too(scene: Scene, monkeypatch: pytest.Mon
     daemon = Daemon(msgspec.structs.replace(settings, stop_timeout_seconds=HAND_BACK_SECONDS + 2))
     running = asyncio.create_task(daemon.run(migrate_first=True), name="daemon")
     await until(lambda: daemon.readiness()["started"])
-    blocker = await scene.connect()
-    try:
-        async with blocker.transaction():
-            await blocker.execute("LOCK TABLE object_versions IN EXCLUSIVE MODE")
-            scene.send([put_body("one.txt")])
-            await until(lambda: scene.counts().in_flight == 1)
-            os.kill(os.getpid(), signal.SIGTERM)
-            assert await running == ExitCode.STOPPED_LATE
-    finally:
-        await blocker.close()
+    async with scene.writes_blocked():
+        scene.send([put_body("one.txt")])
+        await until(lambda: scene.counts().in_flight == 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await running == ExitCode.STOPPED_LATE
     assert scene.counts() == QueueCounts(visible=1, in_flight=0)
     assert await scene.fetch("SELECT FROM object_versions") == []
