@@ -42,23 +42,24 @@ lock: $(UV) ## renew the pinned locks under requirements/
 clean: ## remove what the other commands made
 	rm -rf .venv .lab .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-.PHONY: python
-python:
-	@$(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "subscriber needs Python 3.11 or newer, with venv; name one: make PYTHON=python3.12 …"; exit 1; }
+CHECK_PYTHON = $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \
+  || { echo "subscriber needs Python 3.11 or newer, with venv; name one: make PYTHON=python3.12 …"; exit 1; }
 
-.tools/uv/bin/uv: requirements/uv.txt | python
+.tools/uv/bin/uv: requirements/uv.txt
+	@$(CHECK_PYTHON)
 	@$(PYTHON) -m venv .tools/uv
 	@.tools/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
-$(ENVIRONMENT): requirements/dev.txt pyproject.toml | python $(UV)
+$(ENVIRONMENT): requirements/dev.txt pyproject.toml | $(UV)
+	@$(CHECK_PYTHON)
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	@$(UV) pip sync --quiet --python .venv/bin/python --require-hashes requirements/dev.txt
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(LOCALSTACK): requirements/localstack.txt | python $(UV)
+$(LOCALSTACK): requirements/localstack.txt | $(UV)
+	@$(CHECK_PYTHON)
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .lab/localstack
 	@$(UV) pip sync --quiet --python .lab/localstack/bin/python --require-hashes requirements/localstack.txt
 	@touch $@

@@ -71,6 +71,8 @@ class Daemon:
         self._metrics = Metrics()
         self._stop = StopRequest()
         self._line: Line | None = None
+        self._is_broken = False
+        """Set when a task beside the line has died: the line runs dry, and the exit code says that it failed."""
 
     async def run(self, *, migrate_first: bool) -> ExitCode:
         """Open, run, stop, close."""
@@ -163,10 +165,10 @@ class Daemon:
             _log.info("daemon.stopping", in_process_messages=line.leases.messages_held)
             budget = max(0.0, self._settings.stop_timeout_seconds - HAND_BACK_SECONDS)
             await asyncio.wait({running, urged}, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
-            if running.done():
-                running.result()
-                return ExitCode.DRY
-            return ExitCode.STOPPED_LATE
+            if not running.done():
+                return ExitCode.STOPPED_LATE
+            running.result()
+            return ExitCode.FAILED if self._is_broken else ExitCode.DRY
         finally:
             for task in (running, asked, urged):
                 task.cancel()
@@ -198,4 +200,5 @@ class Daemon:
     def _side_task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             _log.critical("daemon.broken", task=task.get_name(), detail=repr(task.exception()))
+            self._is_broken = True
             self._stop.ask()

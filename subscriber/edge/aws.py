@@ -58,8 +58,14 @@ def region_of(queue_url: str) -> str | None:
             return None
 
 
-def require_reachable_host(queue_url: str, endpoint_url: str) -> None:
-    """Raise ConfigurationError if the queue lives on a host of its own while calls would go to AWS."""
+def require_usable_endpoint(queue_url: str, endpoint_url: str) -> None:
+    """See that calls for `queue_url` would reach it at `endpoint_url`, which botocore has resolved.
+
+    Raises:
+        ConfigurationError: the endpoint has a path, or the queue is on a host of its own while calls would go to AWS.
+    """
+    if urlsplit(endpoint_url).path not in {"", "/"}:
+        raise ConfigurationError(f"the endpoint {endpoint_url} has a path; an endpoint of SQS is a host alone")
     host = urlsplit(queue_url).hostname or ""
     if (urlsplit(endpoint_url).hostname or "").endswith(AWS_DOMAINS) and not host.endswith(AWS_DOMAINS):
         origin = "://".join(urlsplit(queue_url)[:2])

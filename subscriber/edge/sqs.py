@@ -19,7 +19,7 @@ import msgspec
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from subscriber.edge.aws import call_error, client_config, region_of, require_reachable_host, session_with_region
+from subscriber.edge.aws import call_error, client_config, region_of, require_usable_endpoint, session_with_region
 from subscriber.edge.aws_json import JsonClient
 from subscriber.edge.sqs_shapes import (
     DELETE_TARGET,
@@ -133,7 +133,7 @@ class Sqs:
             if name not in by_name:
                 by_name[name] = await self._open_region(session, name)
             self._regions[queue] = by_name[name]
-            require_reachable_host(queue, by_name[name].rest.meta.endpoint_url)
+            require_usable_endpoint(queue, by_name[name].rest.meta.endpoint_url)
 
     async def _open_region(self, session: AioSession, name: str | None) -> _Region:
         config = client_config(connections=len(self._options.queues) + 1, read_timeout_seconds=SETTLE_TIMEOUT_SECONDS)

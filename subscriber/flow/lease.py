@@ -113,9 +113,10 @@ class LeaseBook:
     def fill(self, lease: Lease, messages: Sequence[Message]) -> None:
         """The poll has answered: keep what came, give the rest of the room back."""
         lease.expires_at = asyncio.get_running_loop().time() + self._visibility_seconds
-        lease.handles.update(message.receipt_handle for message in messages)
-        self._messages[lease.queue] += len(messages) - POLL_MESSAGES
-        self._bytes += sum(len(message.body) for message in messages) - POLL_BYTES
+        bodies = {message.receipt_handle: len(message.body) for message in messages}
+        lease.handles.update(bodies)
+        self._messages[lease.queue] += len(bodies) - POLL_MESSAGES
+        self._bytes += sum(bodies.values()) - POLL_BYTES
         if not lease.handles:
             del self._open[id(lease)]
         self._wake()

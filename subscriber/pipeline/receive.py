@@ -108,9 +108,8 @@ class QueueIntake:
         self.failures = 0
         # Looked up once: a label's look-up costs as much as reading a message.
         self.received = metrics.received_messages.labels(self.label)
-        self.answers = {
-            answer: metrics.receive_requests.labels(self.label, answer) for answer in ("full", "part", "empty")
-        }
+        requests = metrics.receive_requests
+        self.answers = {answer: requests.labels(self.label, answer) for answer in ("full", "part", "empty")}
 
 
 class Receiver:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
 
-from subscriber.edge.aws import call_error, client_config, region_of, session_with_region
+from subscriber.edge.aws import call_error, client_config, region_of, require_usable_endpoint, session_with_region
 from subscriber.errors import ConfigurationError
 
 
@@ -43,6 +43,14 @@ def test_no_region_anywhere_is_a_mistake_in_the_settings(monkeypatch: pytest.Mon
     session_with_region(("https://sqs.eu-west-1.amazonaws.com/123456789012/events",))
     with pytest.raises(ConfigurationError, match="names no region: set AWS_REGION"):
         session_with_region(("http://127.0.0.1/000000000000/events",))
+
+
+def test_an_endpoint_is_a_host_alone() -> None:
+    """A path would be dropped without a word, so it is refused with one."""
+    queue = "http://127.0.0.1:4566/000000000000/events"
+    require_usable_endpoint(queue, "http://127.0.0.1:4566")
+    with pytest.raises(ConfigurationError, match="has a path"):
+        require_usable_endpoint(queue, "http://127.0.0.1:4566/sqs")
 
 
 def test_botocore_repeats_nothing() -> None:

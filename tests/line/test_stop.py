@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from subscriber.app import HAND_BACK_SECONDS, Daemon
+from subscriber.control.regulator import Regulator
 from subscriber.errors import ExitCode
 from subscriber.flow.lease import POLL_MESSAGES
 from subscriber.settings.table import Settings
@@ -78,6 +79,21 @@ async def test_a_second_signal_hands_back_what_is_not_stored(scene: Scene) -> No
             assert await asyncio.to_thread(daemon.wait) == ExitCode.STOPPED_LATE
     assert scene.counts() == QueueCounts(visible=1, in_flight=0)
     assert await scene.fetch("SELECT FROM object_versions") == []
+
+
+async def test_a_side_task_that_dies_is_a_failure(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line runs dry, nothing is lost, and the exit code does not say that all was well."""
+
+    async def broken(_: Regulator) -> None:
+        raise RuntimeError("the regulator is broken")
+
+    monkeypatch.setattr(Regulator, "run", broken)
+    environment = scene.environment(HTTP_PORT=0)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    scene.send([put_body("one.txt")])
+    assert await Daemon(Settings.from_environment(environment)).run(migrate_first=True) == ExitCode.FAILED
+    assert scene.counts().in_flight == 0
 
 
 async def test_the_deadline_hands_back_too(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
