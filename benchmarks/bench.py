@@ -17,16 +17,22 @@ from benchmarks.lab.postgres_binaries import LocalPostgresError
 from benchmarks.lab.process import LabError
 from benchmarks.lab.terminal import Screen, duration
 from benchmarks.trial.conduct import conduct
+from benchmarks.trial.contest import QUESTION, hold_contest
 from benchmarks.trial.printed import print_report
 from benchmarks.trial.result import Report, report, write_report
 from benchmarks.trial.scenarios import SCENARIOS
 
 RESULTS = Path(__file__).parent / "results"
 ALL = "all"
+PEERS = "peers"
+NAMES = (*SCENARIOS, PEERS)
 
 
 def measure(name: str, screen: Screen) -> Report:
     """Runs one scenario."""
+    if name == PEERS:
+        screen.say(f"{screen.styled(name, 'bold')} – {QUESTION}\n")
+        return report(name, QUESTION, hold_contest(screen))
     scenario = SCENARIOS[name]
     screen.say(f"{screen.styled(name, 'bold')} – {scenario.question}\n")
     return report(name, scenario.question, [conduct(scenario, screen)])
@@ -47,11 +53,11 @@ def run(names: list[str], folder: Path, screen: Screen) -> bool:
 def main() -> None:
     """Runs what the command line names and exits: 0, or 1 if anything is lost, wrong or broken."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
-    parser.add_argument("scenario", choices=[ALL, *SCENARIOS])
+    parser.add_argument("scenario", choices=[ALL, *NAMES])
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for results")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    names = list(SCENARIOS) if options.scenario == ALL else [options.scenario]
+    names = list(NAMES) if options.scenario == ALL else [options.scenario]
     screen = Screen()
     try:
         sys.exit(0 if run(names, options.results, screen) else 1)
