@@ -18,6 +18,7 @@ from benchmarks.lab.process import LabError
 from benchmarks.lab.terminal import Screen, duration
 from benchmarks.trial.conduct import conduct
 from benchmarks.trial.contest import QUESTION, hold_contest
+from benchmarks.trial.page import write_page
 from benchmarks.trial.printed import print_report
 from benchmarks.trial.result import Report, report, write_report
 from benchmarks.trial.scenarios import SCENARIOS
@@ -46,7 +47,7 @@ def run(names: list[str], folder: Path, screen: Screen) -> bool:
         print_report(screen, found)
         write_report(found, folder)
         is_flawless = is_flawless and found.is_flawless
-    screen.say(f"  {len(names)} of them in {duration(time.monotonic() - started)}; results in {folder}")
+    screen.say(f"  {len(names)} measured in {duration(time.monotonic() - started)}; all results: {write_page(folder)}")
     return is_flawless
 
 

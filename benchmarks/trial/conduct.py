@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -16,11 +17,13 @@ from benchmarks.lab.load import LoadPlan
 from benchmarks.lab.process import LabError
 from benchmarks.lab.rehearsal import running_daemon, running_load
 from benchmarks.lab.sent import SentRecord
+from benchmarks.lab.slow_network import slow_network
 from benchmarks.lab.stage import Stage, stage
 from benchmarks.lab.terminal import Screen
 from benchmarks.lab.verdict import judge, read_stored
 from benchmarks.trial.backlogs import BacklogLoad
 from benchmarks.trial.drain import drain_backlog, watch
+from benchmarks.trial.grown import grow
 from benchmarks.trial.oracle import Judgement, judge_backlog, look_before, of_verdict
 from benchmarks.trial.result import Run, figures
 from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
@@ -41,9 +44,26 @@ def conduct(scenario: Scenario, screen: Screen) -> Run:
     """
     with stage() as parts:
         queue_url = parts.make_queue(_QUEUE_NAME)
-        with running_daemon(parts, queue_url, scenario.settings) as daemon:
+        with (
+            _settings(parts, scenario) as settings,
+            running_daemon(parts, queue_url, settings) as daemon,
+        ):
+            if scenario.resident_rows:
+                screen.say(f"  filling the table with {scenario.resident_rows:,} rows …")
+                asyncio.run(grow(parts.postgres.url, scenario.resident_rows))
             trial = _Trial(parts, queue_url, daemon, scenario, screen)
             return trial.pace() if scenario.backlog is None else trial.drain(scenario.backlog)
+
+
+@contextmanager
+def _settings(parts: Stage, scenario: Scenario) -> Iterator[dict[str, str]]:
+    """The daemon's environment; where the network is slow, the database is behind a proxy."""
+    if scenario.network_delay is None:
+        yield scenario.settings
+        return
+    with slow_network(parts.postgres.port, scenario.network_delay) as port:
+        url = parts.postgres.url.replace(f":{parts.postgres.port}/", f":{port}/")
+        yield {**scenario.settings, "SUBSCRIBER_DATABASE_URL": url}
 
 
 class _Trial:

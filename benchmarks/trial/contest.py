@@ -117,7 +117,7 @@ def _floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
     asyncio.run(_empty(parts.postgres.url))
     before = asyncio.run(look_before(parts.postgres.url))
     with _peer(parts, "benchmarks.peers.floor", "--messages", str(load.messages)) as child:
-        meter = Meter(parts, queue_url, peer_as_consumer(child))
+        meter = Meter(parts, queue_url, Consumer(child.pid, dict))
         samples: list[Sample] = watch(meter, lambda: (load.messages, child.is_running), screen, PATIENCE_SECONDS)
         exit_code = child.stop()
     judgement = asyncio.run(judge_backlog(parts.postgres.url, load, before))

@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks.lab.cpu import cpu_seconds
 from benchmarks.lab.daemon import DaemonProcess
-from benchmarks.lab.process import Child
+from benchmarks.lab.process import Child, LabError
 from benchmarks.lab.rehearsal import read_samples
 from benchmarks.lab.stage import Stage
 
@@ -117,8 +117,14 @@ def daemon_as_consumer(daemon: DaemonProcess) -> Consumer:
 
 
 def peer_as_consumer(child: Child) -> Consumer:
-    """A peer: only its process is seen, and the queue."""
-    return Consumer(child.pid, dict)
+    """A peer: only its process is seen, and the queue; a peer that ends before it is told to has failed."""
+
+    def nothing() -> Mapping[str, float]:
+        if not child.is_running:
+            raise LabError(f"{child.name} ended too soon\n{child.log_tail()}")
+        return {}
+
+    return Consumer(child.pid, nothing)
 
 
 def _resident_bytes(process_id: int) -> int:

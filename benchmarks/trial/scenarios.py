@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from benchmarks.lab.load import Phase
+from benchmarks.lab.slow_network import Delay
 from benchmarks.trial.backlogs import BacklogLoad
 
 
@@ -21,8 +22,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """Of the daemon, beside what it needs to find queue and database."""
     resident_rows: int = 0
     """Rows in the table before the first message."""
-    round_trip_milliseconds: tuple[float, float] | None = None
-    """What a proxy adds to each round trip to the database: least and most."""
+    network_delay: Delay | None = None
+    """What a proxy adds to each round trip to the database."""
     patience_seconds: float = 180.0
     """How long the line may take to run dry once everything is offered."""
 
@@ -67,7 +68,7 @@ SCENARIOS: Final = {
             "Does the line keep its pace when each round trip takes 1 to 5 ms longer, as across zones?",
             backlog=BacklogLoad("flood", 200_000),
             settings=_UNGOVERNED,
-            round_trip_milliseconds=(1.0, 5.0),
+            network_delay=Delay(1.0, 5.0),
         ),
         Scenario(
             "grown",
