@@ -18,7 +18,7 @@ _FILL: Final = """
 INSERT INTO subscriber.object_versions
     (bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag)
 SELECT $1, $2 || lpad((2 * number)::text, 12, '0') || '.parquet', '', 'present',
-       $3 || lpad(to_hex(number), 8, '0') || '1', 'ObjectCreated:Put', $4, number, md5(number::text)
+       $3 || lpad(upper(to_hex(number)), 8, '0') || '1', 'ObjectCreated:Put', $4, number, md5(number::text)
 FROM generate_series($5::bigint, $6::bigint) AS number
 """
 _TIDY: Final = ("VACUUM (ANALYZE) subscriber.object_versions", "CHECKPOINT")

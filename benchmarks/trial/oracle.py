@@ -83,9 +83,9 @@ async def judge_backlog(database_url: str, load: BacklogLoad, before: Before) ->
     connection = await _connect(database_url)
     try:
         wrong_objects = 0
-        wrong_versions = await _differences(load.versions(), _held(connection, _VERSIONS, before.moment, VersionRow))
+        wrong_versions = await differences(load.versions(), _held(connection, _VERSIONS, before.moment, VersionRow))
         if not before.residents[0]:
-            wrong_objects = await _differences(load.objects(), _held(connection, _OBJECTS, before.moment, ObjectRow))
+            wrong_objects = await differences(load.objects(), _held(connection, _OBJECTS, before.moment, ObjectRow))
         quarantined = await connection.fetchval(_QUARANTINED)
         residents = await _residents(connection, before.moment)
     finally:
@@ -99,7 +99,7 @@ def of_verdict(verdict: Verdict) -> Judgement:
     return Judgement(verdict.wrong_versions, verdict.wrong_objects, verdict.lost)
 
 
-async def _differences(expected: Iterator[Row], held: AsyncIterator[Row]) -> int:
+async def differences(expected: Iterator[Row], held: AsyncIterator[Row]) -> int:
     """How many rows one must look at: those on one side only, a row that differs counted once."""
     wrong, mine = 0, next(expected, None)
     async for row in held:

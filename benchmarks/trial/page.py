@@ -70,7 +70,8 @@ def section(found: Report) -> str:
     if len(found.runs) > 1:
         parts += _bars(found.runs)
     parts.append(time_chart(panels(found.runs[0].samples)))
-    return f"<section>\n{chr(10).join(parts)}\n</section>"
+    inside = "\n".join(parts)
+    return f"<section>\n{inside}\n</section>"
 
 
 def panels(samples: Sequence[Sample]) -> list[Panel]:
