@@ -28,7 +28,7 @@ _FILL_TIMEOUT_SECONDS = 600.0
 
 async def grow(database_url: str, rows: int) -> None:
     """Puts so many rows there, and tidies up as an old table is tidy: vacuumed, analysed and on the disk."""
-    share = -(-rows // _FILL_CONNECTIONS)
+    share = max(1, -(-rows // _FILL_CONNECTIONS))
     async with asyncio.TaskGroup() as group:
         for first in range(0, rows, share):
             last = min(first + share, rows) - 1

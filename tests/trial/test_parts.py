@@ -1,12 +1,17 @@
-"""The slow network: nothing lost, nothing overtaken, every round trip longer."""
+"""What the load test stands on: the slow network, the rules of the model, and peers that may not die unseen."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 
+import pytest
+
+from benchmarks.lab.process import LabError, child_process
 from benchmarks.lab.slow_network import Delay, slow_network
 from benchmarks.peers.lambda_model import BATCHES_AT_MOST, begins_after_seconds
+from benchmarks.trial.samples import peer_as_consumer
 
 
 async def test_order_is_kept_and_each_round_trip_is_longer() -> None:
@@ -48,3 +53,11 @@ def test_the_model_grows_by_its_documented_rules() -> None:
     assert begins_after_seconds(5) > 0
     assert begins_after_seconds(5 + 300 - 1) == 60
     assert begins_after_seconds(BATCHES_AT_MOST - 1) == 249
+
+
+def test_a_peer_that_dies_ends_the_measurement() -> None:
+    """Nobody waits for a peer that has ended before it was told to, and the reason is shown."""
+    with child_process("a peer", [sys.executable, "-c", "raise SystemExit('out of luck')"]) as child:
+        child.wait_until(lambda: None if child.is_running else True, 20)
+        with pytest.raises(LabError, match="out of luck"):
+            peer_as_consumer(child).counters()
