@@ -1,12 +1,13 @@
-"""The load-test harness: scenarios, what they run on, the oracle that judges them, and what is written about them.
+"""The load-test harness. `benchmarks/bench.py` is its door; a scenario passes, top to bottom:
 
-scenarios.py     what is offered to the line, and what question it answers
-backlogs.py      messages that are made as they are asked for, and the table they must end in
-conduct.py       a scenario from its first part to its last      drain.py    the watch over one drain
-grown.py         ten million rows before the first message
-contest.py       the daemon and its peers, one after the other
-oracle.py        the table against the truth, row by row
-samples.py       who used what: every 250 ms                     result.py   the figures that follow
-machine.py       the facts without which no figure means anything
-page.py          the page with one time axis                     chart.py    its lines and bars
+    scenarios.py    what is offered to the line, and what question it answers
+    backlogs.py     messages made as they are asked for, and the table they must end in; chapters.py: the mixed ones
+    conduct.py      a scenario from its first part to its last          grown.py     ten million rows before that
+    contest.py      the daemon and its peers, one after the other       drain.py     the watch over one drain
+    samples.py      who used what, every 250 ms
+    oracle.py       the table against the truth, row by row
+    result.py       the figures that follow, and their file             machine.py   where they come from
+    printed.py      what the terminal shows                             page.py, chart.py   what a browser shows
+
+Nothing here decides what is fast enough: README.md says what counts as a regression.
 """
