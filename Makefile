@@ -2,13 +2,14 @@
 # Needs Python >= 3.11 with venv, and make; everything else is brought from PyPI into this folder.
 
 PYTHON ?= python3
+SCENARIO ?= all
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 RUN := .venv/bin
 ENVIRONMENT := .venv/.ready
 LOCALSTACK := .lab/localstack/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo bench test check format lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -17,6 +18,9 @@ setup: $(ENVIRONMENT) ## make the environment alone, in .venv
 
 demo: $(ENVIRONMENT) ## a minute of the whole line on this machine, then a summary (STAY=1 keeps it up)
 	@$(RUN)/python -m benchmarks.demo
+
+bench: $(ENVIRONMENT) ## the load test, all of it in under 15 minutes (SCENARIO=… for one of its parts)
+	@$(RUN)/python -m benchmarks.bench $(SCENARIO)
 
 test: $(ENVIRONMENT) $(LOCALSTACK) ## every test, with branch coverage (ARGS=… goes to pytest)
 	@$(RUN)/python -m pytest --cov --cov-report=term $(ARGS)

@@ -93,8 +93,13 @@ def lake_key(number: int) -> str:
     return f"raw/table={number % 40:02}/dt=2026-08-{number % 28 + 1:02}/part-{number:06}{odd}.parquet"
 
 
-def seeded_buckets(seed: int, *, events: int, keys: int, start: datetime = START) -> tuple[SimulatedBucket, ...]:
-    """Three buckets, one of each kind, that share `events` between them: half of it unversioned."""
+def seeded_buckets(
+    seed: int, *, events: int, keys: int, start: datetime = START, suffix: str = ""
+) -> tuple[SimulatedBucket, ...]:
+    """Three buckets, one of each kind, that share `events` between them: half of it unversioned.
+
+    `suffix` is put behind their names, so that several lives can share one index.
+    """
     random = Random(seed)
     plan: tuple[tuple[str, Versioning, float], ...] = (
         ("lake-raw", "unversioned", 0.5),
@@ -104,7 +109,7 @@ def seeded_buckets(seed: int, *, events: int, keys: int, start: datetime = START
     buckets = []
     for name, versioning, share in plan:
         # A bucket can only be suspended after it was versioned: its versions stay in the stacks.
-        bucket = SimulatedBucket(name, random, versioning=versioning, start=start)
+        bucket = SimulatedBucket(name + suffix, random, versioning=versioning, start=start)
         if versioning == "suspended":
             bucket.enable_versioning()
             live(bucket, random, events=int(events * share) // 2, keys=max(1, int(keys * share)))

@@ -1,0 +1,74 @@
+"""The load test: `python -m benchmarks.bench SCENARIO`, or `all` (`make bench`, `make bench SCENARIO=…`).
+
+The real daemon drains a queue into PostgreSQL, every part in a process of its own, while somebody else looks on
+and counts. Each scenario ends with the comparison of the table with the truth: the exit code is not 0 if a single
+row is wrong or lost. Figures go to the terminal and, with the facts about the machine, to benchmarks/results/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+from benchmarks.lab.postgres_binaries import LocalPostgresError
+from benchmarks.lab.process import LabError
+from benchmarks.lab.terminal import Screen, duration
+from benchmarks.trial.conduct import conduct
+from benchmarks.trial.contest import QUESTION, hold_contest
+from benchmarks.trial.page import write_page
+from benchmarks.trial.printed import print_report
+from benchmarks.trial.result import Report, report, write_report
+from benchmarks.trial.scenarios import SCENARIOS
+
+RESULTS = Path(__file__).parent / "results"
+ALL = "all"
+PEERS = "peers"
+NAMES = (*SCENARIOS, PEERS)
+
+
+def measure(name: str, screen: Screen) -> Report:
+    """Runs one scenario."""
+    if name == PEERS:
+        screen.say(f"{screen.styled(name, 'bold')} – {QUESTION}\n")
+        return report(name, QUESTION, hold_contest(screen))
+    scenario = SCENARIOS[name]
+    screen.say(f"{screen.styled(name, 'bold')} – {scenario.question}\n")
+    return report(name, scenario.question, [conduct(scenario, screen)])
+
+
+def run(names: list[str], folder: Path, screen: Screen) -> bool:
+    """Runs the scenarios one after the other; whether all were flawless."""
+    started, is_flawless = time.monotonic(), True
+    for name in names:
+        found = measure(name, screen)
+        print_report(screen, found)
+        write_report(found, folder)
+        is_flawless = is_flawless and found.is_flawless
+    screen.say(f"  {len(names)} measured in {duration(time.monotonic() - started)}; all results: {write_page(folder)}")
+    return is_flawless
+
+
+def main() -> None:
+    """Runs what the command line names and exits: 0, or 1 if anything is lost, wrong or broken."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
+    parser.add_argument("scenario", choices=[ALL, *NAMES])
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for results")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    names = list(NAMES) if options.scenario == ALL else [options.scenario]
+    screen = Screen()
+    try:
+        sys.exit(0 if run(names, options.results, screen) else 1)
+    except KeyboardInterrupt:
+        screen.say("\n  stopped: nothing is left running")
+        sys.exit(130)
+    except (LabError, LocalPostgresError) as error:
+        screen.say(f"\n  {error}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,61 @@
+"""The floor: the rows of a flood, already read and decoded, in statements of a thousand rows over two connections.
+
+    python -m benchmarks.peers.floor --messages 300000
+
+No queue and no daemon: what is left is what any bulk writer must spend in this database. It reads the bodies before it
+says `ready`, then stores them and ends.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+from collections.abc import Iterator
+from typing import Final
+
+import asyncpg
+
+from benchmarks.peers.index_rows import IndexRow, rows_of, upsert
+from benchmarks.peers.service import database_url, say_ready, serve
+from benchmarks.trial.backlogs import BacklogLoad
+
+STATEMENT_ROWS: Final = 1_000
+CONNECTIONS: Final = 2
+
+
+async def work(messages: int) -> None:
+    """Stores the rows of a flood of so many messages."""
+    load = BacklogLoad("flood", messages)
+    rows = itertools.chain.from_iterable(rows_of(load.body(index)) for index in range(messages))
+    statements = iter(list(_in_thousands(rows)))
+    async with (
+        asyncpg.create_pool(database_url(), min_size=CONNECTIONS, max_size=CONNECTIONS) as pool,
+        asyncio.TaskGroup() as group,
+    ):
+        say_ready()
+        for number in range(CONNECTIONS):
+            group.create_task(_store(pool, statements), name=f"writer {number}")
+
+
+async def _store(pool: asyncpg.Pool[asyncpg.Record], statements: Iterator[list[IndexRow]]) -> None:
+    async with pool.acquire() as connection:
+        for rows in statements:  # shared: each takes the next one
+            await upsert(connection, rows)
+
+
+def _in_thousands(rows: Iterator[IndexRow]) -> Iterator[list[IndexRow]]:
+    while together := list(itertools.islice(rows, STATEMENT_ROWS)):
+        yield together
+
+
+def main() -> None:
+    """Prepares, says `ready`, stores, ends."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.floor", description=__doc__)
+    parser.add_argument("--messages", type=int, required=True)
+    options = parser.parse_args()
+    serve(lambda: work(options.messages))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""A native S3 body to the rows of the index, and rows into the table, as briefly as it can be done rightly."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import unquote_plus
+
+import asyncpg
+
+from subscriber.edge.postgres_statements import statement
+
+UPSERT = statement("upsert", "subscriber")
+"""The daemon's own: whoever writes another one has another table in the end."""
+
+Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
+
+
+class IndexRow(NamedTuple):
+    """The parameters of the upsert, in its order."""
+
+    bucket: str
+    key: str
+    version_id: str
+    state: str
+    sequencer: str
+    event_name: str
+    event_time: datetime
+    size_bytes: int | None
+    etag: str | None
+
+
+def rows_of(body: str) -> list[IndexRow]:
+    """The rows that a native body with creations and removals tells of."""
+    return [_row(record) for record in json.loads(body)["Records"]]
+
+
+def newest(rows: Iterable[IndexRow]) -> list[IndexRow]:
+    """One row for each version: a statement may name it once."""
+    kept: dict[tuple[str, ...], IndexRow] = {}
+    for row in rows:
+        other = kept.get(row[:3])
+        if other is None or other.sequencer < row.sequencer:
+            kept[row[:3]] = row
+    return list(kept.values())
+
+
+async def upsert(connection: Connection, rows: Iterable[IndexRow]) -> None:
+    """Stores the rows in one statement."""
+    await connection.execute(UPSERT, *zip(*newest(rows), strict=True))
+
+
+def _row(record: dict[str, Any]) -> IndexRow:
+    described = record["s3"]["object"]
+    created = record["eventName"].startswith("ObjectCreated:")
+    return IndexRow(
+        record["s3"]["bucket"]["name"],
+        unquote_plus(described["key"]),
+        described.get("versionId", ""),
+        "present" if created else "removed",
+        described["sequencer"].removeprefix("00").rstrip("0"),
+        record["eventName"],
+        datetime.fromisoformat(record["eventTime"]),
+        described.get("size"),
+        described.get("eTag"),
+    )

@@ -1,0 +1,126 @@
+"""Messages that exist only once they are asked for, and the table they must end in.
+
+The queue server makes a body from its index; the judge computes the rows from the same formula in another
+process. Nothing of half a million messages is ever held in memory as a whole, on neither side.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from benchmarks.lab.bucket import START, Emission, ObjectRow, VersionRow
+from benchmarks.lab.notifications import native_body
+from benchmarks.lab.queue.backlog import Backlog, GeneratedBacklog
+from benchmarks.lab.queue.raw_client import RawClient
+from benchmarks.trial import chapters
+
+Kind: TypeAlias = Literal["flood", "hot", "mixed"]
+
+BUCKET: Final = "lake-landing"
+HOT_KEYS: Final = 100
+_PREFIX = "landing/source=telemetry/dt=2026-08-02/part-"
+_SCATTER = 104_729
+"""A prime: index times this, modulo the count, visits every number once, each far from the one before."""
+_FIRST_SEQUENCE = int(START.timestamp()) << 32
+_MIB = 1024**2
+_MARKS = ("@KEY@", 987654321012345, "@ETAG@", "@SEQUENCER@")
+
+
+class BacklogLoad(msgspec.Struct, frozen=True):
+    """A number of messages that wait from the first moment.
+
+    `flood` is one new object per message, in no order of keys; `hot` overwrites a hundred objects again and again;
+    `mixed` is everything a bucket can tell, in all envelopes, some of it twice and some of it unreadable.
+    """
+
+    kind: Kind
+    messages: int
+    spacing: int = 1
+    """How many places of the key space each flooded object has to itself: between them lie other rows."""
+
+    def attach(self, client: RawClient, queue_url: str) -> None:
+        """Puts the messages into a queue, to be made as they are received."""
+        client.attach_backlog(queue_url, f"{__name__}:backlog", **msgspec.structs.asdict(self))
+
+    def body(self, index: int) -> str:
+        """The body of the message with this index."""
+        if self.kind == "mixed":
+            return chapters.telling(index).body
+        number = index % HOT_KEYS if self.kind == "hot" else index * _SCATTER % self.messages * self.spacing + 1
+        return _body(number, index)
+
+    def versions(self) -> Iterator[VersionRow]:
+        """The rows of `object_versions` that must be there in the end, in the order of the primary key."""
+        if self.kind == "mixed":
+            yield from chapters.versions(self.messages)
+        else:
+            for number, index in self._last_told():
+                yield VersionRow(BUCKET, key(number), "", "present", _size_bytes(index), _etag(index))
+
+    def objects(self) -> Iterator[ObjectRow]:
+        """What the view must show in the end, in the same order."""
+        if self.kind == "mixed":
+            yield from chapters.objects(self.messages)
+        else:
+            for row in self.versions():
+                yield ObjectRow(row.bucket, row.key, row.version_id, row.size_bytes, row.etag)
+
+    @property
+    def quarantined(self) -> int:
+        """How many of the messages nobody can read."""
+        return chapters.undecodable(self.messages) if self.kind == "mixed" else 0
+
+    def _last_told(self) -> Iterator[tuple[int, int]]:
+        """Number of each object in ascending order, and the index of the message that told of it last."""
+        if self.kind == "hot":
+            keys = min(HOT_KEYS, self.messages)
+            yield from (
+                (number, (self.messages - 1 - number) // HOT_KEYS * HOT_KEYS + number) for number in range(keys)
+            )
+            return
+        back = pow(_SCATTER, -1, self.messages)
+        for number in range(self.messages):
+            yield number * self.spacing + 1, number * back % self.messages
+
+
+def backlog(kind: Kind, messages: int, spacing: int) -> Backlog:
+    """For the queue server: the messages of a `BacklogLoad`, sent now."""
+    return GeneratedBacklog(BacklogLoad(kind, messages, spacing).body, messages, time.time())
+
+
+def key(number: int) -> str:
+    """The key of an object; keys sort as their numbers do."""
+    return f"{_PREFIX}{number:012}.parquet"
+
+
+def _size_bytes(index: int) -> int:
+    return _MIB + index
+
+
+def _etag(index: int) -> str:
+    return f"{index:032x}"
+
+
+def _pieces() -> tuple[str, ...]:
+    """A native body, cut at what differs from message to message: filling it in costs a tenth of building it."""
+    name, size_bytes, etag, sequencer = _MARKS
+    emission = Emission(BUCKET, str(name), None, "ObjectCreated:Put", START, str(sequencer), int(size_bytes), str(etag))
+    rest, pieces = native_body(emission).replace("%40", "@"), []
+    for mark in _MARKS:
+        piece, _, rest = rest.partition(str(mark))
+        pieces.append(piece)
+    return (*pieces, rest)
+
+
+_BODY: Final = _pieces()
+
+
+def _body(number: int, index: int) -> str:
+    before, key_size, size_etag, etag_sequencer, after = _BODY
+    quoted = key(number).replace("=", "%3D")
+    sequencer = f"00{_FIRST_SEQUENCE + index + 1:016X}"
+    return f"{before}{quoted}{key_size}{_size_bytes(index)}{size_etag}{_etag(index)}{etag_sequencer}{sequencer}{after}"

@@ -1,0 +1,107 @@
+"""Lines over one time axis, and bars: SVG, written by hand so that a page needs nothing but itself."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from html import escape
+from typing import Final, TypeAlias
+
+import msgspec
+
+Point: TypeAlias = tuple[float, float]
+
+WIDTH: Final = 900
+_LEFT = 70
+_RIGHT = 20
+_PANEL_HEIGHT = 90
+_PANEL_GAP = 34
+_TOP = 24
+_AXIS_HEIGHT = 30
+_BAR_HEIGHT = 22
+_BAR_GAP = 8
+_BAR_NAMES = 190
+_BAR_VALUES = 90
+_TIME_TICKS = 8
+
+
+class Panel(msgspec.Struct, frozen=True):
+    """One quantity over time: pairs of seconds and value."""
+
+    title: str
+    points: Sequence[Point]
+
+
+def time_chart(panels: Sequence[Panel]) -> str:
+    """The panels one below the other over the same axis of seconds."""
+    seconds = max((point[0] for panel in panels for point in panel.points), default=0.0) or 1.0
+    height = _TOP + len(panels) * (_PANEL_HEIGHT + _PANEL_GAP) + _AXIS_HEIGHT
+    parts = [_axis(seconds, height - _AXIS_HEIGHT - _PANEL_GAP + 16)]
+    for number, panel in enumerate(panels):
+        parts += _panel(panel, seconds, _TOP + number * (_PANEL_HEIGHT + _PANEL_GAP))
+    return _svg(height, parts)
+
+
+def bar_chart(title: str, bars: Sequence[tuple[str, float]]) -> str:
+    """A bar for each name, as long as its value."""
+    longest = max((value for _, value in bars), default=0.0) or 1.0
+    room = WIDTH - _BAR_NAMES - _BAR_VALUES
+    parts = [_text(0, 14, title, "title")]
+    for number, (name, value) in enumerate(bars):
+        top = _TOP + number * (_BAR_HEIGHT + _BAR_GAP)
+        length = room * value / longest
+        middle = top + _BAR_HEIGHT * 0.7
+        parts.append(_text(_BAR_NAMES - 8, middle, name, "name"))
+        parts.append(
+            f'<rect class="bar" x="{_BAR_NAMES}" y="{top}" width="{max(1.0, length):.1f}" height="{_BAR_HEIGHT}"/>'
+        )
+        parts.append(_text(_BAR_NAMES + length + 6, middle, number_text(value), "value"))
+    return _svg(_TOP + len(bars) * (_BAR_HEIGHT + _BAR_GAP), parts)
+
+
+def number_text(value: float) -> str:
+    """A number with three figures or so, however large."""
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def ceiling(value: float) -> float:
+    """The next of 1, 2 and 5 times a power of ten that is not less: where an axis ends well."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
+
+
+def _panel(panel: Panel, seconds: float, top: float) -> Iterator[str]:
+    highest = ceiling(max((value for _, value in panel.points), default=0.0))
+    bottom = top + _PANEL_HEIGHT
+    yield _text(_LEFT, top - 6, panel.title, "title")
+    for share in (0.0, 0.5, 1.0):
+        y = bottom - share * _PANEL_HEIGHT
+        yield f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield _text(_LEFT - 6, y + 4, number_text(share * highest), "name")
+    line = " ".join(
+        f"{_x(at, seconds):.1f},{bottom - value / highest * _PANEL_HEIGHT:.1f}" for at, value in panel.points
+    )
+    yield f'<polyline class="line" points="{line}"/>'
+
+
+def _axis(seconds: float, y: float) -> str:
+    step = ceiling(seconds / _TIME_TICKS)
+    moments = [number * step for number in range(int(seconds / step) + 1)]
+    return "".join(_text(_x(moment, seconds), y, f"{number_text(moment)} s", "tick") for moment in moments)
+
+
+def _x(moment: float, seconds: float) -> float:
+    return _LEFT + moment / seconds * (WIDTH - _LEFT - _RIGHT)
+
+
+def _text(x: float, y: float, text: str, kind: str) -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}">{escape(text)}</text>'
+
+
+def _svg(height: float, parts: Iterable[str]) -> str:
+    inside = "\n".join(parts)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:.0f}" role="img">\n{inside}\n</svg>'

@@ -1,0 +1,134 @@
+"""The daemon and its peers, one after the other: same queue server, same table, same messages, same machine.
+
+Between two of them the table is emptied and a new queue is made. Who stored a wrong row has lost, however fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import asyncpg
+import msgspec
+
+from benchmarks.lab.process import Child, child_process
+from benchmarks.lab.rehearsal import READY_SECONDS, running_daemon
+from benchmarks.lab.stage import Stage, stage
+from benchmarks.lab.terminal import Screen
+from benchmarks.peers.lambda_model import BATCHES_AT_MOST
+from benchmarks.peers.service import DATABASE_URL
+from benchmarks.trial.backlogs import BacklogLoad
+from benchmarks.trial.drain import drain_backlog, watch
+from benchmarks.trial.oracle import judge_backlog, look_before
+from benchmarks.trial.result import Run, figures
+from benchmarks.trial.samples import Consumer, Meter, Sample, daemon_as_consumer, peer_as_consumer
+
+QUESTION: Final = "What do the loop of the manuals and Lambda's event source mapping cost for the same messages?"
+MESSAGES: Final = 60_000
+FLOOR_FACTOR: Final = 5
+"""The floor stores so many times the rows: otherwise it were over before it could be measured."""
+PATIENCE_SECONDS: Final = 300.0
+_SPARE_CONNECTIONS = 20
+_MODEL = "benchmarks.peers.lambda_model"
+_LOOP = "benchmarks.peers.manual_loop"
+
+
+class Contender(msgspec.Struct, frozen=True):
+    """Somebody who drains a queue."""
+
+    name: str
+    remark: str
+    module: str
+    """Empty for the daemon itself."""
+    arguments: tuple[str, ...] = ()
+
+
+CONTENDERS: Final = (
+    Contender("subscriber", "the daemon with its defaults", ""),
+    Contender(
+        "manual loop", "aiobotocore, ten workers: receive ten, store ten, delete ten", "benchmarks.peers.manual_loop"
+    ),
+    Contender("Lambda, a model", "a connection for each invocation of ten messages", _MODEL),
+    Contender("Lambda, a model, warm", "environments keep their connections: the fair one", _MODEL, ("--warm",)),
+)
+
+
+def hold_contest(screen: Screen, messages: int = MESSAGES) -> list[Run]:
+    """Everybody in turn, and the floor at the end.
+
+    Raises:
+        LabError: a part did not come up, or died.
+        LocalPostgresError: PostgreSQL did not come up.
+    """
+    settings = {"max_connections": str(BATCHES_AT_MOST + _SPARE_CONNECTIONS)}
+    with stage(settings) as parts:
+        load = BacklogLoad("flood", messages)
+        runs = [_drain(parts, contender, load, screen) for contender in CONTENDERS]
+        return [*runs, _floor(parts, BacklogLoad("flood", messages * FLOOR_FACTOR), screen)]
+
+
+def _drain(parts: Stage, contender: Contender, load: BacklogLoad, screen: Screen) -> Run:
+    screen.say(f"  {contender.name}: {contender.remark}")
+    queue_url = parts.make_queue("-".join(["contest", *contender.module.split(".")[2:], *contender.arguments]))
+    with _running(parts, contender, queue_url) as (consumer, stop):
+        asyncio.run(_empty(parts.postgres.url))
+        before = asyncio.run(look_before(parts.postgres.url))
+        meter = Meter(parts, queue_url, consumer)
+        samples = drain_backlog(meter, load, lambda: load.attach(parts.client, queue_url), screen, PATIENCE_SECONDS)
+        exit_code = stop()
+    judgement = msgspec.structs.replace(
+        asyncio.run(judge_backlog(parts.postgres.url, load, before)),
+        left_in_queue=parts.unfinished(queue_url),
+        dead_letters=parts.dead_letters(queue_url),
+    )
+    return Run(contender.name, judgement, figures(samples), exit_code, tuple(samples), contender.remark)
+
+
+@contextmanager
+def _running(parts: Stage, contender: Contender, queue_url: str) -> Iterator[tuple[Consumer, Callable[[], int]]]:
+    """The contender, ready for the first message, and how to stop it."""
+    if not contender.module:
+        with running_daemon(parts, queue_url) as daemon:
+            yield daemon_as_consumer(daemon), daemon.stop
+        return
+    with _peer(parts, contender.module, "--queue-url", queue_url, *contender.arguments) as child:
+        yield peer_as_consumer(child), child.stop
+
+
+@contextmanager
+def _peer(parts: Stage, module: str, *arguments: str) -> Iterator[Child]:
+    environment = {
+        **parts.environment(),
+        "AWS_DEFAULT_REGION": parts.environment()["AWS_REGION"],
+        DATABASE_URL: parts.postgres.url,
+    }
+    with child_process(module, [sys.executable, "-m", module, *arguments], environment=environment) as child:
+        child.read_line(READY_SECONDS)
+        yield child
+
+
+def _floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
+    name, remark = "floor", f"no queue: {load.messages:,} rows in statements of 1,000"
+    screen.say(f"  {name}: {remark}")
+    queue_url = parts.make_queue("contest-floor")
+    asyncio.run(_empty(parts.postgres.url))
+    before = asyncio.run(look_before(parts.postgres.url))
+    with _peer(parts, "benchmarks.peers.floor", "--messages", str(load.messages)) as child:
+        meter = Meter(parts, queue_url, Consumer(child.pid, dict))
+        samples: list[Sample] = watch(meter, lambda: (load.messages, child.is_running), screen, PATIENCE_SECONDS)
+        exit_code = child.stop()
+    judgement = asyncio.run(judge_backlog(parts.postgres.url, load, before))
+    return Run(name, judgement, figures(samples), exit_code, tuple(samples), remark)
+
+
+async def _empty(database_url: str) -> None:
+    """No rows, and nothing left to write to the disk of those who came before."""
+    connection = await asyncpg.connect(database_url, timeout=10, command_timeout=60)
+    try:
+        await connection.execute("TRUNCATE subscriber.object_versions, subscriber.quarantined_messages")
+        await connection.execute("CHECKPOINT")
+    finally:
+        await connection.close()

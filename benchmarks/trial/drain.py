@@ -1,0 +1,78 @@
+"""The watch over one drain: samples until everything that was offered is gone from the queue."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from benchmarks.lab.process import LabError
+from benchmarks.lab.terminal import Screen, clock, duration
+from benchmarks.trial.backlogs import BacklogLoad
+from benchmarks.trial.samples import INTERVAL_SECONDS, Meter, Sample
+
+
+def drain_backlog(
+    meter: Meter, load: BacklogLoad, attach: Callable[[], None], screen: Screen, patience_seconds: float
+) -> list[Sample]:
+    """Puts the backlog there and watches it go.
+
+    Raises:
+        LabError: somebody died on the way.
+    """
+    before = _take(meter, 0.0, 0)
+    attach()
+    return [before, *watch(meter, lambda: (load.messages, False), screen, patience_seconds)]
+
+
+def watch(
+    meter: Meter, offered: Callable[[], tuple[int, bool]], screen: Screen, patience_seconds: float
+) -> list[Sample]:
+    """Samples until the queue is empty, or patience has run out since the load ended.
+
+    Args:
+        meter: takes them.
+        offered: how many messages were offered so far, and whether more will come.
+        screen: shows them.
+        patience_seconds: how long after the last message the queue may take to run dry.
+
+    Raises:
+        LabError: somebody died on the way.
+    """
+    started, samples, deadline = time.monotonic(), list[Sample](), patience_seconds
+    while True:
+        count, is_loading = offered()
+        seconds = time.monotonic() - started
+        samples.append(_take(meter, seconds, count))
+        screen.show(_line(samples))
+        if is_loading:
+            deadline = seconds + patience_seconds
+        elif not samples[-1].unfinished or seconds > deadline:
+            return samples
+        _sleep_until(started + len(samples) * INTERVAL_SECONDS)
+
+
+def _take(meter: Meter, seconds: float, offered: int) -> Sample:
+    try:
+        return meter.take(seconds, offered)
+    except OSError as error:
+        raise LabError(f"a part of the measurement is gone: {error}") from error
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+def _line(samples: list[Sample]) -> list[str]:
+    """One look, with rates over the last second or so."""
+    now, earlier = samples[-1], samples[-5 if len(samples) >= 5 else 0]
+    since = (now.seconds - earlier.seconds) or INTERVAL_SECONDS
+    done = (now.offered - now.unfinished) - (earlier.offered - earlier.unfinished)
+    spent = {part: (now.cpu_seconds[part] - earlier.cpu_seconds[part]) / since for part in ("consumer", "database")}
+    return [
+        f"{clock(now.seconds):>5}",
+        f"offered {now.offered:>7,}",
+        f"queued {now.unfinished:>7,}",
+        f"done {done / since:>6,.0f}/s",
+        f"lag {duration(now.lag_seconds):>6}",
+        f"CPU {spent['consumer']:>4.0%} consumer, {spent['database']:>4.0%} database",
+    ]

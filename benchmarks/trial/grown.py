@@ -1,0 +1,51 @@
+"""A table that has grown: millions of rows before the first message, between which new ones will fall.
+
+The rows have even numbers in the key space of the flood, whose own are odd: every page of the index gets a few of
+the newcomers, and hardly two neighbours come together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+import asyncpg
+
+from benchmarks.lab.bucket import START
+from benchmarks.trial.backlogs import BUCKET, key
+
+_FILL: Final = """
+INSERT INTO subscriber.object_versions
+    (bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag)
+SELECT $1, $2 || lpad((2 * number)::text, 12, '0') || '.parquet', '', 'present',
+       $3 || lpad(upper(to_hex(number)), 8, '0') || '1', 'ObjectCreated:Put', $4, number, md5(number::text)
+FROM generate_series($5::bigint, $6::bigint) AS number
+"""
+_TIDY: Final = ("VACUUM (ANALYZE) subscriber.object_versions", "CHECKPOINT")
+_FILL_CONNECTIONS = 2
+_FILL_TIMEOUT_SECONDS = 600.0
+
+
+async def grow(database_url: str, rows: int) -> None:
+    """Puts so many rows there, and tidies up as an old table is tidy: vacuumed, analysed and on the disk."""
+    share = max(1, -(-rows // _FILL_CONNECTIONS))
+    async with asyncio.TaskGroup() as group:
+        for first in range(0, rows, share):
+            last = min(first + share, rows) - 1
+            group.create_task(_fill(database_url, first, last), name=f"rows from {first}")
+    connection = await asyncpg.connect(database_url, command_timeout=_FILL_TIMEOUT_SECONDS)
+    try:
+        for command in _TIDY:
+            await connection.execute(command)
+    finally:
+        await connection.close()
+
+
+async def _fill(database_url: str, first: int, last: int) -> None:
+    connection = await asyncpg.connect(database_url, command_timeout=_FILL_TIMEOUT_SECONDS)
+    try:
+        prefix = key(0).removesuffix(f"{0:012}.parquet")
+        second = f"{int(START.timestamp()):08X}"
+        await connection.execute(_FILL, BUCKET, prefix, second, START, first, last)
+    finally:
+        await connection.close()

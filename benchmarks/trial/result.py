@@ -1,0 +1,121 @@
+"""The figures that follow from the samples of a drain, and the file they end up in.
+
+Everything is over the whole drain, from the first message offered to the sample that found the queue empty.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.lab.latency import Latency
+from benchmarks.trial.machine import Machine, this_machine
+from benchmarks.trial.oracle import Judgement
+from benchmarks.trial.samples import Counts, Sample
+
+MESSAGES_PER_DELETE = 10
+"""The most that DeleteMessageBatch takes."""
+_MIB = 1024**2
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """What a run cost and how fast it was; None where it cannot be known."""
+
+    messages: int
+    seconds: float
+    messages_per_second: float
+    cpu_microseconds_per_message: Counts
+    """By part: consumer, queue, database, load."""
+    database_cpu_share: float
+    """Of one core, on average."""
+    resident_mib_at_most: float
+    """Of the consumer."""
+    messages_per_receive: float | None = None
+    requests_per_message_at_least: float | None = None
+    """Receives as counted, deletes as if every call took ten."""
+    rows_per_batch: float | None = None
+    lag_seconds_at_most: float | None = None
+    latency: Latency | None = None
+    """From send to commit, where the load is paced."""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One drain, by the daemon or by a peer."""
+
+    name: str
+    judgement: Judgement
+    figures: Figures
+    exit_code: int
+    """Of the consumer, after SIGTERM."""
+    samples: tuple[Sample, ...]
+    remark: str = ""
+    settings: dict[str, str] = {}
+
+    @property
+    def is_flawless(self) -> bool:
+        """Every row is right, and the consumer ended as it should."""
+        return self.judgement.is_flawless and self.exit_code == 0
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A scenario's file: figures of one report may be compared with each other, those of two hardly."""
+
+    scenario: str
+    question: str
+    taken_at: datetime
+    machine: Machine
+    runs: tuple[Run, ...]
+
+    @property
+    def is_flawless(self) -> bool:
+        """No run has a fault."""
+        return all(run.is_flawless for run in self.runs)
+
+
+def report(scenario: str, question: str, runs: Sequence[Run]) -> Report:
+    """A report of now and here."""
+    return Report(scenario, question, datetime.now(UTC), this_machine(), tuple(runs))
+
+
+def write_report(found: Report, folder: Path) -> Path:
+    """Writes the report's file into the folder; an earlier one of the same scenario is replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{found.scenario}.json"
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
+    return path
+
+
+def read_report(path: Path) -> Report:
+    """A report from its file.
+
+    Raises:
+        msgspec.DecodeError: the file is none, or of another release.
+    """
+    return msgspec.json.decode(path.read_bytes(), type=Report)
+
+
+def figures(samples: Sequence[Sample], latency: Latency | None = None) -> Figures:
+    """What the samples of a drain say; the first is from before its first message."""
+    first, last = samples[0], samples[-1]
+    messages, seconds = last.offered, last.seconds - first.seconds
+    spent = {part: last.cpu_seconds[part] - first.cpu_seconds[part] for part in last.cpu_seconds}
+    receives, batches = last.receive_requests - first.receive_requests, last.batches - first.batches
+    per_receive = (last.received - first.received) / receives if receives else None
+    has_lag = any(sample.lag_seconds for sample in samples)
+    return Figures(
+        messages=messages,
+        seconds=seconds,
+        messages_per_second=messages / seconds,
+        cpu_microseconds_per_message={part: used / messages * 1e6 for part, used in spent.items()},
+        database_cpu_share=spent["database"] / seconds,
+        resident_mib_at_most=max(sample.resident_bytes for sample in samples) / _MIB,
+        messages_per_receive=per_receive,
+        requests_per_message_at_least=receives / messages + 1 / MESSAGES_PER_DELETE if receives else None,
+        rows_per_batch=(last.batched_rows - first.batched_rows) / batches if batches else None,
+        lag_seconds_at_most=max(sample.lag_seconds for sample in samples) if has_lag else None,
+        latency=latency if latency and not math.isnan(latency.p50) else None,
+    )

@@ -1,0 +1,75 @@
+"""What a backlog tells is what its expected table holds: two ways through one formula, met by the daemon's decoder."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.peers.index_rows import newest, rows_of
+from benchmarks.trial.backlogs import BacklogLoad, backlog
+from benchmarks.trial.chapters import CHAPTER_MESSAGES
+from subscriber.model import Delivery, Lease, Message, ObjectEvent
+from subscriber.pipeline.decode import decode
+
+
+def delivered(load: BacklogLoad) -> list[Delivery]:
+    """Every message of a backlog, as the daemon reads it."""
+    lease = Lease("queue", 0.0, set())
+    taken = backlog(load.kind, load.messages, load.spacing).take(load.messages, 0.0)
+    return [decode(Message("queue", str(i), "handle", body, 0.0, 1, lease)) for i, (body, _) in enumerate(taken)]
+
+
+def winners(deliveries: list[Delivery]) -> list[ObjectEvent]:
+    """The newest event of each version, in key order."""
+    kept: dict[tuple[str, str, str], ObjectEvent] = {}
+    for event in (event for delivery in deliveries for event in delivery.events):
+        version = (event.bucket, event.key, event.version_id)
+        if version not in kept or kept[version].sequencer < event.sequencer:
+            kept[version] = event
+    return [kept[version] for version in sorted(kept)]
+
+
+LOADS = st.builds(
+    BacklogLoad, st.sampled_from(["flood", "hot"]), st.integers(min_value=1, max_value=300), st.integers(1, 50)
+) | st.builds(BacklogLoad, st.just("mixed"), st.just(CHAPTER_MESSAGES))
+
+
+@given(LOADS)
+def test_the_table_is_what_was_told(load: BacklogLoad) -> None:
+    """The newest events of all messages are the expected rows, in the same order, and the rest is unreadable."""
+    deliveries = delivered(load)
+    told = [
+        (event.bucket, event.key, event.version_id, event.state, event.size_bytes, event.etag)
+        for event in winners(deliveries)
+    ]
+    expected = [(row.bucket, row.key, row.version_id, row.state, row.size_bytes, row.etag) for row in load.versions()]
+    assert told == expected
+    assert sum(delivery.refusal is not None for delivery in deliveries) == load.quarantined
+
+
+@pytest.mark.parametrize("kind", ["flood", "hot"])
+def test_peers_read_as_the_daemon_does(kind: str) -> None:
+    """The rows that peers make of native bodies are those of the daemon's decoder."""
+    load = BacklogLoad("hot" if kind == "hot" else "flood", 250)
+    rows = newest(row for index in range(load.messages) for row in rows_of(load.body(index)))
+    theirs = [(row.key, row.state, row.sequencer, row.event_time, row.size_bytes, row.etag) for row in sorted(rows)]
+    ours = [
+        (event.key, event.state, event.sequencer, event.event_time, event.size_bytes, event.etag)
+        for event in winners(delivered(load))
+    ]
+    assert theirs == ours
+
+
+def test_a_mixed_backlog_tells_of_everything() -> None:
+    """A chapter holds deletes, versions, duplicates and every envelope, and comes in whole."""
+    load = BacklogLoad("mixed", CHAPTER_MESSAGES)
+    bodies = [load.body(index) for index in range(load.messages)]
+    assert len(set(bodies)) < len(bodies)
+    assert any('"Type":"Notification"' in body for body in bodies)
+    assert any('"detail-type"' in body for body in bodies)
+    rows = list(load.versions())
+    assert {row.state for row in rows} == {"present", "delete_marker", "removed"}
+    assert any(row.version_id for row in rows)
+    with pytest.raises(ValueError, match="chapters"):
+        list(BacklogLoad("mixed", CHAPTER_MESSAGES + 1).versions())

@@ -1,0 +1,89 @@
+"""From samples to figures, to the file, to the page, to the exit code."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import msgspec
+import pytest
+
+from benchmarks import bench
+from benchmarks.lab.terminal import Screen
+from benchmarks.trial.chart import ceiling
+from benchmarks.trial.oracle import Judgement
+from benchmarks.trial.page import page, panels, write_page
+from benchmarks.trial.result import Report, Run, figures, read_report, report, write_report
+from benchmarks.trial.samples import Sample
+
+SAMPLES = tuple(
+    Sample(
+        seconds=float(second),
+        offered=1_000 if second else 0,
+        unfinished=1_000 - 250 * second if second else 0,
+        cpu_seconds={"consumer": 1 + 0.01 * second, "queue": 2 + 0.02 * second, "database": 3 + 0.03 * second},
+        resident_bytes=(10 + second) * 1024**2,
+        received=250.0 * second,
+        receive_requests=50.0 * second,
+        batches=2.0 * second,
+        batched_rows=240.0 * second,
+        lag_seconds=float(second),
+    )
+    for second in range(5)
+)
+
+
+def run(name: str = "subscriber", **faults: int) -> Run:
+    """A run, without a fault unless one is named."""
+    return Run(name, msgspec.structs.replace(Judgement(0, 0, 0), **faults), figures(SAMPLES), 0, SAMPLES)
+
+
+def test_figures_are_differences_over_the_whole_drain() -> None:
+    """What the parts used before the first message is not counted."""
+    found = figures(SAMPLES)
+    assert found.messages_per_second == 250
+    assert found.cpu_microseconds_per_message == pytest.approx({"consumer": 40, "queue": 80, "database": 120})
+    assert found.database_cpu_share == pytest.approx(0.03)
+    assert (found.messages_per_receive, found.rows_per_batch) == (5, 120)
+    assert found.requests_per_message_at_least == pytest.approx(0.3)
+    assert (found.resident_mib_at_most, found.lag_seconds_at_most) == (14, 4)
+
+
+def test_a_report_survives_its_file(tmp_path: Path) -> None:
+    """What is read is what was written, the facts about the machine included."""
+    written = report("flood", "How fast?", [run()])
+    assert read_report(write_report(written, tmp_path)) == written
+    assert written.machine.cores > 0
+
+
+def test_the_page_is_well_formed(tmp_path: Path) -> None:
+    """Page and charts parse as XML; a comparison has bars, and a fault is shown."""
+    write_report(report("peers", "Who < whom?", [run(), run("other", lost=1)]), tmp_path)
+    text = write_page(tmp_path).read_text("utf-8")
+    tree = ET.fromstring(text.removeprefix("<!doctype html>\n"))
+    drawn = [element.get("class") for element in tree.iter() if element.get("class")]
+    assert drawn.count("line") == len(panels(SAMPLES)) == 6
+    assert drawn.count("bar") == 6
+    assert "NOT FLAWLESS" in text
+    assert "Who &lt; whom?" in page([read_report(tmp_path / "peers.json")])
+
+
+@pytest.mark.parametrize(("value", "end"), [(0, 1), (0.7, 1), (1, 1), (1.1, 2), (230, 500), (5_001, 10_000)])
+def test_an_axis_ends_well(value: float, end: float) -> None:
+    """An axis ends with 1, 2 or 5 times a power of ten, never below its highest value."""
+    assert ceiling(value) == pytest.approx(end)
+
+
+@pytest.mark.parametrize(("lost", "is_flawless"), [(0, True), (1, False)])
+def test_a_wrong_row_fails_the_run(
+    lost: int, is_flawless: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One lost message in one of several scenarios fails them all, and every report is written nevertheless."""
+
+    def measured(name: str, screen: Screen) -> Report:
+        return report(name, "", [run(lost=lost if name == "first" else 0)])
+
+    monkeypatch.setattr(bench, "measure", measured)
+    assert bench.run(["first", "second"], tmp_path, Screen(io.StringIO())) is is_flawless
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.json", "index.html", "second.json"]
