@@ -20,6 +20,8 @@ from benchmarks.trial.samples import Sample
 PAGE_NAME: Final = "index.html"
 _SMOOTHED_SAMPLES = 4
 """A second of them: processor time is counted in ticks of 10 ms."""
+_SHORTEST_SECONDS = 0.2
+"""Two samples closer than this say nothing about a rate: one tick of the clock would be a hundred cores."""
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #1668a8; --soft: #8884; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -77,13 +79,20 @@ def section(found: Report) -> str:
 def panels(samples: Sequence[Sample]) -> list[Panel]:
     """What there is to see of a drain, over one axis."""
     return [
-        Panel("offered, messages a second", rates(samples, lambda each: each.offered)),
+        _offer(samples),
         Panel("lag, seconds", [(each.seconds, each.lag_seconds) for each in samples]),
         Panel("processor of the database, cores", rates(samples, lambda each: each.cpu_seconds["database"])),
         Panel("processor of the consumer, cores", rates(samples, lambda each: each.cpu_seconds["consumer"])),
         Panel("concurrent writes", [(each.seconds, each.concurrency) for each in samples]),
         Panel("rows in a batch", _batch_rows(samples)),
     ]
+
+
+def _offer(samples: Sequence[Sample]) -> Panel:
+    """What the line is faced with: a rate; or, where everything was there from the start, what is left of it."""
+    if any(each.offered == samples[-1].offered for each in samples[:2]):
+        return Panel("waiting or in flight, messages", [(each.seconds, each.unfinished) for each in samples])
+    return Panel("offered, messages a second", rates(samples, lambda each: each.offered))
 
 
 def rates(samples: Sequence[Sample], counted: Counted) -> list[Point]:
@@ -105,7 +114,7 @@ def _batch_rows(samples: Sequence[Sample]) -> list[Point]:
 def _pairs(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
     for number, now in enumerate(samples):
         earlier = samples[max(0, number - _SMOOTHED_SAMPLES)]
-        if now.seconds > earlier.seconds:
+        if now.seconds - earlier.seconds >= _SHORTEST_SECONDS:
             yield earlier, now
 
 
