@@ -19,7 +19,7 @@ from subscriber.edge.postgres_migrations import check_schema
 from subscriber.edge.postgres_migrations import migrate as apply_migrations
 from subscriber.edge.sqs import Sqs
 from subscriber.edge.sqs_probe import probe
-from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError, SubscriberError, Treatment
+from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError, Treatment
 from subscriber.flow.gate import Gate
 from subscriber.flow.lease import Ceiling, LeaseBook
 from subscriber.flow.outage import pause_before_knock
@@ -97,6 +97,7 @@ class Daemon:
         line = self._line
         return {
             "started": line is not None,
+            "queues": line is not None and line.is_receiving,
             "database": line is not None and not line.outage.is_ongoing,
             "not_stopping": not self._stop.asked.is_set(),
         }
@@ -104,11 +105,7 @@ class Daemon:
     async def _open(self, queues: Sqs, store: PostgresStore, *, migrate_first: bool) -> bool:
         for queue in self._settings.queue_urls:
             await self._probe(queues, queue)
-        await self._open_store(store)
-        if migrate_first:
-            applied = await apply_migrations(store_options(self._settings))
-            _log.info("schema.migrated", applied=applied)
-        await check_schema(store_options(self._settings))
+        await self._open_database(store, migrate_first=migrate_first)
         return True
 
     async def _probe(self, queues: Sqs, queue: str) -> None:
@@ -119,17 +116,21 @@ class Daemon:
             except QueueCallError as error:
                 attempt += 1
                 if attempt == PROBE_ATTEMPTS:
-                    text = f"queue {queue} cannot be reached ({error}); check its URL, the endpoint and the network"
+                    text = f"queue {queue} cannot be asked ({error}); check URL, endpoint, network and credentials"
                     raise QueueError(text) from error
                 _log.warning("queue.awaited", queue=queue, reason=error.code, detail=error.detail)
             await asyncio.sleep(pause_before_knock(attempt, random.random()))  # noqa: S311 – jitter, not a secret
 
-    async def _open_store(self, store: PostgresStore) -> None:
+    async def _open_database(self, store: PostgresStore, *, migrate_first: bool) -> None:
         """Wait for the database as long as it takes; a refusal that waiting cannot mend ends the start."""
+        options = store_options(self._settings)
         attempt = 0
         while True:
             try:
-                return await store.open()
+                await store.open()
+                if migrate_first:
+                    _log.info("schema.migrated", applied=await apply_migrations(options))
+                return await check_schema(options)
             except StoreError as error:
                 if error.treatment in {Treatment.STOP, Treatment.CREDENTIALS}:
                     raise
@@ -180,15 +181,22 @@ class Daemon:
         if not outstanding:
             return
         done = 0
+
+        async def hand_back(queue: str, handles: tuple[str, ...]) -> None:
+            nonlocal done
+            try:
+                handed_back = await queues.hand_back(queue, handles)
+            except QueueCallError as error:  # the others go on
+                _log.error("messages.not_handed_back", messages=len(handles), detail=str(error))
+            else:
+                done += handed_back
+
         try:
             async with asyncio.timeout(HAND_BACK_SECONDS - 2), asyncio.TaskGroup() as calls:
-                tasks = [
-                    calls.create_task(queues.hand_back(queue, handles), name="hand back")
-                    for queue, handles in outstanding
-                ]
-            done = sum(task.result() for task in tasks)
-        except* (TimeoutError, SubscriberError) as errors:
-            _log.error("messages.not_handed_back", detail=str(errors.exceptions[0]))
+                for queue, handles in outstanding:
+                    calls.create_task(hand_back(queue, handles), name="hand back")
+        except TimeoutError:
+            _log.error("messages.not_handed_back", detail="the stop budget is used up")
         _log.warning("messages.handed_back", done=done, held=sum(len(handles) for _, handles in outstanding))
 
     def _show(self, gate: Gate, leases: LeaseBook) -> None:

@@ -36,7 +36,7 @@ The daemon refuses to start unless all of these hold.
 
 _EXIT_CODES = """\b
 Exit codes:
-  0  stopped as asked, nothing left in hand
+  0  stopped as asked: what was held is stored or handed back
   1  a failure of its own, see the log
   2  settings or arguments that cannot work
   3  the database refuses

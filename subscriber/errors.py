@@ -11,7 +11,7 @@ class ExitCode(enum.IntEnum):
     """What the process says with its last breath."""
 
     DRY = 0
-    """Stopped as asked: everything held was stored, acknowledged or handed back."""
+    """Stopped as asked: what was held is stored or handed back; of what is stored, a delete that failed comes again."""
     FAILED = 1
     """A failure of our own."""
     CONFIGURATION = 2

@@ -65,5 +65,5 @@ def regulator_options(settings: Settings) -> RegulatorOptions:
             limit_at_most=settings.write_max_concurrency,
             slow_statement_seconds=settings.write_timeout_seconds / 3,
         ),
-        budget_at_least=2 * settings.batch_max_rows,
+        batch_max_rows=settings.batch_max_rows,
     )

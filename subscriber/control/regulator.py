@@ -14,6 +14,7 @@ import msgspec
 
 from subscriber.control.governor import Decision, GovernorOptions, decide
 from subscriber.control.reading import Reading, WriteTally, reading_between
+from subscriber.flow.gate import places_for
 from subscriber.observe.log import get_logger
 
 PERIOD_SECONDS = 1.0
@@ -49,8 +50,9 @@ class RegulatorOptions(msgspec.Struct, frozen=True):
     """What the governor may do, and the least budget."""
 
     governor: GovernorOptions
-    budget_at_least: int
-    """Messages: two full batches, so that one can fill while the other is written."""
+    batch_max_rows: int
+    """The least budget is as many full batches as the gate lets be written, one that waits and one that grows: with
+    less, statements that take long would starve the writers, and the budget that follows their rate with them."""
 
 
 class Regulator:
@@ -87,4 +89,5 @@ class Regulator:
             )
             self._gate.set_limit(decision.limit)
         self._rate += RATE_SMOOTHING * (reading.rows_per_second - self._rate)
-        self._leases.set_live_messages(max(self._options.budget_at_least, int(BUDGET_SECONDS * self._rate)))
+        in_hand = (places_for(decision.limit) + 2) * self._options.batch_max_rows
+        self._leases.set_live_messages(max(in_hand, int(BUDGET_SECONDS * self._rate)))

@@ -16,7 +16,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
-from botocore.exceptions import BotoCoreError
 from botocore.utils import get_environ_proxies
 from yarl import URL
 
@@ -89,7 +88,7 @@ class JsonClient:
         self._url = URL(f"{parts.scheme}://{parts.netloc}/")
         self._signer = Signer(parts.netloc, region)
         self._credentials = credentials
-        self._proxy = get_environ_proxies(endpoint_url).get(parts.scheme)
+        self._proxy = _proxy_for(endpoint_url)
         self._skew_seconds = 0.0
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, ssl=tls, keepalive_timeout=KEEPALIVE_SECONDS),
@@ -114,11 +113,14 @@ class JsonClient:
                 return await self._call(target, body)
         except TimeoutError as error:
             raise QueueCallError("Timeout", f"no answer within {timeout_seconds:g} s") from error
-        except (aiohttp.ClientError, BotoCoreError, OSError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise call_error(error) from error
 
     async def _call(self, target: str, body: bytes) -> bytes:
-        frozen = await self._credentials.get_frozen_credentials()
+        try:
+            frozen = await self._credentials.get_frozen_credentials()
+        except Exception as error:
+            raise call_error(error) from error
         credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
         headers = self._signer.headers(target, body, credentials, time.time() + self._skew_seconds)
         async with self._session.post(self._url, data=body, headers=headers, proxy=self._proxy) as answer:
@@ -131,7 +133,7 @@ class JsonClient:
         """What an answer that is not 200 says; the query protocol's code counts, since the API reference lists it."""
         try:
             fault = _FAULT.decode(content)
-        except msgspec.MsgspecError:
+        except (ValueError, RecursionError):  # what msgspec and UTF-8 raise are ValueErrors
             fault = _Fault()
         code = plain_code(answer.headers.get("x-amzn-query-error", "").partition(";")[0] or fault.kind)
         if not code:
@@ -150,3 +152,9 @@ class JsonClient:
             return
         if abs(skew - self._skew_seconds) > SKEW_WORTH_CORRECTING_SECONDS:
             self._skew_seconds = skew
+
+
+def _proxy_for(endpoint_url: str) -> str | None:
+    """The proxy the environment names for the endpoint; one without a scheme is spoken to in HTTP, as by botocore."""
+    proxy: str | None = get_environ_proxies(endpoint_url).get(urlsplit(endpoint_url).scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy

@@ -32,7 +32,7 @@ from subscriber.edge.sqs_shapes import (
     receive_body,
     visibility_body,
 )
-from subscriber.errors import QueueError
+from subscriber.errors import ConfigurationError, QueueError
 from subscriber.model import BatchAnswer, Lease, Message
 
 SETTLE_TIMEOUT_SECONDS = 20
@@ -78,6 +78,9 @@ class Sqs:
     async def __aenter__(self) -> Self:
         try:
             await self._open_regions()
+        except (BotoCoreError, ValueError, OSError) as error:
+            await self._open.aclose()
+            raise ConfigurationError(f"the AWS settings cannot be used: {error}") from error
         except BaseException:
             await self._open.aclose()
             raise
@@ -168,5 +171,5 @@ async def _answer(call: Awaitable[dict[str, Any]], timeout_seconds: float) -> di
     try:
         async with asyncio.timeout(timeout_seconds):
             return await call
-    except (ClientError, BotoCoreError, OSError) as error:
+    except (ClientError, BotoCoreError, OSError, RuntimeError) as error:  # RuntimeError: credentials still expired
         raise call_error(error) from error

@@ -100,7 +100,7 @@ def messages_in(answer: bytes, lease: Lease, now: float) -> list[Message]:
             )
             for raw in received.messages
         ]
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise QueueCallError("UnreadableAnswer", str(error)) from error
 
 
@@ -116,5 +116,5 @@ def batch_answer(answer: bytes) -> BatchAnswer:
             done=tuple(int(entry.id) for entry in settled.done),
             failed=tuple((int(entry.id), entry.code) for entry in settled.failed),
         )
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise QueueCallError("UnreadableAnswer", str(error)) from error

@@ -162,7 +162,7 @@ class Acknowledger:
 
         retrying = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS_AT_MOST - 1),
-            wait=wait_random_exponential(multiplier=RETRY_WAIT_FIRST_SECONDS, max=RETRY_WAIT_AT_MOST_SECONDS),
+            wait=wait_random_exponential(multiplier=2 * RETRY_WAIT_FIRST_SECONDS, max=RETRY_WAIT_AT_MOST_SECONDS),
             retry=retry_if_result(bool),
             retry_error_callback=lambda _: remaining,
         )

@@ -92,6 +92,11 @@ class Line:
             "acknowledge": acknowledger.run,
         }
 
+    @property
+    def is_receiving(self) -> bool:
+        """Whether every queue answers."""
+        return self._receiver.is_receiving
+
     async def run(self) -> None:
         """Run until the line is dry. A room that dies takes the others with it, loudly."""
         async with asyncio.TaskGroup() as side:

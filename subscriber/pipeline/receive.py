@@ -24,16 +24,11 @@ from subscriber.flow.channel import Channel
 from subscriber.flow.lease import POLL_MESSAGES, LeasesShutError
 from subscriber.model import Delivery, Lease, Message
 from subscriber.observe.log import get_logger
-from subscriber.observe.metrics import Metrics, queue_name
-
-NEARLY_EMPTY_MESSAGES = 3
-"""An answer of so many or fewer says that there are too many polls; SQS samples its hosts, so five may be normal."""
+from subscriber.observe.metrics import Metrics
+from subscriber.pipeline.intake import FAILURES_THAT_TELL, QueueIntake, pause_after_failures, polls_wanted
 
 PART_FULL_PAUSE_SECONDS = 0.05
 """After an answer that was not full the queue is nearly drained: waiting this long makes the next one fuller."""
-
-FAILURE_PAUSE_FIRST_SECONDS = 0.2
-FAILURE_PAUSE_AT_MOST_SECONDS = 20.0
 
 _log = get_logger()
 
@@ -82,36 +77,6 @@ class ReceiveOptions(msgspec.Struct, frozen=True):
     """For all queues together; each has at least one."""
 
 
-def polls_wanted(running: int, answered: int, at_most: int) -> int:
-    """How many polls a queue should have after one of `running` brought `answered` messages."""
-    if answered >= POLL_MESSAGES:
-        return min(running + 1, at_most)
-    if answered <= NEARLY_EMPTY_MESSAGES:
-        return max(running - 1, 1)
-    return running
-
-
-def pause_after_failures(failures: int, chance: float) -> float:
-    """Seconds before the next try after so many failures in a row (from 1): full jitter under a doubling bound."""
-    bound = min(FAILURE_PAUSE_AT_MOST_SECONDS, FAILURE_PAUSE_FIRST_SECONDS * (1 << min(failures - 1, 20)))
-    return bound * chance
-
-
-class QueueIntake:
-    """What receive knows of one queue; changed by its polls only."""
-
-    def __init__(self, url: str, metrics: Metrics) -> None:
-        self.url = url
-        self.label = queue_name(url)
-        self.running = 0
-        self.wanted = 1
-        self.failures = 0
-        # Looked up once: a label's look-up costs as much as reading a message.
-        self.received = metrics.received_messages.labels(self.label)
-        requests = metrics.receive_requests
-        self.answers = {answer: requests.labels(self.label, answer) for answer in ("full", "part", "empty")}
-
-
 class Receiver:
     """The room: a task for every poll, all in one group."""
 
@@ -143,6 +108,11 @@ class Receiver:
     def is_stopping(self) -> bool:
         """Whether `stop` was called."""
         return self._stopping.is_set()
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether every queue answers, give or take a few failures in a row."""
+        return all(intake.failures_in_a_row < FAILURES_THAT_TELL for intake in self._intakes)
 
     def stop(self) -> None:
         """Begin no more polls."""
@@ -184,6 +154,8 @@ class Receiver:
             self._leases.abandon(lease)
             await self._failed(intake, error)
             return
+        if not self.is_receiving:
+            _log.info("receive.recovered", queue=intake.label)
         intake.failures = 0
         self._leases.fill(lease, messages)
         self._count(intake, messages)
@@ -218,9 +190,12 @@ class Receiver:
             done = await self._source.hand_back(intake.url, [message.receipt_handle for message in messages])
         except QueueCallError as error:
             _log.warning("messages.not_handed_back", queue=intake.label, messages=len(messages), reason=error.code)
+            return  # they stay in the leases: the end of the process tries once more
+        self._metrics.handed_back_messages.labels(intake.label).inc(done)
+        if done == len(messages):
+            self._leases.settle(messages)
         else:
-            self._metrics.handed_back_messages.labels(intake.label).inc(done)
-        self._leases.settle(messages)
+            _log.warning("messages.not_handed_back", queue=intake.label, messages=len(messages) - done)
 
     async def _failed(self, intake: QueueIntake, error: QueueCallError) -> None:
         intake.failures += 1
@@ -228,8 +203,7 @@ class Receiver:
         self._metrics.queue_errors.labels("receive", error.code).inc()
         if intake.failures & (intake.failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a long outage is few lines
             _log.warning("receive.failed", queue=intake.label, reason=error.code, detail=error.detail)
-        in_a_row = -(-intake.failures // intake.running)  # polls that fail together have failed once
-        await self._pause(pause_after_failures(in_a_row, random.random()))  # noqa: S311 – jitter, not a secret
+        await self._pause(pause_after_failures(intake.failures_in_a_row, random.random()))  # noqa: S311 – jitter, not a secret
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until `stop`."""

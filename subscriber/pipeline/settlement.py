@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from subscriber.events.order import fold
-from subscriber.model import Delivery, ObjectEvent, Receipt, Refusal
+from subscriber.model import Batch, Delivery, ObjectEvent, Receipt, Refusal
+
+LEASE_RESERVE_SECONDS = 5.0
+"""Kept of a lease for telling the queue what has become of its messages."""
+
+
+def deadline_of(batch: Batch, started: float, deadline_seconds: float) -> float:
+    """When `batch` is given up, by the loop's clock: in time for hiding its messages while they are still ours."""
+    lease_ends = min((delivery.message.lease.expires_at for delivery in batch.deliveries), default=math.inf)
+    return min(started + deadline_seconds, lease_ends - LEASE_RESERVE_SECONDS)
 
 
 def halves(deliveries: Sequence[Delivery]) -> tuple[tuple[Sequence[Delivery], Sequence[ObjectEvent]], ...]:

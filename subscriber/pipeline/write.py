@@ -23,7 +23,7 @@ from subscriber.flow.gate import Gate
 from subscriber.model import Batch, Delivery, Message, ObjectEvent, Receipt, Refusal
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
-from subscriber.pipeline.settlement import Settlement, halves
+from subscriber.pipeline.settlement import Settlement, deadline_of, halves
 
 ATTEMPTS_AT_MOST = 20
 RETRY_WAIT_FIRST_SECONDS = 0.05
@@ -120,7 +120,7 @@ class Writer:
         stored = False
         try:
             async with self._outages.holding():
-                receipts = await self._settle(batch, deadline=started + self._options.deadline_seconds)
+                receipts = await self._settle(batch, deadline_of(batch, started, self._options.deadline_seconds))
             stored = all(receipt.verdict != "failed" for receipt in receipts)
         finally:
             self._gate.leave(clock() - started, rest=stored)

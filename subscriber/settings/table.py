@@ -95,7 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Setting(
             whole(1_048_576, 17_179_869_184, "bytes"),
-            "Most bytes of message bodies held at once. One SQS message may have 1,048,576.",
+            "Most bytes of bodies held at once, for events of S3's size: a poll keeps room for ten of 64 KB.",
             "bytes",
         ),
     ] = 67_108_864

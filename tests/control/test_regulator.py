@@ -13,7 +13,7 @@ from subscriber.control.regulator import Regulator, RegulatorOptions
 BUDGET_AT_LEAST = 2000
 OPTIONS = RegulatorOptions(
     governor=GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_seconds=10),
-    budget_at_least=BUDGET_AT_LEAST,
+    batch_max_rows=BUDGET_AT_LEAST // 10,  # eight places, one that waits, one that grows
 )
 
 

@@ -176,3 +176,27 @@ async def test_a_server_that_says_nothing_ends_in_a_timeout() -> None:
         forever.set()
         await client.close()
     assert [outcome.code for outcome in outcomes if isinstance(outcome, QueueCallError)] == ["Timeout", "Timeout"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError("credentials still expired"), OSError("no route")])
+async def test_credentials_that_cannot_be_had_are_our_own_error(error: Exception) -> None:
+    """A provider may raise anything, once: the call fails, the daemon does not."""
+
+    class Broken:
+        async def get_frozen_credentials(self) -> Frozen:
+            raise error
+
+    client = JsonClient("http://127.0.0.1:9", "us-east-1", Broken(), connections=1)
+    with pytest.raises(QueueCallError) as caught:
+        await client.call("t", b"{}", 5)
+    await client.close()
+    assert not caught.value.is_permanent
+
+
+@pytest.mark.parametrize("body", ['{"message": "größer"}'.encode("latin-1"), b"[" * 100_000])
+async def test_an_error_nobody_can_read_is_its_status(stage: Stage, body: bytes) -> None:
+    """Bodies that are not UTF-8, or nested beyond measure."""
+    stage.service.script = [lambda _: web.Response(status=500, body=body)]
+    with pytest.raises(QueueCallError) as caught:
+        await stage.client.call("t", b"{}", 5)
+    assert caught.value.code == "Http500"

@@ -21,7 +21,7 @@ from tests.edge.object_rows import row
 
 MESSAGES = 1_000
 BAD_POSITION = 617
-LEASE = Lease(queue="q", expires_at=0.0, handles=set())
+LEASE = Lease(queue="q", expires_at=1e12, handles=set())
 
 
 def delivery(number: int, *events: ObjectEvent) -> Delivery:

@@ -23,7 +23,7 @@ _numbers = itertools.count(1)
 
 def lease(queue: str = QUEUE) -> Lease:
     """A lease that nobody keeps a book of."""
-    return Lease(queue=queue, expires_at=0.0, handles=set())
+    return Lease(queue=queue, expires_at=1e9, handles=set())
 
 
 def message(

@@ -125,3 +125,11 @@ async def test_sigterm_while_the_database_is_awaited(scene: Scene, postgres_serv
     with scene.daemon(DATABASE_URL=postgres_server.url) as daemon:
         await asyncio.to_thread(daemon.wait_for, "database.awaited")
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+
+
+async def test_a_profile_that_does_not_exist(scene: Scene) -> None:
+    """Exit 2: what AWS's own variables say cannot be used, in one line."""
+    with daemon_process(scene.environment() | {"AWS_PROFILE": "nobody"}) as daemon:
+        code, said = await ended(daemon)
+    assert code == ExitCode.CONFIGURATION
+    assert said == ["subscriber: the AWS settings cannot be used: The config profile (nobody) could not be found"]

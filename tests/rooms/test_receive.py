@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.flow.lease import Ceiling
-from subscriber.pipeline.receive import pause_after_failures, polls_wanted
+from subscriber.pipeline.intake import pause_after_failures, polls_wanted
 from tests.fakes.queues import ROUND_TRIP_SECONDS, Bring, call_error
 from tests.fakes.store import Refuse
 from tests.fakes.things import OTHER_QUEUE, QUEUE
@@ -168,3 +168,17 @@ async def test_a_fault_in_decode_ends_the_room_loudly() -> None:
     with pytest.raises(ExceptionGroup) as raised:
         await stage.receiver.run()
     assert raised.group_contains(KeyError)
+
+
+async def test_a_queue_that_never_answers_shows_in_readiness(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few failures in a row say nothing; six of them do, until the next answer."""
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    stage = Stage()
+    stage.queues.script("receive", *[Refuse(call_error())] * 7, Bring(1))
+    async with stage.running():
+        await asyncio.sleep(2)
+        assert stage.receiver.is_receiving
+        await asyncio.sleep(8)
+        assert not stage.receiver.is_receiving
+        await asyncio.sleep(20)
+        assert stage.receiver.is_receiving

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from subscriber.events.order import fold
 from subscriber.model import Refusal, Verdict
-from subscriber.pipeline.settlement import Settlement, halves
-from tests.fakes.things import REFUSAL, delivery, object_event, put
+from subscriber.pipeline.settlement import LEASE_RESERVE_SECONDS, Settlement, deadline_of, halves
+from tests.fakes.things import REFUSAL, batch, delivery, object_event, put
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,12 @@ def test_halves_are_the_whole_cut_between_deliveries(keys: list[list[str]]) -> N
     assert second
     assert first_rows == fold(event for one in first for event in one.events)
     assert second_rows == fold(event for one in second for event in one.events)
+
+
+def test_a_batch_is_given_up_while_its_messages_are_still_ours() -> None:
+    """The deadline is the options', unless a lease ends before it; then there is time left to hide its messages."""
+    first, second = put("a"), put("b")
+    first.message.lease.expires_at = 1_100.0
+    both = batch(first, second)
+    assert deadline_of(both, 1_000.0, 30.0) == 1_030.0
+    assert deadline_of(both, 1_000.0, 300.0) == 1_100.0 - LEASE_RESERVE_SECONDS

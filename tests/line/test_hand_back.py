@@ -1,0 +1,46 @@
+"""The hand-back at a hard stop: one call that fails takes none of the others with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from subscriber.app import Daemon
+from subscriber.edge.sqs import Sqs
+from subscriber.errors import QueueCallError
+from subscriber.flow.lease import Ceiling, LeaseBook
+from subscriber.settings.table import Settings
+from tests.fakes.things import QUEUE, message
+from tests.line.scene import sums_that_fit
+
+POLLS = 5
+
+
+class FailsOnce:
+    """Queues that refuse the second call."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.handed_back: list[str] = []
+
+    async def hand_back(self, queue: str, handles: Sequence[str]) -> int:
+        """All of them, but for the second call."""
+        self.calls += 1
+        if self.calls == 2:
+            raise QueueCallError("ServiceUnavailable", "busy")
+        self.handed_back += handles
+        return len(handles)
+
+
+async def test_one_failed_call_takes_no_other_with_it() -> None:
+    """Of five polls' messages, those of four are visible again."""
+    environment = {"SUBSCRIBER_QUEUE_URLS": QUEUE, "SUBSCRIBER_DATABASE_URL": "postgresql://u@127.0.0.1/d"}
+    daemon = Daemon(Settings.from_environment(environment | sums_that_fit()))
+    leases = LeaseBook((QUEUE,), Ceiling(messages=1_000, bytes=10**9), 30)
+    for _ in range(POLLS):
+        lease = await leases.open(QUEUE)
+        leases.fill(lease, [message(under=lease) for _ in range(10)])
+    queues = FailsOnce()
+    await daemon._hand_back(cast("Sqs", queues), leases)
+    assert queues.calls == POLLS
+    assert len(set(queues.handed_back)) == (POLLS - 1) * 10
