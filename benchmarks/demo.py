@@ -143,7 +143,7 @@ def _counts(outcome: Outcome) -> list[tuple[str, str, str]]:
         ("sent", f"{verdict.sent:,}", f"messages, {outcome.duplicates:,} of them duplicates"),
         ("committed", f"{verdict.committed:,}", f"and {verdict.without_row:,} that say nothing about existence"),
         ("deleted", f"{end.deleted:,}", f"by the queue's own word; {left}"),
-        ("quarantined", f"{verdict.quarantined:,}", "unreadable bodies, kept byte for byte"),
+        ("quarantined", f"{verdict.quarantined:,}", "unreadable bodies, kept in the quarantine"),
         ("lost", f"{verdict.lost:,}", "every message was looked for in the index and the quarantine"),
         ("wrong", f"{wrong:,}", "rows of index and view, compared with the buckets the events came from"),
     ]
