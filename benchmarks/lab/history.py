@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from random import Random
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from benchmarks.lab.bucket import START, SimulatedBucket, Versioning
 
@@ -25,19 +25,7 @@ Action: TypeAlias = Literal[
     "enable_versioning",
     "suspend_versioning",
 ]
-ACTIONS: Final[tuple[Action, ...]] = (
-    "put",
-    "post",
-    "copy",
-    "multipart",
-    "delete",
-    "delete_version",
-    "undelete",
-    "expire",
-    "expire_version",
-    "enable_versioning",
-    "suspend_versioning",
-)
+ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 _OBJECT_ACTIONS = ACTIONS[:9]
 _WEIGHTS = (60, 2, 6, 6, 10, 4, 4, 4, 4)
 """How often each is chosen: uploads rule, as in a lake, but every way to vanish happens."""

@@ -1,7 +1,8 @@
 """The loop around the governor: once a second it reads, lets the governor decide, and sets two numbers.
 
 The limit of the gate, and the live budget of the leases: two seconds of what was stored per second of late, so
-that a slow database is not handed a long queue inside the process, where no other task can help.
+that a slow database is not handed a long queue inside the process, where no other task can help; but never less
+than the batches that the gate lets be written need.
 """
 
 from __future__ import annotations

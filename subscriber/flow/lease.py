@@ -2,8 +2,9 @@
 
 A poll begins by opening a lease, which waits until there is room for all the poll may bring (ten messages of
 the largest size that S3 sends). When the answer is there, the lease shrinks to what came. Each message
-that is settled leaves it. So the sum of all leases is at every moment an upper bound of what is inside the
-process, and `outstanding` is exactly what a hard stop hands back.
+that is settled leaves it. So, for events of S3's sizes, the sum of all leases is at every moment an upper bound of
+what is inside the process (ten bodies of a megabyte may exceed it), and `outstanding` is exactly what a hard stop
+hands back.
 """
 
 from __future__ import annotations
