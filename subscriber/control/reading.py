@@ -17,6 +17,17 @@ class WriteTally(msgspec.Struct):
     """Statements that failed for the database's reasons, not for a row's."""
 
 
+class LoadReading(msgspec.Struct, frozen=True):
+    """What a sensor says of the database's CPU: a mean over a window that has ended."""
+
+    cpu_percent: float
+    """Of the capacity the database had in that window, 0 to 100; somebody else's load is in it too."""
+    taken_at: float
+    """End of the window, Unix seconds: a slow sensor tells of the past."""
+    window_seconds: float
+    """Length of the window."""
+
+
 class Reading(msgspec.Struct, frozen=True):
     """One look at the line, about a second after the one before."""
 
@@ -26,6 +37,18 @@ class Reading(msgspec.Struct, frozen=True):
     statement_seconds: float | None
     """Mean time of the statements that succeeded; None: there were none."""
     failures: int
+    concurrency_used: float = 0.0
+    """Writes at work on average since the reading before; an idle gate uses none, whatever its limit."""
+    limit_reached: bool = False
+    """Whether a batch that was due had to wait for the gate since the reading before: the evidence for growth."""
+    lag_seconds: float = 0.0
+    """How late the line is: the larger of the newest first receive's age and that of the oldest one inside."""
+    backlog_messages: int | None = None
+    """Visible messages of all queues together, as the queues last said; None: they have not."""
+    load: LoadReading | None = None
+    """The newest the sensor has said, maybe the same as in the reading before; None: it has never spoken."""
+    load_age_seconds: float = 0.0
+    """Since the end of its window."""
 
 
 def reading_between(before: WriteTally, now: WriteTally, taken_at: float, elapsed_seconds: float) -> Reading:
