@@ -1,4 +1,4 @@
-"""Signed calls in AWS's JSON 1.0 protocol over a connection pool of our own.
+"""Signed calls in AWS's JSON 1.0 protocol over connections of our own.
 
 aiobotocore builds, signs and parses a call by its service's model, which costs about a millisecond; three calls of SQS
 are made so often that they go through here instead. Credentials, region and endpoint stay botocore's business: they
@@ -14,23 +14,17 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-import aiohttp
 import msgspec
 from botocore.utils import get_environ_proxies
-from yarl import URL
 
-from subscriber.edge.aws import CONNECT_TIMEOUT_SECONDS, call_error, is_permanent, plain_code
+from subscriber.edge.aws import call_error, is_permanent, plain_code
+from subscriber.edge.http_connection import HttpAnswer
+from subscriber.edge.http_pool import DirectTransport, ProxiedTransport, Transport, origin_of
 from subscriber.edge.signing import Credentials, Signer
 from subscriber.errors import QueueCallError
 
 SKEW_WORTH_CORRECTING_SECONDS = 240
 """AWS refuses signatures five minutes off ("Troubleshoot Signature Version 4"); botocore corrects from four."""
-
-KEEPALIVE_SECONDS = 12
-"""AWS closes a connection that was idle for twenty; this is botocore's own figure."""
-
-READ_BYTES = 262_144
-"""Ten large messages in few reads: the default of 64 KiB would pause the transport again and again."""
 
 _SKEW_CODES = frozenset(
     {
@@ -41,8 +35,8 @@ _SKEW_CODES = frozenset(
         "RequestInTheFuture",
     }
 )
+_SUCCESS = 200
 _THROTTLED_STATUS = 429
-_NO_AUTOMATIC_HEADERS = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
 class CredentialSource(Protocol):
@@ -72,7 +66,7 @@ class JsonClient:
         region: for the signature.
         credentials: whom to sign for.
         connections: most calls under way at once.
-        tls: how to verify the server.
+        tls: how to verify the server, where the endpoint is https; None: by the system's authorities.
     """
 
     def __init__(
@@ -82,25 +76,20 @@ class JsonClient:
         credentials: CredentialSource,
         *,
         connections: int,
-        tls: ssl.SSLContext | bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        parts = urlsplit(endpoint_url)
-        self._url = URL(f"{parts.scheme}://{parts.netloc}/")
-        self._signer = Signer(parts.netloc, region)
+        endpoint = urlsplit(endpoint_url)
+        self._signer = Signer(endpoint.netloc, region)
         self._credentials = credentials
-        self._proxy = _proxy_for(endpoint_url)
         self._skew_seconds = 0.0
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=connections, ssl=tls, keepalive_timeout=KEEPALIVE_SECONDS),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_NO_AUTOMATIC_HEADERS,
-            read_bufsize=READ_BYTES,
+        origin, proxy = origin_of(endpoint, tls), _proxy_for(endpoint_url)
+        self._transport: Transport = (
+            ProxiedTransport(origin, connections, proxy) if proxy else DirectTransport(origin, connections)
         )
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._transport.close()
 
     async def call(self, target: str, body: bytes, timeout_seconds: float) -> bytes:
         """The body of the answer to one call, waiting `timeout_seconds` at most, a free connection included.
@@ -113,7 +102,7 @@ class JsonClient:
                 return await self._call(target, body)
         except TimeoutError as error:
             raise QueueCallError("Timeout", f"no answer within {timeout_seconds:g} s") from error
-        except (aiohttp.ClientError, OSError) as error:
+        except OSError as error:
             raise call_error(error) from error
 
     async def _call(self, target: str, body: bytes) -> bytes:
@@ -123,29 +112,26 @@ class JsonClient:
             raise call_error(error) from error
         credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
         headers = self._signer.headers(target, body, credentials, time.time() + self._skew_seconds)
-        async with self._session.post(self._url, data=body, headers=headers, proxy=self._proxy) as answer:
-            content = await answer.read()
-            if answer.status == 200:
-                return content
-            raise self._fault(answer, content)
+        answer = await self._transport.post(headers, body)
+        if answer.status == _SUCCESS:
+            return answer.content
+        raise self._fault(answer)
 
-    def _fault(self, answer: aiohttp.ClientResponse, content: bytes) -> QueueCallError:
+    def _fault(self, answer: HttpAnswer) -> QueueCallError:
         """What an answer that is not 200 says; the query protocol's code counts, since the API reference lists it."""
         try:
-            fault = _FAULT.decode(content)
+            fault = _FAULT.decode(answer.content)
         except (ValueError, RecursionError):  # what msgspec and UTF-8 raise are ValueErrors
             fault = _Fault()
-        code = plain_code(answer.headers.get("x-amzn-query-error", "").partition(";")[0] or fault.kind)
+        code = plain_code(answer.header("x-amzn-query-error").partition(";")[0] or fault.kind)
         if not code:
             code = "Throttled" if answer.status == _THROTTLED_STATUS else f"Http{answer.status}"
         if code in _SKEW_CODES:
-            self._correct_skew(answer.headers.get("Date"))
+            self._correct_skew(answer.header("Date"))
         return QueueCallError(code, fault.message or fault.capital_message, is_permanent=is_permanent(code))
 
-    def _correct_skew(self, date: str | None) -> None:
+    def _correct_skew(self, date: str) -> None:
         """Believe the server's clock where ours is far off: the next call is signed with its time."""
-        if date is None:
-            return
         try:
             skew = parsedate_to_datetime(date).timestamp() - time.time()
         except ValueError:

@@ -145,8 +145,9 @@ class Sqs:
         if credentials is None:
             raise QueueError(f"region {rest.meta.region_name}: {call_error(NoCredentialsError())}")
 
+        tls = _tls(session)
+
         def client(connections: int) -> JsonClient:
-            tls = _tls(session)
             thin = JsonClient(
                 rest.meta.endpoint_url, rest.meta.region_name, credentials, connections=connections, tls=tls
             )
@@ -160,10 +161,9 @@ class Sqs:
         )
 
 
-def _tls(session: AioSession) -> ssl.SSLContext | bool:
+def _tls(session: AioSession) -> ssl.SSLContext:
     """How servers are verified: by the authorities of AWS_CA_BUNDLE where it is set, else by the system's."""
-    bundle = session.get_config_variable("ca_bundle")
-    return ssl.create_default_context(cafile=bundle) if bundle else True
+    return ssl.create_default_context(cafile=session.get_config_variable("ca_bundle"))
 
 
 async def _answer(call: Awaitable[dict[str, Any]], timeout_seconds: float) -> dict[str, Any]:

@@ -1,0 +1,156 @@
+"""Posting to one origin, over connections that stay open.
+
+What a poll and a delete need of HTTP is little, and it is needed twice for every ten messages: one POST to `/`, one
+answer. A general client pays for redirects, cookies, streams and hooks on every call; that came to more than a third
+of the daemon's work (docs/performance.md). So the direct way is our own, and a way through a proxy is aiohttp's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from typing import Protocol
+from urllib.parse import SplitResult
+
+import aiohttp
+import msgspec
+from yarl import URL
+
+from subscriber.edge.http_connection import HttpAnswer, HttpConnection
+
+CONNECT_TIMEOUT_SECONDS = 5.0
+
+IDLE_SECONDS = 12.0
+"""AWS closes a connection that was idle for twenty; this is botocore's own figure."""
+
+
+class Transport(Protocol):
+    """How requests reach their origin."""
+
+    async def post(self, headers: dict[str, str], body: bytes) -> HttpAnswer:
+        """Post `body` to `/`; `headers` have everything but the length.
+
+        Raises:
+            OSError: no connection, or it ended before the answer did. Whether the server has seen the request, nobody
+                knows. Time-outs and the errors of TLS are of this kind.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close the connections; requests under way must have ended."""
+        ...
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where connections lead."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    """How the server is verified; None: no TLS."""
+
+
+def origin_of(endpoint: SplitResult, tls: ssl.SSLContext | None) -> Origin:
+    """The origin of an endpoint's URL; `tls` (None: the system's authorities) counts for https only."""
+    if endpoint.scheme != "https":
+        return Origin(endpoint.hostname or "", endpoint.port or 80, None)
+    return Origin(endpoint.hostname or "", endpoint.port or 443, tls or ssl.create_default_context())
+
+
+def request_bytes(headers: dict[str, str], body: bytes) -> bytes:
+    """The request as it goes over the wire."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+
+
+class DirectTransport:
+    """A pool; the connection last used is the next one used, and those that lie idle are let go.
+
+    Args:
+        origin: where it leads.
+        connections_at_most: further requests wait for one of these.
+    """
+
+    def __init__(self, origin: Origin, connections_at_most: int) -> None:
+        self._origin = origin
+        self._places = asyncio.Semaphore(connections_at_most)
+        self._idle: deque[HttpConnection] = deque()
+
+    async def post(self, headers: dict[str, str], body: bytes) -> HttpAnswer:
+        """See Transport."""
+        request = request_bytes(headers, body)
+        async with self._places:
+            connection = self._take_idle() or await self._connect()
+            try:
+                answer = await connection.ask(request)
+            except BaseException:
+                connection.close()  # nobody knows what is still under way on it
+                raise
+            self._give_back(connection)
+        return answer
+
+    async def close(self) -> None:
+        """See Transport."""
+        while self._idle:
+            self._idle.pop().close()
+
+    async def _connect(self) -> HttpConnection:
+        origin = self._origin
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+                _, connection = await loop.create_connection(HttpConnection, origin.host, origin.port, ssl=origin.tls)
+        except TimeoutError as error:
+            text = f"no connection to {origin.host}:{origin.port} within {CONNECT_TIMEOUT_SECONDS:g} s"
+            raise ConnectionError(text) from error
+        return connection
+
+    def _take_idle(self) -> HttpConnection | None:
+        fresh_since = asyncio.get_running_loop().time() - IDLE_SECONDS
+        while self._idle and self._idle[0].idle_since < fresh_since:
+            self._idle.popleft().close()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+        return None
+
+    def _give_back(self, connection: HttpConnection) -> None:
+        if connection.is_open:
+            connection.idle_since = asyncio.get_running_loop().time()
+            self._idle.append(connection)
+
+
+class ProxiedTransport:
+    """Through an HTTP proxy, which aiohttp knows how to ask for a tunnel.
+
+    Args:
+        origin: where it leads.
+        connections_at_most: further requests wait for one of these.
+        proxy: URL of the proxy.
+    """
+
+    def __init__(self, origin: Origin, connections_at_most: int, proxy: str) -> None:
+        self._url = URL.build(scheme="https" if origin.tls else "http", host=origin.host, port=origin.port, path="/")
+        self._proxy = proxy
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=connections_at_most, ssl=origin.tls or True, keepalive_timeout=IDLE_SECONDS
+            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
+        )
+
+    async def post(self, headers: dict[str, str], body: bytes) -> HttpAnswer:
+        """See Transport."""
+        try:
+            async with self._session.post(self._url, data=body, headers=headers, proxy=self._proxy) as answer:
+                return HttpAnswer(answer.status, answer.raw_headers, await answer.read())
+        except aiohttp.ClientError as error:
+            raise OSError(str(error) or type(error).__name__) from error
+
+    async def close(self) -> None:
+        """See Transport."""
+        await self._session.close()
