@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 
 import pytest
+import uvloop
 
 from tests.fakes.virtual_time import VirtualTimeLoop
 
@@ -13,9 +14,14 @@ pytest_plugins = ["tests.stage.postgres", "tests.stage.queues"]
 
 ROOMS_WITH_THEIR_OWN_CLOCK = ("tests/flow/", "tests/rooms/", "tests/control/")
 
+ON_BOTH_LOOPS = ("tests/edge/test_http_",)
+"""The daemon runs on uvloop, whose transports are not quite asyncio's."""
+
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Rooms and mechanisms are tested in virtual time, everything that touches a socket in real time."""
     if item.nodeid.startswith(ROOMS_WITH_THEIR_OWN_CLOCK):
         return {"virtual": VirtualTimeLoop}
+    if item.nodeid.startswith(ON_BOTH_LOOPS):
+        return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"real": asyncio.new_event_loop}

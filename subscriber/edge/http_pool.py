@@ -77,6 +77,11 @@ class DirectTransport:
         self._places = asyncio.Semaphore(connections_at_most)
         self._idle: deque[HttpConnection] = deque()
 
+    @property
+    def idle_connections(self) -> int:
+        """How many connections are open and in nobody's use."""
+        return sum(connection.is_open for connection in self._idle)
+
     async def post(self, headers: dict[str, str], body: bytes) -> HttpAnswer:
         """See Transport."""
         request = request_bytes(headers, body)
@@ -96,14 +101,17 @@ class DirectTransport:
             self._idle.pop().close()
 
     async def _connect(self) -> HttpConnection:
-        origin = self._origin
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
-                _, connection = await loop.create_connection(HttpConnection, origin.host, origin.port, ssl=origin.tls)
+                return await self._open_connection()
         except TimeoutError as error:
-            text = f"no connection to {origin.host}:{origin.port} within {CONNECT_TIMEOUT_SECONDS:g} s"
-            raise ConnectionError(text) from error
+            where = f"{self._origin.host}:{self._origin.port}"
+            raise ConnectionError(f"no connection to {where} within {CONNECT_TIMEOUT_SECONDS:g} s") from error
+
+    async def _open_connection(self) -> HttpConnection:
+        origin = self._origin
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(HttpConnection, origin.host, origin.port, ssl=origin.tls)
         return connection
 
     def _take_idle(self) -> HttpConnection | None:

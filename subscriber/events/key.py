@@ -7,6 +7,7 @@ string of bytes to S3: no case folding, no Unicode normalisation, no trimming, o
 
 from __future__ import annotations
 
+import functools
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -28,9 +29,17 @@ def decode_form(text: str) -> str:
     Raises:
         UnicodeDecodeError: the percent-encoded bytes are not UTF-8.
     """
-    spaced = text.replace("+", " ")
-    # What unquote_plus(…, errors="strict") gives, in a third of its time: this is the hot path.
-    return unquote_to_bytes(spaced).decode() if "%" in spaced else spaced
+    folder, slash, name = text.replace("+", " ").rpartition("/")
+    return f"{_unquoted_folder(folder)}{slash}{_unquoted(name)}"
+
+
+def _unquoted(text: str) -> str:
+    # What unquote(text, errors="strict") gives, in half its time: this is the hot path.
+    return unquote_to_bytes(text).decode() if "%" in text else text
+
+
+_unquoted_folder = functools.lru_cache(maxsize=1024)(_unquoted)
+"""Objects come in folders. No character's bytes lie on both sides of a `/`, so each side is decoded by itself."""
 
 
 def is_storable(text: str, limit_bytes: int) -> bool:

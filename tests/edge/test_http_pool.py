@@ -1,0 +1,235 @@
+"""Posting over connections that stay open: reuse, bounds, and what happens when either side goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import pytest
+import trustme
+
+from subscriber.edge import http_pool
+from subscriber.edge.http_pool import DirectTransport, Origin, ProxiedTransport, origin_of
+
+FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+Script = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Server:
+    """A server of one script, which it runs for every connection."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self.asked = asyncio.Event()
+        """Set when a request has come."""
+        self.left = asyncio.Event()
+        """Set when a client has gone."""
+
+    async def request(self, reader: asyncio.StreamReader) -> bytes:
+        """The next request; raises IncompleteReadError when the client has gone."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        whole = head + await reader.readexactly(length)
+        self.requests.append(whole)
+        self.asked.set()
+        return whole
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        self.connections += 1
+        try:
+            await self._script(self, reader, writer)
+        except (asyncio.IncompleteReadError, OSError):
+            pass  # the client has gone
+        finally:
+            self.left.set()
+            writer.close()
+
+
+async def answer_all(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers whatever is asked."""
+    while True:
+        await server.request(reader)
+        writer.write(FINE)
+
+
+async def answer_once(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers and hangs up, without having said that it would."""
+    await server.request(reader)
+    writer.write(FINE)
+
+
+async def say_nothing(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Takes a request, and waits for the client to lose its patience."""
+    await server.request(reader)
+    await reader.read()
+
+
+@asynccontextmanager
+async def running(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Server, int]]:
+    """A server and its port."""
+    server = Server(script)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server, listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+
+
+@asynccontextmanager
+async def transport_to(port: int, connections: int = 2) -> AsyncIterator[DirectTransport]:
+    """A pool that leads there."""
+    transport = DirectTransport(Origin("127.0.0.1", port, None), connections)
+    try:
+        yield transport
+    finally:
+        await transport.close()
+
+
+async def until_none_is_idle(transport: DirectTransport) -> None:
+    """The end of a connection tells nobody, hence the asking."""
+    while transport.idle_connections:  # noqa: ASYNC110 – see above
+        await asyncio.sleep(0)
+
+
+async def test_a_request_is_what_http_wants() -> None:
+    """Request line, the headers given, the length, the body."""
+    async with running(answer_all) as (server, port), transport_to(port) as transport:
+        answer = await transport.post({"host": "queue"}, b"body")
+    assert (answer.status, answer.content) == (200, b"{}")
+    assert server.requests == [b"POST / HTTP/1.1\r\nhost: queue\r\ncontent-length: 4\r\n\r\nbody"]
+
+
+async def test_one_connection_serves_one_request_after_another() -> None:
+    """Opening one costs round trips and, with TLS, a handshake."""
+    async with running(answer_all) as (server, port), transport_to(port) as transport:
+        for _ in range(5):
+            await transport.post({}, b"")
+    assert server.connections == 1
+
+
+async def test_no_more_connections_than_allowed() -> None:
+    """Further requests wait for their turn, and all are answered."""
+    async with running(answer_all) as (server, port), transport_to(port, connections=3) as transport:
+        answers = await asyncio.gather(*(transport.post({}, b"") for _ in range(20)))
+    assert [answer.status for answer in answers] == [200] * 20
+    assert server.connections == 3
+
+
+async def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
+    """Its end was noticed while it lay idle; the next request opens a new one."""
+    async with running(answer_once) as (server, port), transport_to(port) as transport:
+        for _ in range(3):
+            await transport.post({}, b"")
+            await until_none_is_idle(transport)
+    assert server.connections == 3
+
+
+async def test_a_connection_that_lay_idle_too_long_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server may be about to close it: a request sent into that would be lost."""
+    monkeypatch.setattr(http_pool, "IDLE_SECONDS", -1.0)
+    async with running(answer_all) as (server, port), transport_to(port) as transport:
+        for _ in range(2):
+            await transport.post({}, b"")
+    assert server.connections == 2
+
+
+async def test_a_late_answer_reaches_nobody_else() -> None:
+    """A request that was given up takes its connection with it."""
+    async with running(say_nothing) as (server, port), transport_to(port, connections=1) as transport:
+        for _ in range(2):
+            server.left.clear()
+            server.asked.clear()
+            asking = asyncio.create_task(transport.post({}, b""), name="asking")
+            await server.asked.wait()
+            asking.cancel()
+            await server.left.wait()
+    assert server.connections == 2
+
+
+async def test_a_server_that_hangs_up_is_an_error() -> None:
+    """The request may have been done or not: its maker decides."""
+
+    async def hang_up(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.request(reader)
+
+    async with running(hang_up) as (_, port), transport_to(port) as transport:
+        with pytest.raises(ConnectionError):
+            await transport.post({}, b"")
+
+
+async def test_nobody_there_is_an_error() -> None:
+    """Refused, and refused again: no place is lost by it."""
+    async with running(answer_all) as (_, port):
+        pass
+    async with transport_to(port, connections=1) as transport:
+        for _ in range(2):
+            with pytest.raises(OSError):  # noqa: PT011 – asyncio and uvloop word it differently
+                await transport.post({}, b"")
+
+
+async def test_a_network_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says where to, and for how long."""
+
+    async def never(*_args: object, **_options: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(http_pool, "CONNECT_TIMEOUT_SECONDS", 0.01)
+    async with transport_to(9) as transport:
+        monkeypatch.setattr(transport, "_open_connection", never)
+        with pytest.raises(ConnectionError, match=r"no connection to 127.0.0.1:9 within 0.01 s"):
+            await transport.post({}, b"")
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_the_server_proves_who_it_is(*, is_known: bool) -> None:
+    """Under TLS a certificate of an authority we know for the name we asked for, or no request is sent."""
+    authority, stranger = trustme.CA(), trustme.CA()
+    served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(served)
+    trusted = ssl.create_default_context()
+    (authority if is_known else stranger).configure_trust(trusted)
+    async with running(answer_all, served) as (server, port):
+        transport = DirectTransport(origin_of(urlsplit(f"https://localhost:{port}"), trusted), 1)
+        if is_known:
+            assert (await transport.post({}, b"")).status == 200
+        else:
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await transport.post({}, b"")
+            assert not server.requests
+        await transport.close()
+
+
+def test_an_origin_is_read_off_its_url() -> None:
+    """The scheme's own ports; TLS where it says https, verified by the system's authorities unless told otherwise."""
+    assert origin_of(urlsplit("http://queue.example"), None) == Origin("queue.example", 80, None)
+    assert origin_of(urlsplit("http://[::1]:4566/"), None) == Origin("::1", 4566, None)
+    secure = origin_of(urlsplit("https://sqs.eu-west-1.amazonaws.com"), None)
+    assert secure.port == 443
+    assert secure.tls is not None
+    assert secure.tls.verify_mode is ssl.CERT_REQUIRED
+
+
+async def test_a_proxy_is_asked_for_the_whole_url() -> None:
+    """Plain HTTP through a proxy: the same request, named in full."""
+    async with running(answer_all) as (proxy, port):
+        transport = ProxiedTransport(Origin("queue.example", 80, None), 1, f"http://127.0.0.1:{port}")
+        answer = await transport.post({"host": "queue.example", "x-amz-target": "t"}, b"body")
+        await transport.close()
+    assert (answer.status, answer.content) == (200, b"{}")
+    assert proxy.requests[0].startswith(b"POST http://queue.example/ HTTP/1.1\r\n")
+
+
+async def test_a_proxy_that_is_not_there_is_an_error() -> None:
+    """Of the kind every other failure of the network is."""
+    async with running(answer_all) as (_, port):
+        pass
+    transport = ProxiedTransport(Origin("queue.example", 80, None), 1, f"http://127.0.0.1:{port}")
+    with pytest.raises(OSError):  # noqa: PT011 – the text is aiohttp's
+        await transport.post({}, b"")
+    await transport.close()
