@@ -42,8 +42,10 @@ class Signer:
         self._host = host
         self._region = region
         self._service = service
+        # Copied for every use: making one has OpenSSL look its algorithm up, which costs more than our few bytes do.
+        self._hash = hashlib.sha256()
         self._key_for: tuple[str, str] = ("", "")
-        self._key = b""
+        self._keyed = hmac.new(b"", digestmod="sha256")
         self._second = -1
         self._moment = ""
 
@@ -64,10 +66,10 @@ class Signer:
         # These names are in alphabetical order, which is the order in which they are signed.
         signed = ";".join(headers)
         lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
-        canonical = f"POST\n/\n\n{lines}\n{signed}\n{hashlib.sha256(body).hexdigest()}"
+        canonical = f"POST\n/\n\n{lines}\n{signed}\n{self._hash_of(body)}"
         scope = f"{moment[:8]}/{self._region}/{self._service}/aws4_request"
-        text = f"{ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.digest(self._signing_key(credentials.secret_key, moment[:8]), text.encode(), "sha256").hex()
+        text = f"{ALGORITHM}\n{moment}\n{scope}\n{self._hash_of(canonical.encode())}"
+        signature = self._signature(credentials.secret_key, moment[:8], text.encode())
         headers["authorization"] = (
             f"{ALGORITHM} Credential={credentials.access_key}/{scope}, SignedHeaders={signed}, Signature={signature}"
         )
@@ -78,10 +80,21 @@ class Signer:
             self._second, self._moment = second, datetime.fromtimestamp(second, UTC).strftime("%Y%m%dT%H%M%SZ")
         return self._moment
 
-    def _signing_key(self, secret_key: str, day: str) -> bytes:
+    def _hash_of(self, content: bytes) -> str:
+        hashed = self._hash.copy()
+        hashed.update(content)
+        return hashed.hexdigest()
+
+    def _signature(self, secret_key: str, day: str, text: bytes) -> str:
         if self._key_for != (secret_key, day):
-            key = f"AWS4{secret_key}".encode()
-            for part in (day, self._region, self._service, "aws4_request"):
-                key = hmac.digest(key, part.encode(), "sha256")
-            self._key_for, self._key = (secret_key, day), key
-        return self._key
+            self._key_for, self._keyed = (secret_key, day), self._with_key_of(secret_key, day)
+        keyed = self._keyed.copy()
+        keyed.update(text)
+        return keyed.hexdigest()
+
+    def _with_key_of(self, secret_key: str, day: str) -> hmac.HMAC:
+        """An HMAC under the day's signing key, with nothing in it yet."""
+        key = f"AWS4{secret_key}".encode()
+        for part in (day, self._region, self._service, "aws4_request"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        return hmac.new(key, digestmod="sha256")
