@@ -11,21 +11,23 @@ import argparse
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.lab.postgres_binaries import LocalPostgresError
 from benchmarks.lab.process import LabError
 from benchmarks.lab.terminal import Screen, duration
 from benchmarks.trial.conduct import conduct
+from benchmarks.trial.contenders import PEERS
 from benchmarks.trial.contest import QUESTION, hold_contest
 from benchmarks.trial.page import write_page
-from benchmarks.trial.printed import print_report
-from benchmarks.trial.result import Report, report, write_report
+from benchmarks.trial.printed import print_report, print_standing
+from benchmarks.trial.result import Report, Standing, report, write_report, write_standing
 from benchmarks.trial.scenarios import SCENARIOS
+from benchmarks.trial.targets import outcomes
 
 RESULTS = Path(__file__).parent / "results"
 ALL = "all"
-PEERS = "peers"
 NAMES = (*SCENARIOS, PEERS)
 
 
@@ -41,14 +43,16 @@ def measure(name: str, screen: Screen) -> Report:
 
 def run(names: list[str], folder: Path, screen: Screen) -> bool:
     """Runs the scenarios one after the other; whether all were flawless."""
-    started, is_flawless = time.monotonic(), True
+    started, reports = time.monotonic(), dict[str, Report]()
     for name in names:
-        found = measure(name, screen)
+        found = reports[name] = measure(name, screen)
         print_report(screen, found)
         write_report(found, folder)
-        is_flawless = is_flawless and found.is_flawless
+    standing = Standing(datetime.now(UTC), outcomes(reports))
+    print_standing(screen, standing)
+    write_standing(standing, folder)
     screen.say(f"  {len(names)} measured in {duration(time.monotonic() - started)}; all results: {write_page(folder)}")
-    return is_flawless
+    return all(found.is_flawless for found in reports.values())
 
 
 def main() -> None:

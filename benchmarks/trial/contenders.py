@@ -10,6 +10,16 @@ import msgspec
 
 from benchmarks.lab.process import LabError
 
+PEERS: Final = "peers"
+"""The contest's name among the scenarios."""
+DAEMON: Final = "subscriber"
+MQ_BRIDGE: Final = "mq-bridge"
+MQ_BRIDGE_BEST: Final = "mq-bridge, best"
+MANUAL_LOOP: Final = "manual loop"
+LAMBDA: Final = "Lambda, a model"
+LAMBDA_WARM: Final = "Lambda, a model, warm"
+FLOOR: Final = "floor"
+
 MQ_BRIDGE_PYTHON: Final = Path(__file__).parents[2] / ".lab" / "mq-bridge" / "bin" / "python"
 MQ_BRIDGE_BEST_CONCURRENCY: Final = 4
 _LOOP = "benchmarks.peers.manual_loop"
@@ -52,10 +62,10 @@ def mq_bridge(name: str, remark: str, concurrency: int) -> Contender:
 
 
 CONTENDERS: Final = (
-    Contender("subscriber", "the daemon with its defaults"),
-    mq_bridge("mq-bridge", "1.2.0 with its defaults", 1),
-    mq_bridge("mq-bridge, best", "1.2.0 at its best here", MQ_BRIDGE_BEST_CONCURRENCY),
-    Contender("manual loop", "aiobotocore, ten workers: receive ten, store ten, delete ten", _LOOP),
-    Contender("Lambda, a model", "a connection for each invocation of ten messages", _MODEL),
-    Contender("Lambda, a model, warm", "environments keep their connections: the fair one", _MODEL, ("--warm",)),
+    Contender(DAEMON, "the daemon with its defaults"),
+    mq_bridge(MQ_BRIDGE, "1.2.0 with its defaults", 1),
+    mq_bridge(MQ_BRIDGE_BEST, "1.2.0 at its best here", MQ_BRIDGE_BEST_CONCURRENCY),
+    Contender(MANUAL_LOOP, "aiobotocore, ten workers: receive ten, store ten, delete ten", _LOOP),
+    Contender(LAMBDA, "a connection for each invocation of ten messages", _MODEL),
+    Contender(LAMBDA_WARM, "environments keep their connections: the fair one", _MODEL, ("--warm",)),
 )

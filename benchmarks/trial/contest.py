@@ -21,7 +21,7 @@ from benchmarks.lab.terminal import Screen
 from benchmarks.peers.lambda_model import BATCHES_AT_MOST
 from benchmarks.peers.service import DATABASE_URL
 from benchmarks.trial.backlogs import BacklogLoad
-from benchmarks.trial.contenders import CONTENDERS, Contender
+from benchmarks.trial.contenders import CONTENDERS, FLOOR, Contender
 from benchmarks.trial.drain import drain_backlog, watch
 from benchmarks.trial.oracle import judge_backlog, look_before
 from benchmarks.trial.result import Run, figures
@@ -35,7 +35,7 @@ FLOOR_FACTOR: Final = 5
 """The floor stores so many times the rows: otherwise it were over before it could be measured."""
 PATIENCE_SECONDS: Final = 300.0
 _SPARE_CONNECTIONS = 20
-_FLOOR = "benchmarks.peers.floor"
+_FLOOR_MODULE = "benchmarks.peers.floor"
 
 
 def hold_contest(screen: Screen, messages: int = MESSAGES) -> list[Run]:
@@ -93,12 +93,12 @@ def _peer(parts: Stage, name: str, command: Sequence[str]) -> Iterator[Child]:
 
 
 def _floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
-    name, remark = "floor", f"no queue: {load.messages:,} rows in statements of 1,000"
+    name, remark = FLOOR, f"no queue: {load.messages:,} rows in statements of 1,000"
     screen.say(f"  {name}: {remark}")
     queue_url = parts.make_queue("contest-floor")
     asyncio.run(_empty(parts.postgres.url))
     before = asyncio.run(look_before(parts.postgres.url))
-    with _peer(parts, name, [sys.executable, "-m", _FLOOR, "--messages", str(load.messages)]) as child:
+    with _peer(parts, name, [sys.executable, "-m", _FLOOR_MODULE, "--messages", str(load.messages)]) as child:
         meter = Meter(parts, queue_url, Consumer(child.pid, dict))
         samples: list[Sample] = watch(meter, lambda: (load.messages, child.is_running), screen, PATIENCE_SECONDS)
         exit_code = child.stop()

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.trial.chart import Panel, Point, bar_chart, number_text, time_chart
-from benchmarks.trial.result import Report, Run, read_report
+from benchmarks.trial.printed import measured_text
+from benchmarks.trial.result import Report, Run, Standing, read_reports, read_standing
 from benchmarks.trial.samples import Sample
 
 PAGE_NAME: Final = "index.html"
@@ -34,6 +35,8 @@ svg .title { font-weight: 600; } svg .name { text-anchor: end; } svg .tick { tex
 .grid { stroke: var(--soft); } .line { fill: none; stroke: var(--line); stroke-width: 1.6; } .bar { fill: var(--line); }
 """
 
+_CLASSES: Final = {"met": "good", "short": "bad", "void": "bad"}
+
 Counted = Callable[[Sample], float]
 
 
@@ -43,15 +46,14 @@ def write_page(folder: Path) -> Path:
     Raises:
         msgspec.DecodeError: a file of the folder is no report.
     """
-    found = sorted((read_report(path) for path in folder.glob("*.json")), key=lambda each: each.taken_at)
     path = folder / PAGE_NAME
-    path.write_text(page(found), "utf-8")
+    path.write_text(page(read_reports(folder), read_standing(folder)), "utf-8")
     return path
 
 
-def page(found: Sequence[Report]) -> str:
+def page(found: Sequence[Report], standing: Standing | None = None) -> str:
     """The whole page."""
-    sections = "\n".join(section(each) for each in found)
+    sections = "\n".join([*([] if standing is None else [targets(standing)]), *map(section, found)])
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width"/>\n'
@@ -59,6 +61,22 @@ def page(found: Sequence[Report]) -> str:
         "<p>Figures of one section were taken in one run and may be compared; those of two sections hardly.</p>\n"
         f"{sections}\n</body>\n</html>\n"
     )
+
+
+def targets(standing: Standing) -> str:
+    """The targets as the last run met them, and what it could not measure."""
+    rows = "\n".join(
+        f"<tr><td>{escape(each.name)}</td><td>{measured_text(each)}</td><td>{escape(f'{each.target} {each.unit}')}</td>"
+        f'<td class="{_CLASSES.get(each.verdict, "")}">{each.verdict}</td></tr>'
+        for each in standing.outcomes
+    )
+    failures = "\n".join(
+        f'<p class="bad">{escape(name)} failed: {escape(reason)}</p>' for name, reason in standing.failures.items()
+    )
+    heads = "".join(f"<th>{head}</th>" for head in ("", "measured", "target", "verdict"))
+    ended = f"<p><small>by the run that ended at {standing.taken_at:%Y-%m-%d %H:%M} UTC</small></p>"
+    table = f"<table>\n<tr>{heads}</tr>\n{rows}\n</table>"
+    return f"<section>\n<h2>Targets</h2>\n{ended}\n{failures}\n{table}\n</section>"
 
 
 def section(found: Report) -> str:

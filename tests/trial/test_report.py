@@ -26,6 +26,7 @@ SAMPLES = tuple(
         resident_bytes=(10 + second) * 1024**2,
         received=250.0 * second,
         receive_requests=50.0 * second,
+        settle_requests=30.0 * second,
         batches=2.0 * second,
         batched_rows=240.0 * second,
         lag_seconds=float(second),
@@ -46,7 +47,7 @@ def test_figures_are_differences_over_the_whole_drain() -> None:
     assert found.cpu_microseconds_per_message == pytest.approx({"consumer": 40, "queue": 80, "database": 120})
     assert found.database_cpu_share == pytest.approx(0.03)
     assert (found.messages_per_receive, found.rows_per_batch) == (5, 120)
-    assert found.requests_per_message_at_least == pytest.approx(0.3)
+    assert found.requests_per_message == pytest.approx(0.32)
     assert (found.resident_mib_at_most, found.lag_seconds_at_most) == (14, 4)
 
 
@@ -86,4 +87,9 @@ def test_a_wrong_row_fails_the_run(
 
     monkeypatch.setattr(bench, "measure", measured)
     assert bench.run(["first", "second"], tmp_path, Screen(io.StringIO())) is is_flawless
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.json", "index.html", "second.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "first.json",
+        "index.html",
+        "second.json",
+        "targets.json",
+    ]
