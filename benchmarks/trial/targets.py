@@ -143,5 +143,7 @@ TARGETS: Final = (
     Target("requests, steady", "a message", _requests("steady"), at_most=0.5),
     Target("requests, burst", "a message", _requests("burst"), at_most=0.25),
     Target("requests, flood", "a message", _requests("flood"), at_most=0.25),
-    Target("memory, flood", "MB", _memory("flood"), at_most=120),
+    Target("memory, 500,000 waiting", "MB", _memory("flood"), at_most=120),
+    Target("memory, 100,000 waiting", "MB", _memory("flood-100k"), at_most=120),
+    Target("memory, 500,000 to 100,000", "×", _memory("flood").over(_memory("flood-100k")), at_most=1.1, at_least=0.9),
 )
