@@ -108,9 +108,14 @@ def report(scenario: str, question: str, runs: Sequence[Run]) -> Report:
 def write_report(found: Report, folder: Path) -> Path:
     """Writes the report's file into the folder; an earlier one of the same scenario is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{found.scenario}.json"
+    path = _path(found.scenario, folder)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     return path
+
+
+def remove_report(scenario: str, folder: Path) -> None:
+    """Takes away an earlier report, so that nobody takes it for one of a run in which the scenario failed."""
+    _path(scenario, folder).unlink(missing_ok=True)
 
 
 def read_report(path: Path) -> Report:
@@ -172,3 +177,7 @@ def figures(samples: Sequence[Sample], latency: Latency | None = None) -> Figure
         lag_seconds_at_most=max(sample.lag_seconds for sample in samples) if has_lag else None,
         latency=latency if latency and not math.isnan(latency.p50) else None,
     )
+
+
+def _path(scenario: str, folder: Path) -> Path:
+    return folder / f"{scenario}.json"

@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from benchmarks import bench
+from benchmarks.lab.postgres_binaries import LocalPostgresError
+from benchmarks.lab.process import LabError
 from benchmarks.lab.terminal import Screen
 from benchmarks.trial.chart import ceiling
 from benchmarks.trial.oracle import Judgement
 from benchmarks.trial.page import page, panels, write_page
-from benchmarks.trial.result import Report, Run, figures, read_report, report, write_report
+from benchmarks.trial.result import Report, Run, figures, read_report, read_standing, report, write_report
 from benchmarks.trial.samples import Sample
 
 SAMPLES = tuple(
@@ -93,3 +95,26 @@ def test_a_wrong_row_fails_the_run(
         "second.json",
         "targets.json",
     ]
+
+
+@pytest.mark.parametrize("error", [LabError, LocalPostgresError])
+def test_a_scenario_that_fails_fails_alone(
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are measured; the failure is told by terminal, file and exit code, and its old report is gone."""
+
+    def measured(name: str, screen: Screen) -> Report:
+        if name == "second":
+            raise error("the queue server is out of luck")
+        return report(name, "", [run()])
+
+    write_report(report("second", "", [run()]), tmp_path)
+    monkeypatch.setattr(bench, "measure", measured)
+    terminal = io.StringIO()
+    assert bench.run(["first", "second", "third"], tmp_path, Screen(terminal)) is False
+    assert sorted(path.stem for path in tmp_path.glob("*.json")) == ["first", "targets", "third"]
+    standing = read_standing(tmp_path)
+    assert standing is not None
+    assert standing.failures == {"second": "the queue server is out of luck"}
+    assert "second FAILED: the queue server is out of luck" in terminal.getvalue()
+    assert "2 of 3 measured" in terminal.getvalue()
