@@ -13,12 +13,14 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from benchmarks.trial.chart import Panel, Point, bar_chart, number_text, time_chart
+from benchmarks.trial.chart import Panel, Point, bar_chart, number_text, picture, time_chart
 from benchmarks.trial.printed import measured_text
 from benchmarks.trial.result import Report, Run, Standing, read_reports, read_standing
 from benchmarks.trial.samples import Sample
 
 PAGE_NAME: Final = "index.html"
+PICTURED: Final = "burst"
+"""The scenario in which the line can be seen to react."""
 _SMOOTHED_SAMPLES = 4
 """A second of them: processor time is counted in ticks of 10 ms."""
 _SHORTEST_SECONDS = 0.2
@@ -41,13 +43,17 @@ Counted = Callable[[Sample], float]
 
 
 def write_page(folder: Path) -> Path:
-    """Draws every report of the folder.
+    """Draws every report of the folder, and of PICTURED a picture for other pages.
 
     Raises:
         msgspec.DecodeError: a file of the folder is no report.
     """
-    path = folder / PAGE_NAME
-    path.write_text(page(read_reports(folder), read_standing(folder)), "utf-8")
+    path, found = folder / PAGE_NAME, read_reports(folder)
+    path.write_text(page(found, read_standing(folder)), "utf-8")
+    for each in found:
+        if each.scenario == PICTURED:
+            drawn = picture(each.question, panels(each.runs[0].samples), facts(each))
+            (folder / f"{PICTURED}.svg").write_text(drawn, "utf-8")
     return path
 
 
@@ -84,7 +90,7 @@ def section(found: Report) -> str:
     parts = [
         f"<h2>{escape(found.scenario)}</h2>",
         f"<p>{escape(found.question)}</p>",
-        _facts(found),
+        f"<p><small>{escape(facts(found))}</small></p>",
         _table(found.runs),
     ]
     if len(found.runs) > 1:
@@ -136,14 +142,14 @@ def _pairs(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
             yield earlier, now
 
 
-def _facts(found: Report) -> str:
+def facts(found: Report) -> str:
+    """When and where the figures were taken."""
     machine = found.machine
-    told = (
+    return (
         f"{found.taken_at:%Y-%m-%d %H:%M} UTC, {machine.processor}, {machine.cores} cores, {machine.memory_gib:g} GiB, "
         f"{machine.system}, Python {machine.python}, PostgreSQL {machine.postgresql}, commit {machine.commit}, "
         f"load before {machine.load_before:g}"
     )
-    return f"<p><small>{escape(told)}</small></p>"
 
 
 def _table(runs: Sequence[Run]) -> str:

@@ -72,6 +72,24 @@ def test_the_page_is_well_formed(tmp_path: Path) -> None:
     assert "Who &lt; whom?" in page([read_report(tmp_path / "peers.json")])
 
 
+def test_a_picture_stands_alone(tmp_path: Path) -> None:
+    """Of a burst, and of nothing else, there is a file with all panels, its own colours and a ground under them."""
+    for name in ("burst", "steady"):
+        write_report(report(name, f"How <{name}>?", [run()]), tmp_path)
+    write_page(tmp_path)
+    assert [path.name for path in tmp_path.glob("*.svg")] == ["burst.svg"]
+    drawn = ET.fromstring((tmp_path / "burst.svg").read_text("utf-8"))
+    by_class = {kind: drawn.findall(f".//*[@class='{kind}']") for kind in ("line", "ground", "head", "caption")}
+    assert {kind: len(found) for kind, found in by_class.items()} == {"line": 6, "ground": 1, "head": 1, "caption": 1}
+    assert by_class["head"][0].text == "How <burst>?"
+    style = drawn.findtext("{*}style") or ""
+    assert "currentColor" not in style
+    assert all(f".{kind} " in style for kind in ("line", "ground", "grid", "title", "name", "tick"))
+    _, _, width, height = map(float, drawn.attrib["viewBox"].split())
+    ground = by_class["ground"][0].attrib
+    assert (float(ground["width"]), float(ground["height"])) == (width - 1, height - 1)
+
+
 @pytest.mark.parametrize(("value", "end"), [(0, 1), (0.7, 1), (1, 1), (1.1, 2), (230, 500), (5_001, 10_000)])
 def test_an_axis_ends_well(value: float, end: float) -> None:
     """An axis ends with 1, 2 or 5 times a power of ten, never below its highest value."""
