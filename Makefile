@@ -7,6 +7,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 RUN := .venv/bin
 ENVIRONMENT := .venv/.ready
 LOCALSTACK := .lab/localstack/.ready
+MQ_BRIDGE := .lab/mq-bridge/.ready
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bench test check format lock clean
@@ -19,10 +20,10 @@ setup: $(ENVIRONMENT) ## make the environment alone, in .venv
 demo: $(ENVIRONMENT) ## a minute of the whole line on this machine, then a summary (STAY=1 keeps it up)
 	@$(RUN)/python -m benchmarks.demo
 
-bench: $(ENVIRONMENT) ## the load test, all of it in under 15 minutes (SCENARIO=… for one of its parts)
+bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## the load test, all of it in under 15 minutes (SCENARIO=… for one of its parts)
 	@$(RUN)/python -m benchmarks.bench $(SCENARIO)
 
-test: $(ENVIRONMENT) $(LOCALSTACK) ## every test, with branch coverage (ARGS=… goes to pytest)
+test: $(ENVIRONMENT) $(LOCALSTACK) $(MQ_BRIDGE) ## every test, with branch coverage (ARGS=… goes to pytest)
 	@$(RUN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 check: $(ENVIRONMENT) ## lint, types and import contracts
@@ -41,6 +42,7 @@ lock: $(UV) ## renew the pinned locks under requirements/
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(COMPILE) requirements/localstack.in -o requirements/localstack.txt
+	$(COMPILE) requirements/mq-bridge.in -o requirements/mq-bridge.txt
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 
 clean: ## remove what the other commands made
@@ -62,8 +64,8 @@ $(ENVIRONMENT): requirements/dev.txt pyproject.toml | $(UV)
 	@$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-$(LOCALSTACK): requirements/localstack.txt | $(UV)
+.lab/%/.ready: requirements/%.txt | $(UV)
 	@$(CHECK_PYTHON)
-	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .lab/localstack
-	@$(UV) pip sync --quiet --python .lab/localstack/bin/python --require-hashes requirements/localstack.txt
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(@D)
+	@$(UV) pip sync --quiet --python $(@D)/bin/python --require-hashes $<
 	@touch $@

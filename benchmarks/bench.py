@@ -2,7 +2,8 @@
 
 The real daemon drains a queue into PostgreSQL, every part in a process of its own, while somebody else looks on
 and counts. Each scenario ends with the comparison of the table with the truth: the exit code is not 0 if a single
-row is wrong or lost. Figures go to the terminal and, with the facts about the machine, to benchmarks/results/.
+row is wrong or lost, or a scenario failed. Figures go to the terminal and, with the facts about the machine, to
+benchmarks/results/.
 """
 
 from __future__ import annotations
@@ -11,21 +12,23 @@ import argparse
 import signal
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.lab.postgres_binaries import LocalPostgresError
 from benchmarks.lab.process import LabError
 from benchmarks.lab.terminal import Screen, duration
 from benchmarks.trial.conduct import conduct
+from benchmarks.trial.contenders import PEERS
 from benchmarks.trial.contest import QUESTION, hold_contest
 from benchmarks.trial.page import write_page
-from benchmarks.trial.printed import print_report
-from benchmarks.trial.result import Report, report, write_report
+from benchmarks.trial.printed import print_report, print_standing
+from benchmarks.trial.result import Report, Standing, remove_report, report, write_report, write_standing
 from benchmarks.trial.scenarios import SCENARIOS
+from benchmarks.trial.targets import outcomes
 
 RESULTS = Path(__file__).parent / "results"
 ALL = "all"
-PEERS = "peers"
 NAMES = (*SCENARIOS, PEERS)
 
 
@@ -40,19 +43,31 @@ def measure(name: str, screen: Screen) -> Report:
 
 
 def run(names: list[str], folder: Path, screen: Screen) -> bool:
-    """Runs the scenarios one after the other; whether all were flawless."""
-    started, is_flawless = time.monotonic(), True
+    """Runs the scenarios one after the other; whether all came to their end and were flawless.
+
+    A scenario whose parts fail does not take the others with it.
+    """
+    started, reports, failures = time.monotonic(), dict[str, Report](), dict[str, str]()
     for name in names:
-        found = measure(name, screen)
-        print_report(screen, found)
-        write_report(found, folder)
-        is_flawless = is_flawless and found.is_flawless
-    screen.say(f"  {len(names)} measured in {duration(time.monotonic() - started)}; all results: {write_page(folder)}")
-    return is_flawless
+        try:
+            found = reports[name] = measure(name, screen)
+        except (LabError, LocalPostgresError) as error:
+            failures[name] = str(error)
+            screen.say(f"\n  {screen.styled(f'{name} FAILED', 'bold', 'red')}: {error}\n")
+            remove_report(name, folder)
+        else:
+            print_report(screen, found)
+            write_report(found, folder)
+    standing = Standing(datetime.now(UTC), outcomes(reports), failures)
+    print_standing(screen, standing)
+    write_standing(standing, folder)
+    told = f"{len(reports)} of {len(names)} measured in {duration(time.monotonic() - started)}"
+    screen.say(f"  {told}; all results: {write_page(folder)}")
+    return not failures and all(found.is_flawless for found in reports.values())
 
 
 def main() -> None:
-    """Runs what the command line names and exits: 0, or 1 if anything is lost, wrong or broken."""
+    """Runs what the command line names and exits: 0, or 1 if anything is lost, wrong or failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
     parser.add_argument("scenario", choices=[ALL, *NAMES])
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for results")
@@ -65,9 +80,6 @@ def main() -> None:
     except KeyboardInterrupt:
         screen.say("\n  stopped: nothing is left running")
         sys.exit(130)
-    except (LabError, LocalPostgresError) as error:
-        screen.say(f"\n  {error}")
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,16 @@ _BAR_GAP = 8
 _BAR_NAMES = 190
 _BAR_VALUES = 90
 _TIME_TICKS = 8
+_MARGIN = 20
+_HEAD_HEIGHT = 44
+_FOOT_HEIGHT = 18
+_PICTURE_STYLE: Final = """
+text { font: 12px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2733; }
+.head { font-size: 15px; font-weight: 600; } .caption { font-size: 11px; fill: #5b6675; }
+.title { font-weight: 600; } .name { text-anchor: end; } .tick { text-anchor: middle; }
+.ground { fill: #fbfcfe; stroke: #cfd6e0; } .grid { stroke: #dde2ea; }
+.line { fill: none; stroke: #1668a8; stroke-width: 1.6; stroke-linejoin: round; }
+"""
 
 
 class Panel(msgspec.Struct, frozen=True):
@@ -34,12 +44,22 @@ class Panel(msgspec.Struct, frozen=True):
 
 def time_chart(panels: Sequence[Panel]) -> str:
     """The panels one below the other over the same axis of seconds."""
-    seconds = max((point[0] for panel in panels for point in panel.points), default=0.0) or 1.0
-    height = _TOP + len(panels) * (_PANEL_HEIGHT + _PANEL_GAP) + _AXIS_HEIGHT
-    parts = [_axis(seconds, height - _AXIS_HEIGHT - _PANEL_GAP + 16)]
-    for number, panel in enumerate(panels):
-        parts += _panel(panel, seconds, _TOP + number * (_PANEL_HEIGHT + _PANEL_GAP))
-    return _svg(height, parts)
+    return _svg(_time_height(panels), _time_parts(panels))
+
+
+def picture(title: str, panels: Sequence[Panel], caption: str) -> str:
+    """The same as a file of its own, with the colours and the ground it needs to be read on a page of any colour."""
+    bottom = _HEAD_HEIGHT + _time_height(panels)
+    height = bottom + _FOOT_HEIGHT
+    inside = "\n".join(_time_parts(panels))
+    parts = [
+        f"<style>{_PICTURE_STYLE}</style>",
+        f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8"/>',
+        _text(_MARGIN, _HEAD_HEIGHT - 14, title, "head"),
+        f'<g transform="translate(0 {_HEAD_HEIGHT})">\n{inside}\n</g>',
+        _text(_MARGIN, bottom, caption, "caption"),
+    ]
+    return _svg(height, parts) + "\n"
 
 
 def bar_chart(title: str, bars: Sequence[tuple[str, float]]) -> str:
@@ -72,6 +92,18 @@ def ceiling(value: float) -> float:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
+
+
+def _time_height(panels: Sequence[Panel]) -> float:
+    return _TOP + len(panels) * (_PANEL_HEIGHT + _PANEL_GAP) + _AXIS_HEIGHT
+
+
+def _time_parts(panels: Sequence[Panel]) -> list[str]:
+    seconds = max((point[0] for panel in panels for point in panel.points), default=0.0) or 1.0
+    parts = [_axis(seconds, _time_height(panels) - _AXIS_HEIGHT - _PANEL_GAP + 16)]
+    for number, panel in enumerate(panels):
+        parts += _panel(panel, seconds, _TOP + number * (_PANEL_HEIGHT + _PANEL_GAP))
+    return parts
 
 
 def _panel(panel: Panel, seconds: float, top: float) -> Iterator[str]:

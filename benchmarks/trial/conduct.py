@@ -22,6 +22,7 @@ from benchmarks.lab.stage import Stage, stage
 from benchmarks.lab.terminal import Screen
 from benchmarks.lab.verdict import judge, read_stored
 from benchmarks.trial.backlogs import BacklogLoad
+from benchmarks.trial.contenders import DAEMON
 from benchmarks.trial.drain import drain_backlog, watch
 from benchmarks.trial.grown import grow
 from benchmarks.trial.oracle import Judgement, judge_backlog, look_before, of_verdict
@@ -29,7 +30,6 @@ from benchmarks.trial.result import Run, figures
 from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
 from benchmarks.trial.scenarios import Scenario
 
-_CONSUMER = "subscriber"
 _QUEUE_NAME = "object-events"
 _SECONDS_BEFORE_NOW = 3_600
 """Where the history of a paced load begins."""
@@ -121,7 +121,7 @@ class _Trial:
             "dead_letters": self._parts.dead_letters(self._queue_url),
         }
         return Run(
-            _CONSUMER,
+            DAEMON,
             msgspec.structs.replace(judgement, **left),
             figures(samples, latency),
             exit_code,

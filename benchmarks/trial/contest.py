@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -21,39 +21,21 @@ from benchmarks.lab.terminal import Screen
 from benchmarks.peers.lambda_model import BATCHES_AT_MOST
 from benchmarks.peers.service import DATABASE_URL
 from benchmarks.trial.backlogs import BacklogLoad
+from benchmarks.trial.contenders import CONTENDERS, FLOOR, Contender
 from benchmarks.trial.drain import drain_backlog, watch
 from benchmarks.trial.oracle import judge_backlog, look_before
 from benchmarks.trial.result import Run, figures
 from benchmarks.trial.samples import Consumer, Meter, Sample, daemon_as_consumer, peer_as_consumer
 
-QUESTION: Final = "What do the loop of the manuals and Lambda's event source mapping cost for the same messages?"
+QUESTION: Final = (
+    "What do mq-bridge, the loop of the manuals and Lambda's event source mapping cost for the same messages?"
+)
 MESSAGES: Final = 60_000
 FLOOR_FACTOR: Final = 5
 """The floor stores so many times the rows: otherwise it were over before it could be measured."""
 PATIENCE_SECONDS: Final = 300.0
 _SPARE_CONNECTIONS = 20
-_MODEL = "benchmarks.peers.lambda_model"
-_LOOP = "benchmarks.peers.manual_loop"
-
-
-class Contender(msgspec.Struct, frozen=True):
-    """Somebody who drains a queue."""
-
-    name: str
-    remark: str
-    module: str
-    """Empty for the daemon itself."""
-    arguments: tuple[str, ...] = ()
-
-
-CONTENDERS: Final = (
-    Contender("subscriber", "the daemon with its defaults", ""),
-    Contender(
-        "manual loop", "aiobotocore, ten workers: receive ten, store ten, delete ten", "benchmarks.peers.manual_loop"
-    ),
-    Contender("Lambda, a model", "a connection for each invocation of ten messages", _MODEL),
-    Contender("Lambda, a model, warm", "environments keep their connections: the fair one", _MODEL, ("--warm",)),
-)
+_FLOOR_MODULE = "benchmarks.peers.floor"
 
 
 def hold_contest(screen: Screen, messages: int = MESSAGES) -> list[Run]:
@@ -65,14 +47,14 @@ def hold_contest(screen: Screen, messages: int = MESSAGES) -> list[Run]:
     """
     settings = {"max_connections": str(BATCHES_AT_MOST + _SPARE_CONNECTIONS)}
     with stage(settings) as parts:
-        load = BacklogLoad("flood", messages)
-        runs = [_drain(parts, contender, load, screen) for contender in CONTENDERS]
+        runs = [_drain(parts, contender, messages, screen) for contender in CONTENDERS]
         return [*runs, _floor(parts, BacklogLoad("flood", messages * FLOOR_FACTOR), screen)]
 
 
-def _drain(parts: Stage, contender: Contender, load: BacklogLoad, screen: Screen) -> Run:
+def _drain(parts: Stage, contender: Contender, messages: int, screen: Screen) -> Run:
     screen.say(f"  {contender.name}: {contender.remark}")
-    queue_url = parts.make_queue("-".join(["contest", *contender.module.split(".")[2:], *contender.arguments]))
+    load = BacklogLoad("flood", messages, is_flat=contender.takes_flat)
+    queue_url = parts.make_queue(contender.queue_name)
     with _running(parts, contender, queue_url) as (consumer, stop):
         asyncio.run(_empty(parts.postgres.url))
         before = asyncio.run(look_before(parts.postgres.url))
@@ -94,29 +76,29 @@ def _running(parts: Stage, contender: Contender, queue_url: str) -> Iterator[tup
         with running_daemon(parts, queue_url) as daemon:
             yield daemon_as_consumer(daemon), daemon.stop
         return
-    with _peer(parts, contender.module, "--queue-url", queue_url, *contender.arguments) as child:
+    with _peer(parts, contender.name, contender.command(queue_url)) as child:
         yield peer_as_consumer(child), child.stop
 
 
 @contextmanager
-def _peer(parts: Stage, module: str, *arguments: str) -> Iterator[Child]:
+def _peer(parts: Stage, name: str, command: Sequence[str]) -> Iterator[Child]:
     environment = {
         **parts.environment(),
         "AWS_DEFAULT_REGION": parts.environment()["AWS_REGION"],
         DATABASE_URL: parts.postgres.url,
     }
-    with child_process(module, [sys.executable, "-m", module, *arguments], environment=environment) as child:
+    with child_process(name, command, environment=environment) as child:
         child.read_line(READY_SECONDS)
         yield child
 
 
 def _floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
-    name, remark = "floor", f"no queue: {load.messages:,} rows in statements of 1,000"
+    name, remark = FLOOR, f"no queue: {load.messages:,} rows in statements of 1,000"
     screen.say(f"  {name}: {remark}")
     queue_url = parts.make_queue("contest-floor")
     asyncio.run(_empty(parts.postgres.url))
     before = asyncio.run(look_before(parts.postgres.url))
-    with _peer(parts, "benchmarks.peers.floor", "--messages", str(load.messages)) as child:
+    with _peer(parts, name, [sys.executable, "-m", _FLOOR_MODULE, "--messages", str(load.messages)]) as child:
         meter = Meter(parts, queue_url, Consumer(child.pid, dict))
         samples: list[Sample] = watch(meter, lambda: (load.messages, child.is_running), screen, PATIENCE_SECONDS)
         exit_code = child.stop()

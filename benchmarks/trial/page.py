@@ -13,11 +13,14 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from benchmarks.trial.chart import Panel, Point, bar_chart, number_text, time_chart
-from benchmarks.trial.result import Report, Run, read_report
+from benchmarks.trial.chart import Panel, Point, bar_chart, number_text, picture, time_chart
+from benchmarks.trial.printed import measured_text
+from benchmarks.trial.result import Report, Run, Standing, read_reports, read_standing
 from benchmarks.trial.samples import Sample
 
 PAGE_NAME: Final = "index.html"
+PICTURED: Final = "burst"
+"""The scenario in which the line can be seen to react."""
 _SMOOTHED_SAMPLES = 4
 """A second of them: processor time is counted in ticks of 10 ms."""
 _SHORTEST_SECONDS = 0.2
@@ -34,24 +37,29 @@ svg .title { font-weight: 600; } svg .name { text-anchor: end; } svg .tick { tex
 .grid { stroke: var(--soft); } .line { fill: none; stroke: var(--line); stroke-width: 1.6; } .bar { fill: var(--line); }
 """
 
+_CLASSES: Final = {"met": "good", "short": "bad", "void": "bad"}
+
 Counted = Callable[[Sample], float]
 
 
 def write_page(folder: Path) -> Path:
-    """Draws every report of the folder.
+    """Draws every report of the folder, and of PICTURED a picture for other pages.
 
     Raises:
         msgspec.DecodeError: a file of the folder is no report.
     """
-    found = sorted((read_report(path) for path in folder.glob("*.json")), key=lambda each: each.taken_at)
-    path = folder / PAGE_NAME
-    path.write_text(page(found), "utf-8")
+    path, found = folder / PAGE_NAME, read_reports(folder)
+    path.write_text(page(found, read_standing(folder)), "utf-8")
+    for each in found:
+        if each.scenario == PICTURED:
+            drawn = picture(each.question, panels(each.runs[0].samples), facts(each))
+            (folder / f"{PICTURED}.svg").write_text(drawn, "utf-8")
     return path
 
 
-def page(found: Sequence[Report]) -> str:
+def page(found: Sequence[Report], standing: Standing | None = None) -> str:
     """The whole page."""
-    sections = "\n".join(section(each) for each in found)
+    sections = "\n".join([*([] if standing is None else [targets(standing)]), *map(section, found)])
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width"/>\n'
@@ -61,12 +69,28 @@ def page(found: Sequence[Report]) -> str:
     )
 
 
+def targets(standing: Standing) -> str:
+    """The targets as the last run met them, and what it could not measure."""
+    rows = "\n".join(
+        f"<tr><td>{escape(each.name)}</td><td>{measured_text(each)}</td><td>{escape(f'{each.target} {each.unit}')}</td>"
+        f'<td class="{_CLASSES.get(each.verdict, "")}">{each.verdict}</td></tr>'
+        for each in standing.outcomes
+    )
+    failures = "\n".join(
+        f'<p class="bad">{escape(name)} failed: {escape(reason)}</p>' for name, reason in standing.failures.items()
+    )
+    heads = "".join(f"<th>{head}</th>" for head in ("", "measured", "target", "verdict"))
+    ended = f"<p><small>by the run that ended at {standing.taken_at:%Y-%m-%d %H:%M} UTC</small></p>"
+    table = f"<table>\n<tr>{heads}</tr>\n{rows}\n</table>"
+    return f"<section>\n<h2>Targets</h2>\n{ended}\n{failures}\n{table}\n</section>"
+
+
 def section(found: Report) -> str:
     """One scenario."""
     parts = [
         f"<h2>{escape(found.scenario)}</h2>",
         f"<p>{escape(found.question)}</p>",
-        _facts(found),
+        f"<p><small>{escape(facts(found))}</small></p>",
         _table(found.runs),
     ]
     if len(found.runs) > 1:
@@ -118,14 +142,14 @@ def _pairs(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
             yield earlier, now
 
 
-def _facts(found: Report) -> str:
+def facts(found: Report) -> str:
+    """When and where the figures were taken."""
     machine = found.machine
-    told = (
+    return (
         f"{found.taken_at:%Y-%m-%d %H:%M} UTC, {machine.processor}, {machine.cores} cores, {machine.memory_gib:g} GiB, "
         f"{machine.system}, Python {machine.python}, PostgreSQL {machine.postgresql}, commit {machine.commit}, "
         f"load before {machine.load_before:g}"
     )
-    return f"<p><small>{escape(told)}</small></p>"
 
 
 def _table(runs: Sequence[Run]) -> str:

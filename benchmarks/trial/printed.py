@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from benchmarks.lab.terminal import Screen, duration
-from benchmarks.trial.result import Figures, Report, Run
+from benchmarks.trial.chart import number_text
+from benchmarks.trial.result import Figures, Outcome, Report, Run, Standing
 
 
 def print_report(screen: Screen, found: Report) -> None:
@@ -20,6 +21,24 @@ def print_report(screen: Screen, found: Report) -> None:
     screen.say()
 
 
+def print_standing(screen: Screen, standing: Standing) -> None:
+    """The targets, what was measured of them, and what could not be."""
+    screen.say(f"  {screen.styled('targets', 'bold')}, by the figures of this run")
+    screen.table((outcome.name, measured_text(outcome), _against(outcome)) for outcome in standing.outcomes)
+    for name, reason in standing.failures.items():
+        screen.say(f"  {screen.styled(f'{name} FAILED', 'bold', 'red')}: {reason}")
+    screen.say()
+
+
+def measured_text(outcome: Outcome) -> str:
+    """The figure, if there is one."""
+    return "–" if outcome.measured is None else number_text(outcome.measured)
+
+
+def _against(outcome: Outcome) -> str:
+    return f"{outcome.verdict}: {outcome.target} {outcome.unit}"
+
+
 def _pace(figures: Figures) -> Iterator[tuple[str, str, str]]:
     yield "messages", f"{figures.messages:,}", f"in {figures.seconds:.1f} s"
     yield "throughput", f"{figures.messages_per_second:,.0f}", "messages per second"
@@ -27,9 +46,8 @@ def _pace(figures: Figures) -> Iterator[tuple[str, str, str]]:
         yield "batch", f"{figures.rows_per_batch:,.0f}", "rows on average"
     if figures.messages_per_receive is not None:
         yield "receive", f"{figures.messages_per_receive:.1f}", "messages a call"
-    if figures.requests_per_message_at_least is not None:
-        remark = "a message: receives, and deletes in tens"
-        yield "requests", f"{figures.requests_per_message_at_least:.3f}", remark
+    if figures.requests_per_message is not None:
+        yield "requests", f"{figures.requests_per_message:.3f}", "a message: receives, deletes and hidings"
 
 
 def _costs(figures: Figures) -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 
@@ -17,9 +18,12 @@ from benchmarks.trial.machine import Machine, this_machine
 from benchmarks.trial.oracle import Judgement
 from benchmarks.trial.samples import Counts, Sample
 
-MESSAGES_PER_DELETE = 10
-"""The most that DeleteMessageBatch takes."""
+STANDING_NAME: Final = "targets.json"
 _MIB = 1024**2
+
+
+Verdict: TypeAlias = Literal["met", "short", "void", "not run"]
+"""`void`: it was measured on wrong rows, or there was nothing to measure, so the figure proves nothing."""
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -35,8 +39,8 @@ class Figures(msgspec.Struct, frozen=True):
     resident_mib_at_most: float
     """Of the consumer."""
     messages_per_receive: float | None = None
-    requests_per_message_at_least: float | None = None
-    """Receives as counted, deletes as if every call took ten."""
+    requests_per_message: float | None = None
+    """Calls that receive, delete or hide, as the consumer counted them, failed ones too."""
     rows_per_batch: float | None = None
     lag_seconds_at_most: float | None = None
     latency: Latency | None = None
@@ -76,6 +80,26 @@ class Report(msgspec.Struct, frozen=True):
         return all(run.is_flawless for run in self.runs)
 
 
+class Outcome(msgspec.Struct, frozen=True):
+    """What one run says about one target."""
+
+    name: str
+    unit: str
+    target: str
+    """The bound, as a person reads it."""
+    measured: float | None
+    verdict: Verdict
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How one run of the load test stands: against the targets, and what of it could not be measured at all."""
+
+    taken_at: datetime
+    outcomes: tuple[Outcome, ...]
+    failures: dict[str, str] = {}
+    """What ended a scenario before its end, by the scenario's name."""
+
+
 def report(scenario: str, question: str, runs: Sequence[Run]) -> Report:
     """A report of now and here."""
     return Report(scenario, question, datetime.now(UTC), this_machine(), tuple(runs))
@@ -84,9 +108,14 @@ def report(scenario: str, question: str, runs: Sequence[Run]) -> Report:
 def write_report(found: Report, folder: Path) -> Path:
     """Writes the report's file into the folder; an earlier one of the same scenario is replaced."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{found.scenario}.json"
+    path = _path(found.scenario, folder)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(found), indent=1) + b"\n")
     return path
+
+
+def remove_report(scenario: str, folder: Path) -> None:
+    """Takes away an earlier report, so that nobody takes it for one of a run in which the scenario failed."""
+    _path(scenario, folder).unlink(missing_ok=True)
 
 
 def read_report(path: Path) -> Report:
@@ -98,12 +127,41 @@ def read_report(path: Path) -> Report:
     return msgspec.json.decode(path.read_bytes(), type=Report)
 
 
+def read_reports(folder: Path) -> list[Report]:
+    """All reports of a folder, the oldest first.
+
+    Raises:
+        msgspec.DecodeError: a file of the folder is no report, or of another release.
+    """
+    paths = (path for path in folder.glob("*.json") if path.name != STANDING_NAME)
+    return sorted(map(read_report, paths), key=lambda each: each.taken_at)
+
+
+def write_standing(standing: Standing, folder: Path) -> Path:
+    """Writes how the run stands; that of an earlier run is replaced."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / STANDING_NAME
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(standing), indent=1) + b"\n")
+    return path
+
+
+def read_standing(folder: Path) -> Standing | None:
+    """How the last run stood, None if no run has said so yet.
+
+    Raises:
+        msgspec.DecodeError: the file is of another release.
+    """
+    path = folder / STANDING_NAME
+    return msgspec.json.decode(path.read_bytes(), type=Standing) if path.exists() else None
+
+
 def figures(samples: Sequence[Sample], latency: Latency | None = None) -> Figures:
     """What the samples of a drain say; the first is from before its first message."""
     first, last = samples[0], samples[-1]
     messages, seconds = last.offered, last.seconds - first.seconds
     spent = {part: last.cpu_seconds[part] - first.cpu_seconds[part] for part in last.cpu_seconds}
     receives, batches = last.receive_requests - first.receive_requests, last.batches - first.batches
+    settles = last.settle_requests - first.settle_requests
     per_receive = (last.received - first.received) / receives if receives else None
     has_lag = any(sample.lag_seconds for sample in samples)
     return Figures(
@@ -114,8 +172,12 @@ def figures(samples: Sequence[Sample], latency: Latency | None = None) -> Figure
         database_cpu_share=spent["database"] / seconds,
         resident_mib_at_most=max(sample.resident_bytes for sample in samples) / _MIB,
         messages_per_receive=per_receive,
-        requests_per_message_at_least=receives / messages + 1 / MESSAGES_PER_DELETE if receives else None,
+        requests_per_message=(receives + settles) / messages if receives else None,
         rows_per_batch=(last.batched_rows - first.batched_rows) / batches if batches else None,
         lag_seconds_at_most=max(sample.lag_seconds for sample in samples) if has_lag else None,
         latency=latency if latency and not math.isnan(latency.p50) else None,
     )
+
+
+def _path(scenario: str, folder: Path) -> Path:
+    return folder / f"{scenario}.json"

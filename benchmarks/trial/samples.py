@@ -47,6 +47,8 @@ class Sample(msgspec.Struct, frozen=True):
     """Of the consumer."""
     received: float = 0
     receive_requests: float = 0
+    settle_requests: float = 0
+    """Calls that delete or hide up to ten messages."""
     deleted: float = 0
     rows: float = 0
     """Applied or stale."""
@@ -89,6 +91,7 @@ class Meter:
             resident_bytes=_resident_bytes(self._consumer.process_id),
             received=told.get("subscriber_received_messages_total", 0),
             receive_requests=told.get("subscriber_receive_requests_total", 0),
+            settle_requests=told.get("subscriber_settle_requests_total", 0),
             deleted=told.get("subscriber_acknowledged_messages_total", 0),
             rows=told.get("subscriber_rows_applied_total", 0) + told.get("subscriber_rows_stale_total", 0),
             batches=told.get("subscriber_batch_rows_count", 0),

@@ -52,6 +52,12 @@ SCENARIOS: Final = {
             settings=_UNGOVERNED,
         ),
         Scenario(
+            "flood-100k",
+            "Does the daemon need as much memory for a fifth of the flood, so that none of it is the backlog's?",
+            backlog=BacklogLoad("flood", 100_000),
+            settings=_UNGOVERNED,
+        ),
+        Scenario(
             "hot",
             "Do a hundred objects that are overwritten all the time make writers wait for each other?",
             backlog=BacklogLoad("hot", 200_000),

@@ -51,6 +51,9 @@ class Metrics:
         self.unsettled_messages = self._counter(
             "unsettled_messages", "Messages whose delete or hiding failed for good; they will come again.", "queue"
         )
+        self.settle_requests = self._counter(
+            "settle_requests", "Calls that delete or hide up to ten messages, failed ones too.", "queue", "operation"
+        )
         self.queue_errors = self._counter(
             "queue_errors", "Failed calls and failed entries, by operation and error code.", "operation", "code"
         )

@@ -174,6 +174,7 @@ class Acknowledger:
 
     async def _left_after(self, action: Action, messages: list[Message], call: Call) -> list[Message]:
         """One call: those of `messages` that are not done after it, which is all of them if it failed."""
+        self._metrics.settle_requests.labels(queue_name(messages[0].queue), action).inc()
         try:
             answer = await call(messages)
         except QueueCallError as error:

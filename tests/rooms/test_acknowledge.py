@@ -71,6 +71,11 @@ class Stage:
         )
         return deleted, hidden, unsettled
 
+    def requests(self, operation: str) -> float | None:
+        """Calls made, by the metrics."""
+        labels = {"queue": "events", "operation": operation}
+        return self.metrics.registry.get_sample_value("subscriber_settle_requests_total", labels)
+
 
 def handles(receipts: Iterable[Receipt]) -> tuple[str, ...]:
     """Their receipt handles."""
@@ -120,6 +125,7 @@ async def test_what_failed_is_hidden_and_never_deleted() -> None:
         assert bound * 0.8 <= seconds <= bound
     assert stage.queues.deleted == []
     assert stage.counts() == (0, 3, 0)
+    assert (stage.requests("hide"), stage.requests("delete")) == (1, None)
 
 
 async def test_only_entries_that_failed_are_tried_again() -> None:
@@ -137,13 +143,14 @@ async def test_only_entries_that_failed_are_tried_again() -> None:
 
 @pytest.mark.parametrize("fault", [Refuse(call_error()), FailAfterDoing(call_error())])
 async def test_a_call_that_failed_is_repeated_whole(fault: Fault) -> None:
-    """Deleting twice is deleting once."""
+    """Deleting twice is deleting once, and each call is counted as one."""
     stage = Stage()
     stage.queues.script("delete", fault, fault)
     receipts = [receipt() for _ in range(3)]
     await stage.tell(*receipts)
     assert stage.queues.deleted == [handles(receipts)] * 3
     assert stage.counts() == (3, 0, 0)
+    assert stage.requests("delete") == 3
 
 
 async def test_tries_are_bounded_and_what_is_left_is_counted() -> None:

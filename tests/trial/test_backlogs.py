@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -59,6 +63,23 @@ def test_peers_read_as_the_daemon_does(kind: str) -> None:
         for event in winners(delivered(load))
     ]
     assert theirs == ours
+
+
+@pytest.mark.parametrize("kind", ["flood", "hot"])
+def test_a_flat_body_is_the_row(kind: str) -> None:
+    """What stands in a flat body is, column by column, the row that is read from the native body of this index."""
+    native = BacklogLoad("hot" if kind == "hot" else "flood", 250, spacing=3)
+    flat = msgspec.structs.replace(native, is_flat=True)
+    taken = backlog(**msgspec.structs.asdict(flat)).take(250, 0.0)
+    told = [msgspec.convert(msgspec.json.decode(body), dict[str, Any]) for body, _ in taken]
+    columns = [{**row, "event_time": datetime.fromisoformat(row["event_time"])} for row in told]
+    assert columns == [rows_of(native.body(index))[0]._asdict() for index in range(250)]
+
+
+def test_only_rows_have_flat_bodies() -> None:
+    """Chapters tell of more than rows: a flat telling of them would be another load under the same name."""
+    with pytest.raises(ValueError, match="flat"):
+        BacklogLoad("mixed", CHAPTER_MESSAGES, is_flat=True)
 
 
 def test_a_mixed_backlog_tells_of_everything() -> None:

@@ -10,11 +10,13 @@ import msgspec
 import pytest
 
 from benchmarks import bench
+from benchmarks.lab.postgres_binaries import LocalPostgresError
+from benchmarks.lab.process import LabError
 from benchmarks.lab.terminal import Screen
 from benchmarks.trial.chart import ceiling
 from benchmarks.trial.oracle import Judgement
 from benchmarks.trial.page import page, panels, write_page
-from benchmarks.trial.result import Report, Run, figures, read_report, report, write_report
+from benchmarks.trial.result import Report, Run, figures, read_report, read_standing, report, write_report
 from benchmarks.trial.samples import Sample
 
 SAMPLES = tuple(
@@ -26,6 +28,7 @@ SAMPLES = tuple(
         resident_bytes=(10 + second) * 1024**2,
         received=250.0 * second,
         receive_requests=50.0 * second,
+        settle_requests=30.0 * second,
         batches=2.0 * second,
         batched_rows=240.0 * second,
         lag_seconds=float(second),
@@ -46,7 +49,7 @@ def test_figures_are_differences_over_the_whole_drain() -> None:
     assert found.cpu_microseconds_per_message == pytest.approx({"consumer": 40, "queue": 80, "database": 120})
     assert found.database_cpu_share == pytest.approx(0.03)
     assert (found.messages_per_receive, found.rows_per_batch) == (5, 120)
-    assert found.requests_per_message_at_least == pytest.approx(0.3)
+    assert found.requests_per_message == pytest.approx(0.32)
     assert (found.resident_mib_at_most, found.lag_seconds_at_most) == (14, 4)
 
 
@@ -69,6 +72,24 @@ def test_the_page_is_well_formed(tmp_path: Path) -> None:
     assert "Who &lt; whom?" in page([read_report(tmp_path / "peers.json")])
 
 
+def test_a_picture_stands_alone(tmp_path: Path) -> None:
+    """Of a burst, and of nothing else, there is a file with all panels, its own colours and a ground under them."""
+    for name in ("burst", "steady"):
+        write_report(report(name, f"How <{name}>?", [run()]), tmp_path)
+    write_page(tmp_path)
+    assert [path.name for path in tmp_path.glob("*.svg")] == ["burst.svg"]
+    drawn = ET.fromstring((tmp_path / "burst.svg").read_text("utf-8"))
+    by_class = {kind: drawn.findall(f".//*[@class='{kind}']") for kind in ("line", "ground", "head", "caption")}
+    assert {kind: len(found) for kind, found in by_class.items()} == {"line": 6, "ground": 1, "head": 1, "caption": 1}
+    assert by_class["head"][0].text == "How <burst>?"
+    style = drawn.findtext("{*}style") or ""
+    assert "currentColor" not in style
+    assert all(f".{kind} " in style for kind in ("line", "ground", "grid", "title", "name", "tick"))
+    _, _, width, height = map(float, drawn.attrib["viewBox"].split())
+    ground = by_class["ground"][0].attrib
+    assert (float(ground["width"]), float(ground["height"])) == (width - 1, height - 1)
+
+
 @pytest.mark.parametrize(("value", "end"), [(0, 1), (0.7, 1), (1, 1), (1.1, 2), (230, 500), (5_001, 10_000)])
 def test_an_axis_ends_well(value: float, end: float) -> None:
     """An axis ends with 1, 2 or 5 times a power of ten, never below its highest value."""
@@ -86,4 +107,32 @@ def test_a_wrong_row_fails_the_run(
 
     monkeypatch.setattr(bench, "measure", measured)
     assert bench.run(["first", "second"], tmp_path, Screen(io.StringIO())) is is_flawless
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["first.json", "index.html", "second.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "first.json",
+        "index.html",
+        "second.json",
+        "targets.json",
+    ]
+
+
+@pytest.mark.parametrize("error", [LabError, LocalPostgresError])
+def test_a_scenario_that_fails_fails_alone(
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are measured; the failure is told by terminal, file and exit code, and its old report is gone."""
+
+    def measured(name: str, screen: Screen) -> Report:
+        if name == "second":
+            raise error("the queue server is out of luck")
+        return report(name, "", [run()])
+
+    write_report(report("second", "", [run()]), tmp_path)
+    monkeypatch.setattr(bench, "measure", measured)
+    terminal = io.StringIO()
+    assert bench.run(["first", "second", "third"], tmp_path, Screen(terminal)) is False
+    assert sorted(path.stem for path in tmp_path.glob("*.json")) == ["first", "targets", "third"]
+    standing = read_standing(tmp_path)
+    assert standing is not None
+    assert standing.failures == {"second": "the queue server is out of luck"}
+    assert "second FAILED: the queue server is out of luck" in terminal.getvalue()
+    assert "2 of 3 measured" in terminal.getvalue()

@@ -11,7 +11,8 @@ from benchmarks.lab.slow_network import Delay
 from benchmarks.lab.terminal import Screen
 from benchmarks.trial.backlogs import BacklogLoad, Kind
 from benchmarks.trial.conduct import conduct
-from benchmarks.trial.contest import CONTENDERS, FLOOR_FACTOR, hold_contest
+from benchmarks.trial.contenders import CONTENDERS
+from benchmarks.trial.contest import FLOOR_FACTOR, hold_contest
 from benchmarks.trial.scenarios import Scenario
 
 

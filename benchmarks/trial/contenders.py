@@ -1,0 +1,71 @@
+"""Who takes part in the contest, and with what settings."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.lab.process import LabError
+
+PEERS: Final = "peers"
+"""The contest's name among the scenarios."""
+DAEMON: Final = "subscriber"
+MQ_BRIDGE: Final = "mq-bridge"
+MQ_BRIDGE_BEST: Final = "mq-bridge, best"
+MANUAL_LOOP: Final = "manual loop"
+LAMBDA: Final = "Lambda, a model"
+LAMBDA_WARM: Final = "Lambda, a model, warm"
+FLOOR: Final = "floor"
+
+MQ_BRIDGE_PYTHON: Final = Path(__file__).parents[2] / ".lab" / "mq-bridge" / "bin" / "python"
+MQ_BRIDGE_BEST_CONCURRENCY: Final = 4
+_LOOP = "benchmarks.peers.manual_loop"
+_MODEL = "benchmarks.peers.lambda_model"
+_BRIDGE = "benchmarks.peers.mq_bridge"
+
+
+class Contender(msgspec.Struct, frozen=True):
+    """Somebody who drains a queue."""
+
+    name: str
+    remark: str
+    module: str = ""
+    """Empty for the daemon itself."""
+    arguments: tuple[str, ...] = ()
+    interpreter: Path = Path(sys.executable)
+    takes_flat: bool = False
+    """It cannot unwrap `Records`: each of its messages is a row as a flat JSON object, half as long."""
+
+    @property
+    def queue_name(self) -> str:
+        """A name for its queue, like nobody else's."""
+        return "-".join(["contest", *self.module.split(".")[2:], *self.arguments])
+
+    def command(self, queue_url: str) -> list[str]:
+        """What starts a peer.
+
+        Raises:
+            LabError: the environment it runs in is missing.
+        """
+        if not self.interpreter.exists():
+            raise LabError(f"{self.name} is not installed in {self.interpreter.parents[1]}: `make bench` installs it.")
+        return [str(self.interpreter), "-m", self.module, "--queue-url", queue_url, *self.arguments]
+
+
+def mq_bridge(name: str, remark: str, concurrency: int) -> Contender:
+    """mq-bridge with so many batches at work at once."""
+    remark = f"{remark}, concurrency {concurrency}; flat messages, no guard for the newer row"
+    return Contender(name, remark, _BRIDGE, ("--concurrency", str(concurrency)), MQ_BRIDGE_PYTHON, takes_flat=True)
+
+
+CONTENDERS: Final = (
+    Contender(DAEMON, "the daemon with its defaults"),
+    mq_bridge(MQ_BRIDGE, "1.2.0 with its defaults", 1),
+    mq_bridge(MQ_BRIDGE_BEST, "1.2.0 at its best here", MQ_BRIDGE_BEST_CONCURRENCY),
+    Contender(MANUAL_LOOP, "aiobotocore, ten workers: receive ten, store ten, delete ten", _LOOP),
+    Contender(LAMBDA, "a connection for each invocation of ten messages", _MODEL),
+    Contender(LAMBDA_WARM, "environments keep their connections: the fair one", _MODEL, ("--warm",)),
+)
