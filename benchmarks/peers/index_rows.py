@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote_plus
 
 import asyncpg
 
-from subscriber.edge.postgres_statements import statement
-
-UPSERT = statement("upsert", "subscriber")
-"""The daemon's own: whoever writes another one has another table in the end."""
+UPSERT = Path(__file__).with_name("upsert.sql").read_text("utf-8")
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 

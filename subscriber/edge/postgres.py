@@ -16,8 +16,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import asyncpg
-import msgspec
 
+from subscriber.edge.postgres_columns import upsert_parameters
 from subscriber.edge.postgres_connection import Connection, PasswordSource, StoreOptions, connect, tls_context
 from subscriber.edge.postgres_failures import FOREIGN_ERRORS, REUSABLE, store_error
 from subscriber.edge.postgres_statements import statement
@@ -61,11 +61,9 @@ class PostgresStore:
         """
         if not rows:
             return 0
-        # One array per column, in the order of the fields, which is the order of the statement's parameters.
-        # Arrays of different lengths would be filled up with NULLs by the server, without a word.
-        columns = zip(*map(msgspec.structs.astuple, rows), strict=True)
+        parameters = upsert_parameters(rows)
         async with self._connection() as connection:
-            status = await connection.execute(self._upsert, *columns)
+            status = await connection.execute(self._upsert, *parameters)
         return _row_count(status)
 
     async def quarantine(self, entries: Sequence[tuple[Message, Refusal]]) -> None:

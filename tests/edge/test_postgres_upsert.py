@@ -37,6 +37,8 @@ HOSTILE_KEYS = [
     ".",
     "..",
     "\u2028\u2029\x85",
+    "separators \x1c\x1d\x1e\x1f\x01",
+    "\x1f",
 ]
 
 

@@ -1,6 +1,8 @@
 -- Writes one batch: a row per object version, kept only where it is newer than what is there.
 --
--- One array per column, so that the text stays the same for any number of rows and is planned once.
+-- One parameter per column, so that the text stays the same for any number of rows and is planned once. Columns of text
+-- come as one text each, every value with the separator $10 behind it; that makes one row too many, the only one without
+-- a time.
 -- ORDER BY gives all writers one order in which to lock rows, so that they never wait for each other in a circle.
 -- The comparison is the total order of events; nothing in it is NULL, because a NULL would read as "not newer".
 -- No ETag and an empty one are the same in that order, hence the same in the table.
@@ -11,9 +13,10 @@ INSERT INTO :"schema".object_versions AS stored (
 )
 SELECT bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, nullif(etag, '')
 FROM unnest(
-    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
-    $7::timestamptz[], $8::bigint[], $9::text[]
+    string_to_array($1, $10), string_to_array($2, $10), string_to_array($3, $10), string_to_array($4, $10),
+    string_to_array($5, $10), string_to_array($6, $10), $7::timestamptz[], $8::bigint[], string_to_array($9, $10)
 ) AS given (bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag)
+WHERE event_time IS NOT NULL
 ORDER BY bucket COLLATE "C", key COLLATE "C", version_id COLLATE "C"
 ON CONFLICT (bucket, key, version_id) DO UPDATE SET
     state = EXCLUDED.state,
