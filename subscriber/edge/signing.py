@@ -46,6 +46,9 @@ class Signer:
         self._hash = hashlib.sha256()
         self._key_for: tuple[str, str] = ("", "")
         self._keyed = hmac.new(b"", digestmod="sha256")
+        # Polls of one queue in one second are one request, signature included; a flood has hundreds of them.
+        self._latest: tuple[int, str, bytes, Credentials] | None = None
+        self._latest_headers: dict[str, str] = {}
         self._second = -1
         self._moment = ""
 
@@ -58,7 +61,13 @@ class Signer:
             credentials: who calls.
             now: Unix seconds, corrected for the skew of this machine's clock.
         """
-        moment = self._moment_of(int(now))
+        request = (int(now), target, body, credentials)
+        if request != self._latest:
+            self._latest, self._latest_headers = request, self._signed(*request)
+        return self._latest_headers
+
+    def _signed(self, second: int, target: str, body: bytes, credentials: Credentials) -> dict[str, str]:
+        moment = self._moment_of(second)
         headers = {"content-type": CONTENT_TYPE, "host": self._host, "x-amz-date": moment}
         if credentials.token:
             headers["x-amz-security-token"] = credentials.token

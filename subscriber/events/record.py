@@ -7,6 +7,7 @@ and only for events that make a row.
 
 from __future__ import annotations
 
+import functools
 from typing import Final, TypeAlias
 
 import msgspec
@@ -111,11 +112,12 @@ def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
     return Sequenced(event, is_derived)
 
 
+@functools.lru_cache(maxsize=1024)
 def _bucket(name: str) -> str:
     if not name or not is_storable(name, MAX_BUCKET_BYTES):
         detail = f"the bucket is empty, longer than {MAX_BUCKET_BYTES} bytes or no storable text"
         raise RefusedRecordError(refusal.BAD_BUCKET, detail)
-    return name
+    return name  # of few buckets there are many events: what was found good is remembered
 
 
 def _key(text: str, *, is_encoded: bool) -> str:

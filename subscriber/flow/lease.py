@@ -170,5 +170,5 @@ class LeaseBook:
         if self._paused:
             return
         for queue, waiters in self._waiters.items():
-            if self._has_room(queue):
+            if waiters and self._has_room(queue):
                 waiters.wake_one()

@@ -22,6 +22,10 @@ class Waiters:
     def __len__(self) -> int:
         return sum(1 for future in self._futures if not future.done())
 
+    def __bool__(self) -> bool:
+        """Whether somebody may be waiting: asked far more often than how many do."""
+        return bool(self._futures)
+
     async def wait(self) -> None:
         """Wait until woken. If cancelled after the wake-up came, the wake-up passes to the next in line."""
         future = asyncio.get_running_loop().create_future()
