@@ -52,7 +52,7 @@ def run(names: list[str], folder: Path, screen: Screen) -> bool:
         try:
             found = reports[name] = measure(name, screen)
         except (LabError, LocalPostgresError) as error:
-            failures[name] = str(error)
+            failures[name] = str(error).partition("\n")[0]  # the end of somebody's log follows
             screen.say(f"\n  {screen.styled(f'{name} FAILED', 'bold', 'red')}: {error}\n")
             remove_report(name, folder)
         else:

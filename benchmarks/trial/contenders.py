@@ -21,7 +21,13 @@ LAMBDA_WARM: Final = "Lambda, a model, warm"
 FLOOR: Final = "floor"
 
 MQ_BRIDGE_PYTHON: Final = Path(__file__).parents[2] / ".lab" / "mq-bridge" / "bin" / "python"
-MQ_BRIDGE_BEST_CONCURRENCY: Final = 4
+MQ_BRIDGE_BEST_CONCURRENCY: Final = 2
+"""Found by hand: 1, 2, 4, 8 and 16 in turn, five rounds of 60,000 messages each, two cores that were not ours alone.
+
+Medians 9,200, 10,000, 8,600, 8,000 and 10,000 messages a second, single rounds 10 to 25 % away from them. So on two
+cores, most of which the queue server and the database take, none differs from its default by more than the noise; 2
+had the best mean. More cores may have another best: try again there.
+"""
 _LOOP = "benchmarks.peers.manual_loop"
 _MODEL = "benchmarks.peers.lambda_model"
 _BRIDGE = "benchmarks.peers.mq_bridge"
@@ -37,7 +43,7 @@ class Contender(msgspec.Struct, frozen=True):
     arguments: tuple[str, ...] = ()
     interpreter: Path = Path(sys.executable)
     takes_flat: bool = False
-    """It cannot unwrap `Records`: each of its messages is a row as a flat JSON object, half as long."""
+    """It cannot unwrap `Records`: each of its messages is a row as a flat JSON object, a third as long."""
 
     @property
     def queue_name(self) -> str:

@@ -31,8 +31,10 @@ def print_standing(screen: Screen, standing: Standing) -> None:
 
 
 def measured_text(outcome: Outcome) -> str:
-    """The figure, if there is one."""
-    return "–" if outcome.measured is None else number_text(outcome.measured)
+    """The figure, if there is one, with enough digits to tell it from its bound."""
+    if outcome.measured is None:
+        return "–"
+    return f"{outcome.measured:.3f}" if outcome.measured < 10 else number_text(outcome.measured)
 
 
 def _against(outcome: Outcome) -> str:

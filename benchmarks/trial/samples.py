@@ -82,11 +82,12 @@ class Meter:
         Raises:
             OSError: one of them is gone.
         """
-        told = self._consumer.counters()
+        unfinished = self._stage.unfinished(self._queue_url)
+        told = self._consumer.counters()  # asked later: once the queue is empty, every call that emptied it is counted
         return Sample(
             seconds=seconds,
             offered=offered,
-            unfinished=self._stage.unfinished(self._queue_url),
+            unfinished=unfinished,
             cpu_seconds=self._cpu_seconds(),
             resident_bytes=_resident_bytes(self._consumer.process_id),
             received=told.get("subscriber_received_messages_total", 0),

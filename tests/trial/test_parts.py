@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from pathlib import Path
 
+import msgspec
 import pytest
 
 from benchmarks.lab.process import LabError, child_process
 from benchmarks.lab.slow_network import Delay, slow_network
 from benchmarks.peers.lambda_model import BATCHES_AT_MOST, begins_after_seconds
+from benchmarks.trial.contenders import CONTENDERS, mq_bridge
 from benchmarks.trial.samples import peer_as_consumer
 
 
@@ -61,3 +64,15 @@ def test_a_peer_that_dies_ends_the_measurement() -> None:
         child.wait_until(lambda: None if child.is_running else True, 20)
         with pytest.raises(LabError, match="out of luck"):
             peer_as_consumer(child).counters()
+
+
+def test_a_contender_without_its_environment_says_how_to_get_it(tmp_path: Path) -> None:
+    """Whoever runs the contest by hand is told which command installs the peer that is missing."""
+    absent = msgspec.structs.replace(mq_bridge("mq-bridge", "", 1), interpreter=tmp_path / "mq-bridge/bin/python")
+    with pytest.raises(LabError, match=r"mq-bridge is not installed in \S+/mq-bridge: `make bench`"):
+        absent.command("queue")
+
+
+def test_no_two_contenders_share_a_queue() -> None:
+    """Each drains a queue that nobody has touched before."""
+    assert len({contender.queue_name for contender in CONTENDERS}) == len(CONTENDERS)

@@ -123,7 +123,7 @@ def test_a_scenario_that_fails_fails_alone(
 
     def measured(name: str, screen: Screen) -> Report:
         if name == "second":
-            raise error("the queue server is out of luck")
+            raise error("the queue server is out of luck\nits last words")
         return report(name, "", [run()])
 
     write_report(report("second", "", [run()]), tmp_path)
@@ -134,5 +134,6 @@ def test_a_scenario_that_fails_fails_alone(
     standing = read_standing(tmp_path)
     assert standing is not None
     assert standing.failures == {"second": "the queue server is out of luck"}
-    assert "second FAILED: the queue server is out of luck" in terminal.getvalue()
+    assert terminal.getvalue().count("second FAILED: the queue server is out of luck") == 2
+    assert terminal.getvalue().count("its last words") == 1
     assert "2 of 3 measured" in terminal.getvalue()
