@@ -26,6 +26,9 @@ from subscriber.errors import QueueCallError
 SKEW_WORTH_CORRECTING_SECONDS = 240
 """AWS refuses signatures five minutes off ("Troubleshoot Signature Version 4"); botocore corrects from four."""
 
+CREDENTIALS_SECONDS = 1.0
+"""How long credentials are used before their source is asked again; it renews them minutes before they end."""
+
 _SKEW_CODES = frozenset(
     {
         "RequestTimeTooSkewed",
@@ -81,6 +84,8 @@ class JsonClient:
         endpoint = urlsplit(endpoint_url)
         self._signer = Signer(endpoint.netloc, region)
         self._credentials = credentials
+        self._signing: Credentials | None = None
+        self._asked_at = 0.0
         self._skew_seconds = 0.0
         origin, proxy = origin_of(endpoint, tls), _proxy_for(endpoint_url)
         self._transport: Transport = (
@@ -92,30 +97,37 @@ class JsonClient:
         await self._transport.close()
 
     async def call(self, target: str, body: bytes, timeout_seconds: float) -> bytes:
-        """The body of the answer to one call, waiting `timeout_seconds` at most, a free connection included.
+        """The body of the answer to one call, within `timeout_seconds`, the wait for a free connection included.
+
+        Where credentials have to be renewed first, that may take as long again.
 
         Raises:
             QueueCallError: whatever went wrong, in AWS's word or ours.
         """
+        headers = await self._signed_headers(target, body, timeout_seconds)
         try:
-            async with asyncio.timeout(timeout_seconds):
-                return await self._call(target, body)
+            answer = await self._transport.post(headers, body, timeout_seconds)
         except TimeoutError as error:
             raise QueueCallError("Timeout", f"no answer within {timeout_seconds:g} s") from error
         except OSError as error:
             raise call_error(error) from error
-
-    async def _call(self, target: str, body: bytes) -> bytes:
-        try:
-            frozen = await self._credentials.get_frozen_credentials()
-        except Exception as error:
-            raise call_error(error) from error
-        credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
-        headers = self._signer.headers(target, body, credentials, time.time() + self._skew_seconds)
-        answer = await self._transport.post(headers, body)
         if answer.status == _SUCCESS:
             return answer.content
         raise self._fault(answer)
+
+    async def _signed_headers(self, target: str, body: bytes, timeout_seconds: float) -> dict[str, str]:
+        now = time.time()
+        if self._signing is None or not 0 <= now - self._asked_at < CREDENTIALS_SECONDS:
+            self._signing, self._asked_at = await self._current_credentials(timeout_seconds), now
+        return self._signer.headers(target, body, self._signing, now + self._skew_seconds)
+
+    async def _current_credentials(self, timeout_seconds: float) -> Credentials:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                frozen = await self._credentials.get_frozen_credentials()
+        except Exception as error:
+            raise call_error(error) from error
+        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     def _fault(self, answer: HttpAnswer) -> QueueCallError:
         """What an answer that is not 200 says; the query protocol's code counts, since the API reference lists it."""

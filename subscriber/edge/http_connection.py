@@ -34,7 +34,8 @@ class HttpAnswer(msgspec.Struct, frozen=True):
 class HttpConnection(asyncio.Protocol):
     """One connection, one request at a time; httptools calls the methods named `on_…`."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[HttpAnswer] | None = None
@@ -49,17 +50,25 @@ class HttpConnection(asyncio.Protocol):
         """Whether a request may be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, request: bytes) -> HttpAnswer:
-        """Send `request` and wait for its answer. Whatever ends the wait early leaves the connection unusable.
+    async def ask(self, request: bytes, deadline: float) -> HttpAnswer:
+        """Send `request` and wait for its answer, until the loop's clock reads `deadline`.
+
+        Whatever ends the wait early leaves the connection unusable.
 
         Raises:
             ConnectionError: the connection ended, or the answer was not HTTP or larger than we take.
+            TimeoutError: the deadline has passed.
         """
         if self._transport is None or self._transport.is_closing():
             raise ConnectionResetError("the connection is closed")
-        self._waiter = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return await self._waiter
+        self._waiter = self._loop.create_future()
+        # A timer of our own: asyncio.timeout would cancel and uncancel the task, which costs several times as much.
+        timer = self._loop.call_at(deadline, self._fail, TimeoutError())
+        try:
+            self._transport.write(request)
+            return await self._waiter
+        finally:
+            timer.cancel()
 
     def close(self) -> None:
         """Drop the connection: nothing that could be lost is under way between two requests."""
@@ -111,7 +120,7 @@ class HttpConnection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             waiter.set_result(answer)
 
-    def _fail(self, error: ConnectionError) -> None:
+    def _fail(self, error: OSError) -> None:
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)

@@ -28,12 +28,13 @@ IDLE_SECONDS = 12.0
 class Transport(Protocol):
     """How requests reach their origin."""
 
-    async def post(self, headers: dict[str, str], body: bytes) -> HttpAnswer:
+    async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpAnswer:
         """Post `body` to `/`; `headers` have everything but the length.
 
         Raises:
+            TimeoutError: no answer in time, waiting for a free connection included.
             OSError: no connection, or it ended before the answer did. Whether the server has seen the request, nobody
-                knows. Time-outs and the errors of TLS are of this kind.
+                knows. The errors of TLS are of this kind.
         """
         ...
 
@@ -74,6 +75,7 @@ class DirectTransport:
 
     def __init__(self, origin: Origin, connections_at_most: int) -> None:
         self._origin = origin
+        self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(connections_at_most)
         self._idle: deque[HttpConnection] = deque()
 
@@ -82,27 +84,41 @@ class DirectTransport:
         """How many connections are open and in nobody's use."""
         return sum(connection.is_open for connection in self._idle)
 
-    async def post(self, headers: dict[str, str], body: bytes) -> HttpAnswer:
+    async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpAnswer:
         """See Transport."""
         request = request_bytes(headers, body)
-        async with self._places:
-            connection = self._take_idle() or await self._connect()
-            try:
-                answer = await connection.ask(request)
-            except BaseException:
-                connection.close()  # nobody knows what is still under way on it
-                raise
-            self._give_back(connection)
-        return answer
+        deadline = self._loop.time() + timeout_seconds
+        await self._take_place(deadline)
+        try:
+            return await self._ask(request, deadline)
+        finally:
+            self._places.release()
 
     async def close(self) -> None:
         """See Transport."""
         while self._idle:
             self._idle.pop().close()
 
-    async def _connect(self) -> HttpConnection:
+    async def _take_place(self, deadline: float) -> None:
+        if not self._places.locked():
+            await self._places.acquire()  # at once
+            return
+        async with asyncio.timeout_at(deadline):
+            await self._places.acquire()
+
+    async def _ask(self, request: bytes, deadline: float) -> HttpAnswer:
+        connection = self._take_idle() or await self._connect(deadline)
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_SECONDS):
+            answer = await connection.ask(request, deadline)
+        except BaseException:
+            connection.close()  # nobody knows what is still under way on it
+            raise
+        self._give_back(connection)
+        return answer
+
+    async def _connect(self, deadline: float) -> HttpConnection:
+        try:
+            async with asyncio.timeout_at(min(deadline, self._loop.time() + CONNECT_TIMEOUT_SECONDS)):
                 return await self._open_connection()
         except TimeoutError as error:
             where = f"{self._origin.host}:{self._origin.port}"
@@ -110,12 +126,13 @@ class DirectTransport:
 
     async def _open_connection(self) -> HttpConnection:
         origin = self._origin
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(HttpConnection, origin.host, origin.port, ssl=origin.tls)
+        _, connection = await self._loop.create_connection(
+            lambda: HttpConnection(self._loop), origin.host, origin.port, ssl=origin.tls
+        )
         return connection
 
     def _take_idle(self) -> HttpConnection | None:
-        fresh_since = asyncio.get_running_loop().time() - IDLE_SECONDS
+        fresh_since = self._loop.time() - IDLE_SECONDS
         while self._idle and self._idle[0].idle_since < fresh_since:
             self._idle.popleft().close()
         while self._idle:
@@ -126,7 +143,7 @@ class DirectTransport:
 
     def _give_back(self, connection: HttpConnection) -> None:
         if connection.is_open:
-            connection.idle_since = asyncio.get_running_loop().time()
+            connection.idle_since = self._loop.time()
             self._idle.append(connection)
 
 
@@ -151,10 +168,11 @@ class ProxiedTransport:
             skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
         )
 
-    async def post(self, headers: dict[str, str], body: bytes) -> HttpAnswer:
+    async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpAnswer:
         """See Transport."""
+        posting = self._session.post(self._url, data=body, headers=headers, proxy=self._proxy)
         try:
-            async with self._session.post(self._url, data=body, headers=headers, proxy=self._proxy) as answer:
+            async with asyncio.timeout(timeout_seconds), posting as answer:
                 return HttpAnswer(answer.status, answer.raw_headers, await answer.read())
         except aiohttp.ClientError as error:
             raise OSError(str(error) or type(error).__name__) from error

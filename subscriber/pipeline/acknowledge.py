@@ -33,7 +33,8 @@ HIDE_FIRST_SECONDS = 10
 HIDE_AT_MOST_SECONDS = 900
 
 Action: TypeAlias = Literal["delete", "hide"]
-Call: TypeAlias = Callable[[Sequence[Message]], Awaitable[BatchAnswer]]
+Call: TypeAlias = Callable[[str, Sequence[Message]], Awaitable[BatchAnswer]]
+"""Asks one thing of one queue, for ten messages at most."""
 
 _log = get_logger()
 
@@ -97,6 +98,17 @@ def not_done(messages: Sequence[Message], answer: BatchAnswer) -> list[Message]:
     return [message for position, message in enumerate(messages) if position not in done]
 
 
+class Counters:
+    """What is counted of one kind of call to one queue; looked up once, for a look-up costs as much as the counting."""
+
+    def __init__(self, metrics: Metrics, queue: str, action: Action) -> None:
+        label = queue_name(queue)
+        done = metrics.acknowledged_messages if action == "delete" else metrics.hidden_messages
+        self.done = done.labels(label)
+        self.requests = metrics.settle_requests.labels(label, action)
+        self.unsettled = metrics.unsettled_messages.labels(label)
+
+
 class Acknowledger:
     """The room. Calls run side by side, as many as the options allow."""
 
@@ -113,6 +125,8 @@ class Acknowledger:
         self._book = book
         self._metrics = metrics
         self._places = asyncio.Semaphore(options.calls_at_most)
+        self._counters: dict[tuple[str, Action], Counters] = {}
+        self._calls: dict[Action, Call] = {"delete": self._delete, "hide": self._hide}
 
     async def run(self) -> None:
         """Settle until the inbox has ended and every call has been answered."""
@@ -123,19 +137,22 @@ class Acknowledger:
                     calls.create_task(self._settle(queue, action, messages), name=action)
 
     async def _settle(self, queue: str, action: Action, messages: list[Message]) -> None:
-        label = queue_name(queue)
         try:
-            if action == "delete":
-                done = await self._in_tries(action, messages, lambda some: self._delete(queue, some))
-                self._metrics.acknowledged_messages.labels(label).inc(done)
-            else:
-                done = await self._in_tries(action, messages, lambda some: self._hide(queue, some))
-                self._metrics.hidden_messages.labels(label).inc(done)
-            if done < len(messages):
-                self._metrics.unsettled_messages.labels(label).inc(len(messages) - done)
+            left = await self._left_after(queue, action, messages)
+            if left:
+                left = await self._left_after_retries(queue, action, left)
         finally:
             self._places.release()
+        counters = self._counters_of(queue, action)
+        counters.done.inc(len(messages) - len(left))
+        counters.unsettled.inc(len(left))
         self._book.settle(messages)
+
+    def _counters_of(self, queue: str, action: Action) -> Counters:
+        found = self._counters.get((queue, action))
+        if found is None:
+            found = self._counters[queue, action] = Counters(self._metrics, queue, action)
+        return found
 
     async def _delete(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
         return await self._queues.delete(queue, [message.receipt_handle for message in messages])
@@ -147,36 +164,29 @@ class Acknowledger:
         ]
         return await self._queues.change_visibility(queue, entries)
 
-    async def _in_tries(self, action: Action, messages: list[Message], call: Call) -> int:
-        """Call for `messages`, then again for those that failed; how many the queue says are done."""
-        remaining = await self._left_after(action, messages, call)
-        if remaining:
-            remaining = await self._left_after_retries(action, remaining, call)
-        return len(messages) - len(remaining)
-
-    async def _left_after_retries(self, action: Action, remaining: list[Message], call: Call) -> list[Message]:
+    async def _left_after_retries(self, queue: str, action: Action, left: list[Message]) -> list[Message]:
         async def try_again() -> list[Message]:
-            nonlocal remaining
-            remaining = await self._left_after(action, remaining, call)
-            return remaining
+            nonlocal left
+            left = await self._left_after(queue, action, left)
+            return left
 
         retrying = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS_AT_MOST - 1),
             wait=wait_random_exponential(multiplier=2 * RETRY_WAIT_FIRST_SECONDS, max=RETRY_WAIT_AT_MOST_SECONDS),
             retry=retry_if_result(bool),
-            retry_error_callback=lambda _: remaining,
+            retry_error_callback=lambda _: left,
         )
         await asyncio.sleep(random.uniform(0, RETRY_WAIT_FIRST_SECONDS))  # noqa: S311 – jitter
         await retrying(try_again)
-        if remaining:
-            _log.warning("messages.unsettled", action=action, messages=len(remaining))
-        return remaining
+        if left:
+            _log.warning("messages.unsettled", action=action, messages=len(left))
+        return left
 
-    async def _left_after(self, action: Action, messages: list[Message], call: Call) -> list[Message]:
+    async def _left_after(self, queue: str, action: Action, messages: list[Message]) -> list[Message]:
         """One call: those of `messages` that are not done after it, which is all of them if it failed."""
-        self._metrics.settle_requests.labels(queue_name(messages[0].queue), action).inc()
+        self._counters_of(queue, action).requests.inc()
         try:
-            answer = await call(messages)
+            answer = await self._calls[action](queue, messages)
         except QueueCallError as error:
             self._metrics.queue_errors.labels(action, error.code).inc()
             return messages

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from subscriber.edge import aws_json
 from subscriber.edge.aws_json import JsonClient
 from subscriber.errors import QueueCallError
 
@@ -101,8 +103,9 @@ async def test_a_call_carries_only_what_is_signed_and_what_http_needs(stage: Sta
     }
 
 
-async def test_credentials_are_asked_for_every_call(stage: Stage) -> None:
-    """So that a role's renewed ones are used at once, session token included."""
+async def test_renewed_credentials_are_used_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their source is asked again when a second is over, and what it says is signed with, session token included."""
+    monkeypatch.setattr(aws_json, "CREDENTIALS_SECONDS", 0.0)
     stage.service.script = [fine]
     for _ in range(2):
         await stage.client.call("t", b"{}", 5)
@@ -111,6 +114,33 @@ async def test_credentials_are_asked_for_every_call(stage: Stage) -> None:
         "key-1",
         "key-2",
     ]
+
+
+async def test_a_source_of_credentials_is_asked_once_a_second(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for each of a thousand calls; and a clock set back asks at once."""
+    monkeypatch.setattr(aws_json, "CREDENTIALS_SECONDS", 3600.0)
+    stage.service.script = [fine]
+    for _ in range(3):
+        await stage.client.call("t", b"{}", 5)
+    monkeypatch.setattr(aws_json, "time", SimpleNamespace(time=lambda: 1_000_000_000.0))
+    await stage.client.call("t", b"{}", 5)
+    tokens = [request["x-amz-security-token"] for request in stage.service.requests]
+    assert tokens == ["token-1", "token-1", "token-1", "token-2"]
+
+
+async def test_a_source_of_credentials_that_hangs_is_given_up(stage: Stage) -> None:
+    """The metadata service of a container may say nothing at all."""
+
+    class Silent:
+        async def get_frozen_credentials(self) -> Frozen:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    client = JsonClient("http://127.0.0.1:9", "us-east-1", Silent(), connections=1)
+    with pytest.raises(QueueCallError) as caught:
+        await client.call("t", b"{}", 0.01)
+    assert caught.value.code == "Timeout"
+    await client.close()
 
 
 @pytest.mark.parametrize(

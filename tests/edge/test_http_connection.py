@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from typing import Any
 
 import pytest
@@ -41,14 +42,14 @@ class Wire(asyncio.Transport):
 
 def connected() -> tuple[HttpConnection, Wire]:
     """A connection over a wire."""
-    connection, wire = HttpConnection(), Wire()
+    connection, wire = HttpConnection(asyncio.get_running_loop()), Wire()
     connection.connection_made(wire)
     return connection, wire
 
 
 async def answer_to(connection: HttpConnection, pieces: list[bytes]) -> HttpAnswer:
     """What a request is answered, when the answer comes in these pieces."""
-    asking = asyncio.create_task(connection.ask(b"request"), name="asking")
+    asking = asyncio.create_task(connection.ask(b"request", math.inf), name="asking")
     await asyncio.sleep(0)
     for piece in pieces:
         connection.data_received(piece)
@@ -85,7 +86,7 @@ async def test_a_server_that_says_close_is_not_asked_again() -> None:
     await answer_to(connection, [SIZED.replace(b"Content-Type: text/plain", b"Connection: close")])
     assert wire.dropped
     with pytest.raises(ConnectionError):
-        await connection.ask(b"again")
+        await connection.ask(b"again", math.inf)
 
 
 async def test_what_is_not_http_is_an_error_and_ends_the_connection() -> None:
@@ -117,7 +118,7 @@ async def test_what_nobody_asked_for_ends_the_connection() -> None:
 async def test_a_connection_lost_half_way_is_an_error() -> None:
     """And nothing of the half is given to anyone."""
     connection, _ = connected()
-    asking = asyncio.create_task(connection.ask(b"request"), name="asking")
+    asking = asyncio.create_task(connection.ask(b"request", math.inf), name="asking")
     await asyncio.sleep(0)
     connection.data_received(SIZED[:-3])
     connection.connection_lost(None)

@@ -100,7 +100,7 @@ async def until_none_is_idle(transport: DirectTransport) -> None:
 async def test_a_request_is_what_http_wants() -> None:
     """Request line, the headers given, the length, the body."""
     async with running(answer_all) as (server, port), transport_to(port) as transport:
-        answer = await transport.post({"host": "queue"}, b"body")
+        answer = await transport.post({"host": "queue"}, b"body", 5)
     assert (answer.status, answer.content) == (200, b"{}")
     assert server.requests == [b"POST / HTTP/1.1\r\nhost: queue\r\ncontent-length: 4\r\n\r\nbody"]
 
@@ -109,14 +109,14 @@ async def test_one_connection_serves_one_request_after_another() -> None:
     """Opening one costs round trips and, with TLS, a handshake."""
     async with running(answer_all) as (server, port), transport_to(port) as transport:
         for _ in range(5):
-            await transport.post({}, b"")
+            await transport.post({}, b"", 5)
     assert server.connections == 1
 
 
 async def test_no_more_connections_than_allowed() -> None:
     """Further requests wait for their turn, and all are answered."""
     async with running(answer_all) as (server, port), transport_to(port, connections=3) as transport:
-        answers = await asyncio.gather(*(transport.post({}, b"") for _ in range(20)))
+        answers = await asyncio.gather(*(transport.post({}, b"", 5) for _ in range(20)))
     assert [answer.status for answer in answers] == [200] * 20
     assert server.connections == 3
 
@@ -125,7 +125,7 @@ async def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
     """Its end was noticed while it lay idle; the next request opens a new one."""
     async with running(answer_once) as (server, port), transport_to(port) as transport:
         for _ in range(3):
-            await transport.post({}, b"")
+            await transport.post({}, b"", 5)
             await until_none_is_idle(transport)
     assert server.connections == 3
 
@@ -135,7 +135,7 @@ async def test_a_connection_that_lay_idle_too_long_is_not_used(monkeypatch: pyte
     monkeypatch.setattr(http_pool, "IDLE_SECONDS", -1.0)
     async with running(answer_all) as (server, port), transport_to(port) as transport:
         for _ in range(2):
-            await transport.post({}, b"")
+            await transport.post({}, b"", 5)
     assert server.connections == 2
 
 
@@ -145,11 +145,20 @@ async def test_a_late_answer_reaches_nobody_else() -> None:
         for _ in range(2):
             server.left.clear()
             server.asked.clear()
-            asking = asyncio.create_task(transport.post({}, b""), name="asking")
+            asking = asyncio.create_task(transport.post({}, b"", 5), name="asking")
             await server.asked.wait()
             asking.cancel()
             await server.left.wait()
     assert server.connections == 2
+
+
+async def test_a_request_has_a_deadline() -> None:
+    """A server that says nothing is given up, and so is the wait for a connection that such a server holds."""
+    async with running(say_nothing) as (server, port), transport_to(port, connections=1) as transport:
+        asking = [transport.post({}, b"", 0.05) for _ in range(3)]
+        outcomes = await asyncio.gather(*asking, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [TimeoutError] * 3
+    assert server.connections == 1
 
 
 async def test_a_server_that_hangs_up_is_an_error() -> None:
@@ -160,7 +169,7 @@ async def test_a_server_that_hangs_up_is_an_error() -> None:
 
     async with running(hang_up) as (_, port), transport_to(port) as transport:
         with pytest.raises(ConnectionError):
-            await transport.post({}, b"")
+            await transport.post({}, b"", 5)
 
 
 async def test_nobody_there_is_an_error() -> None:
@@ -170,7 +179,7 @@ async def test_nobody_there_is_an_error() -> None:
     async with transport_to(port, connections=1) as transport:
         for _ in range(2):
             with pytest.raises(OSError):  # noqa: PT011 – asyncio and uvloop word it differently
-                await transport.post({}, b"")
+                await transport.post({}, b"", 5)
 
 
 async def test_a_network_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,7 +192,7 @@ async def test_a_network_that_says_nothing_is_given_up(monkeypatch: pytest.Monke
     async with transport_to(9) as transport:
         monkeypatch.setattr(transport, "_open_connection", never)
         with pytest.raises(ConnectionError, match=r"no connection to 127.0.0.1:9 within 0.01 s"):
-            await transport.post({}, b"")
+            await transport.post({}, b"", 5)
 
 
 @pytest.mark.parametrize("is_known", [True, False])
@@ -197,10 +206,10 @@ async def test_the_server_proves_who_it_is(*, is_known: bool) -> None:
     async with running(answer_all, served) as (server, port):
         transport = DirectTransport(origin_of(urlsplit(f"https://localhost:{port}"), trusted), 1)
         if is_known:
-            assert (await transport.post({}, b"")).status == 200
+            assert (await transport.post({}, b"", 5)).status == 200
         else:
             with pytest.raises(ssl.SSLCertVerificationError):
-                await transport.post({}, b"")
+                await transport.post({}, b"", 5)
             assert not server.requests
         await transport.close()
 
@@ -219,7 +228,7 @@ async def test_a_proxy_is_asked_for_the_whole_url() -> None:
     """Plain HTTP through a proxy: the same request, named in full."""
     async with running(answer_all) as (proxy, port):
         transport = ProxiedTransport(Origin("queue.example", 80, None), 1, f"http://127.0.0.1:{port}")
-        answer = await transport.post({"host": "queue.example", "x-amz-target": "t"}, b"body")
+        answer = await transport.post({"host": "queue.example", "x-amz-target": "t"}, b"body", 5)
         await transport.close()
     assert (answer.status, answer.content) == (200, b"{}")
     assert proxy.requests[0].startswith(b"POST http://queue.example/ HTTP/1.1\r\n")
@@ -231,5 +240,5 @@ async def test_a_proxy_that_is_not_there_is_an_error() -> None:
         pass
     transport = ProxiedTransport(Origin("queue.example", 80, None), 1, f"http://127.0.0.1:{port}")
     with pytest.raises(OSError):  # noqa: PT011 – the text is aiohttp's
-        await transport.post({}, b"")
+        await transport.post({}, b"", 5)
     await transport.close()
