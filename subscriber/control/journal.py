@@ -34,7 +34,7 @@ class DecisionNote(msgspec.Struct, frozen=True):
 
     def says_the_same(self, other: DecisionNote) -> bool:
         """Whether `other` is one more of these: nothing moved, for the same reason."""
-        return self.limit == other.limit == other.was and self.reason == other.reason
+        return self.was == self.limit == other.was == other.limit and self.reason == other.reason
 
 
 class Journal:

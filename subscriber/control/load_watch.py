@@ -80,6 +80,9 @@ class LoadWatch:
         self._metrics = metrics
         self._wall_clock = wall_clock
         self._failures = 0
+        self._was_stale = False
+        self._began_at = math.inf
+        """Unix seconds; from then on there should be readings."""
         self.newest: LoadReading | None = None
         self.problem = ""
         """What went wrong with the last read; empty: nothing."""
@@ -104,16 +107,18 @@ class LoadWatch:
         """Whether there should be a newer reading than there is."""
         if self._sensor is None:
             return False
-        if self.newest is None:
-            return True
-        usual = self.newest.window_seconds + PERIODS_UNTIL_STALE * self._sensor.period_seconds
-        return self.age_seconds > usual + LATE_BY_NATURE_SECONDS
+        newest_at, window_seconds = self._began_at, 0.0
+        if self.newest:
+            newest_at, window_seconds = self.newest.taken_at, self.newest.window_seconds
+        usual = window_seconds + PERIODS_UNTIL_STALE * self._sensor.period_seconds + LATE_BY_NATURE_SECONDS
+        return self._wall_clock() - newest_at > usual
 
     async def run(self) -> None:
         """Read for ever; ends by cancellation, or at once without a sensor."""
         if self._sensor is None:
             return
         clock = asyncio.get_running_loop().time
+        self._began_at = self._wall_clock()
         while True:
             began_at = clock()
             outcome = await self._read(self._sensor)
@@ -150,14 +155,15 @@ class LoadWatch:
             if self._failures:
                 _log.info("sensor.returned", source=self.source, reads_failed=self._failures)
             self._failures = 0
-            return
-        self._failures += 1
-        if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …
-            _log.warning(
-                "sensor.failed",
-                source=self.source,
-                outcome=outcome,
-                detail=self.problem,
-                reads_failed=self._failures,
-                newest_age_seconds=round(self.age_seconds, 1) if self.newest else None,
-            )
+        else:
+            self._failures += 1
+            if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …
+                _log.warning("sensor.failed", outcome=outcome, reads_failed=self._failures, **self._state())
+        if self.is_stale != self._was_stale:
+            self._was_stale = self.is_stale
+            log, event = (_log.warning, "sensor.fell_silent") if self._was_stale else (_log.info, "sensor.spoke_again")
+            log(event, **self._state())
+
+    def _state(self) -> dict[str, object]:
+        age_seconds = round(self.age_seconds, 1) if self.newest else None
+        return {"source": self.source, "newest_age_seconds": age_seconds, "detail": self.problem}

@@ -10,6 +10,8 @@ import asyncio
 import math
 from datetime import UTC, datetime
 
+import msgspec
+
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.hands import MODES, Command, Mode, Wish
@@ -50,10 +52,10 @@ class Report:
 
     def decided(self, decision: Decision, reading: Reading, *, was: float) -> None:
         """The governor has decided on this evidence, under the limit `was`."""
-        note = _note(decision, reading, was)
-        self._journal.add(note)
+        self._journal.add(_note(decision, reading, was))
         log, event = (_log.debug, "limit.kept") if decision.limit == was else (_log.info, "limit.changed")
-        log(event, **_fields(note), **_more_evidence(reading))
+        told = {"was": was} | msgspec.structs.asdict(decision) | _evidence(reading)
+        log(event, **{name: _rounded(value) for name, value in told.items()})
         self._metrics.decisions.labels(decision.reason).inc()
         self._metrics.database_cpu_predicted_percent.set(_or_nan(decision.predicted_percent))
         self._metrics.database_cpu_ceiling_percent.set(_or_nan(decision.ceiling_percent))
@@ -107,17 +109,17 @@ def _note(decision: Decision, reading: Reading, was: float) -> DecisionNote:
     )
 
 
-def _fields(note: DecisionNote) -> dict[str, object]:
-    """What a log line says of a decision: no more digits than a person reads, and the time is the line's own."""
-    names = note.__struct_fields__[3:]
-    return {name: _rounded(getattr(note, name)) for name in names}
-
-
-def _more_evidence(reading: Reading) -> dict[str, object]:
+def _evidence(reading: Reading) -> dict[str, object]:
     return {
-        "concurrency_used": _rounded(reading.concurrency_used),
-        "rows_per_second": round(reading.rows_per_second),
+        "cpu_percent": reading.load.cpu_percent if reading.load else None,
+        "load_age_seconds": reading.load_age_seconds if reading.load else None,
+        "lag_seconds": reading.lag_seconds,
         "backlog_messages": reading.backlog_messages,
+        "limit_reached": reading.limit_reached,
+        "concurrency_used": reading.concurrency_used,
+        "rows_per_second": reading.rows_per_second,
+        "statement_seconds": reading.statement_seconds,
+        "failures": reading.failures,
     }
 
 

@@ -69,28 +69,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = "none"
     database_cpu_target_percent: Annotated[
-        float,
-        Setting(
-            number(1, 100, "percent"),
-            "How busy the database's CPU may be, all its users together, while rows are in time.",
-            "percent",
-        ),
+        float, Setting(number(1, 100, "percent"), "The CPU that is kept to while rows are in time.", "percent")
     ] = 60
     database_cpu_max_percent: Annotated[
-        float,
-        Setting(number(1, 100, "percent"), "How busy it may be when rows are as late as LAG_MAX_SECONDS.", "percent"),
+        float, Setting(number(1, 100, "percent"), "The CPU that is allowed when rows are very late.", "percent")
     ] = 85
     lag_target_seconds: Annotated[
-        float,
-        Setting(
-            number(0, 86_400, "seconds"),
-            "How late rows may be before the database may be busier than its target.",
-            "seconds",
-        ),
+        float, Setting(number(0, 86_400, "seconds"), "Rows no later than this are in time.", "seconds")
     ] = 10
     lag_max_seconds: Annotated[
-        float,
-        Setting(number(1, 604_800, "seconds"), "How late rows are when it may be as busy as its maximum.", "seconds"),
+        float, Setting(number(1, 604_800, "seconds"), "Rows as late as this are very late.", "seconds")
     ] = 300
     batch_max_rows: Annotated[
         int,
@@ -222,11 +210,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def redacted(self) -> dict[str, object]:
         """Every setting by name, fit to be logged: plain values, password and token hidden."""
         shown = {name: getattr(self, name) for name in self.__struct_fields__}
-        hidden = {
-            "database_url": DatabaseUrl.parse(self.database_url).shown,
-            "control_token": self.control_token and "***",
-        }
-        return shown | hidden
+        token = self.control_token and "***"
+        return shown | {"database_url": DatabaseUrl.parse(self.database_url).shown, "control_token": token}
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.redacted().items())})"
