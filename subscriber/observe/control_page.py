@@ -96,6 +96,8 @@ class ControlPage:
             hands.obey(command)
         except TimeoutError:
             return _refused(Refusal(408, f"the command did not come within {_BODY_SECONDS:g} s"))
+        except web.HTTPRequestEntityTooLarge:
+            return _refused(Refusal(413, "a command is a line of JSON, not so much"))
         except CommandError as error:
             return _refused(Refusal(400, str(error)))
         return _shown(hands.status())
