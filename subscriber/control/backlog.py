@@ -22,6 +22,8 @@ PERIOD_SECONDS = 15.0
 JITTER = 0.2
 """Part of the period by which a pause is longer or shorter, so that a fleet started together does not ask together."""
 
+FIRST_LOOK_WITHIN_SECONDS = 5.0
+
 CALL_AT_MOST_SECONDS = 10.0
 
 STALE_AFTER_SECONDS = 60.0
@@ -108,8 +110,7 @@ class Backlog:
 
     async def _look_again_and_again(self, queue: str) -> None:
         failures = 0
-        # The probe has just asked at the start: the first look is a random part of a period away.
-        await asyncio.sleep(pause_before_look(0) * random.random())  # noqa: S311 – jitter, not a secret
+        await asyncio.sleep(FIRST_LOOK_WITHIN_SECONDS * random.random())  # noqa: S311 – jitter, not a secret
         while True:
             problem = await self._look(queue)
             failures = failures + 1 if problem else 0
