@@ -13,7 +13,12 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
+from subscriber.control.alarms import Alarms
+from subscriber.control.backlog import Backlog
+from subscriber.control.load_watch import LoadWatch
+from subscriber.control.observer import LineSigns, Observer
 from subscriber.control.regulator import Regulator
+from subscriber.control.report import Report
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_migrations import check_schema
 from subscriber.edge.postgres_migrations import migrate as apply_migrations
@@ -24,6 +29,7 @@ from subscriber.flow.gate import Gate
 from subscriber.flow.lease import Ceiling, LeaseBook
 from subscriber.flow.outage import pause_before_knock
 from subscriber.flow.stopping import StopRequest, unless
+from subscriber.observe.control_page import ControlPage
 from subscriber.observe.http import Pages
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
@@ -71,6 +77,8 @@ class Daemon:
         self._metrics = Metrics()
         self._stop = StopRequest()
         self._line: Line | None = None
+        self._regulator: Regulator | None = None
+        """Set while the line is at work: who shows and obeys on the control page."""
         self._is_broken = False
         """Set when a task beside the line has died: the line runs dry, and the exit code says that it failed."""
 
@@ -80,7 +88,8 @@ class Daemon:
         self._stop.install()
         _log.info("daemon.started", **settings.redacted())
         async with AsyncExitStack() as edges:
-            pages = Pages(settings.http_host, settings.http_port, self._metrics.registry, self.readiness)
+            control = ControlPage(settings.control_token, lambda: self._regulator).routes()
+            pages = Pages(settings.http_host, settings.http_port, self._metrics.registry, self.readiness, control)
             await pages.start()
             edges.push_async_callback(pages.stop)
             _log.info("pages.opened", host=settings.http_host, port=pages.port)
@@ -145,15 +154,22 @@ class Daemon:
         leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds)
         line = self._line = Line(line_options(settings), queues, store, gate, leases, self._metrics)
         self._show(gate, leases)
-        regulator = asyncio.create_task(
-            Regulator(regulator_options(settings), line.tally, gate, leases).run(), name="regulator"
-        )
+        self._regulator = self._regulator_of(line, queues)
+        regulator = asyncio.create_task(self._regulator.run(), name="regulator")
         regulator.add_done_callback(self._side_task_ended)
         try:
             return await self._run_until_dry(line)
         finally:
             regulator.cancel()
             await self._hand_back(queues, leases)
+
+    def _regulator_of(self, line: Line, queues: Sqs) -> Regulator:
+        signs = LineSigns(line.tally, line.gate, line.leases, line.arrivals, lambda: line.outage.is_ongoing)
+        backlog = Backlog(self._settings.queue_urls, queues, self._metrics)
+        observer = Observer(signs, backlog, LoadWatch(None, self._metrics), self._metrics)
+        alarms = Alarms(line.arrivals, backlog, self._metrics)
+        report = Report(observer, alarms, self._metrics)
+        return Regulator(regulator_options(self._settings), observer, alarms, report, line.gate, line.leases)
 
     async def _run_until_dry(self, line: Line) -> ExitCode:
         running = asyncio.create_task(line.run(), name="line")
@@ -163,6 +179,7 @@ class Daemon:
         try:
             await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
             line.stop()
+            self._regulator = None
             _log.info("daemon.stopping", in_process_messages=line.leases.messages_held)
             budget = max(0.0, self._settings.stop_timeout_seconds - HAND_BACK_SECONDS)
             await asyncio.wait({running, urged}, timeout=budget, return_when=asyncio.FIRST_COMPLETED)

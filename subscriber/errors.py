@@ -53,6 +53,10 @@ class SchemaError(SubscriberError):
     exit_code = ExitCode.SCHEMA
 
 
+class DaemonError(SubscriberError):
+    """A daemon that was spoken to from the command line is not there, or not at work."""
+
+
 class Treatment(enum.Enum):
     """What to do about a write that failed. Named after the act, so that the table below reads as advice."""
 

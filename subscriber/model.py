@@ -7,6 +7,7 @@ by the hundred thousand with the garbage collector's tracking switched off (`gc=
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -33,6 +34,8 @@ class Lease(msgspec.Struct, gc=False):
     expires_at: float
     """Seconds of the event loop's clock."""
     handles: set[str]
+    oldest_sent_at: float = math.inf
+    """Unix seconds at which the oldest message was sent that this poll was the first to receive."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

@@ -3,27 +3,33 @@
 The limit of the gate, and the live budget of the leases: two seconds of what was stored per second of late, so
 that a slow database is not handed a long queue inside the process, where no other task can help; but never less
 than the batches that the gate lets be written need.
+
+It is also where the operator's hands take hold. While the daemon is paused or its limit is fixed the governor is not
+asked; readings, alarms and the budget go on. Asked again, it begins anew at the limit in force.
 """
 
 from __future__ import annotations
 
 import asyncio
-import copy
 from typing import Protocol
 
 import msgspec
 
-from subscriber.control.governor import Decision, GovernorOptions, decide
-from subscriber.control.reading import Reading, WriteTally, reading_between
+from subscriber.control.alarms import Alarms
+from subscriber.control.governor import GovernorOptions
+from subscriber.control.hands import Command, Wish, wish_after
+from subscriber.control.law import Decision, GovernorState, decide
+from subscriber.control.observer import Observer
+from subscriber.control.reading import Reading
+from subscriber.control.report import Report
+from subscriber.control.status import ControlStatus
 from subscriber.flow.gate import places_for
-from subscriber.observe.log import get_logger
+from subscriber.flow.lease import Pauser
 
 PERIOD_SECONDS = 1.0
 BUDGET_SECONDS = 2.0
 RATE_SMOOTHING = 0.5
 """Weight of the newest second in the rate that sets the budget."""
-
-_log = get_logger()
 
 
 class Limit(Protocol):
@@ -38,12 +44,33 @@ class Limit(Protocol):
         """Change it."""
         ...
 
+    def pause(self) -> None:
+        """Let no write begin."""
+        ...
+
+    def resume(self) -> None:
+        """Let writes begin again."""
+        ...
+
 
 class Budget(Protocol):
     """The leases, as the regulator sees them."""
 
+    @property
+    def messages_held(self) -> int:
+        """Messages inside the process."""
+        ...
+
     def set_live_messages(self, messages: int) -> None:
         """How many messages may be held for now."""
+        ...
+
+    def pause(self, by: Pauser) -> None:
+        """Let no poll begin."""
+        ...
+
+    def resume(self, by: Pauser) -> None:
+        """Let polls begin again, as far as `by` is concerned."""
         ...
 
 
@@ -57,38 +84,96 @@ class RegulatorOptions(msgspec.Struct, frozen=True):
 
 
 class Regulator:
-    """Runs until cancelled."""
+    """Runs until cancelled.
 
-    def __init__(self, options: RegulatorOptions, tally: WriteTally, gate: Limit, leases: Budget) -> None:
+    Args:
+        options: bounds, and what the governor goes by.
+        observer: makes the readings.
+        alarms: looks at the queues.
+        report: is told of every decision, for metrics, log and page.
+        gate: whose limit is set.
+        leases: whose budget is set.
+    """
+
+    def __init__(
+        self,
+        options: RegulatorOptions,
+        observer: Observer,
+        alarms: Alarms,
+        report: Report,
+        gate: Limit,
+        leases: Budget,
+    ) -> None:
         self._options = options
-        self._tally = tally
+        self._observer = observer
+        self._alarms = alarms
+        self._report = report
         self._gate = gate
         self._leases = leases
+        self._wish = Wish()
+        self._state = GovernorState.at_start(options.governor)
+        self._reading: Reading | None = None
         self._rate = 0.0
+        gate.set_limit(self._state.limit)
+        report.mode_is(self._wish.mode)
 
     async def run(self) -> None:
         """Read, decide, set; once a second."""
+        async with asyncio.TaskGroup() as side:
+            side.create_task(self._observer.run(), name="observer")
+            await self._regulate()
+
+    def obey(self, command: Command) -> None:
+        """Do what the operator wants, from this moment on.
+
+        Raises:
+            CommandError: it cannot be done; nothing has changed.
+        """
+        bounds, before, limit_before = self._options.governor, self._wish, self._gate.limit
+        wish = self._wish = wish_after(before, command, bounds.limit_at_least, bounds.limit_at_most)
+        if wish.fixed_limit is not None and wish.fixed_limit != limit_before:
+            self._gate.set_limit(wish.fixed_limit)
+        if wish.is_paused and not before.is_paused:
+            self._gate.pause()
+            self._leases.pause("operator")
+        if before.is_paused and not wish.is_paused:
+            self._leases.resume("operator")
+            self._gate.resume()
+        if wish.mode == "auto" and before.mode != "auto":
+            anew = GovernorState.at_start(self._options.governor)
+            self._state = msgspec.structs.replace(anew, limit=self._gate.limit)
+        self._report.obeyed(command, wish, limit=self._gate.limit, was=limit_before)
+
+    def status(self) -> ControlStatus:
+        """All there is to see."""
+        bounds = self._options.governor
+        return self._report.status(
+            self._wish,
+            self._reading,
+            limits=(bounds.limit_at_least, self._gate.limit, bounds.limit_at_most),
+            held_messages=self._leases.messages_held,
+        )
+
+    async def _regulate(self) -> None:
         clock = asyncio.get_running_loop().time
-        before, taken_at = copy.copy(self._tally), clock()
+        self._observer.begin(clock())
         while True:
             await asyncio.sleep(PERIOD_SECONDS)
-            now = clock()
-            reading = reading_between(before, self._tally, now, now - taken_at)
-            before, taken_at = copy.copy(self._tally), now
-            self._apply(reading, decide(self._options.governor, self._gate.limit, reading))
+            reading = self._reading = self._observer.read(clock())
+            is_receiving = self._observer.is_receiving and not self._wish.is_paused
+            self._alarms.look(reading.taken_at, is_receiving=is_receiving)
+            if self._wish.mode == "auto":
+                self._state, decision = decide(self._options.governor, self._state, reading)
+                self._apply(reading, decision)
+            self._set_budget(reading)
 
     def _apply(self, reading: Reading, decision: Decision) -> None:
-        if decision.limit != self._gate.limit:
-            _log.info(
-                "limit.changed",
-                limit=round(decision.limit, 3),
-                was=round(self._gate.limit, 3),
-                reason=decision.reason,
-                failures=reading.failures,
-                statement_seconds=reading.statement_seconds,
-                rows_per_second=round(reading.rows_per_second),
-            )
+        was = self._gate.limit
+        self._report.decided(decision, reading, was=was)
+        if decision.limit != was:
             self._gate.set_limit(decision.limit)
+
+    def _set_budget(self, reading: Reading) -> None:
         self._rate += RATE_SMOOTHING * (reading.rows_per_second - self._rate)
-        in_hand = (places_for(decision.limit) + 2) * self._options.batch_max_rows
+        in_hand = (places_for(self._gate.limit) + 2) * self._options.batch_max_rows
         self._leases.set_live_messages(max(in_hand, int(BUDGET_SECONDS * self._rate)))

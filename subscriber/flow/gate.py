@@ -4,7 +4,11 @@ At 2.5 there are three places and each rests a fifth of its working time after a
 place that rests nineteen times as long as it worked. So a limit below one is a duty cycle (a single bulk writer can
 saturate a small database) and the formula is the same everywhere: `rest = worked × (places ÷ limit − 1)`.
 
-Growth wakes who waits; shrinking lets holders finish. Cancelled waiters take no place with them.
+Growth wakes who waits; shrinking lets holders finish. Cancelled waiters take no place with them. Paused, the gate
+lets nobody in, whatever the limit; who is inside finishes.
+
+It keeps two running totals for whoever sets the limit: how much its places were used, and how long a write that was
+due had to wait for one.
 """
 
 from __future__ import annotations
@@ -12,6 +16,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
+
+import msgspec
 
 from subscriber.flow.waiting import Waiters
 
@@ -29,6 +35,15 @@ def rest_after(worked_seconds: float, limit: float) -> float:
     return min(worked_seconds, REST_COUNTS_AT_MOST_SECONDS) * (places_for(limit) / limit - 1)
 
 
+class GateUsage(msgspec.Struct, frozen=True):
+    """Running totals since the gate was made; the difference of two tells of the time between them."""
+
+    place_seconds: float
+    """Places at work, summed over time: divided by the time between, the concurrency really used."""
+    shortage_seconds: float
+    """How long a write that was due has waited for a place, pauses apart."""
+
+
 class Gate:
     """Hands out places; knows nothing of what is done in them.
 
@@ -42,6 +57,12 @@ class Gate:
         self._rests: set[asyncio.TimerHandle] = set()
         self._waiters = Waiters()
         self._draining = False
+        self._paused = False
+        self._is_short = False
+        """Whether a write that is due waits for a place now."""
+        self._place_seconds = 0.0
+        self._shortage_seconds = 0.0
+        self._summed_at = 0.0
         self._ring: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
@@ -61,7 +82,12 @@ class Gate:
     @property
     def has_room(self) -> bool:
         """Whether a write could start now without waiting."""
-        return self._at_work + len(self._rests) < places_for(self._limit)
+        return not self._paused and self._at_work + len(self._rests) < places_for(self._limit)
+
+    def usage(self) -> GateUsage:
+        """The totals up to now."""
+        self._sum_up()
+        return GateUsage(place_seconds=self._place_seconds, shortage_seconds=self._shortage_seconds)
 
     def watch(self, ring: Callable[[], None]) -> None:
         """Call `ring` whenever room may have appeared."""
@@ -78,9 +104,28 @@ class Gate:
         self._limit = limit
         self._room_appeared()
 
+    def pause(self) -> None:
+        """Let nobody in until `resume`. Who is inside finishes; a line that runs dry is not held up."""
+        self._sum_up()
+        self._paused = not self._draining
+
+    def resume(self) -> None:
+        """Let in again."""
+        self._sum_up()
+        self._paused = False
+        self._room_appeared()
+
+    def note_shortage(self) -> None:
+        """A write that is due waits for room here, outside of `enter`; that ends when a place is next taken."""
+        if not self._is_short:
+            self._sum_up()
+            self._is_short = True
+
     def drain(self) -> None:
-        """The line is running dry: end all rests and take no more."""
+        """The line is running dry: end all rests and take no more, and end a pause."""
+        self._sum_up()
         self._draining = True
+        self._paused = False
         for timer in self._rests:
             timer.cancel()
         self._rests.clear()
@@ -89,8 +134,11 @@ class Gate:
     async def enter(self) -> None:
         """Take a place, waiting for one. Cancelled, none was taken."""
         while not self.has_room:
+            self.note_shortage()
             await self._waiters.wait()
+        self._sum_up()
         self._at_work += 1
+        self._is_short = len(self._waiters) > 0
 
     def leave(self, worked_seconds: float, *, rest: bool = True) -> None:
         """Give the place back after `worked_seconds`.
@@ -99,12 +147,21 @@ class Gate:
             worked_seconds: how long the place was at work.
             rest: False where the caller waits in a way of its own, as after a failure.
         """
+        self._sum_up()
         self._at_work -= 1
         seconds = rest_after(worked_seconds, self._limit) if rest and not self._draining else 0.0
         if seconds > 0:
             self._start_rest(seconds)
         else:
             self._room_appeared()
+
+    def _sum_up(self) -> None:
+        # Before every change of what is summed, so that each stretch of time counts with what held during it.
+        now = asyncio.get_running_loop().time()
+        elapsed, self._summed_at = now - self._summed_at, now
+        self._place_seconds += self._at_work * elapsed
+        if self._is_short and not self._paused:
+            self._shortage_seconds += elapsed
 
     def _start_rest(self, seconds: float) -> None:
         def end() -> None:

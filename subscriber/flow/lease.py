@@ -10,7 +10,9 @@ hands back.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal, TypeAlias
 
 import msgspec
 
@@ -22,6 +24,10 @@ POLL_MESSAGES = 10
 
 POLL_BYTES = POLL_MESSAGES * 65_536
 """Ten times the largest S3 event notification, 64 KB (S3 user guide, "Event message structure")."""
+
+
+Pauser: TypeAlias = Literal["outage", "operator"]
+"""Who may stop the intake: neither starts again what the other has stopped."""
 
 
 class LeasesShutError(Exception):
@@ -60,7 +66,7 @@ class LeaseBook:
         self._open: dict[int, Lease] = {}
         self._asking = dict.fromkeys(queues, 0)
         self._waiters = {queue: Waiters() for queue in queues}
-        self._paused = False
+        self._pausers: set[Pauser] = set()
         self._shut = False
 
     @property
@@ -73,19 +79,27 @@ class LeaseBook:
         """Characters of their bodies (bytes, for the ASCII that S3 sends), room for open polls included."""
         return self._bytes
 
+    @property
+    def oldest_sent_at(self) -> float:
+        """Unix seconds at which the oldest first receive inside was sent; infinite where there is none.
+
+        As fine as a poll: it counts until everything that came with it is settled.
+        """
+        return min((lease.oldest_sent_at for lease in self._open.values()), default=math.inf)
+
     def set_live_messages(self, messages: int) -> None:
         """Lower or raise the live budget, never above the ceiling and never below a poll for each queue."""
         floor = POLL_MESSAGES * len(self._messages)
         self._live_messages = max(floor, min(messages, self._ceiling.messages))
         self._wake()
 
-    def pause(self) -> None:
-        """Give no lease until `resume`: nothing is taken that could not be stored."""
-        self._paused = True
+    def pause(self, by: Pauser = "outage") -> None:
+        """Give no lease until whoever paused resumes: nothing is taken that could not be stored."""
+        self._pausers.add(by)
 
-    def resume(self) -> None:
-        """Give leases again."""
-        self._paused = False
+    def resume(self, by: Pauser = "outage") -> None:
+        """Give leases again, unless somebody else has paused as well."""
+        self._pausers.discard(by)
         self._wake()
 
     def shut(self) -> None:
@@ -153,7 +167,7 @@ class LeaseBook:
         return lease
 
     def _may_open(self, queue: str) -> bool:
-        return not self._paused and self._has_room(queue) and not self._gives_way(queue)
+        return not self._pausers and self._has_room(queue) and not self._gives_way(queue)
 
     def _gives_way(self, queue: str) -> bool:
         # To a queue that asks as well and holds less: else a flooded one takes back at once what it gave back.
@@ -167,7 +181,7 @@ class LeaseBook:
 
     def _wake(self) -> None:
         # One of each queue that has room; who gets a lease wakes the next, so no more wake than there is room for.
-        if self._paused:
+        if self._pausers:
             return
         for queue, waiters in self._waiters.items():
             if waiters and self._has_room(queue):

@@ -6,7 +6,7 @@ restart the whole fleet. Readiness is what the line says of itself, condition by
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -17,6 +17,9 @@ from subscriber.errors import ConfigurationError
 _GRACE_SECONDS = 1.0
 """How long a stop waits for a page in the making: they are made at once, only a slow reader can need it."""
 
+_BODY_BYTES_AT_MOST = 4096
+"""No page takes more than a line."""
+
 _LINKS = """<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -26,19 +29,21 @@ _LINKS = """<!doctype html>
 <li><a href="livez">livez</a>: the event loop answers
 <li><a href="readyz">readyz</a>: the line is working, or which condition is missing
 <li><a href="metrics">metrics</a>: for Prometheus
+<li><a href="control">control</a>: how fast the line goes, why, and who decides
 </ul>
 </html>
 """
 
 
 class Pages:
-    """An HTTP server for `/`, `/livez`, `/readyz` and `/metrics`; it takes no commands and keeps no log.
+    """An HTTP server for `/`, `/livez`, `/readyz` and `/metrics`, and for what is added; it keeps no log.
 
     Args:
         host: Address or name to listen on.
         port: TCP port; 0 takes a free one.
         registry: What `/metrics` shows.
         readiness: Asked on each `/readyz`: the conditions of being ready, by name. It must not block.
+        more: Pages of others; see `control_page`.
     """
 
     def __init__(
@@ -47,11 +52,13 @@ class Pages:
         port: int,
         registry: CollectorRegistry,
         readiness: Callable[[], Mapping[str, bool]],
+        more: Iterable[web.RouteDef] = (),
     ) -> None:
         self._host = host
         self._port = port
         self._registry = registry
         self._readiness = readiness
+        self._more = tuple(more)
         self._runner: web.AppRunner | None = None
 
     @property
@@ -61,11 +68,12 @@ class Pages:
 
     async def start(self) -> None:
         """Listen; ConfigurationError where the address cannot be had. Interrupted, it leaves nothing open."""
-        application = web.Application()
+        application = web.Application(client_max_size=_BODY_BYTES_AT_MOST)
         application.router.add_get("/", self._links)
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
+        application.router.add_routes(self._more)
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_GRACE_SECONDS)
         try:
             await runner.setup()

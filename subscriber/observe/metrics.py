@@ -31,6 +31,8 @@ class Metrics:
         self._of_meaning()
         self._of_the_database()
         self._of_the_line()
+        self._of_lateness()
+        self._of_control()
 
     def _of_queues(self) -> None:
         self.received_messages = self._counter(
@@ -63,7 +65,6 @@ class Metrics:
             buckets=LAG_BUCKETS_SECONDS,
             registry=self.registry,
         )
-        self.newest_lag_seconds = self._gauge("newest_lag_seconds", "Age of the newest first receive.")
 
     def _of_meaning(self) -> None:
         self.refused_messages = self._counter(
@@ -97,6 +98,44 @@ class Metrics:
         self.polls = self._gauge("polls", "Receive loops now.", "queue")
         self.concurrency_limit = self._gauge("concurrency_limit", "Concurrent writes allowed on average.")
         self.concurrency = self._gauge("concurrency", "Writes at work now.")
+
+    def _of_lateness(self) -> None:
+        self.newest_lag_seconds = self._gauge(
+            "newest_lag_seconds",
+            "Age of the newest first receive of the last second, of several queues the worst; 0: none came.",
+        )
+        self.queue_visible_messages = self._gauge(
+            "queue_visible_messages", "Messages waiting, as the queue last said; NaN: it does not.", "queue"
+        )
+        self.queue_in_flight_messages = self._gauge(
+            "queue_in_flight_messages", "Messages received by anybody and not deleted; near 120,000 SQS stops.", "queue"
+        )
+        self.alarm = self._gauge(
+            "alarm", "1 while a queue gives nothing although it holds something, by reason.", "queue", "reason"
+        )
+        self.line_lag_seconds = self._gauge(
+            "line_lag_seconds", "How late the line is: the worst age of what has just come or is still inside."
+        )
+
+    def _of_control(self) -> None:
+        self.concurrency_used = self._gauge("concurrency_used", "Writes at work on average over the last second.")
+        self.database_cpu_percent = self._gauge(
+            "database_cpu_percent", "The database's CPU as the sensor last said; NaN: it has not."
+        )
+        self.database_load_age_seconds = self._gauge(
+            "database_load_age_seconds", "Since the end of that reading's window; growing: the sensor is lost."
+        )
+        self.database_cpu_predicted_percent = self._gauge(
+            "database_cpu_predicted_percent", "The CPU of now, expected from that reading and the work since."
+        )
+        self.database_cpu_ceiling_percent = self._gauge(
+            "database_cpu_ceiling_percent", "The CPU that may be used; it rises with the lag, up to the maximum."
+        )
+        self.sensor_reads = self._counter(
+            "sensor_reads", "Reads of the sensor by outcome (news, nothing_new, refused, failed, timed_out).", "outcome"
+        )
+        self.decisions = self._counter("decisions", "Decisions of the governor, by reason.", "reason")
+        self.control_mode = self._gauge("control_mode", "1 for the mode in force (auto, fixed, paused).", "mode")
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"subscriber_{name}", meaning, labels, registry=self.registry)

@@ -29,6 +29,10 @@ class Room(Protocol):
         """Whether a write could start now."""
         ...
 
+    def note_shortage(self) -> None:
+        """A batch that is due waits for room."""
+        ...
+
 
 class BatchOptions(msgspec.Struct, frozen=True):
     """When a batch is full and when it is due."""
@@ -149,6 +153,8 @@ class Batcher:
             elif self._inbox.is_ended:
                 break
             else:
+                if due and self._batch.deliveries:
+                    self._gate.note_shortage()
                 await self._bell.wait(until=self._batch.due_at if self._batch.deliveries and not due else None)
         self._outbox.close()
 

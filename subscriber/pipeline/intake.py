@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from subscriber.control.arrivals import Arrivals
 from subscriber.flow.lease import POLL_MESSAGES
 from subscriber.observe.metrics import Metrics, queue_name
 
@@ -39,6 +40,7 @@ class QueueIntake:
         self.running = 0
         self.wanted = 1
         self.failures = 0
+        self.arrivals = Arrivals()
         # Looked up once: a label's look-up costs as much as reading a message.
         self.received = metrics.received_messages.labels(self.label)
         requests = metrics.receive_requests

@@ -7,11 +7,12 @@ closes the next, and `run` returns when the last delete has been answered. Nothi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
+from subscriber.control.arrivals import Arrivals
 from subscriber.flow.channel import Channel
 from subscriber.flow.gate import Gate
 from subscriber.flow.lease import LeaseBook
@@ -96,6 +97,11 @@ class Line:
     def is_receiving(self) -> bool:
         """Whether every queue answers."""
         return self._receiver.is_receiving
+
+    @property
+    def arrivals(self) -> Mapping[str, Arrivals]:
+        """What each queue has brought lately, by its URL."""
+        return self._receiver.arrivals
 
     async def run(self) -> None:
         """Run until the line is dry. A room that dies takes the others with it, loudly."""

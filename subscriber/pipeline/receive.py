@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
+from subscriber.control.arrivals import Arrivals
 from subscriber.errors import QueueCallError
 from subscriber.flow.channel import Channel
 from subscriber.flow.lease import POLL_MESSAGES, LeasesShutError
@@ -114,6 +115,11 @@ class Receiver:
         """Whether every queue answers, give or take a few failures in a row."""
         return all(intake.failures_in_a_row < FAILURES_THAT_TELL for intake in self._intakes)
 
+    @property
+    def arrivals(self) -> Mapping[str, Arrivals]:
+        """What each queue has brought lately, by its URL."""
+        return {intake.url: intake.arrivals for intake in self._intakes}
+
     def stop(self) -> None:
         """Begin no more polls."""
         self._stopping.set()
@@ -158,7 +164,7 @@ class Receiver:
             _log.info("receive.recovered", queue=intake.label)
         intake.failures = 0
         self._leases.fill(lease, messages)
-        self._count(intake, messages)
+        self._count(intake, lease, messages)
         if messages and self.is_stopping:
             await self._hand_back(intake, messages)
         elif messages:
@@ -199,6 +205,7 @@ class Receiver:
 
     async def _failed(self, intake: QueueIntake, error: QueueCallError) -> None:
         intake.failures += 1
+        intake.arrivals.forget_silence()
         self._metrics.receive_requests.labels(intake.label, "failed").inc()
         self._metrics.queue_errors.labels("receive", error.code).inc()
         if intake.failures & (intake.failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a long outage is few lines
@@ -213,12 +220,15 @@ class Receiver:
         except TimeoutError:
             return
 
-    def _count(self, intake: QueueIntake, messages: list[Message]) -> None:
+    def _count(self, intake: QueueIntake, lease: Lease, messages: list[Message]) -> None:
         answer = "full" if len(messages) >= POLL_MESSAGES else "part" if messages else "empty"
         intake.answers[answer].inc()
         intake.received.inc(len(messages))
         first = [message.sent_at for message in messages if message.receive_count == 1]
+        youngest_seconds = None
         if first:
             now = self._wall_clock()
-            self._metrics.lag_seconds.observe(max(0.0, now - min(first)))
-            self._metrics.newest_lag_seconds.set(max(0.0, now - max(first)))
+            lease.oldest_sent_at = min(first)
+            youngest_seconds = max(0.0, now - max(first))
+            self._metrics.lag_seconds.observe(max(0.0, now - lease.oldest_sent_at))
+        intake.arrivals.answered(len(messages), youngest_seconds, asyncio.get_running_loop().time())

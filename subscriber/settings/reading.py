@@ -7,41 +7,25 @@ wrong with its value, and what it takes. The value is repeated unless it is secr
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
-
-import msgspec
 
 from subscriber.errors import ConfigurationError
 from subscriber.settings.database_url import DatabaseUrl
+from subscriber.settings.declaration import Declared
 from subscriber.settings.sums import SUMS
-from subscriber.settings.values import PREFIX, Setting
+from subscriber.settings.values import PREFIX
 
 _TEST_PREFIX = f"{PREFIX}TEST_"
 """Variables of the test suite, which may share the environment."""
 
 
-class Declared(msgspec.Struct, frozen=True):
-    """One setting as declared: what it takes and means, and what it is when nobody chooses."""
-
-    setting: Setting
-    required: bool
-    default: Any
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One line of the printed reference."""
-
-    variable: str
-    default: str
-    unit: str
-    takes: str
-    meaning: str
-    secret: bool
-
-
-def read_settings(environment: Mapping[str, str], declared: Mapping[str, Declared]) -> dict[str, Any]:
+def read_settings(
+    environment: Mapping[str, str], declared: Mapping[str, Declared], only: Collection[str] | None = None
+) -> dict[str, Any]:
     """Values by name, defaults included, or one ConfigurationError with a line for each mistake.
+
+    With `only`, these alone are read and may be wrong; a misspelled variable is a mistake all the same.
 
     Other variables than our own are none of our business; an empty value counts as none, because compose
     files write optional variables that way.
@@ -53,6 +37,8 @@ def read_settings(environment: Mapping[str, str], declared: Mapping[str, Declare
     mistakes = [_unknown(name, variables) for name in unknown]
     values: dict[str, Any] = {}
     for variable, name in variables.items():
+        if only is not None and name not in only:
+            continue
         try:
             values[name] = _value(variable, declared[name], given.get(variable))
         except ValueError as mistake:

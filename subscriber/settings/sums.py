@@ -54,6 +54,22 @@ SUMS = (
         reason="the least concurrency cannot be above the most",
     ),
     Sum(
+        settings=("database_cpu_target_percent", "database_cpu_max_percent"),
+        left_formula="{0}",
+        right_formula="{1}",
+        left=lambda target, _: target,
+        right=lambda _, most: most,
+        reason="the CPU that may be used rises from the target to the maximum",
+    ),
+    Sum(
+        settings=("lag_target_seconds", "lag_max_seconds"),
+        left_formula="{0} + 1",
+        right_formula="{1}",
+        left=lambda target, _: target + 1,
+        right=lambda _, most: most,
+        reason="between the lag's target and its maximum the CPU that may be used rises",
+    ),
+    Sum(
         settings=("write_max_concurrency", "batch_max_rows", "prefetch_messages"),
         left_formula="({0} + 2) × {1}",
         right_formula="{2}",

@@ -10,19 +10,20 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_type_hints
+from typing import Annotated, Literal
 
 import msgspec
 
 from subscriber.settings.database_url import DatabaseUrl
-from subscriber.settings.reading import Declared, Row, read_settings
+from subscriber.settings.declaration import Declared, Row, declared_by, rows_of
+from subscriber.settings.reading import read_settings
 from subscriber.settings.values import (
     DATABASE_URL,
     FILE,
     HOST,
-    PREFIX,
     QUEUE_URLS,
     SCHEMA,
+    TOKEN,
     Setting,
     choice,
     number,
@@ -67,6 +68,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Where the database's load is read. With none, write time and errors alone govern the concurrency.",
         ),
     ] = "none"
+    database_cpu_target_percent: Annotated[
+        float, Setting(number(1, 100, "percent"), "The CPU that is kept to while rows are in time.", "percent")
+    ] = 60
+    database_cpu_max_percent: Annotated[
+        float, Setting(number(1, 100, "percent"), "The CPU that is allowed when rows are very late.", "percent")
+    ] = 85
+    lag_target_seconds: Annotated[
+        float, Setting(number(0, 86_400, "seconds"), "Rows no later than this are in time.", "seconds")
+    ] = 10
+    lag_max_seconds: Annotated[
+        float, Setting(number(1, 604_800, "seconds"), "Rows as late as this are very late.", "seconds")
+    ] = 300
     batch_max_rows: Annotated[
         int,
         Setting(
@@ -151,6 +164,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Setting(whole(0, 65_535), "The port of those pages; 0 takes a free one, and logs it."),
     ] = 8080
+    control_token: Annotated[
+        str | None,
+        Setting(
+            TOKEN,
+            "What a command to /control must bring. Make it a random one, and keep it as secret as the password.",
+            default_shown="none; commands are refused",
+            secret=True,
+        ),
+    ] = None
     stop_timeout_seconds: Annotated[
         float,
         Setting(
@@ -181,13 +203,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Texts that no log line may contain: the password in each of its forms, and the whole URL."""
-        return DatabaseUrl.parse(self.database_url).secrets
+        """Texts that no log line may contain: the password in each of its forms, the whole URL, and the token."""
+        token = (self.control_token,) if self.control_token else ()
+        return (*DatabaseUrl.parse(self.database_url).secrets, *token)
 
     def redacted(self) -> dict[str, object]:
-        """Every setting by name, fit to be logged: plain values, the password hidden."""
+        """Every setting by name, fit to be logged: plain values, password and token hidden."""
         shown = {name: getattr(self, name) for name in self.__struct_fields__}
-        return shown | {"database_url": DatabaseUrl.parse(self.database_url).shown}
+        token = self.control_token and "***"
+        return shown | {"database_url": DatabaseUrl.parse(self.database_url).shown, "control_token": token}
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.redacted().items())})"
@@ -196,28 +220,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 @functools.cache
 def declared_settings() -> Mapping[str, Declared]:
     """What the class body declares, by the name of the field, in order."""
-    annotations = get_type_hints(Settings, include_extras=True)
-    defaults = {field.name: field.default for field in msgspec.structs.fields(Settings)}
-    return {
-        name: Declared(
-            setting=next(part for part in annotations[name].__metadata__ if isinstance(part, Setting)),
-            required=defaults[name] is msgspec.NODEFAULT,
-            default=None if defaults[name] is msgspec.NODEFAULT else defaults[name],
-        )
-        for name in Settings.__struct_fields__
-    }
+    return declared_by(Settings)
 
 
 def settings_table() -> list[Row]:
     """The reference: one row per setting, as the operator must know it."""
-    return [
-        Row(
-            variable=PREFIX + name.upper(),
-            default="required" if known.required else known.setting.default_shown or str(known.default),
-            unit=known.setting.unit,
-            takes=known.setting.kind.expects,
-            meaning=known.setting.meaning,
-            secret=known.setting.secret,
-        )
-        for name, known in declared_settings().items()
-    ]
+    return rows_of(declared_settings())

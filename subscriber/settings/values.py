@@ -106,6 +106,14 @@ def _existing_file(text: str) -> Path:
     return path
 
 
+def _token(text: str) -> str:
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("not of printable ASCII without spaces")
+    if len(text) < TOKEN_AT_LEAST:
+        raise ValueError("too short")
+    return text
+
+
 def _schema(text: str) -> str:
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", text):
         raise ValueError("not a plain schema name")
@@ -119,6 +127,9 @@ def _database_url(text: str) -> str:
     return text
 
 
+TOKEN_AT_LEAST = 8
+"""The least length of a secret that a person chooses (NIST SP 800-63B, 5.1.1.2); a random one is longer anyway."""
+
 QUEUE_URLS = Kind("http(s) URLs of SQS queues, separated by commas: at least one, none twice", _queue_urls)
 DATABASE_URL = Kind(
     "postgresql://user:password@host:port/database, or ?host=/socket/directory; special characters as %xx",
@@ -127,3 +138,4 @@ DATABASE_URL = Kind(
 SCHEMA = Kind("a name of a-z, 0-9 and _, at most 63 characters, not starting with a digit or pg_", _schema)
 FILE = Kind("the path of an existing file", _existing_file)
 HOST = Kind("an address or a host name to listen on", _host)
+TOKEN = Kind(f"printable ASCII without spaces, at least {TOKEN_AT_LEAST} characters", _token)

@@ -3,63 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-from subscriber.control.governor import GovernorOptions
-from subscriber.control.reading import WriteTally
-from subscriber.control.regulator import Regulator, RegulatorOptions
-
-BUDGET_AT_LEAST = 2000
-OPTIONS = RegulatorOptions(
-    governor=GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_seconds=10),
-    batch_max_rows=BUDGET_AT_LEAST // 10,  # eight places, one that waits, one that grows
-)
-
-
-class Gate:
-    """Remembers every limit it was given, and when."""
-
-    def __init__(self) -> None:
-        self.limit = 8.0
-        self.changes: list[tuple[float, float]] = []
-
-    def set_limit(self, limit: float) -> None:
-        """Change it."""
-        self.limit = limit
-        self.changes.append((asyncio.get_running_loop().time(), limit))
-
-
-class Leases:
-    """Remembers every budget it was given."""
-
-    def __init__(self) -> None:
-        self.budgets: list[int] = []
-
-    def set_live_messages(self, messages: int) -> None:
-        """How many messages may be held for now."""
-        self.budgets.append(messages)
-
-
-class Stage:
-    """A regulator over fakes."""
-
-    def __init__(self) -> None:
-        self.tally, self.gate, self.leases = WriteTally(), Gate(), Leases()
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[float]:
-        """The loop at work; yields the time of its begin, and makes the test stand between its readings."""
-        begun = asyncio.get_running_loop().time()
-        regulator = Regulator(OPTIONS, self.tally, self.gate, self.leases)
-        loop = asyncio.create_task(regulator.run(), name="regulator")
-        try:
-            await asyncio.sleep(0.5)
-            yield begun
-            assert not loop.done()
-        finally:
-            loop.cancel()
-            await asyncio.wait([loop])
+from tests.control.stage import BUDGET_AT_LEAST, Stage
 
 
 async def test_a_burst_of_failures_is_one_decision() -> None:

@@ -34,10 +34,14 @@ def line() -> Line:
 
 @pytest.fixture
 async def pages(line: Line) -> AsyncIterator[Pages]:
-    """Pages on a free port, with one metric."""
+    """Pages on a free port, with one metric and a page of somebody else."""
     registry = CollectorRegistry()
     Gauge("subscriber_in_hand_messages", "Messages held.", registry=registry).set(7)
-    served = Pages("127.0.0.1", 0, registry, line.readiness)
+
+    async def control(_request: web.Request) -> web.Response:
+        return web.json_response({})
+
+    served = Pages("127.0.0.1", 0, registry, line.readiness, [web.get("/control", control)])
     await served.start()
     yield served
     await served.stop()
@@ -86,8 +90,8 @@ async def test_front_page_links_to_pages_that_exist(pages: Pages) -> None:
     status, content_type, text = await get(pages, "/")
     assert (status, content_type) == (200, "text/html; charset=utf-8")
     links = [part.partition('"')[0] for part in text.split('href="')[1:]]
-    assert links == ["livez", "readyz", "metrics"]
-    assert [(await get(pages, f"/{link}"))[0] for link in links] == [200, 200, 200]
+    assert links == ["livez", "readyz", "metrics", "control"]
+    assert [(await get(pages, f"/{link}"))[0] for link in links] == [200, 200, 200, 200]
 
 
 async def test_asking_is_not_logged(pages: Pages, caplog: pytest.LogCaptureFixture) -> None:

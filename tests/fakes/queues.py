@@ -151,6 +151,16 @@ class FakeQueues:
         self.visibility_changes.append(tuple(entries))
         return await self._settle("change_visibility", entries)
 
+    async def attributes(self, queue: str) -> Mapping[str, str]:
+        """What the queue says of itself, exactly: a real one is about a minute late."""
+        await asyncio.sleep(ROUND_TRIP_SECONDS)
+        now = asyncio.get_running_loop().time()
+        hidden = sum(kept.visible_at > now for kept in self.left(queue))
+        return {
+            "ApproximateNumberOfMessages": str(len(self.left(queue)) - hidden),
+            "ApproximateNumberOfMessagesNotVisible": str(hidden),
+        }
+
     async def _settle(self, call: Call, entries: Sequence[tuple[str, float | None]]) -> BatchAnswer:
         assert 1 <= len(entries) <= ENTRIES_AT_MOST
         self.settling += 1

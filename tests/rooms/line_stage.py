@@ -33,9 +33,9 @@ OPTIONS = LineOptions(
 class Stage:
     """Everything the line touches."""
 
-    def __init__(self, *, limit: float = 4.0, queues: FakeQueues | None = None) -> None:
+    def __init__(self, *, limit: float = 4.0, queues: FakeQueues | None = None, store: FakeStore | None = None) -> None:
         self.queues = queues or FakeQueues()
-        self.store = FakeStore()
+        self.store = store or FakeStore()
         self.leases = LeaseBook(QUEUES, CEILING, visibility_seconds=300)
         self.metrics = Metrics()
         self.line = Line(OPTIONS, self.queues, self.store, Gate(limit), self.leases, self.metrics)

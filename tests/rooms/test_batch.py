@@ -3,59 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.channel import Channel
-from subscriber.model import Batch, Delivery, Trigger
-from subscriber.observe.metrics import Metrics
-from subscriber.pipeline.batch import Batcher, BatchOptions
+from subscriber.model import Delivery
 from tests.fakes.things import delivery, object_event, put
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
-
-OPTIONS = BatchOptions(max_rows=10, max_messages=20, linger_seconds=0.25)
-
-
-class Gate:
-    """Open or shut, as the test says."""
-
-    has_room = True
-
-
-class Stage:
-    """A batcher between two channels."""
-
-    def __init__(self, options: BatchOptions = OPTIONS, *, capacity: int = 1000) -> None:
-        self.inbox: Channel[tuple[Delivery, ...]] = Channel(1000)
-        self.outbox: Channel[Batch] = Channel(capacity)
-        self.gate = Gate()
-        self.metrics = Metrics()
-        self.batcher = Batcher(options, self.inbox, self.outbox, self.gate, self.metrics)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """The room at work; at the end the inbox is closed and the room must come to its end."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.batcher.run(), name="batch")
-            yield
-            self.inbox.close()
-
-    def left(self) -> list[tuple[Trigger, int]]:
-        """Trigger and number of deliveries of every batch that has left."""
-        return [(one.trigger, len(one.deliveries)) for one in iter(self.outbox.receive_nowait, None)]
-
-    def open_gate(self) -> None:
-        """Room appears, and the gate rings."""
-        self.gate.has_room = True
-        self.batcher.ring()
-
-
-def deliveries(count: int, *, rows: int = 1) -> tuple[Delivery, ...]:
-    """So many deliveries with so many rows each."""
-    return tuple(delivery(*(object_event(f"{one}/{row}") for row in range(rows))) for one in range(count))
+from tests.rooms.batch_stage import OPTIONS, Stage, deliveries
 
 
 async def test_a_full_batch_leaves_at_once() -> None:
@@ -111,9 +66,27 @@ async def test_behind_a_shut_gate_a_due_batch_goes_on_growing() -> None:
             await stage.inbox.send(deliveries(2))
             await asyncio.sleep(5)
         assert stage.left() == []
+        assert stage.gate.shortages > 0
         stage.open_gate()
         await settle()
         assert stage.left() == [("due", 6)]
+
+
+async def test_only_a_batch_that_is_due_is_short_of_room() -> None:
+    """Not one that lingers, not the empty one after it, and none while the gate has room."""
+    stage = Stage()
+    stage.gate.has_room = False
+    async with stage.running():
+        await asyncio.sleep(1)
+        await stage.inbox.send(deliveries(1))
+        await asyncio.sleep(OPTIONS.linger_seconds / 2)
+        assert stage.gate.shortages == 0
+        stage.open_gate()
+        await asyncio.sleep(60)
+        stage.gate.has_room = False
+        stage.batcher.ring()
+        await settle()
+        assert stage.gate.shortages == 0
 
 
 async def test_behind_a_shut_gate_a_batch_grows_to_the_maximum() -> None:

@@ -160,6 +160,23 @@ async def test_lag_is_the_age_at_the_first_receive_only() -> None:
     assert (value("subscriber_lag_seconds_count"), value("subscriber_lag_seconds_sum")) == (1, 10)
 
 
+async def test_what_came_is_told_to_the_observer() -> None:
+    """The youngest first receive, once; the oldest, as long as it is inside; and how long nothing has come."""
+    stage = Stage()
+    for sent_at in (990.0, 940.0):
+        stage.queues.send(QUEUE, ["{}"], sent_at=sent_at)
+    async with stage.running():
+        arrivals = stage.receiver.arrivals[QUEUE]
+        await asyncio.sleep(1)
+        assert (arrivals.take_youngest(), arrivals.take_youngest(), stage.leases.oldest_sent_at) == (10, None, 940)
+        await asyncio.sleep(100)
+        now = asyncio.get_running_loop().time()
+        assert (arrivals.empty_in_a_row, round(arrivals.silent_seconds(now))) == (5, 81)
+        stage.queues.script("receive", Refuse(call_error()))
+        await asyncio.sleep(20)
+        assert arrivals.empty_in_a_row == 0
+
+
 async def test_a_fault_in_decode_ends_the_room_loudly() -> None:
     """A bug is not swallowed by a poll's task."""
     stage = Stage()

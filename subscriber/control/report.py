@@ -1,0 +1,162 @@
+"""Says what the regulator does, in three ways: a line in the log, metrics, and the control page.
+
+A decision that moves the limit is one line with its evidence; one that does not is the same line at debug. The page
+keeps the last of both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from datetime import UTC, datetime
+
+import msgspec
+
+from subscriber.control.alarms import Alarms
+from subscriber.control.backlog import Backlog
+from subscriber.control.hands import MODES, Command, Mode, Wish
+from subscriber.control.journal import DecisionNote, Journal
+from subscriber.control.law import Decision
+from subscriber.control.load_watch import LoadWatch
+from subscriber.control.observer import Observer
+from subscriber.control.reading import Reading
+from subscriber.control.status import AlarmStatus, ControlStatus, QueueStatus, SensorStatus
+from subscriber.observe.log import get_logger
+from subscriber.observe.metrics import Metrics, queue_name
+
+_log = get_logger()
+
+
+class Report:
+    """Told by the regulator, asked by the page.
+
+    Args:
+        observer: who makes the readings.
+        alarms: which of them stand.
+        metrics: the catalogue.
+    """
+
+    def __init__(self, observer: Observer, alarms: Alarms, metrics: Metrics) -> None:
+        self._observer = observer
+        self._alarms = alarms
+        self._metrics = metrics
+        self._journal = Journal()
+
+    def mode_is(self, mode: Mode) -> None:
+        """Which mode is in force; outside of auto nothing is predicted."""
+        for one in MODES:
+            self._metrics.control_mode.labels(one).set(one == mode)
+        if mode != "auto":
+            self._metrics.database_cpu_predicted_percent.set(math.nan)
+            self._metrics.database_cpu_ceiling_percent.set(math.nan)
+
+    def decided(self, decision: Decision, reading: Reading, *, was: float) -> None:
+        """The governor has decided on this evidence, under the limit `was`."""
+        self._journal.add(_note(decision, reading, was))
+        log, event = (_log.debug, "limit.kept") if decision.limit == was else (_log.info, "limit.changed")
+        told = {"was": was} | msgspec.structs.asdict(decision) | _evidence(reading)
+        log(event, **{name: _rounded(value) for name, value in told.items()})
+        self._metrics.decisions.labels(decision.reason).inc()
+        self._metrics.database_cpu_predicted_percent.set(_or_nan(decision.predicted_percent))
+        self._metrics.database_cpu_ceiling_percent.set(_or_nan(decision.ceiling_percent))
+
+    def obeyed(self, command: Command, wish: Wish, *, limit: float, was: float) -> None:
+        """An operator's command has been done."""
+        now = datetime.now(UTC)
+        reason = f"operator_{command.mode}"
+        self._journal.add(DecisionNote(began_at=now, ended_at=now, times=1, limit=limit, was=was, reason=reason))
+        self.mode_is(wish.mode)
+        _log.warning("control.obeyed", command=command.mode, mode=wish.mode, limit=round(limit, 3), was=round(was, 3))
+
+    def status(
+        self, wish: Wish, reading: Reading | None, *, limits: tuple[float, float, float], held_messages: int
+    ) -> ControlStatus:
+        """All there is to see; `limits` are the least, the one in force, and the most."""
+        now = asyncio.get_running_loop().time()
+        return ControlStatus(
+            mode=wish.mode,
+            limit=limits[1],
+            limit_at_least=limits[0],
+            limit_at_most=limits[2],
+            fixed_limit=wish.fixed_limit,
+            held_messages=held_messages,
+            database_available=self._observer.is_receiving,
+            reading=reading,
+            sensor=_sensor_status(self._observer.load),
+            queues=_queue_statuses(self._observer.backlog, now),
+            alarms=_alarm_statuses(self._alarms, now),
+            decisions=self._journal.newest_first(),
+        )
+
+
+def _note(decision: Decision, reading: Reading, was: float) -> DecisionNote:
+    now = datetime.now(UTC)
+    return DecisionNote(
+        began_at=now,
+        ended_at=now,
+        times=1,
+        limit=decision.limit,
+        was=was,
+        reason=decision.reason,
+        cpu_percent=reading.load.cpu_percent if reading.load else None,
+        load_age_seconds=reading.load_age_seconds if reading.load else None,
+        predicted_percent=decision.predicted_percent,
+        ceiling_percent=decision.ceiling_percent,
+        lag_seconds=reading.lag_seconds,
+        limit_reached=reading.limit_reached,
+        failures=reading.failures,
+        statement_seconds=reading.statement_seconds,
+    )
+
+
+def _evidence(reading: Reading) -> dict[str, object]:
+    return {
+        "cpu_percent": reading.load.cpu_percent if reading.load else None,
+        "load_age_seconds": reading.load_age_seconds if reading.load else None,
+        "lag_seconds": reading.lag_seconds,
+        "backlog_messages": reading.backlog_messages,
+        "limit_reached": reading.limit_reached,
+        "concurrency_used": reading.concurrency_used,
+        "rows_per_second": reading.rows_per_second,
+        "statement_seconds": reading.statement_seconds,
+        "failures": reading.failures,
+    }
+
+
+def _rounded(value: object) -> object:
+    return round(value, 3) if isinstance(value, float) else value
+
+
+def _or_nan(number: float | None) -> float:
+    return math.nan if number is None else number
+
+
+def _sensor_status(load: LoadWatch) -> SensorStatus:
+    return SensorStatus(
+        source=load.source, period_seconds=load.period_seconds, is_stale=load.is_stale, problem=load.problem
+    )
+
+
+def _queue_statuses(backlog: Backlog, now: float) -> tuple[QueueStatus, ...]:
+    counted = [(queue_name(queue), backlog.counts(queue, now)) for queue in backlog.queues]
+    return tuple(
+        QueueStatus(
+            name=name,
+            visible_messages=counts.visible if counts else None,
+            in_flight_messages=counts.in_flight if counts else None,
+            age_seconds=round(now - counts.taken_at, 1) if counts else None,
+        )
+        for name, counts in counted
+    )
+
+
+def _alarm_statuses(alarms: Alarms, now: float) -> tuple[AlarmStatus, ...]:
+    return tuple(
+        AlarmStatus(
+            queue=queue_name(alarm.queue),
+            reason=alarm.reason,
+            advice=alarm.advice,
+            lasts_seconds=round(now - alarm.began_at, 1),
+        )
+        for alarm in alarms.standing
+    )

@@ -1,0 +1,205 @@
+"""`subscriber control`: asked and told over a real socket; each failure is one line and an exit code."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+
+from subscriber.cli import main
+from subscriber.control.status import ControlStatus, SensorStatus
+from subscriber.control_client import address_of, mode_text, status_text
+from subscriber.errors import ConfigurationError
+
+TOKEN = "open-sesame-42"
+STATUS = ControlStatus(
+    mode="auto",
+    limit=3.25,
+    limit_at_least=0.05,
+    limit_at_most=8,
+    fixed_limit=None,
+    held_messages=812,
+    database_available=True,
+    reading=None,
+    sensor=SensorStatus(source="none", period_seconds=None, is_stale=False, problem=""),
+    queues=(),
+    alarms=(),
+    decisions=(),
+)
+
+
+class Daemon:
+    """Answers one request after the other as the test says, and remembers them."""
+
+    def __init__(self) -> None:
+        self.status, self.answer = 200, msgspec.json.encode(STATUS)
+        self.asked: list[tuple[str, str, str | None, Any]] = []
+        """Method, path, Authorization and body of each."""
+        self.port = 0
+
+    def handle(self, request: BaseHTTPRequestHandler) -> None:
+        """One request."""
+        body = request.rfile.read(int(request.headers.get("Content-Length", "0")))
+        token = request.headers.get("Authorization")
+        self.asked.append((request.command, request.path, token, json.loads(body) if body else None))
+        request.send_response(self.status)
+        request.send_header("Content-Length", str(len(self.answer)))
+        request.end_headers()
+        request.wfile.write(self.answer)
+
+
+@contextmanager
+def served(daemon: Daemon) -> Iterator[Daemon]:
+    """The daemon, listening on a free port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            daemon.handle(self)
+
+        def do_POST(self) -> None:
+            daemon.handle(self)
+
+        def log_message(self, *_: object) -> None:
+            """Nowhere."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        daemon.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), name="daemon")
+        thread.start()
+        try:
+            yield daemon
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def daemon() -> Iterator[Daemon]:
+    """One that answers."""
+    with served(Daemon()) as daemon:
+        yield daemon
+
+
+def control(daemon: Daemon, *words: str, **environment: str | None) -> Result:
+    """Run `subscriber control …` with no other setting than where the daemon is, and its token."""
+    mine = {"SUBSCRIBER_HTTP_PORT": str(daemon.port), "SUBSCRIBER_CONTROL_TOKEN": TOKEN}
+    return CliRunner().invoke(main, ["control", *words], env=mine | environment)
+
+
+@pytest.mark.parametrize(
+    ("words", "body"),
+    [
+        (["pause"], {"mode": "pause"}),
+        (["resume"], {"mode": "resume"}),
+        (["auto"], {"mode": "auto"}),
+        (["limit", "0.5"], {"mode": "limit", "limit": 0.5}),
+    ],
+)
+def test_a_command_is_posted_with_the_token(daemon: Daemon, words: list[str], body: dict[str, Any]) -> None:
+    """And what it led to is said in one line."""
+    result = control(daemon, *words)
+    assert daemon.asked == [("POST", "/control", f"Bearer {TOKEN}", body)]
+    assert (result.exit_code, result.stdout) == (0, mode_text(STATUS) + "\n")
+
+
+@pytest.mark.parametrize("words", [[], ["status"]])
+def test_looking_needs_no_token_and_no_word(daemon: Daemon, words: list[str]) -> None:
+    """`control` alone shows what `control status` shows."""
+    result = control(daemon, *words, SUBSCRIBER_CONTROL_TOKEN=None)
+    assert daemon.asked == [("GET", "/control", None, None)]
+    assert (result.exit_code, result.stdout) == (0, status_text(STATUS) + "\n")
+
+
+def test_status_as_json_is_all_there_is(daemon: Daemon) -> None:
+    """The same as the page."""
+    result = control(daemon, "status", "--json")
+    assert (result.exit_code, msgspec.json.decode(result.stdout, type=ControlStatus)) == (0, STATUS)
+
+
+@pytest.mark.parametrize("code", [400, 401, 403])
+def test_a_refusal_is_the_daemon_s_own_sentence(daemon: Daemon, code: int) -> None:
+    """On stderr, with the exit code of a mistake of the one who asks."""
+    daemon.status, daemon.answer = code, b'{"error": "a limit of 9 is out of bounds"}'
+    result = control(daemon, "limit", "9")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "subscriber: the daemon refuses: a limit of 9 is out of bounds\n"
+
+
+def test_a_daemon_that_is_not_at_work_is_no_mistake_of_the_operator(daemon: Daemon) -> None:
+    """It is starting or stopping: another exit code."""
+    daemon.status, daemon.answer = 503, b'{"error": "the line is not at work"}'
+    result = control(daemon, "pause")
+    assert (result.exit_code, result.stderr) == (1, "subscriber: the line is not at work\n")
+
+
+def test_no_daemon_is_one_clear_line(daemon: Daemon) -> None:
+    """It names the address, the reason, and the settings that lead there."""
+    gone = Daemon()
+    with served(gone):
+        pass
+    result = control(gone, "pause")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"subscriber: no daemon answers at http://127.0.0.1:{gone.port}/control (")
+    assert "refused" in result.stderr
+    assert "SUBSCRIBER_HTTP_PORT" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("code", "answer"), [(200, b"<html>"), (200, b"{}"), (404, b"not found"), (500, b"")])
+def test_somebody_else_on_that_port_is_told_apart(daemon: Daemon, code: int, answer: bytes) -> None:
+    """Another service, or another release."""
+    daemon.status, daemon.answer = code, answer
+    result = control(daemon, "status")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "is no subscriber of this release" in result.stderr
+
+
+def test_a_proxy_is_not_asked(daemon: Daemon) -> None:
+    """It would look for the daemon on its own machine."""
+    result = control(daemon, "status", http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9")
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "told"),
+    [
+        (["pause"], {"SUBSCRIBER_HTTP_PORT": "0"}, "pages.opened"),
+        (["pause"], {"SUBSCRIBER_HTTP_PORT": "http"}, "SUBSCRIBER_HTTP_PORT is 'http'"),
+        (["pause"], {"SUBSCRIBER_CONTROL_TOKEN": "short"}, "SUBSCRIBER_CONTROL_TOKEN: too short"),
+        (["limit"], {}, "Missing argument"),
+        (["limit", "many"], {}, "not a valid float"),
+        (["stop"], {}, "No such command"),
+    ],
+)
+def test_mistakes_of_the_one_who_asks_exit_2(
+    daemon: Daemon, words: list[str], environment: dict[str, str], told: str
+) -> None:
+    """Before anybody is asked."""
+    result = control(daemon, *words, **environment)
+    assert (result.exit_code, result.stdout, daemon.asked) == (2, "", [])
+    assert told in result.stderr
+    assert "short'" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8080/control"),
+        ("0.0.0.0", "http://127.0.0.1:8080/control"),
+        ("::", "http://[::1]:8080/control"),
+        ("::1", "http://[::1]:8080/control"),
+        ("daemon.internal", "http://daemon.internal:8080/control"),
+    ],
+)
+def test_the_daemon_is_where_it_listens(host: str, address: str) -> None:
+    """Everywhere includes here."""
+    assert address_of(host, 8080) == address
+    with pytest.raises(ConfigurationError):
+        address_of(host, 0)

@@ -1,0 +1,104 @@
+"""What `subscriber control status` says to a person: few lines, the worst of them not to be overlooked."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+
+from subscriber.control.hands import Mode
+from subscriber.control.journal import DecisionNote
+from subscriber.control.reading import LoadReading, Reading
+from subscriber.control.status import AlarmStatus, ControlStatus, QueueStatus, SensorStatus
+from subscriber.control_client import mode_text, status_text
+
+AT = datetime(2026, 3, 1, 3, 12, 5, tzinfo=UTC)
+BUSY = ControlStatus(
+    mode="auto",
+    limit=3.25,
+    limit_at_least=0.05,
+    limit_at_most=8,
+    fixed_limit=None,
+    held_messages=812,
+    database_available=True,
+    reading=Reading(
+        taken_at=1000,
+        rows_per_second=5321.4,
+        statement_seconds=0.3104,
+        failures=0,
+        concurrency_used=2.91,
+        limit_reached=True,
+        lag_seconds=12.34,
+        backlog_messages=40213,
+        load=LoadReading(cpu_percent=61.2, taken_at=1_795_000_000, window_seconds=1),
+        load_age_seconds=2.2,
+    ),
+    sensor=SensorStatus(source="performance_insights", period_seconds=1, is_stale=False, problem=""),
+    queues=(QueueStatus(name="events", visible_messages=40213, in_flight_messages=812, age_seconds=7.3),),
+    alarms=(),
+    decisions=(
+        DecisionNote(began_at=AT, ended_at=AT, times=1, limit=3.25, was=2.9, reason="below_ceiling"),
+        DecisionNote(began_at=AT, ended_at=AT, times=41, limit=2.9, was=2.9, reason="steady"),
+    ),
+)
+
+
+def test_a_busy_line_in_seven_lines() -> None:
+    """Who decides, how late, what is written, the database, the queue, and why."""
+    assert status_text(BUSY).splitlines() == [
+        "control   governed, now 3.25, from 0.05 to 8",
+        "line      12.3 s late, 812 messages inside",
+        "writes    2.91 at work, 5321 rows/s, statements 0.31 s each, 0 failed, limit reached",
+        "database  61 % CPU by performance_insights, 2 s old",
+        "queue     events: 40213 waiting, 812 in flight, 7 s ago",
+        "decision  03:12:05 UTC  3.25, from 2.9: below_ceiling",
+        "decision  03:12:05 UTC  2.9, stays: steady (41 times)",
+    ]
+
+
+def test_trouble_is_in_capitals() -> None:
+    """An alarm with its advice, a database that is away, a sensor that is lost, a queue that says nothing."""
+    troubled = msgspec.structs.replace(
+        BUSY,
+        database_available=False,
+        sensor=msgspec.structs.replace(BUSY.sensor, is_stale=True, problem="no answer within 5 s"),
+        queues=(QueueStatus(name="events", visible_messages=None, in_flight_messages=None, age_seconds=None),),
+        alarms=(AlarmStatus(queue="events", reason="in_flight_limit", advice="find who hangs", lasts_seconds=61.7),),
+        decisions=(),
+    )
+    assert status_text(troubled).splitlines()[1:] == [
+        "line      12.3 s late, 812 messages inside; THE DATABASE IS AWAY",
+        "writes    2.91 at work, 5321 rows/s, statements 0.31 s each, 0 failed, limit reached",
+        "database  61 % CPU by performance_insights, 2 s old, STALE; no answer within 5 s",
+        "queue     events: says nothing of itself",
+        "ALARM     events: in_flight_limit for 62 s; find who hangs",
+    ]
+
+
+def test_a_line_that_has_just_begun_has_little_to_say() -> None:
+    """No reading yet, and after it no load where none is read."""
+    begun = msgspec.structs.replace(BUSY, reading=None, queues=(), decisions=())
+    assert status_text(begun).splitlines()[1:] == ["line      no reading yet"]
+    assert BUSY.reading is not None
+    idle = msgspec.structs.replace(BUSY.reading, load=None, statement_seconds=None, limit_reached=False)
+    none = SensorStatus(source="none", period_seconds=None, is_stale=False, problem="")
+    lines = status_text(msgspec.structs.replace(begun, reading=idle, sensor=none)).splitlines()
+    assert lines[2:] == [
+        "writes    2.91 at work, 5321 rows/s, statements none, 0 failed",
+        "database  load not read (source none)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mode", "fixed_limit", "text"),
+    [
+        ("auto", None, "governed, now 3.25, from 0.05 to 8"),
+        ("fixed", 0.5, "fixed at 0.5, until auto"),
+        ("paused", None, "paused, 812 messages kept; once resumed: governed, from 3.25"),
+        ("paused", 0.5, "paused, 812 messages kept; once resumed: fixed at 0.5"),
+    ],
+)
+def test_the_mode_says_what_comes_next(mode: Mode, fixed_limit: float | None, text: str) -> None:
+    """In one line."""
+    assert mode_text(msgspec.structs.replace(BUSY, mode=mode, fixed_limit=fixed_limit)) == text

@@ -1,0 +1,156 @@
+"""A regulator over a real gate and real leases, between queues and a sensor that do as the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+
+from subscriber.control.alarms import Alarms
+from subscriber.control.arrivals import Arrivals
+from subscriber.control.backlog import Backlog
+from subscriber.control.governor import GovernorOptions
+from subscriber.control.hands import Command, Verb
+from subscriber.control.load_watch import LoadWatch, Sensor
+from subscriber.control.observer import LineSigns, Observer
+from subscriber.control.reading import LoadReading, Reading, WriteTally
+from subscriber.control.regulator import Regulator, RegulatorOptions
+from subscriber.control.report import Report
+from subscriber.flow.gate import Gate
+from subscriber.flow.lease import Ceiling, LeaseBook
+from subscriber.observe.metrics import Metrics
+from tests.fakes.things import OTHER_QUEUE, QUEUE
+
+QUEUES = (QUEUE, OTHER_QUEUE)
+BUDGET_AT_LEAST = 2000
+BOUNDS = GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_seconds=10)
+OPTIONS = RegulatorOptions(governor=BOUNDS, batch_max_rows=BUDGET_AT_LEAST // 10)  # eight places and two
+EPOCH = 1_795_000_000.0
+"""Unix seconds at second 0 of the loop's clock."""
+
+
+def wall_clock() -> float:
+    """Unix seconds, as the loop's clock tells them."""
+    return EPOCH + asyncio.get_running_loop().time()
+
+
+class Queues:
+    """Says of each queue what the test says; an exception is raised, None is silence."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Mapping[str, str] | Exception | None] = {queue: counts(0, 0) for queue in QUEUES}
+        self.asked: list[tuple[str, float]] = []
+
+    async def attributes(self, queue: str) -> Mapping[str, str]:
+        """All its attributes."""
+        self.asked.append((queue, asyncio.get_running_loop().time()))
+        answer = self.answers[queue]
+        if answer is None:
+            await asyncio.Event().wait()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer or {}
+
+
+def counts(visible: int, in_flight: int) -> dict[str, str]:
+    """The attributes of a queue that has so many messages."""
+    return {
+        "ApproximateNumberOfMessages": str(visible),
+        "ApproximateNumberOfMessagesNotVisible": str(in_flight),
+        "QueueArn": "arn:aws:sqs:eu-central-1:1:events",
+    }
+
+
+class FakeSensor:
+    """Each read is what `answer` does."""
+
+    source = "fake"
+
+    def __init__(self, answer: Callable[[], LoadReading | None], *, period_seconds: float = 1.0) -> None:
+        self.answer = answer
+        self.period_seconds = period_seconds
+        self.hangs = False
+        self.reads: list[float] = []
+
+    async def read(self) -> LoadReading | None:
+        """The newest finished window."""
+        self.reads.append(asyncio.get_running_loop().time())
+        if self.hangs:
+            await asyncio.Event().wait()
+        return self.answer()
+
+
+def load(cpu_percent: float, *, taken_at: float | None = None, window_seconds: float = 1.0) -> LoadReading:
+    """A reading whose window ends now, unless it says when."""
+    return LoadReading(cpu_percent, wall_clock() if taken_at is None else taken_at, window_seconds)
+
+
+class RecordingGate(Gate):
+    """Remembers every limit it was given after the first, and when."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__(limit)
+        self.changes: list[tuple[float, float]] = []
+
+    def set_limit(self, limit: float) -> None:
+        """Change it."""
+        super().set_limit(limit)
+        self.changes.append((asyncio.get_running_loop().time(), limit))
+
+
+class RecordingLeases(LeaseBook):
+    """Remembers every budget it was given."""
+
+    def __init__(self) -> None:
+        super().__init__(QUEUES, Ceiling(messages=1_000_000, bytes=1 << 34), visibility_seconds=300)
+        self.budgets: list[int] = []
+
+    def set_live_messages(self, messages: int) -> None:
+        """How many messages may be held for now."""
+        super().set_live_messages(messages)
+        self.budgets.append(messages)
+
+
+class Stage:
+    """Everything the regulator touches. Made inside a running loop."""
+
+    def __init__(self, sensor: Sensor | None = None) -> None:
+        self.tally, self.gate, self.leases, self.metrics = WriteTally(), RecordingGate(8), RecordingLeases(), Metrics()
+        self.arrivals = {queue: Arrivals() for queue in QUEUES}
+        self.is_away = False
+        self.queues = Queues()
+        self.backlog = Backlog(QUEUES, self.queues, self.metrics)
+        self.load = LoadWatch(sensor, self.metrics, wall_clock=wall_clock)
+        signs = LineSigns(self.tally, self.gate, self.leases, self.arrivals, lambda: self.is_away)
+        self.observer = Observer(signs, self.backlog, self.load, self.metrics, wall_clock=wall_clock)
+        self.alarms = Alarms(self.arrivals, self.backlog, self.metrics)
+        report = Report(self.observer, self.alarms, self.metrics)
+        self.regulator = Regulator(OPTIONS, self.observer, self.alarms, report, self.gate, self.leases)
+        self.gate.changes.clear()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[float]:
+        """The loop at work; yields the time of its begin, and makes the test stand between its readings."""
+        begun = asyncio.get_running_loop().time()
+        regulating = asyncio.create_task(self.regulator.run(), name="regulator")
+        try:
+            await asyncio.sleep(0.5)
+            yield begun
+            assert not regulating.done()
+        finally:
+            regulating.cancel()
+            await asyncio.wait([regulating])
+
+    def obey(self, mode: Verb, limit: float | None = None) -> None:
+        """A command of the operator."""
+        self.regulator.obey(Command(mode=mode, limit=limit))
+
+    def reading(self) -> Reading:
+        """The newest."""
+        reading = self.regulator.status().reading
+        assert reading is not None
+        return reading
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """A metric's value."""
+        return self.metrics.registry.get_sample_value(f"subscriber_{name}", labels)

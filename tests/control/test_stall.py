@@ -1,0 +1,59 @@
+"""The silent stall: told from an idle queue by what the queue says of itself."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.control.stall import ADVICE, QueueSigns, StallReason, stall_in
+
+IDLE = QueueSigns(empty_answers=5, silent_seconds=100, visible=0, in_flight=0)
+COUNTS = st.none() | st.integers(0, 200_000)
+REASONS = st.sampled_from([None, "in_flight_limit", "unseen_backlog"])
+
+
+def judged(before: StallReason | None = None, **changed: int | None) -> StallReason | None:
+    """The verdict on an idle queue of which something is different."""
+    return stall_in(msgspec.structs.replace(IDLE, **changed), before)
+
+
+def test_an_idle_queue_is_not_stalled() -> None:
+    """Empty answers alone say that there is nothing to do."""
+    assert judged() is None
+    assert judged(in_flight=100_000) is None
+
+
+def test_a_queue_near_its_limit_in_flight_is_stalled_at_once() -> None:
+    """Two empty answers are enough, and no backlog need be seen: SQS would say nothing else."""
+    assert judged(empty_answers=2, silent_seconds=20, in_flight=108_000) == "in_flight_limit"
+    assert judged(empty_answers=1, silent_seconds=20, in_flight=119_999) is None
+
+
+def test_a_backlog_that_nobody_is_given_is_a_stall_after_a_while() -> None:
+    """The count may be a minute late, so the silence must last longer; a few messages may be the count's error."""
+    assert judged(visible=5000, silent_seconds=90) == "unseen_backlog"
+    assert judged(visible=5000, silent_seconds=89) is None
+    assert judged(visible=9, silent_seconds=3600) is None
+
+
+@pytest.mark.parametrize("before", [None, "in_flight_limit", "unseen_backlog"])
+def test_without_counts_nothing_is_claimed_or_taken_back(before: StallReason | None) -> None:
+    """A failed look at the queue is no all-clear."""
+    assert judged(before, visible=None, in_flight=None) == before
+
+
+@given(before=REASONS, visible=COUNTS, in_flight=COUNTS, silent_seconds=st.floats(0, 1e6))
+def test_a_message_ends_any_stall(
+    before: StallReason | None, visible: int | None, in_flight: int | None, silent_seconds: float
+) -> None:
+    """Whatever the counts say, a queue that gives is not stalled."""
+    signs = QueueSigns(empty_answers=0, silent_seconds=silent_seconds, visible=visible, in_flight=in_flight)
+    assert stall_in(signs, before) is None
+
+
+def test_every_reason_has_its_advice() -> None:
+    """One sentence, without an end of its own."""
+    assert set(ADVICE) == {"in_flight_limit", "unseen_backlog"}
+    assert all(text and not text.endswith(".") for text in ADVICE.values())

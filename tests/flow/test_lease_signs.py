@@ -1,0 +1,44 @@
+"""Leases: two may pause the intake, and the age of what is inside can be told."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from tests.fakes.things import QUEUE
+from tests.fakes.virtual_time import settle
+from tests.flow.test_lease import book_of, filled
+
+
+async def test_neither_pauser_resumes_what_the_other_has_paused() -> None:
+    """An outage that ends does not end the operator's pause, nor the other way round."""
+    book = book_of()
+    book.pause()
+    book.pause("operator")
+    opening = asyncio.create_task(book.open(QUEUE), name="open")
+    book.resume()
+    await settle()
+    assert not opening.done()
+    book.pause()
+    book.resume("operator")
+    await settle()
+    assert not opening.done()
+    book.resume()
+    await settle()
+    assert opening.done()
+
+
+async def test_the_oldest_first_receive_counts_until_its_poll_is_settled() -> None:
+    """Then the next oldest; without any there is none."""
+    book = book_of()
+    assert book.oldest_sent_at == math.inf
+    polls = [await filled(book, 2) for _ in range(3)]
+    for sent_at, messages in zip((500, 400, math.inf), polls, strict=True):
+        messages[0].lease.oldest_sent_at = sent_at
+    assert book.oldest_sent_at == 400
+    book.settle(polls[1][:1])
+    assert book.oldest_sent_at == 400
+    book.settle(polls[1])
+    assert book.oldest_sent_at == 500
+    book.settle(polls[0])
+    assert book.oldest_sent_at == math.inf

@@ -1,0 +1,165 @@
+"""The real daemon in an operator's hands: `subscriber control` as a process of its own, over the real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from typing import Any
+
+from benchmarks.lab.daemon import DaemonProcess
+from subscriber.errors import ExitCode
+from tests.line.scene import QueueCounts, Scene, put_body, until
+
+TOKEN = "open-sesame-42"
+TICKS = 2.0
+"""Seconds of readings after which what had to happen would have happened: the regulator looks once a second."""
+
+
+class Answer:
+    """What one run of `subscriber control` came to."""
+
+    def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
+        self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
+
+
+async def control(daemon: DaemonProcess | int, *words: str, token: str | None = TOKEN) -> Answer:
+    """Run `subscriber control …` against a daemon, or a port, with that and the token as its only settings."""
+    port = daemon if isinstance(daemon, int) else daemon.wait_for("pages.opened")["port"]
+    environment = {"SUBSCRIBER_HTTP_PORT": str(port)} | ({"SUBSCRIBER_CONTROL_TOKEN": token} if token else {})
+    command = [sys.executable, "-m", "subscriber", "control", *words]
+    return Answer(
+        await asyncio.to_thread(
+            subprocess.run, command, env=environment, capture_output=True, text=True, check=False, timeout=30
+        )
+    )
+
+
+def state(daemon: DaemonProcess) -> dict[str, Any]:
+    """What the page shows."""
+    status, text = daemon.page("/control")
+    assert status == 200, text
+    shown: dict[str, Any] = json.loads(text)
+    return shown
+
+
+async def readings_later(daemon: DaemonProcess) -> None:
+    """Wait until the regulator has looked often enough."""
+
+    def taken_at() -> float:
+        return float((state(daemon)["reading"] or {"taken_at": 0})["taken_at"])
+
+    begun = taken_at()
+    await until(lambda: taken_at() >= begun + TICKS)
+
+
+async def test_pause_and_resume(scene: Scene) -> None:
+    """Paused, what is sent stays visible and nothing is written; resumed, it is stored; ready all the time."""
+    with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
+        await asyncio.to_thread(daemon.wait_for, "line.started")
+        answer = await control(daemon, "pause")
+        assert (answer.code, answer.out.split(",")[0], answer.err) == (0, "paused", "")
+        await until(lambda: daemon.metric("subscriber_in_process_messages") == 0)  # the open poll has ended
+        scene.send(put_body(f"{number}.txt") for number in range(20))
+        await readings_later(daemon)
+        assert scene.counts() == QueueCounts(visible=20, in_flight=0)
+        assert daemon.metric("subscriber_control_mode", mode="paused") == 1
+        assert daemon.page("/readyz")[0] == 200
+        answer = await control(daemon, "resume")
+        assert (answer.code, answer.out.split(",")[0]) == (0, "governed")
+        await scene.until_empty()
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert [line["command"] for line in daemon.events("control.obeyed")] == ["pause", "resume"]
+    assert len(await scene.fetch("SELECT FROM objects")) == 20
+
+
+async def test_a_write_that_has_begun_is_finished_and_no_other_begins(scene: Scene) -> None:
+    """A write that waits for a lock when the pause comes is committed and deleted; the batch behind it is kept."""
+    with scene.daemon(CONTROL_TOKEN=TOKEN, WRITE_MAX_CONCURRENCY=1) as daemon:
+        await asyncio.to_thread(daemon.wait_for, "line.started")
+        async with scene.writes_blocked():
+            scene.send([put_body("first.txt")])
+            await until(lambda: daemon.metric("subscriber_concurrency") == 1)
+            scene.send([put_body("second.txt")])
+            await until(lambda: daemon.metric("subscriber_received_messages_total") == 2)
+            assert (await control(daemon, "pause")).code == 0
+        await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 1)
+        await readings_later(daemon)
+        assert [row["key"] for row in await scene.fetch("SELECT key FROM objects")] == ["first.txt"]
+        assert scene.counts() == QueueCounts(visible=0, in_flight=1)
+        assert (await control(daemon, "auto")).code == 0
+        await scene.until_empty()
+    assert len(await scene.fetch("SELECT FROM objects")) == 2
+
+
+async def test_a_fixed_limit_and_back_to_the_governor(scene: Scene) -> None:
+    """The gate has the operator's number until the governor is called back; nonsense changes nothing."""
+    with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
+        await asyncio.to_thread(daemon.wait_for, "line.started")
+        assert (await control(daemon, "limit", "0.5")).out == "fixed at 0.5, until auto\n"
+        await readings_later(daemon)
+        assert daemon.metric("subscriber_concurrency_limit") == 0.5
+        refused = await control(daemon, "limit", "9")
+        assert (refused.code, refused.out) == (2, "")
+        assert refused.err == (
+            "subscriber: the daemon refuses: a limit of 9 is out of bounds: SUBSCRIBER_WRITE_MIN_CONCURRENCY is 0.05, "
+            "SUBSCRIBER_WRITE_MAX_CONCURRENCY is 8\n"
+        )
+        scene.send(put_body(f"{number}.txt") for number in range(20))
+        await scene.until_empty()
+        assert (state(daemon)["mode"], state(daemon)["limit"]) == ("fixed", 0.5)
+        assert (await control(daemon, "auto")).code == 0
+        await until(lambda: daemon.metric("subscriber_concurrency_limit") > 0.5)
+        newest_first = [note["reason"] for note in state(daemon)["decisions"]]
+        assert newest_first.index("operator_auto") < newest_first.index("operator_limit")
+
+
+async def test_a_stop_ends_a_pause(scene: Scene) -> None:
+    """What is held is written, for it could not be kept, and the daemon ends dry."""
+    with scene.daemon(CONTROL_TOKEN=TOKEN, BATCH_LINGER_SECONDS=60) as daemon:
+        scene.send(put_body(f"{number}.txt") for number in range(25))
+        await until(lambda: daemon.metric("subscriber_received_messages_total") == 25)
+        assert (await control(daemon, "pause")).code == 0
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+    assert scene.counts() == QueueCounts(visible=0, in_flight=0)
+    assert len(await scene.fetch("SELECT FROM objects")) == 25
+
+
+async def test_who_may_and_who_may_not(scene: Scene) -> None:
+    """Without a token in the settings nobody; with one, who has it; to look is free. The token is never logged."""
+    with scene.daemon() as daemon:
+        await asyncio.to_thread(daemon.wait_for, "line.started")
+        refused = await control(daemon, "pause")
+        assert (refused.code, "SUBSCRIBER_CONTROL_TOKEN is not set" in refused.err) == (2, True)
+        looked = await control(daemon, token=None)
+        assert (looked.code, looked.out.splitlines()[0].split(",")[0]) == (0, "control   governed")
+    with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
+        await asyncio.to_thread(daemon.wait_for, "line.started")
+        for wrong in ("guessed-it-8", None):
+            refused = await control(daemon, "pause", token=wrong)
+            assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+        assert state(daemon)["mode"] == "auto"
+        assert (await control(daemon, "pause")).code == 0
+        assert daemon.events("daemon.started")[0]["control_token"] == "***"
+        assert not any(TOKEN in str(line) for line in daemon.log)
+        port = daemon.wait_for("pages.opened")["port"]
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+    gone = await control(port, "pause")
+    assert (gone.code, gone.err.count("\n")) == (1, 1)
+    assert f"no daemon answers at http://127.0.0.1:{port}/control" in gone.err
+
+
+async def test_the_page_shows_what_flows(scene: Scene) -> None:
+    """Reading, queue, sensor and decisions of a daemon at work, by the page and by `control status`."""
+    with scene.daemon() as daemon:
+        scene.send(put_body(f"{number}.txt") for number in range(500))
+        await scene.until_empty()
+        await until(lambda: (state(daemon)["reading"] or {}).get("backlog_messages") is not None)
+        shown = state(daemon)
+        assert shown["queues"][0]["name"] == scene.queue.rsplit("/", 1)[-1]
+        assert (shown["sensor"]["source"], shown["alarms"], shown["database_available"]) == ("none", [], True)
+        assert (shown["queues"][0]["visible_messages"], shown["reading"]["backlog_messages"]) == (0, 0)
+        assert shown["decisions"][0]["limit"] == shown["limit"] == 8
+        told = await control(daemon, "status", token=None)
+        assert {line.split()[0] for line in told.out.splitlines()} >= {"control", "line", "writes", "queue", "decision"}
