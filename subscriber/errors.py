@@ -53,6 +53,10 @@ class SchemaError(SubscriberError):
     exit_code = ExitCode.SCHEMA
 
 
+class SensorError(SubscriberError):
+    """A sensor of the database's load has no answer; the text is one sentence. It never ends anything."""
+
+
 class Treatment(enum.Enum):
     """What to do about a write that failed. Named after the act, so that the table below reads as advice."""
 
