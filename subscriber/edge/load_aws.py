@@ -52,12 +52,12 @@ class AwsCalls:
         """The answer to one call, by the names of botocore ("pi") and of the API reference ("GetResourceMetrics").
 
         Raises:
-            AwsCallError: there is none, or not within five seconds.
+            AwsCallError: there is none, or not within five seconds; making a client comes on top once.
         """
         action = f"{_PREFIXES[service]}:{operation}"
         try:
+            client = await self._client(service)
             async with asyncio.timeout(CALL_SECONDS):
-                client = await self._client(service)
                 answer: dict[str, Any] = await getattr(client, xform_name(operation))(**parameters)
                 return answer
         except TimeoutError as error:
@@ -66,15 +66,17 @@ class AwsCalls:
             ours = call_error(error)
             raise AwsCallError(action, ours.code, ours.detail) from error
 
-    async def pages(self, service: str, operation: str, **parameters: Any) -> list[dict[str, Any]]:
+    async def pages(self, service: str, operation: str, answered: str, **parameters: Any) -> list[dict[str, Any]]:
         """The answers of all pages, by NextToken; of a list without end the first ten.
 
         Raises:
-            AwsCallError: as for `call`.
+            AwsCallError: as for `call`, or because a page has no `answered`: what is no JSON has nothing.
         """
         found = [await self.call(service, operation, **parameters)]
         while (token := found[-1].get("NextToken")) and len(found) < PAGES_AT_MOST:
             found.append(await self.call(service, operation, **parameters, NextToken=token))
+        if not all(answered in page for page in found):
+            raise AwsCallError(f"{_PREFIXES[service]}:{operation}", "NoAnswer", f"an answer without {answered}")
         return found
 
     async def close(self) -> None:

@@ -130,6 +130,7 @@ class CloudWatchSensor:
         pages = await self._calls.pages(
             "cloudwatch",
             "GetMetricData",
+            "MetricDataResults",
             MetricDataQueries=queries(dimensions, names),
             StartTime=datetime.fromtimestamp(now - LOOK_BACK_SECONDS, UTC),
             EndTime=datetime.fromtimestamp(now, UTC),

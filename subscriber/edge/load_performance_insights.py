@@ -88,6 +88,7 @@ class PerformanceInsightsSensor:
         pages = await self._calls.pages(
             "pi",
             "GetResourceMetrics",
+            "MetricList",
             ServiceType="RDS",
             Identifier=identifier,
             MetricQueries=[{"Metric": METRIC}],
