@@ -127,13 +127,14 @@ class CloudWatchSensor:
         facts, dimensions = await self._whom()
         names = ["cpu"] if facts is not None and not facts.is_serverless else list(METRICS)
         now = time.time()
+        end = now // WINDOW_SECONDS * WINDOW_SECONDS  # whole minutes: the begin of a point's window is then a minute's
         pages = await self._calls.pages(
             "cloudwatch",
             "GetMetricData",
             "MetricDataResults",
             MetricDataQueries=queries(dimensions, names),
-            StartTime=datetime.fromtimestamp(now - LOOK_BACK_SECONDS, UTC),
-            EndTime=datetime.fromtimestamp(now, UTC),
+            StartTime=datetime.fromtimestamp(end - LOOK_BACK_SECONDS, UTC),
+            EndTime=datetime.fromtimestamp(end, UTC),
         )
         series = series_in(pages)
         shares = capacity_shares(series, facts.max_capacity_units if facts else None)

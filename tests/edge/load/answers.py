@@ -12,7 +12,7 @@ from subscriber.edge.load_performance_insights import METRIC
 RESOURCE_ID = "db-ABCDEFGHIJKLMNOPQRSTU1VW2X"
 
 
-def instance(name: str = "lake-1", instance_class: str = "db.r6g.large", **more: Any) -> dict[str, Any]:
+def instance(name: str = "lake-1", *, instance_class: str = "db.r6g.large", **more: Any) -> dict[str, Any]:
     """DescribeDBInstances, for one instance of the cluster `lake`."""
     known = {
         "DBInstanceIdentifier": name,
@@ -24,7 +24,7 @@ def instance(name: str = "lake-1", instance_class: str = "db.r6g.large", **more:
     return {"DBInstances": [known | more]}
 
 
-def cluster(writer: str | None = "lake-1", **more: Any) -> dict[str, Any]:
+def cluster(writer: str | None = "lake-1", /, **more: Any) -> dict[str, Any]:
     """DescribeDBClusters, for a cluster of two."""
     members = [
         {"DBInstanceIdentifier": name, "IsClusterWriter": name == writer, "PromotionTier": 1}
@@ -51,11 +51,6 @@ def points(*values: float | None, newest_at: float | None = None, apart_seconds:
             }
         ],
     }
-
-
-def minutes(ago: int = 0) -> float:
-    """The begin of a minute, the last one that has ended by default."""
-    return (time.time() // 60 - 1 - ago) * 60
 
 
 def metrics(status: str = "Complete", **series: dict[float, float]) -> dict[str, Any]:

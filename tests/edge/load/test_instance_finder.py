@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 import pytest
@@ -110,7 +110,7 @@ async def test_what_cannot_be_found_is_said(
 
 async def test_a_missing_instance_or_writer_is_said(services: AwsServices, finder: Finding) -> None:
     """The account may not have it, or the cluster be in the middle of a failover."""
-    services.answer("rds", "DescribeDBClusters", cluster(writer=None))
+    services.answer("rds", "DescribeDBClusters", cluster(None))
     with pytest.raises(SensorError, match="cluster lake has no writer at this moment"):
         await finder().facts()
     services.answer("rds", "DescribeDBInstances", {"DBInstances": []})
@@ -123,8 +123,8 @@ async def test_a_missing_instance_or_writer_is_said(services: AwsServices, finde
 
 async def test_a_serverless_instance_is_known_with_its_range(services: AwsServices, finder: Finding) -> None:
     """The cluster says how far its capacity may grow; where that is not ours to ask it is one line of the log."""
-    capacity = {"ServerlessV2ScalingConfiguration": {"MinCapacity": 0.5, "MaxCapacity": 64.0}}
-    services.answer("rds", "DescribeDBClusters", cluster(**capacity))
+    capacity = {"MinCapacity": 0.5, "MaxCapacity": 64.0}
+    services.answer("rds", "DescribeDBClusters", cluster(ServerlessV2ScalingConfiguration=capacity))
     services.answer("rds", "DescribeDBInstances", instance(instance_class="db.serverless"))
     facts = await finder(instance_id="lake-1").facts()
     assert (facts.is_serverless, facts.max_capacity_units) == (True, 64.0)
@@ -153,9 +153,7 @@ async def test_vcpus_are_asked_of_ec2(services: AwsServices, finder: Finding) ->
     ],
     ids=["by the name of the class", "as chosen"],
 )
-async def test_vcpus_without_ec2(
-    services: AwsServices, finder: Finding, changes: dict[str, object], vcpus: float
-) -> None:
+async def test_vcpus_without_ec2(services: AwsServices, finder: Finding, changes: dict[str, Any], vcpus: float) -> None:
     """Where EC2 may not be asked the class's name or the chosen features tell; that is no end."""
     services.answer("rds", "DescribeDBInstances", instance(**changes))
     assert await finder(instance_id="lake-1").vcpus() == vcpus
