@@ -65,8 +65,9 @@ class CpuScale:
 class ActiveSessionsSensor:
     """A Sensor: sessions that are active and wait for nothing, sampled, against the number of processors.
 
-    Reads high where a session works in the kernel without PostgreSQL calling it a wait, and low where the role may
-    not see the sessions of others: pg_read_all_stats lets it.
+    Reads low where what PostgreSQL calls a wait is work of the kernel (writing files and log), high where a session
+    stands still without PostgreSQL calling it a wait, and low where the role may not see the sessions of others:
+    pg_read_all_stats lets it.
     """
 
     def __init__(self, connection: LoadConnection, finder: InstanceFinder, calls: AwsCalls) -> None:
