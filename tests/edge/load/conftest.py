@@ -6,12 +6,27 @@ import os
 from collections.abc import AsyncIterator
 
 import pytest
+from aiobotocore.session import AioSession
+from botocore.loaders import create_loader
 
 from benchmarks.lab.aws_services import AwsServices
+from subscriber.edge import load_aws
+from subscriber.edge.aws import session_with_region
 from subscriber.edge.load_sensor import SensorOptions
 from subscriber.edge.postgres_connection import StoreOptions
 
 WRITER_HOST = "lake.cluster-c9akciq32rc9.eu-west-1.rds.amazonaws.com"
+
+
+_MODELS = create_loader()
+"""The services' models are read once for all tests: they take longer than what is tested."""
+
+
+def session_that_remembers(queue_urls: tuple[str, ...]) -> AioSession:
+    """As the daemon makes it, but with models that are there already."""
+    session = session_with_region(queue_urls)
+    session.register_component("data_loader", _MODELS)
+    return session
 
 
 @pytest.fixture
@@ -23,6 +38,7 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setattr(load_aws, "session_with_region", session_that_remembers)
     return monkeypatch
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -32,6 +33,13 @@ def options_for(server: LocalPostgres, **changes: object) -> SensorOptions:
     return msgspec.structs.replace(SensorOptions(source="local", store=store, hosts=("127.0.0.1",)), **changes)
 
 
+@pytest.fixture(scope="module")
+def server() -> Iterator[LocalPostgres]:
+    """A server for those tests that leave it running."""
+    with LocalPostgres(durable=False) as running:
+        yield running
+
+
 def postmaster_of(server: LocalPostgres) -> int:
     """The process id of the server."""
     return server.process_ids()[0]
@@ -44,14 +52,14 @@ async def sensor_for(options: SensorOptions) -> Sensor:
     return sensor
 
 
-async def test_the_load_is_what_the_processes_used(postgres_server: LocalPostgres) -> None:
+async def test_the_load_is_what_the_processes_used(server: LocalPostgres) -> None:
     """Against another way to measure the same second: the system's own count of what the server's processes used."""
-    sensor = await sensor_for(options_for(postgres_server))
-    async with sessions(postgres_server.url, BURN):
+    sensor = await sensor_for(options_for(server))
+    async with sessions(server.url, BURN):
         await sensor.read()
-        began, used = time.monotonic(), postgres_server.cpu_seconds()
+        began, used = time.monotonic(), server.cpu_seconds()
         reading = await sensor.read()
-        seconds, used = time.monotonic() - began, postgres_server.cpu_seconds() - used
+        seconds, used = time.monotonic() - began, server.cpu_seconds() - used
     await sensor.close()
     assert reading is not None
     expected = 100 * used / seconds / len(os.sched_getaffinity(0))
@@ -61,9 +69,9 @@ async def test_the_load_is_what_the_processes_used(postgres_server: LocalPostgre
     assert time.time() - reading.taken_at < 1
 
 
-async def test_an_idle_server_has_no_load(postgres_server: LocalPostgres) -> None:
+async def test_an_idle_server_has_no_load(server: LocalPostgres) -> None:
     """Nothing to do is nearly nothing used; and the connection that found the server is gone."""
-    sensor = await sensor_for(options_for(postgres_server))
+    sensor = await sensor_for(options_for(server))
     await sensor.read()
     reading = await sensor.read()
     await sensor.close()
@@ -71,10 +79,10 @@ async def test_an_idle_server_has_no_load(postgres_server: LocalPostgres) -> Non
     assert 0 <= reading.cpu_percent < 10
 
 
-async def test_the_operator_may_say_how_many_processors(postgres_server: LocalPostgres) -> None:
+async def test_the_operator_may_say_how_many_processors(server: LocalPostgres) -> None:
     """A server held to less than the processors it may run on has a smaller capacity, and so more load."""
-    some, all_of_it = [await sensor_for(options_for(postgres_server, vcpus=vcpus)) for vcpus in (64.0, 1.0)]
-    async with sessions(postgres_server.url, BURN):
+    some, all_of_it = [await sensor_for(options_for(server, vcpus=vcpus)) for vcpus in (64.0, 1.0)]
+    async with sessions(server.url, BURN):
         of_many, of_one = await asyncio.gather(some.read(), all_of_it.read())
     await some.close()
     await all_of_it.close()
@@ -83,30 +91,30 @@ async def test_the_operator_may_say_how_many_processors(postgres_server: LocalPo
     assert of_many.cpu_percent < 5 < of_one.cpu_percent
 
 
-async def test_sessions_that_ended_are_counted(postgres_server: LocalPostgres) -> None:
+async def test_sessions_that_ended_are_counted(server: LocalPostgres) -> None:
     """The time of a session that came, worked and left between two looks is in the difference."""
-    tree = ProcessTree(postmaster_of(postgres_server))
-    before, known = tree.snapshot(), postgres_server.cpu_seconds()
-    connection = await asyncpg.connect(postgres_server.url)
+    tree = ProcessTree(postmaster_of(server))
+    before, known = tree.snapshot(), server.cpu_seconds()
+    connection = await asyncpg.connect(server.url)
     process_id = connection.get_server_pid()
     await connection.execute(SOME_WORK)
     used = sum(psutil.Process(process_id).cpu_times()[:2])
     await connection.close()
     while psutil.pid_exists(process_id):  # noqa: ASYNC110 - another process tells no event
         await asyncio.sleep(TICK_SECONDS)
-    after, total = tree.snapshot(), postgres_server.cpu_seconds()
+    after, total = tree.snapshot(), server.cpu_seconds()
     assert used > 5 * TICK_SECONDS, "the session did some work"
     assert after.cpu_seconds - before.cpu_seconds >= used - TICK_SECONDS
     assert after.cpu_seconds - before.cpu_seconds == pytest.approx(total - known, abs=10 * TICK_SECONDS)
 
 
-async def test_the_total_never_falls(postgres_server: LocalPostgres) -> None:
+async def test_the_total_never_falls(server: LocalPostgres) -> None:
     """While sessions come and go no look finds less time than the one before."""
-    tree = ProcessTree(postmaster_of(postgres_server))
+    tree = ProcessTree(postmaster_of(server))
 
     async def come_and_go() -> None:
         for _ in range(15):
-            connection = await asyncpg.connect(postgres_server.url)
+            connection = await asyncpg.connect(server.url)
             await connection.execute("SELECT count(*) FROM generate_series(1, 100000)")
             await connection.close()
 
@@ -173,11 +181,9 @@ def test_a_backend_is_known_by_id_name_and_time(monkeypatch: pytest.MonkeyPatch,
     assert find_postmaster(43, booted_at + 1000.7) is None
 
 
-def test_children_are_found_without_the_kernels_list(
-    postgres_server: LocalPostgres, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_children_are_found_without_the_kernels_list(server: LocalPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kernel that lists no children is asked process by process, with the same outcome."""
-    postmaster = postmaster_of(postgres_server)
+    postmaster = postmaster_of(server)
     listed = ProcessTree(postmaster).snapshot()
     monkeypatch.setattr(process_tree, "_children_of", lambda _: set(psutil.pids()))
     searched = ProcessTree(postmaster).snapshot()
