@@ -51,7 +51,8 @@ class InstanceFinder:
 
     def __init__(self, options: SensorOptions, calls: AwsCalls) -> None:
         self._instance_id = options.instance_id
-        self._vcpus = options.vcpus
+        self._given_vcpus = options.vcpus
+        self._vcpus: dict[str, float] = {}
         self._calls = calls
         self._facts: InstanceFacts | None = None
         self._due_at = 0.0
@@ -91,20 +92,26 @@ class InstanceFinder:
         Raises:
             SensorError: nobody can say.
         """
-        if self._vcpus is not None:
-            return self._vcpus
+        if self._given_vcpus is not None:
+            return self._given_vcpus
         if self.is_nameless:
             raise SensorError("how many processors the database has is not known: set SUBSCRIBER_DATABASE_VCPUS")
         facts = await self.facts()
+        if facts.threads is not None:
+            return float(facts.threads)
+        if facts.instance_class not in self._vcpus:  # a failover may lead to a larger or smaller one
+            self._vcpus[facts.instance_class] = await self._count_vcpus(facts)
+        return self._vcpus[facts.instance_class]
+
+    async def _count_vcpus(self, facts: InstanceFacts) -> float:
         if facts.is_serverless:
             text = f"instance {facts.identifier} is serverless, its processors come and go"
             raise SensorError(f"{text}: choose performance_insights or cloudwatch, or set SUBSCRIBER_DATABASE_VCPUS")
-        vcpus = facts.threads or await self._vcpus_of_type(facts) or vcpus_by_name(facts.instance_class)
+        vcpus = await self._vcpus_of_type(facts) or vcpus_by_name(facts.instance_class)
         if vcpus is None:
             text = f"how many processors a {facts.instance_class} has is not known"
             raise SensorError(f"{text}: set SUBSCRIBER_DATABASE_VCPUS")
-        self._vcpus = float(vcpus)
-        return self._vcpus
+        return float(vcpus)
 
     async def facts(self) -> InstanceFacts:
         """The instance that writes now.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
@@ -30,6 +31,11 @@ class StatementError(SensorError):
         super().__init__(str(failure))
 
 
+@functools.cache
+def _statement(name: str) -> str:
+    return statement(name, "")  # they look at the server's catalogue, not at a schema of ours
+
+
 class LoadConnection:
     """Made when it is first needed, dropped by any failure and made anew by the next call. Not for several at once."""
 
@@ -41,11 +47,6 @@ class LoadConnection:
         self._tls: ssl.SSLContext | None = None
         self._connection: Connection | None = None
 
-    @property
-    def is_new(self) -> bool:
-        """Whether the next call makes a connection."""
-        return self._connection is None or self._connection.is_closed()
-
     async def rows(self, name: str) -> Sequence[asyncpg.Record]:
         """What the statement in the file `name`.sql gives.
 
@@ -56,7 +57,7 @@ class LoadConnection:
         try:
             async with asyncio.timeout(2 * STATEMENT_SECONDS):
                 connection = await self._connected()
-                return await connection.fetch(statement(name, self._options.schema))
+                return await connection.fetch(_statement(name))
         except FOREIGN_ERRORS as error:
             self._drop()
             raise StatementError(store_error(error)) from error

@@ -6,7 +6,6 @@ has ended? What the sources are and which is best stands in `load_auto`.
 
 from __future__ import annotations
 
-import math
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -71,6 +70,6 @@ def checked(cpu_percent: float, rounding_percent: float = ROUNDING_PERCENT) -> f
     Raises:
         SensorError: it is not a number, negative, infinite, or more than all of the capacity.
     """
-    if not math.isfinite(cpu_percent) or not 0 <= cpu_percent <= 100 + rounding_percent:
+    if not 0 <= cpu_percent <= 100 + rounding_percent:  # what is no number compares with nothing
         raise SensorError(f"a load of {cpu_percent:g} % cannot be true")
     return min(cpu_percent, 100.0)

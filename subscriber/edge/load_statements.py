@@ -46,20 +46,19 @@ class CpuScale:
     the safe side. Proven once is proven.
     """
 
-    def __init__(self, vcpus: float) -> None:
-        self._vcpus = vcpus
-        self.is_of_one = vcpus <= 1
+    def __init__(self) -> None:
+        self._is_of_one = False
 
-    def percent(self, total: float, largest: float) -> float:
+    def percent(self, total: float, largest: float, vcpus: float) -> float:
         """The load of the whole instance, from the sum over all processes and the largest of them.
 
         Raises:
             SensorError: it cannot be true.
         """
         rounding = 1.1  # a process's share is measured over an interval of its own
-        if largest > rounding * 100 / self._vcpus or total > rounding * 100:
-            self.is_of_one = True
-        return checked(total / self._vcpus if self.is_of_one else total, rounding_percent=10.0)
+        if largest > rounding * 100 / vcpus or total > rounding * 100:
+            self._is_of_one = True
+        return checked(total / vcpus if self._is_of_one else total, rounding_percent=10.0)
 
 
 class ActiveSessionsSensor:
@@ -74,15 +73,14 @@ class ActiveSessionsSensor:
         self._connection = connection
         self._finder = finder
         self._calls = calls
+        self._has_looked = False
         self.source = "active_sessions"
         self.period_seconds = WINDOW_SECONDS
 
     async def read(self) -> LoadReading | None:
         """As in the protocol; takes two seconds."""
         vcpus = await self._finder.vcpus()
-        if self._connection.is_new and not await self._connection.value("load_may_see_all"):
-            detail = "sessions of other users are not seen: GRANT pg_read_all_stats"
-            self._finder.tell_once("load.half_seen", detail)
+        await self._see_who_is_seen()
         began = time.monotonic()
         counts = []
         for number in range(SAMPLES):
@@ -95,6 +93,13 @@ class ActiveSessionsSensor:
             taken_at=time.time(),
             window_seconds=max(WINDOW_SECONDS, time.monotonic() - began),
         )
+
+    async def _see_who_is_seen(self) -> None:
+        """Once: tell the operator if only a part of the sessions is seen."""
+        if not self._has_looked:
+            if not await self._connection.value("load_may_see_all"):
+                _log.warning("load.half_seen", detail="sessions of other users are not seen: GRANT pg_read_all_stats")
+            self._has_looked = True
 
     async def close(self) -> None:
         """As in the protocol."""
@@ -113,7 +118,7 @@ class AuroraStatSensor:
         self._connection = connection
         self._finder = finder
         self._calls = calls
-        self._scale: CpuScale | None = None
+        self._scale = CpuScale()
         self.source = "aurora_stat"
         self.period_seconds = 1.0
 
@@ -127,8 +132,7 @@ class AuroraStatSensor:
                 raise SensorError(text) from error
             raise
         taken_at = time.time()
-        self._scale = self._scale or CpuScale(await self._finder.vcpus())
-        percent = self._scale.percent(usage["total"], usage["largest"])
+        percent = self._scale.percent(usage["total"], usage["largest"], await self._finder.vcpus())
         return LoadReading(cpu_percent=percent, taken_at=taken_at, window_seconds=self.period_seconds)
 
     async def close(self) -> None:

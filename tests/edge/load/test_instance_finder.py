@@ -145,6 +145,22 @@ async def test_vcpus_are_asked_of_ec2(services: AwsServices, finder: Finding) ->
     assert services.asked("ec2", "DescribeInstanceTypes") == [{"InstanceTypes": ["r9x.large"]}]
 
 
+async def test_vcpus_follow_the_writer(services: AwsServices, finder: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failover may lead to an instance of another size."""
+    classes = {"lake-1": "db.r6g.large", "lake-2": "db.r6g.4xlarge"}
+    services.answer(
+        "rds",
+        "DescribeDBInstances",
+        lambda asked: instance(asked["DBInstanceIdentifier"], instance_class=classes[asked["DBInstanceIdentifier"]]),
+    )
+    monkeypatch.setattr(instance_finder, "WRITER_SECONDS", 0.0)
+    found, counted = finder(), []
+    for writer in ("lake-1", "lake-2"):
+        services.answer("rds", "DescribeDBClusters", cluster(writer))
+        counted.append(await found.vcpus())
+    assert counted == [2.0, 16.0]
+
+
 @pytest.mark.parametrize(
     ("changes", "vcpus"),
     [

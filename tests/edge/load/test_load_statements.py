@@ -77,11 +77,13 @@ async def test_who_waits_for_a_lock_does_not_count(local_options: SensorOptions,
 
 
 async def told_while_reading(options: SensorOptions) -> list[str]:
-    """The log's lines while active sessions are read once."""
+    """The log's lines while active sessions are read once, of which there is none."""
     sensor = await sensor_for(options, "active_sessions")
     with structlog.testing.capture_logs() as lines:
-        await sensor.read()
+        reading = await sensor.read()
     await sensor.close()
+    assert reading is not None
+    assert reading.cpu_percent <= 10, "what is hidden from us is not taken for work"
     return [str(line["event"]) for line in lines]
 
 
@@ -218,9 +220,9 @@ def test_sessions_make_a_load(counts: list[int], vcpus: float) -> None:
 
 def test_a_scale_that_is_proven_stays() -> None:
     """Until a process has more than its part of all processors the sum is taken for the instance's, the safe side."""
-    scale = CpuScale(4.0)
-    assert scale.percent(80.0, 20.0) == 80.0
-    assert scale.percent(80.0, 40.0) == 20.0
-    assert scale.percent(80.0, 20.0) == 20.0
-    assert CpuScale(4.0).percent(200.0, 25.0) == 50.0, "a sum above a hundred proves it as well"
-    assert CpuScale(1.0).percent(70.0, 70.0) == 70.0
+    scale = CpuScale()
+    assert scale.percent(80.0, 20.0, 4.0) == 80.0
+    assert scale.percent(80.0, 40.0, 4.0) == 20.0
+    assert scale.percent(80.0, 20.0, 4.0) == 20.0
+    assert CpuScale().percent(200.0, 25.0, 4.0) == 50.0, "a sum above a hundred proves it as well"
+    assert CpuScale().percent(70.0, 70.0, 1.0) == 70.0
