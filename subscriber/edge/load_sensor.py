@@ -25,15 +25,10 @@ ROUNDING_PERCENT = 1.0
 class Sensor(Protocol):
     """One source of readings. It is read by one task."""
 
-    @property
-    def source(self) -> str:
-        """Its name, as in DATABASE_LOAD_SOURCE."""
-        ...
-
-    @property
-    def period_seconds(self) -> float:
-        """How often asking makes sense, from the end of one `read` to the begin of the next."""
-        ...
+    source: str
+    """Its name, as in DATABASE_LOAD_SOURCE."""
+    period_seconds: float
+    """How often asking makes sense, from the end of one `read` to the begin of the next."""
 
     async def read(self) -> LoadReading | None:
         """The newest finished window, maybe the same as before; None: there is none yet.
