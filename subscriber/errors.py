@@ -57,6 +57,10 @@ class DaemonError(SubscriberError):
     """A daemon that was spoken to from the command line is not there, or not at work."""
 
 
+class SensorError(SubscriberError):
+    """A sensor of the database's load has no answer; the text is one sentence. It never ends anything."""
+
+
 class Treatment(enum.Enum):
     """What to do about a write that failed. Named after the act, so that the table below reads as advice."""
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from subscriber.control.governor import GovernorOptions
 from subscriber.control.regulator import RegulatorOptions
+from subscriber.edge.aws import region_of
+from subscriber.edge.load_sensor import SensorOptions
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.sqs import SqsOptions
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
@@ -14,6 +16,7 @@ from subscriber.pipeline.batch import BatchOptions
 from subscriber.pipeline.line import LineOptions
 from subscriber.pipeline.receive import ReceiveOptions
 from subscriber.pipeline.write import WriteOptions
+from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.table import Settings
 
 SETTLE_CALLS_AT_MOST = 16
@@ -40,6 +43,18 @@ def store_options(settings: Settings) -> StoreOptions:
         connections_max=int(settings.write_max_concurrency) + 2,
         tls=settings.database_tls,
         ca_file=settings.database_ca_file,
+    )
+
+
+def sensor_options(settings: Settings) -> SensorOptions:
+    """What the sensors of the database's load need of the settings."""
+    return SensorOptions(
+        source=settings.database_load_source,
+        store=store_options(settings),
+        hosts=DatabaseUrl.parse(settings.database_url).hosts,
+        instance_id=settings.database_instance_id,
+        vcpus=settings.database_vcpus,
+        region=next((region for url in settings.queue_urls if (region := region_of(url)) is not None), None),
     )
 
 

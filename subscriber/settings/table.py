@@ -21,6 +21,7 @@ from subscriber.settings.values import (
     DATABASE_URL,
     FILE,
     HOST,
+    INSTANCE_ID,
     QUEUE_URLS,
     SCHEMA,
     TOKEN,
@@ -62,12 +63,31 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     database_load_source: Annotated[
-        Literal["none"],
+        Literal["auto", "performance_insights", "cloudwatch", "aurora_stat", "active_sessions", "local", "none"],
         Setting(
-            choice("none"),
-            "Where the database's load is read. With none, write time and errors alone govern the concurrency.",
+            choice("auto", "performance_insights", "cloudwatch", "aurora_stat", "active_sessions", "local", "none"),
+            "Where the database's load is read: auto is the best source that answers, and the log says which. With "
+            "none, write time and errors alone govern the concurrency.",
         ),
-    ] = "none"
+    ] = "auto"
+    database_instance_id: Annotated[
+        str | None,
+        Setting(
+            INSTANCE_ID,
+            "The instance in RDS whose load is read. Leave it out where the host is a cluster's writer endpoint: then "
+            "the writer is followed through failovers.",
+            default_shown="what the host of the URL says",
+        ),
+    ] = None
+    database_vcpus: Annotated[
+        float | None,
+        Setting(
+            number(0.1, 1024, "processors"),
+            "How many processors the database has, for the sources that count processes or sessions.",
+            "processors",
+            default_shown="what RDS or this machine says",
+        ),
+    ] = None
     database_cpu_target_percent: Annotated[
         float, Setting(number(1, 100, "percent"), "The CPU that is kept to while rows are in time.", "percent")
     ] = 60

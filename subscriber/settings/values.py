@@ -114,6 +114,12 @@ def _token(text: str) -> str:
     return text
 
 
+def _instance_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,254}", text):
+        raise ValueError("not the name of an instance")
+    return text
+
+
 def _schema(text: str) -> str:
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", text):
         raise ValueError("not a plain schema name")
@@ -136,6 +142,7 @@ DATABASE_URL = Kind(
     _database_url,
 )
 SCHEMA = Kind("a name of a-z, 0-9 and _, at most 63 characters, not starting with a digit or pg_", _schema)
+INSTANCE_ID = Kind("an instance's name in RDS, or its resource id (db- and capitals)", _instance_id)
 FILE = Kind("the path of an existing file", _existing_file)
 HOST = Kind("an address or a host name to listen on", _host)
 TOKEN = Kind(f"printable ASCII without spaces, at least {TOKEN_AT_LEAST} characters", _token)

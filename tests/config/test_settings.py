@@ -43,7 +43,7 @@ def test_every_printed_default_reads_back() -> None:
     plain = {
         row.variable: row.default
         for row in settings_table()
-        if row.default not in ("required", "the system's own") and ";" not in row.default
+        if row.default != "required" and " " not in row.default  # a default in words depends on something else
     }
     assert Settings.from_environment(REQUIRED | plain) == read()
 

@@ -1,0 +1,194 @@
+"""Which instance of RDS the database is, and what it is made of; asked again in time, because writers change."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from subscriber.edge.instance_facts import (
+    InstanceFacts,
+    facts_in,
+    max_capacity_in,
+    vcpus_by_name,
+    vcpus_in,
+    writer_in,
+)
+from subscriber.edge.load_aws import AwsCallError, AwsCalls
+from subscriber.edge.load_sensor import SensorOptions
+from subscriber.edge.rds_endpoint import RdsEndpoint, is_resource_id, rds_endpoint
+from subscriber.errors import SensorError
+from subscriber.observe.log import get_logger
+
+WRITER_SECONDS = 60.0
+"""How often a cluster is asked for its writer: after a failover the old one is idle, which would be taken for room."""
+INSTANCE_SECONDS = 600.0
+"""A named instance stays itself; its class may be changed."""
+KEPT_SECONDS = 300.0
+"""How long facts are believed while they cannot be looked up again."""
+
+_ADVICE = "set SUBSCRIBER_DATABASE_INSTANCE_ID"
+
+_log = get_logger()
+
+
+def endpoint_of(hosts: tuple[str, ...]) -> RdsEndpoint | None:
+    """The endpoint of RDS that the database's URL names: of several the writer's, else the only one."""
+    found = [endpoint for host in hosts if (endpoint := rds_endpoint(host)) is not None]
+    writers = [endpoint for endpoint in found if endpoint.kind == "writer"]
+    if writers:
+        return writers[0]
+    return found[0] if len(found) == 1 else None
+
+
+class InstanceFinder:
+    """Facts about the instance, kept for a while.
+
+    Args:
+        options: what is known of the database.
+        calls: how AWS is asked.
+    """
+
+    def __init__(self, options: SensorOptions, calls: AwsCalls) -> None:
+        self._instance_id = options.instance_id
+        self._given_vcpus = options.vcpus
+        self._vcpus: dict[str, float] = {}
+        self._calls = calls
+        self._facts: InstanceFacts | None = None
+        self._due_at = 0.0
+        self._told: set[str] = set()
+        self.endpoint = endpoint_of(options.hosts)
+
+    @property
+    def is_nameless(self) -> bool:
+        """Whether nothing says which instance it is: then nobody needs to be asked."""
+        return self._instance_id is None and self.endpoint is None
+
+    @property
+    def instance_name(self) -> str | None:
+        """The name of the instance, as far as it needs no asking."""
+        if self._instance_id is not None:
+            return None if is_resource_id(self._instance_id) else self._instance_id
+        return self.endpoint.name if self.endpoint is not None and self.endpoint.kind == "instance" else None
+
+    async def resource_id(self) -> str:
+        """The id by which Performance Insights knows the instance; one that was given is taken as it is.
+
+        Raises:
+            SensorError: it cannot be found, or the instance has no Performance Insights.
+        """
+        if self._instance_id is not None and is_resource_id(self._instance_id):
+            return self._instance_id
+        facts = await self.facts()
+        if facts.has_performance_insights is False:
+            raise SensorError(f"Performance Insights is off for instance {facts.identifier}: turn it on")
+        if not facts.resource_id:
+            raise SensorError(f"RDS names no resource id for instance {facts.identifier}")
+        return facts.resource_id
+
+    async def vcpus(self) -> float:
+        """How many processors the instance has: as given, as chosen in RDS, as EC2 says, or by the class's name.
+
+        Raises:
+            SensorError: nobody can say.
+        """
+        if self._given_vcpus is not None:
+            return self._given_vcpus
+        if self.is_nameless:
+            raise SensorError("how many processors the database has is not known: set SUBSCRIBER_DATABASE_VCPUS")
+        facts = await self.facts()
+        if facts.threads is not None:
+            return float(facts.threads)
+        if facts.instance_class not in self._vcpus:  # a failover may lead to a larger or smaller one
+            self._vcpus[facts.instance_class] = await self._count_vcpus(facts)
+        return self._vcpus[facts.instance_class]
+
+    async def _count_vcpus(self, facts: InstanceFacts) -> float:
+        if facts.is_serverless:
+            text = f"instance {facts.identifier} is serverless, its processors come and go"
+            raise SensorError(f"{text}: choose performance_insights or cloudwatch, or set SUBSCRIBER_DATABASE_VCPUS")
+        vcpus = await self._vcpus_of_type(facts) or vcpus_by_name(facts.instance_class)
+        if vcpus is None:
+            text = f"how many processors a {facts.instance_class} has is not known"
+            raise SensorError(f"{text}: set SUBSCRIBER_DATABASE_VCPUS")
+        return float(vcpus)
+
+    async def facts(self) -> InstanceFacts:
+        """The instance that writes now.
+
+        Raises:
+            SensorError: it cannot be found.
+        """
+        clock = asyncio.get_running_loop().time
+        late_seconds = clock() - self._due_at
+        if self._facts is not None and late_seconds < 0:
+            return self._facts
+        try:
+            found = await self._look_up()
+        except AwsCallError as error:
+            if self._facts is None or late_seconds > KEPT_SECONDS:
+                raise
+            self.tell_once("instance.not_looked_up", str(error))
+            return self._facts
+        if self._facts is None or found.identifier != self._facts.identifier:
+            _log.info("instance.found", **msgspec.structs.asdict(found))
+        self._facts = found
+        self._due_at = clock() + (WRITER_SECONDS if self._follows_the_writer else INSTANCE_SECONDS)
+        return found
+
+    @property
+    def _follows_the_writer(self) -> bool:
+        return self._instance_id is None and self.endpoint is not None and self.endpoint.kind == "writer"
+
+    async def _look_up(self) -> InstanceFacts:
+        if self._instance_id is not None:
+            return await self._instance(self._instance_id)
+        match self.endpoint:
+            case RdsEndpoint(kind="instance", name=name):
+                return await self._instance(name)
+            case RdsEndpoint(kind="writer", name=name):
+                return await self._instance(await self._writer_of(name))
+            case RdsEndpoint(kind=kind, name=name):
+                raise SensorError(f"which instance is behind the {kind} endpoint {name} cannot be told: {_ADVICE}")
+        raise SensorError(f"the host names no instance of RDS: {_ADVICE}")
+
+    async def _writer_of(self, cluster: str) -> str:
+        answer = await self._calls.call("rds", "DescribeDBClusters", DBClusterIdentifier=cluster)
+        if (writer := writer_in(answer)) is None:
+            raise SensorError(f"cluster {cluster} has no writer at this moment")
+        return writer
+
+    async def _instance(self, instance_id: str) -> InstanceFacts:
+        if is_resource_id(instance_id):
+            by_resource_id = [{"Name": "dbi-resource-id", "Values": [instance_id]}]
+            answer = await self._calls.call("rds", "DescribeDBInstances", Filters=by_resource_id)
+        else:
+            answer = await self._calls.call("rds", "DescribeDBInstances", DBInstanceIdentifier=instance_id)
+        facts = facts_in(answer)
+        if facts is None:
+            raise SensorError(f"RDS knows no instance {instance_id} in this account and region")
+        if facts.is_serverless and facts.cluster:
+            return msgspec.structs.replace(facts, max_capacity_units=await self._max_capacity(facts.cluster))
+        return facts
+
+    async def _max_capacity(self, cluster: str) -> float | None:
+        try:
+            return max_capacity_in(await self._calls.call("rds", "DescribeDBClusters", DBClusterIdentifier=cluster))
+        except AwsCallError as error:
+            self.tell_once("instance.half_known", str(error))
+            return None
+
+    async def _vcpus_of_type(self, facts: InstanceFacts) -> int | None:
+        """As EC2 says of the type that the class is named after."""
+        ec2_type = facts.instance_class.removeprefix("db.")
+        try:
+            return vcpus_in(await self._calls.call("ec2", "DescribeInstanceTypes", InstanceTypes=[ec2_type]))
+        except AwsCallError as error:
+            self.tell_once("instance.half_known", str(error))
+            return None
+
+    def tell_once(self, event: str, detail: str) -> None:
+        """One line of an event, not one a minute."""
+        if event not in self._told:
+            self._told.add(event)
+            _log.warning(event, detail=detail)

@@ -1,0 +1,81 @@
+"""The load of a PostgreSQL on this machine: the processor time of its processes, second by second, exactly."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from subscriber.control.reading import LoadReading
+from subscriber.edge.load_connection import LoadConnection
+from subscriber.edge.load_sensor import checked
+from subscriber.edge.process_tree import PROC, ProcessTree, Snapshot, find_postmaster
+from subscriber.errors import SensorError
+
+WINDOW_SECONDS = 1.0
+OLD_SECONDS = 5.0
+"""A beginning that lies further back than this would tell of the past: the window begins anew."""
+TICKS_PERCENT = 5.0
+"""Time is counted in hundredths of a second per process; so much too much is no lie."""
+
+
+def busy_percent(begin: Snapshot, end: Snapshot, cores: float) -> float:
+    """The part of so many processors' time that was used between two moments, in percent.
+
+    Raises:
+        SensorError: it cannot be true.
+    """
+    capacity_seconds = (end.at - begin.at) * cores
+    return checked(100.0 * (end.cpu_seconds - begin.cpu_seconds) / capacity_seconds, TICKS_PERCENT)
+
+
+class LocalSensor:
+    """A Sensor. It asks the server by SQL which process serves it, once, and reads /proc from then on.
+
+    Args:
+        connection: used to find the server, and closed again.
+        vcpus: how many processors it may use, where that is not the number it may run on.
+    """
+
+    def __init__(self, connection: LoadConnection, vcpus: float | None = None) -> None:
+        self._connection = connection
+        self._vcpus = vcpus
+        self._tree: ProcessTree | None = None
+        self._begin: Snapshot | None = None
+        self.source = "local"
+        self.period_seconds = WINDOW_SECONDS
+
+    async def read(self) -> LoadReading | None:
+        """As in the protocol; waits until a second is over since the reading before."""
+        tree = self._tree = self._tree or await self._find()
+        try:
+            begin = self._begin
+            if begin is None or time.monotonic() - begin.at > OLD_SECONDS:
+                begin = await asyncio.to_thread(tree.snapshot)
+            await asyncio.sleep(max(0.0, begin.at + WINDOW_SECONDS - time.monotonic()))
+            end = await asyncio.to_thread(tree.snapshot)
+            cores = self._vcpus or tree.cores()
+        except OSError as error:
+            self._tree = self._begin = None
+            raise SensorError("the server's processes are gone: it is down, or was started anew") from error
+        self._begin = end
+        percent = busy_percent(begin, end, cores)
+        return LoadReading(cpu_percent=percent, taken_at=time.time(), window_seconds=end.at - begin.at)
+
+    async def close(self) -> None:
+        """As in the protocol."""
+        await self._connection.close()
+
+    async def _find(self) -> ProcessTree:
+        if not (PROC / "self" / "stat").exists():
+            raise SensorError("the processes of a database can be watched on Linux only")
+        try:
+            (backend,) = await self._connection.rows("load_backend")
+            started_at = backend["backend_start"].timestamp()
+            postmaster = await asyncio.to_thread(find_postmaster, backend["pid"], started_at)
+            if postmaster is None:
+                raise SensorError("the database is not on this machine, or its processes are hidden from us")
+            return ProcessTree(postmaster)
+        except OSError as error:
+            raise SensorError("the server ended while it was looked for") from error
+        finally:
+            await self._connection.close()

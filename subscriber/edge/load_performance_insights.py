@@ -1,0 +1,104 @@
+"""The processor's load as the operating system of the instance counts it, by Performance Insights.
+
+The counter is collected every minute, or as often as Enhanced Monitoring is set to, down to each second (RDS User
+Guide, "Performance Insights counter metrics"); points come seconds late, and the seconds in between have no value.
+So the last three minutes are read second by second, and the newest point that has a value is the reading. How long
+its window was is told by the distance of the points: as far apart as they are, so much time each of them stands for.
+
+On Aurora Serverless v2 this counter is relative to the capacity of the moment, as the operating system sees it, not
+to the maximum as CloudWatch's is; no document of AWS says so, users of it found it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from subscriber.control.reading import LoadReading
+from subscriber.edge.instance_finder import InstanceFinder
+from subscriber.edge.load_aws import AwsCalls
+from subscriber.edge.load_sensor import checked
+
+METRIC = "os.cpuUtilization.total.avg"
+PERIOD_SECONDS = 5.0
+"""Points come ten seconds late and more: asking each second would bring each of them hardly earlier."""
+LOOK_BACK_SECONDS = 180
+"""A minute between points where Enhanced Monitoring is off, one that may be missing, and the delay."""
+WINDOW_AT_MOST_SECONDS = 60.0
+
+
+class Point(NamedTuple):
+    """One value and the end of its window, Unix seconds."""
+
+    taken_at: float
+    value: float
+
+
+def points_in(pages: Iterable[Mapping[str, Any]]) -> list[Point]:
+    """The points that have a value, oldest first."""
+    points = (
+        point
+        for page in pages
+        for series in page.get("MetricList") or []
+        if (series.get("Key") or {}).get("Metric") == METRIC
+        for point in series.get("DataPoints") or []
+    )
+    values = ((point["Timestamp"].timestamp(), point.get("Value")) for point in points)
+    return sorted(Point(at, value) for at, value in values if value is not None and not math.isnan(value))
+
+
+def newest_reading(points: list[Point]) -> LoadReading | None:
+    """The reading that points, oldest first, amount to.
+
+    Raises:
+        SensorError: the newest value cannot be true.
+    """
+    if not points:
+        return None
+    apart = [later.taken_at - earlier.taken_at for earlier, later in itertools.pairwise(points)]
+    closest = min((gap for gap in apart if gap > 0), default=WINDOW_AT_MOST_SECONDS)
+    return LoadReading(
+        cpu_percent=checked(points[-1].value),
+        taken_at=points[-1].taken_at,
+        window_seconds=min(closest, WINDOW_AT_MOST_SECONDS),
+    )
+
+
+class PerformanceInsightsSensor:
+    """A Sensor.
+
+    It needs pi:GetResourceMetrics and, unless the resource id is given, rds:DescribeDBInstances; for a cluster's
+    endpoint rds:DescribeDBClusters as well.
+    """
+
+    def __init__(self, finder: InstanceFinder, calls: AwsCalls) -> None:
+        self._finder = finder
+        self._calls = calls
+        self.source = "performance_insights"
+        self.period_seconds = PERIOD_SECONDS
+
+    async def read(self) -> LoadReading | None:
+        """As in the protocol."""
+        identifier = await self._finder.resource_id()
+        now = int(time.time())
+        pages = await self._calls.pages(
+            "pi",
+            "GetResourceMetrics",
+            "MetricList",
+            ServiceType="RDS",
+            Identifier=identifier,
+            MetricQueries=[{"Metric": METRIC}],
+            StartTime=datetime.fromtimestamp(now - LOOK_BACK_SECONDS, UTC),
+            EndTime=datetime.fromtimestamp(now, UTC),
+            PeriodInSeconds=1,
+            PeriodAlignment="END_TIME",  # the default, said because `taken_at` hangs on it
+        )
+        return newest_reading(points_in(pages))
+
+    async def close(self) -> None:
+        """As in the protocol."""
+        await self._calls.close()

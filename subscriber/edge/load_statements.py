@@ -1,0 +1,141 @@
+"""The load as the database itself can tell it by SQL: live, on any server, but an estimate.
+
+Both sensors divide by the number of processors, so both need to know it. An open session keeps an Aurora Serverless
+from pausing; the writers' sessions do that as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+from subscriber.control.reading import LoadReading
+from subscriber.edge.instance_finder import InstanceFinder
+from subscriber.edge.load_aws import AwsCalls
+from subscriber.edge.load_connection import LoadConnection, StatementError
+from subscriber.edge.load_sensor import checked
+from subscriber.errors import SensorError
+from subscriber.observe.log import get_logger
+
+UNDEFINED_FUNCTION = "42883"
+
+WINDOW_SECONDS = 2.0
+SAMPLES = 20
+"""Ten a second: a window of two seconds tells whole sessions in steps of a twentieth, and costs the server a
+millisecond or two of work."""
+
+_log = get_logger()
+
+
+def sessions_percent(counts: list[int], vcpus: float) -> float:
+    """The load that so many sessions on or before a processor amount to, 0 to 100.
+
+    Sessions that wait for a processor count as well, so there may be more of them than processors: then all of these
+    are busy (the comparison of "average active sessions" with "Max vCPU", Aurora User Guide, Performance Insights).
+    """
+    return min(100.0, 100.0 * sum(counts) / len(counts) / vcpus)
+
+
+class CpuScale:
+    """What the percentages of aurora_stat_resource_usage() are of: one processor, or all of them?
+
+    The Aurora User Guide does not say. It is found out: one process cannot use more than one processor, so a process
+    above a hundred divided by the number of processors, or a sum above a hundred, proves that the scale is one
+    processor. Until something proves it the scale is taken to be all of them, which reads too high if it is wrong:
+    the safe side. Proven once is proven.
+    """
+
+    def __init__(self) -> None:
+        self._is_of_one = False
+
+    def percent(self, total: float, largest: float, vcpus: float) -> float:
+        """The load of the whole instance, from the sum over all processes and the largest of them.
+
+        Raises:
+            SensorError: it cannot be true.
+        """
+        rounding = 1.1  # a process's share is measured over an interval of its own
+        if largest > rounding * 100 / vcpus or total > rounding * 100:
+            self._is_of_one = True
+        return checked(total / vcpus if self._is_of_one else total, rounding_percent=10.0)
+
+
+class ActiveSessionsSensor:
+    """A Sensor: sessions that are active and wait for nothing, sampled, against the number of processors.
+
+    Reads low where what PostgreSQL calls a wait is work of the kernel (writing files and log), high where a session
+    stands still without PostgreSQL calling it a wait, and low where the role may not see the sessions of others:
+    pg_read_all_stats lets it.
+    """
+
+    def __init__(self, connection: LoadConnection, finder: InstanceFinder, calls: AwsCalls) -> None:
+        self._connection = connection
+        self._finder = finder
+        self._calls = calls
+        self._has_looked = False
+        self.source = "active_sessions"
+        self.period_seconds = WINDOW_SECONDS
+
+    async def read(self) -> LoadReading | None:
+        """As in the protocol; takes two seconds."""
+        vcpus = await self._finder.vcpus()
+        await self._see_who_is_seen()
+        began = time.monotonic()
+        counts = []
+        for number in range(SAMPLES):
+            # At random within each tenth: a neighbour that works in step with us is met as often as it works.
+            due = began + (number + random.random()) * WINDOW_SECONDS / SAMPLES  # noqa: S311 – jitter, not a secret
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+            counts.append(await self._connection.value("load_active_sessions"))
+        return LoadReading(
+            cpu_percent=checked(sessions_percent(counts, vcpus)),
+            taken_at=time.time(),
+            window_seconds=max(WINDOW_SECONDS, time.monotonic() - began),
+        )
+
+    async def _see_who_is_seen(self) -> None:
+        """Once: tell the operator if only a part of the sessions is seen."""
+        if not self._has_looked:
+            if not await self._connection.value("load_may_see_all"):
+                _log.warning("load.half_seen", detail="sessions of other users are not seen: GRANT pg_read_all_stats")
+            self._has_looked = True
+
+    async def close(self) -> None:
+        """As in the protocol."""
+        await self._connection.close()
+        await self._calls.close()
+
+
+class AuroraStatSensor:
+    """A Sensor: what Aurora says of each of its backends, added up.
+
+    The function is there from 17.5, 16.9, 15.13, 14.18 and 13.21 on (Aurora User Guide, aurora_stat_resource_usage).
+    The interval its percentages are of is not documented; a reading says one second.
+    """
+
+    def __init__(self, connection: LoadConnection, finder: InstanceFinder, calls: AwsCalls) -> None:
+        self._connection = connection
+        self._finder = finder
+        self._calls = calls
+        self._scale = CpuScale()
+        self.source = "aurora_stat"
+        self.period_seconds = 1.0
+
+    async def read(self) -> LoadReading | None:
+        """As in the protocol."""
+        try:
+            (usage,) = await self._connection.rows("load_aurora_stat")
+        except StatementError as error:
+            if error.sqlstate == UNDEFINED_FUNCTION:
+                text = "the server has no aurora_stat_resource_usage(): it is not Aurora, or of an earlier release"
+                raise SensorError(text) from error
+            raise
+        taken_at = time.time()
+        percent = self._scale.percent(usage["total"], usage["largest"], await self._finder.vcpus())
+        return LoadReading(cpu_percent=percent, taken_at=taken_at, window_seconds=self.period_seconds)
+
+    async def close(self) -> None:
+        """As in the protocol."""
+        await self._connection.close()
+        await self._calls.close()

@@ -1,0 +1,155 @@
+"""Which source is taken, and that the log says why not the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import pytest
+import structlog
+
+from benchmarks.lab.aws_services import AwsServices, Fault
+from subscriber.edge.load import open_sensor
+from subscriber.edge.load_sensor import Sensor, SensorOptions
+from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.errors import SensorError
+from tests.edge.load.answers import cluster, instance, metrics, points
+from tests.edge.load.conftest import WRITER_HOST
+
+LAST_MINUTE = 1_795_000_020.0
+NO_INSTANCE = "neither the database's host nor SUBSCRIBER_DATABASE_INSTANCE_ID names an instance of RDS"
+
+
+class Opened(msgspec.Struct):
+    """What `auto` came to."""
+
+    sensor: Sensor | None
+    line: Mapping[str, Any]
+    """What it logged."""
+
+
+async def opened(options: SensorOptions) -> Opened:
+    """Open, with exactly one line about it."""
+    with structlog.testing.capture_logs() as lines:
+        sensor = await open_sensor(options)
+    (line,) = [line for line in lines if line["event"] == "load.source"]
+    return Opened(sensor, line)
+
+
+@pytest.fixture
+def rds(services: AwsServices) -> AwsServices:
+    """A role that may look at RDS, Performance Insights and CloudWatch."""
+    services.answer("rds", "DescribeDBClusters", cluster())
+    services.answer("rds", "DescribeDBInstances", instance())
+    services.answer("pi", "GetResourceMetrics", points(33.0))
+    services.answer("cloudwatch", "GetMetricData", metrics(cpu={LAST_MINUTE: 30.0}))
+    return services
+
+
+async def test_a_database_on_this_machine_is_read_from_its_processes(local_options: SensorOptions) -> None:
+    """The best of all, and nothing else is asked."""
+    found = await opened(local_options)
+    assert found.sensor is not None
+    await found.sensor.close()
+    assert found.line == {
+        "event": "load.source",
+        "log_level": "info",
+        "source": "local",
+        "chosen_by": "auto",
+        "refused": {},
+    }
+
+
+async def test_an_instance_of_rds_is_read_by_performance_insights(rds: AwsServices, aws_options: SensorOptions) -> None:
+    """The best for Aurora; the database itself is not asked."""
+    found = await opened(aws_options)
+    assert found.sensor is not None
+    reading = await found.sensor.read()
+    await found.sensor.close()
+    assert (reading and reading.cpu_percent, found.sensor.period_seconds) == (33.0, 5.0)
+    assert (found.line["source"], found.line["refused"]) == (
+        "performance_insights",
+        {"local": "the database is RDS's"},
+    )
+
+
+async def test_where_that_is_not_allowed_the_database_is_asked(
+    rds: AwsServices, aws_options: SensorOptions, local_options: SensorOptions
+) -> None:
+    """Denied, not Aurora, and then sessions against the processors that RDS's class has."""
+    rds.answer("pi", "GetResourceMetrics", Fault.denied("pi:GetResourceMetrics"))
+    found = await opened(msgspec.structs.replace(local_options, hosts=(WRITER_HOST,), vcpus=None))
+    assert found.sensor is not None
+    await found.sensor.close()
+    assert (found.line["source"], list(found.line["refused"])) == (
+        "active_sessions",
+        ["local", "performance_insights", "aurora_stat"],
+    )
+    assert "the role needs pi:GetResourceMetrics" in found.line["refused"]["performance_insights"]
+    assert "it is not Aurora, or of an earlier release" in found.line["refused"]["aurora_stat"]
+
+
+async def test_cloudwatch_is_the_last_resort(rds: AwsServices, aws_options: SensorOptions) -> None:
+    """Performance Insights has nothing yet, the database cannot be reached: a late truth is better than none."""
+    rds.answer("pi", "GetResourceMetrics", points(None, None))
+    found = await opened(aws_options)
+    assert found.sensor is not None
+    reading = await found.sensor.read()
+    await found.sensor.close()
+    assert (reading and reading.cpu_percent, found.line["source"]) == (30.0, "cloudwatch")
+    assert found.line["refused"]["performance_insights"] == "it has no reading yet"
+
+
+@pytest.mark.usefixtures("services")
+async def test_where_none_answers_there_is_none_and_one_warning(aws_options: SensorOptions) -> None:
+    """The daemon goes on without: the line names every source and its reason."""
+    found = await opened(aws_options)
+    assert (found.sensor, found.line["log_level"], found.line["source"]) == (None, "warning", "none")
+    order = ["local", "performance_insights", "aurora_stat", "active_sessions", "cloudwatch"]
+    assert list(found.line["refused"]) == order
+    found = await opened(msgspec.structs.replace(aws_options, hosts=("index.example",)))
+    assert (found.line["refused"]["performance_insights"], found.line["refused"]["cloudwatch"]) == 2 * (NO_INSTANCE,)
+
+
+async def test_none_is_no_sensor(aws_options: SensorOptions) -> None:
+    """Nobody is asked, and nothing said."""
+    with structlog.testing.capture_logs() as lines:
+        assert await open_sensor(msgspec.structs.replace(aws_options, source="none")) is None
+    assert lines == []
+
+
+async def test_a_source_that_was_named_is_taken_at_its_word(aws_options: SensorOptions) -> None:
+    """Whether it answers shows when it is read: the start does not wait for it."""
+    found = await opened(msgspec.structs.replace(aws_options, source="active_sessions", vcpus=2.0))
+    assert found.sensor is not None
+    assert (found.sensor.source, found.line["chosen_by"]) == ("active_sessions", "SUBSCRIBER_DATABASE_LOAD_SOURCE")
+    with pytest.raises(SensorError, match="active_sessions: "):
+        await found.sensor.read()
+    await found.sensor.close()
+
+
+async def test_a_stop_while_sources_are_tried_leaves_nothing_open(aws_options: SensorOptions) -> None:
+    """A database that accepts and says nothing is given up with the task that waits for it."""
+    silent: set[asyncio.StreamWriter] = set()
+    accepted = asyncio.Event()
+
+    async def accept(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        silent.add(writer)
+        accepted.set()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    store = StoreOptions(url=f"postgresql://nobody@127.0.0.1:{port}/nowhere", tls="disable")
+    options = msgspec.structs.replace(aws_options, hosts=("127.0.0.1",), store=store)
+    opening = asyncio.create_task(open_sensor(options), name="open sensor")
+    async with asyncio.timeout(10):
+        await accepted.wait()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    for writer in silent:
+        writer.close()
+    server.close()
+    await server.wait_closed()

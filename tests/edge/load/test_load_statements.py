@@ -1,0 +1,228 @@
+"""Load as the database tells it: sessions that really burn processor time, and Aurora's function by its shape."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+import asyncpg
+import msgspec
+import pytest
+import structlog
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.lab.postgres import LocalPostgres
+from subscriber.edge import load_connection, load_statements
+from subscriber.edge.load import open_sensor
+from subscriber.edge.load_sensor import LoadSource, Sensor, SensorOptions
+from subscriber.edge.load_statements import CpuScale, sessions_percent
+from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.edge.postgres_statements import quoted
+from subscriber.errors import SensorError
+from tests.edge.load.sessions import BURN, SLEEP, connected, sessions
+
+IDLE_IN_TRANSACTION = "BEGIN"
+
+
+@pytest.fixture(autouse=True)
+def short_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many samples as ever, in a quarter of the time."""
+    monkeypatch.setattr(load_statements, "WINDOW_SECONDS", 0.5)
+
+
+async def sensor_for(options: SensorOptions, source: LoadSource) -> Sensor:
+    """The sensor, as the daemon opens it."""
+    sensor = await open_sensor(msgspec.structs.replace(options, source=source))
+    assert sensor is not None
+    return sensor
+
+
+@pytest.mark.parametrize(
+    ("statements", "least", "most"),
+    [
+        ((), 0, 10),
+        ((BURN,), 45, 60),
+        ((BURN, SLEEP, SLEEP), 45, 60),
+        ((BURN, BURN, BURN), 95, 100),
+    ],
+    ids=["idle", "one of two processors", "who sleeps does not count", "more than there are processors"],
+)
+async def test_active_sessions_are_counted_against_processors(
+    local_options: SensorOptions, postgres_url: str, statements: tuple[str, ...], least: float, most: float
+) -> None:
+    """Each session that works is one processor's worth, up to all of them."""
+    sensor = await sensor_for(local_options, "active_sessions")
+    async with connected(postgres_url) as idle, sessions(postgres_url, *statements):
+        await idle.execute(IDLE_IN_TRANSACTION)
+        reading = await sensor.read()
+    await sensor.close()
+    assert reading is not None
+    assert least <= reading.cpu_percent <= most
+    assert 0.5 <= reading.window_seconds < 5.0
+
+
+async def test_who_waits_for_a_lock_does_not_count(local_options: SensorOptions, postgres_url: str) -> None:
+    """A row or table that is held by somebody else costs no processor."""
+    sensor = await sensor_for(local_options, "active_sessions")
+    lock = "SELECT pg_advisory_xact_lock(4711)"
+    async with connected(postgres_url) as holder:
+        await holder.execute(f"BEGIN; {lock}")
+        async with sessions(postgres_url, lock, lock):
+            reading = await sensor.read()
+            await holder.execute("ROLLBACK")
+    await sensor.close()
+    assert reading is not None
+    assert reading.cpu_percent <= 10
+
+
+async def told_while_reading(options: SensorOptions) -> list[str]:
+    """The log's lines while active sessions are read once, of which there is none."""
+    sensor = await sensor_for(options, "active_sessions")
+    with structlog.testing.capture_logs() as lines:
+        reading = await sensor.read()
+    await sensor.close()
+    assert reading is not None
+    assert reading.cpu_percent <= 10, "what is hidden from us is not taken for work"
+    return [str(line["event"]) for line in lines]
+
+
+async def test_a_role_that_sees_only_itself_is_told(local_options: SensorOptions, postgres_url: str) -> None:
+    """Without pg_read_all_stats others look idle: one line says what to grant, with it none."""
+    role, secret = "load_test_watcher", "watching"
+    async with connected(postgres_url) as owner:
+        await owner.execute(f"DROP ROLE IF EXISTS {role}; CREATE ROLE {role} LOGIN PASSWORD '{secret}'")
+        url = re.sub(r"//[^@]+@", f"//{role}:{secret}@", postgres_url)
+        store = msgspec.structs.replace(local_options.store, url=url)
+        options = msgspec.structs.replace(local_options, store=store)
+        try:
+            assert await told_while_reading(options) == ["load.half_seen"]
+            await owner.execute(f"GRANT pg_read_all_stats TO {role}")
+            assert await told_while_reading(options) == []
+        finally:
+            await owner.execute(f"DROP ROLE {role}")
+
+
+async def test_a_server_that_went_away_is_a_sentence_and_met_again(
+    postgres_server: LocalPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading fails while the server is down, and the next connection is made when it is back."""
+    monkeypatch.setattr("subscriber.edge.load_bounded.REST_AT_MOST_SECONDS", 0.0)
+    store = StoreOptions(url=postgres_server.url, tls="disable")
+    options = SensorOptions(source="active_sessions", store=store, hosts=("127.0.0.1",), vcpus=2.0)
+    sensor = await sensor_for(options, "active_sessions")
+    assert await sensor.read() is not None
+    postgres_server.stop("immediate")
+    for _ in range(2):
+        with pytest.raises(SensorError, match="active_sessions: "):
+            await sensor.read()
+    postgres_server.start()
+    assert await sensor.read() is not None
+    await sensor.close()
+
+
+async def test_a_statement_that_hangs_is_given_up(
+    local_options: SensorOptions,
+    database: asyncpg.Connection[asyncpg.Record],
+    schema: str,
+    url_with_schema: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A function that does not come back costs a reading its time limit, not the sensor its life."""
+    monkeypatch.setattr(load_connection, "STATEMENT_SECONDS", 0.5)
+    await aurora_function(database, schema, "SELECT 1, 1::bigint, 1::bigint, 1::float8 FROM pg_sleep(60)")
+    store = msgspec.structs.replace(local_options.store, url=url_with_schema)
+    sensor = await sensor_for(msgspec.structs.replace(local_options, store=store), "aurora_stat")
+    with pytest.raises(SensorError, match=r"aurora_stat: .*57014"):
+        await sensor.read()
+    await sensor.close()
+
+
+@pytest.fixture
+def url_with_schema(postgres_url: str, schema: str) -> str:
+    """The test's database with the test's schema in the search path."""
+    return f"{postgres_url}?search_path={quote(quoted(schema))}"
+
+
+async def aurora_function(database: asyncpg.Connection[asyncpg.Record], schema: str, query: str) -> None:
+    """A function of the name and the columns that the Aurora User Guide gives aurora_stat_resource_usage().
+
+    No Aurora is at hand: that the real one answers in this shape is what its documentation says.
+    """
+    await database.execute(
+        f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)};"
+        f"CREATE OR REPLACE FUNCTION {quoted(schema)}.aurora_stat_resource_usage() RETURNS TABLE("
+        "pid integer, allocated_memory bigint, used_memory bigint, cpu_usage_percent double precision"
+        f") LANGUAGE sql AS $$ {query} $$"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shares", "percent"),
+    [
+        ((), 0.0),
+        ((0.5, 0.25, 12.25), 13.0),
+        ((90.0, 40.0), 65.0),
+    ],
+    ids=["no rows", "of all processors, as far as it is known", "of one processor, which ninety of two prove"],
+)
+async def test_auroras_shares_are_added_up(
+    local_options: SensorOptions,
+    database: asyncpg.Connection[asyncpg.Record],
+    schema: str,
+    url_with_schema: str,
+    shares: tuple[float, ...],
+    percent: float,
+) -> None:
+    """The sum over all backends, against two processors."""
+    query = f"SELECT 1, 1::bigint, 1::bigint, share FROM unnest(ARRAY{list(shares)}::float8[]) AS share"
+    await aurora_function(database, schema, query)
+    store = msgspec.structs.replace(local_options.store, url=url_with_schema)
+    sensor = await sensor_for(msgspec.structs.replace(local_options, store=store), "aurora_stat")
+    reading = await sensor.read()
+    await sensor.close()
+    assert reading is not None
+    assert (reading.cpu_percent, reading.window_seconds) == (percent, 1.0)
+
+
+@pytest.mark.parametrize("share", ["'NaN'", "'Infinity'", "-5", "900"])
+async def test_auroras_lies_are_refused(
+    local_options: SensorOptions,
+    database: asyncpg.Connection[asyncpg.Record],
+    schema: str,
+    url_with_schema: str,
+    share: str,
+) -> None:
+    """No number, a negative one, or more than all processors have is no reading."""
+    await aurora_function(database, schema, f"SELECT 1, 1::bigint, 1::bigint, {share}::float8")
+    store = msgspec.structs.replace(local_options.store, url=url_with_schema)
+    sensor = await sensor_for(msgspec.structs.replace(local_options, store=store), "aurora_stat")
+    with pytest.raises(SensorError, match="cannot be true"):
+        await sensor.read()
+    await sensor.close()
+
+
+async def test_a_server_that_is_not_aurora_is_a_sentence(local_options: SensorOptions) -> None:
+    """Where the function is missing the operator is told why."""
+    sensor = await sensor_for(local_options, "aurora_stat")
+    with pytest.raises(SensorError, match=r"has no aurora_stat_resource_usage\(\): it is not Aurora, or of an earlier"):
+        await sensor.read()
+    await sensor.close()
+
+
+@given(st.lists(st.integers(min_value=0, max_value=500), min_size=1), st.floats(min_value=0.1, max_value=1024))
+def test_sessions_make_a_load(counts: list[int], vcpus: float) -> None:
+    """Between nothing and everything, and more sessions are never less load."""
+    percent = sessions_percent(counts, vcpus)
+    assert 0 <= percent <= 100
+    assert percent <= sessions_percent([count + 1 for count in counts], vcpus)
+
+
+def test_a_scale_that_is_proven_stays() -> None:
+    """Until a process has more than its part of all processors the sum is taken for the instance's, the safe side."""
+    scale = CpuScale()
+    assert scale.percent(80.0, 20.0, 4.0) == 80.0
+    assert scale.percent(80.0, 40.0, 4.0) == 20.0
+    assert scale.percent(80.0, 20.0, 4.0) == 20.0
+    assert CpuScale().percent(200.0, 25.0, 4.0) == 50.0, "a sum above a hundred proves it as well"
+    assert CpuScale().percent(70.0, 70.0, 1.0) == 70.0
