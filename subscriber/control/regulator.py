@@ -13,7 +13,7 @@ from typing import Protocol
 
 import msgspec
 
-from subscriber.control.governor import Decision, GovernorOptions, decide
+from subscriber.control.governor import Decision, GovernorOptions, GovernorState, decide
 from subscriber.control.reading import Reading, WriteTally, reading_between
 from subscriber.flow.gate import places_for
 from subscriber.observe.log import get_logger
@@ -65,6 +65,7 @@ class Regulator:
         self._gate = gate
         self._leases = leases
         self._rate = 0.0
+        self._state = GovernorState.at_start(options.governor)
 
     async def run(self) -> None:
         """Read, decide, set; once a second."""
@@ -75,7 +76,8 @@ class Regulator:
             now = clock()
             reading = reading_between(before, self._tally, now, now - taken_at)
             before, taken_at = copy.copy(self._tally), now
-            self._apply(reading, decide(self._options.governor, self._gate.limit, reading))
+            self._state, decision = decide(self._options.governor, self._state, reading)
+            self._apply(reading, decision)
 
     def _apply(self, reading: Reading, decision: Decision) -> None:
         if decision.limit != self._gate.limit:

@@ -47,6 +47,11 @@ class Stage:
     def __init__(self) -> None:
         self.tally, self.gate, self.leases = WriteTally(), Gate(), Leases()
 
+    def store(self, statements: int) -> None:
+        """So many quick statements have succeeded."""
+        self.tally.statements += statements
+        self.tally.seconds += 0.1 * statements
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[float]:
         """The loop at work; yields the time of its begin, and makes the test stand between its readings."""
@@ -63,31 +68,44 @@ class Stage:
 
 
 async def test_a_burst_of_failures_is_one_decision() -> None:
-    """All that failed within a second halves the limit once; the next quiet seconds give it back."""
+    """All that failed within a second halves the limit once; five seconds after the last it comes back by quarters."""
     stage = Stage()
     async with stage.running() as begun:
         stage.tally.failures += 50
-        await asyncio.sleep(6)
+        for _ in range(11):
+            await asyncio.sleep(1)
+            stage.store(1)
     assert stage.gate.changes == [
         (begun + 1, 4),
-        (begun + 2, 5),
-        (begun + 3, 6.25),
-        (begun + 4, 7.8125),
-        (begun + 5, 8),
+        (begun + 6, 5),
+        (begun + 7, 6.25),
+        (begun + 8, 7.8125),
+        (begun + 9, 8),
     ]
 
 
-async def test_failures_that_go_on_brake_every_second() -> None:
-    """Down to the floor, never below."""
+async def test_failures_that_go_on_brake_every_five_seconds() -> None:
+    """Down to the floor, never below: what was at work when the limit was cut has had the time to end."""
     stage = Stage()
     async with stage.running():
-        for _ in range(12):
+        for _ in range(60):
             stage.tally.failures += 1
+            stage.store(1)
             await asyncio.sleep(1)
     limits = [limit for _, limit in stage.gate.changes]
-    assert limits[:4] == [4, 2, 1, 0.5]
-    assert limits[-1] == 0.05
-    assert len(limits) == 8
+    assert limits == [4, 2, 1, 0.5, 0.25, 0.125, 0.0625, 0.05]
+
+
+async def test_nothing_moves_in_an_outage() -> None:
+    """Seconds without failures are no sign of health while nothing succeeds."""
+    stage = Stage()
+    async with stage.running() as begun:
+        stage.tally.failures += 8
+        await asyncio.sleep(60)
+        assert stage.gate.changes == [(begun + 1, 4)]
+        stage.store(1)
+        await asyncio.sleep(60)
+    assert stage.gate.limit == 8
 
 
 async def test_slow_statements_brake() -> None:
