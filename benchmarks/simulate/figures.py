@@ -15,7 +15,7 @@ BAND_POINTS: Final = 7.0
 STAYS_SECONDS: Final = 10
 """Settled is what stays in the band for so long."""
 
-SHORT_SECONDS: Final = 5
+SHORT_SECONDS: Final = 3
 
 NEVER: Final = float("inf")
 
@@ -29,8 +29,16 @@ def value_of(expectation: Expectation, record: Record) -> float:
 
 
 def errors(span: Span, bounds: Bounds) -> list[float]:
-    """CPU less ceiling, points."""
-    return [each.cpu_percent - each.ceiling_percent(bounds) for each in span]
+    """CPU less ceiling, points, each a mean of the last three seconds of the span.
+
+    Shorter than that, statements that happen to begin together look like a mistake of the law.
+    """
+    found = [each.cpu_percent - each.ceiling_percent(bounds) for each in span]
+    means = []
+    for at in range(1, len(found) + 1):
+        recent = found[max(0, at - SHORT_SECONDS) : at]
+        means.append(sum(recent) / len(recent))
+    return means
 
 
 def within_band_share(span: Span, bounds: Bounds) -> float:
@@ -49,12 +57,8 @@ def back_under_seconds(span: Span, bounds: Bounds) -> float:
 
 
 def overshoot_points(span: Span, bounds: Bounds) -> float:
-    """How far above its ceiling the CPU was at most, over five seconds each; 0: never.
-
-    Shorter than that, statements that happen to begin together look like a mistake of the law.
-    """
-    found = errors(span, bounds)
-    return max(0.0, *(sum(found[at : at + SHORT_SECONDS]) / SHORT_SECONDS for at in range(len(found) - SHORT_SECONDS)))
+    """How far above its ceiling the CPU was at most; 0: never."""
+    return max(0.0, *errors(span, bounds))
 
 
 def peak_to_peak_points(span: Span, bounds: Bounds) -> float:

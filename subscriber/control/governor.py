@@ -14,6 +14,8 @@ Where no sensor was chosen, the limit is the largest allowed, braked by time and
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from subscriber.control.ceiling import ceiling_percent, urgency_of
@@ -27,7 +29,10 @@ from subscriber.control.sound import sound
 
 __all__ = ["Decision", "GovernorOptions", "GovernorState", "Reason", "decide"]
 
-SHARED_SHARE = 0.08
+STEPS: Final = frozenset({"above_ceiling", "below_ceiling", "slow_rows", "failures", "slow"})
+"""What makes past errors those of another limit."""
+
+SHARED_SHARE = 0.1
 """So much of the CPU must be unexplained before others are taken to be there."""
 
 SHARED_SECONDS = 600.0
@@ -79,7 +84,8 @@ def _with_work(state: GovernorState, seen: Reading) -> GovernorState:
     work = Work(
         ended_at=seen.taken_at,
         seconds=1.0 if state.taken_at is None else seen.taken_at - state.taken_at,
-        concurrency=state.limit if is_cycling else seen.concurrency_used,
+        used=seen.concurrency_used,
+        expected=state.limit if is_cycling else seen.concurrency_used,
         limit=state.limit,
         rows_per_second=seen.rows_per_second,
     )
@@ -99,7 +105,7 @@ def _with_load(state: GovernorState, seen: Reading, load: LoadReading) -> tuple[
     span = work_between(state.past, end - load.window_seconds, end)
     ratio, mean = state.row_time.ratio, None
     if span is not None:
-        memory = memory_seconds(state.limit, state.row_time.statement_seconds)
+        memory = memory_seconds(span.limit, state.row_time.statement_seconds)
         mean = state.mean.with_reading(load.cpu_percent, span, load.window_seconds, memory)
         cost = state.cost.with_reading(load.cpu_percent, span, load.window_seconds, seen.taken_at)
         state = msgspec.structs.replace(state, mean=mean, cost=cost)
@@ -128,7 +134,7 @@ def _after(case: Case, move: Move) -> GovernorState:
         news_at=now,
         window_seconds=case.load.window_seconds,
         was_reached=False,
-        error_percent=0.0 if move.limit != case.limit else case.confirmed_percent,
+        error_percent=case.confirmed_percent if move.reason not in STEPS else 0.0,
         shared_until=now + SHARED_SECONDS if _is_shared(case) else state.shared_until,
         trusted_limit=move.limit,
     )

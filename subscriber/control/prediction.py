@@ -48,7 +48,8 @@ class Mean(msgspec.Struct, frozen=True):
 
     weight_seconds: float = 0.0
     cpu_percent: float = 0.0
-    concurrency: float = 0.0
+    used: float = 0.0
+    expected: float = 0.0
     limit: float = 0.0
     rows_per_second: float = 0.0
 
@@ -60,7 +61,8 @@ class Mean(msgspec.Struct, frozen=True):
         return Mean(
             weight,
             self.cpu_percent + share * (cpu_percent - self.cpu_percent),
-            self.concurrency + share * (span.concurrency - self.concurrency),
+            self.used + share * (span.used - self.used),
+            self.expected + share * (span.expected - self.expected),
             self.limit + share * (span.limit - self.limit),
             self.rows_per_second + share * (span.rows_per_second - self.rows_per_second),
         )
@@ -99,6 +101,9 @@ class Prediction(msgspec.Struct, frozen=True):
 
     own_percent: float
     foreign_percent: float
+    own_at_most_percent: float
+    """Our part by the more cautious of two witnesses: what the gate let through, and what it should have in the long
+    run. Below one the first is a toss of a coin, and the second runs ahead while the limit rises."""
     is_measured: bool
     """Whether our limit was really used in the window: only then is it known what more of it would cost."""
 
@@ -139,9 +144,12 @@ def predict(mean: Mean | None, cost: RowCost, row_time_ratio: float, limit: floa
         cpu_percent: the newest reading, for where there is no mean.
     """
     if mean is None:
-        return Prediction(demand_percent(cpu_percent, row_time_ratio), 0.0, is_measured=False)
+        demand = demand_percent(cpu_percent, row_time_ratio)
+        return Prediction(demand, 0.0, demand, is_measured=False)
     demand = demand_percent(mean.cpu_percent, row_time_ratio)
     foreign = demand * min(FOREIGN_SHARE_AT_MOST, cost.foreign_share(mean))
-    if mean.concurrency <= 0 or mean.concurrency < USED_SHARE_AT_LEAST * mean.limit:
-        return Prediction(demand - foreign, foreign, is_measured=False)
-    return Prediction((demand - foreign) * limit / mean.concurrency, foreign, is_measured=True)
+    own = demand - foreign
+    if mean.expected <= 0 or mean.expected < USED_SHARE_AT_LEAST * mean.limit:
+        return Prediction(own, foreign, own, is_measured=False)
+    cautious = min(mean.expected, max(mean.used, USED_SHARE_AT_LEAST * mean.expected))
+    return Prediction(own * limit / mean.expected, foreign, own * limit / cautious, is_measured=True)

@@ -27,17 +27,19 @@ class Work(msgspec.Struct, frozen=True):
     """Seconds of the event loop's clock."""
     seconds: float
     """Length."""
-    concurrency: float
+    used: float
     """Writes at work on average."""
+    expected: float
+    """How many the gate lets through on average in the long run, if batches wait for it."""
     limit: float
-    """How many might have been."""
     rows_per_second: float
 
 
 class Span(msgspec.Struct, frozen=True):
     """The mean of the work inside a window of the past."""
 
-    concurrency: float
+    used: float
+    expected: float
     limit: float
     rows_per_second: float
 
@@ -56,19 +58,20 @@ def work_between(past: tuple[Work, ...], begin: float, end: float) -> Span | Non
 
     Entries count by their overlap with the window, so that a window may begin and end anywhere.
     """
-    known = concurrency = limit = rows = 0.0
+    known = used = expected = limit = rows = 0.0
     for work in reversed(past):
         if work.ended_at <= begin:
             break
         overlap = min(end, work.ended_at) - max(begin, work.ended_at - work.seconds)
         if overlap > 0:
             known += overlap
-            concurrency += overlap * work.concurrency
+            used += overlap * work.used
+            expected += overlap * work.expected
             limit += overlap * work.limit
             rows += overlap * work.rows_per_second
     if known <= 0 or known < (end - begin) / 2:
         return None
-    return Span(concurrency / known, limit / known, rows / known)
+    return Span(used / known, expected / known, limit / known, rows / known)
 
 
 class LeastOfLate(msgspec.Struct, frozen=True):

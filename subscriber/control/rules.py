@@ -10,7 +10,7 @@ from subscriber.control.decision import GovernorOptions, GovernorState, Reason
 from subscriber.control.prediction import Prediction
 from subscriber.control.reading import LoadReading, Reading
 from subscriber.control.row_time import CONGESTED_RATIO, RECOVERED_RATIO
-from subscriber.control.step import DEAD_BAND_PERCENT, confirmed_error, needs_step, shared, stepped
+from subscriber.control.step import DEAD_BAND_PERCENT, confirmed_error, needs_step, shared, stepped_down, stepped_up
 
 FAILURES_FACTOR = 0.5
 SLOW_FACTOR = 0.7
@@ -140,10 +140,9 @@ def by_load(case: Case) -> Move | None:
         return None
     held = _reason_not_to_grow(case)
     if needs_step(case.error_percent, case.confirmed_percent):
-        limit = stepped(case.limit, case.prediction, case.aim_percent)
         if case.error_percent > 0:
-            return Move(limit, "above_ceiling")
-        return held or Move(limit, "below_ceiling")
+            return Move(stepped_down(case.limit, case.prediction, case.aim_percent), "above_ceiling")
+        return held or Move(stepped_up(case.limit, case.prediction, case.aim_percent), "below_ceiling")
     if case.state.shared_until is None or case.seen.taken_at > case.state.shared_until:
         return Move(case.limit, "steady")
     options = case.options

@@ -12,7 +12,7 @@ DEAD_BAND_PERCENT = 2.0
 LARGE_ERROR_PERCENT = 6.0
 """An error this large is answered at once; a smaller one when the mean of the last seconds confirms it."""
 
-CONFIRMED_SECONDS = 5.0
+CONFIRMED_SECONDS = 3.0
 """Time constant of that mean. A sensor whose windows are longer has taken it already."""
 
 GAIN = 0.6
@@ -23,13 +23,16 @@ FACTOR_AT_LEAST = 0.5
 FACTOR_AT_MOST = 1.5
 """Of one step, whatever the reading says: one reading is one witness."""
 
-START_FACTOR = 2.0
-"""Instead, while the prediction is below half of what is allowed: a slow start, as TCP's."""
+START_FACTOR = 2.5
+START_BELOW = 0.15
+"""Instead, while the prediction is below this part of what is aimed at: a slow start, as TCP's."""
 
-SHARING_PER_SECOND = 0.005
-"""How fast shares drift together: halved distance, in logarithms, every 140 s."""
+SHARING_UP_PER_SECOND = 1 / 50
+SHARING_DOWN_PER_SECOND = 1 / 1000
+"""How fast shares drift to the middle of the bounds. Who has little is in more of a hurry than who has much: a task
+that only seems to share would lower its limit for nobody."""
 
-SHARING_AT_MOST = 0.05
+SHARING_SECONDS_AT_MOST = 10.0
 """Of one step: a sensor that speaks once a minute must not be answered with a push."""
 
 
@@ -45,27 +48,32 @@ def needs_step(error: float, confirmed: float) -> bool:
     )
 
 
-def stepped(limit: float, prediction: Prediction, aim_percent: float) -> float:
-    """The limit after one step towards what is aimed at: `limit × (room ÷ own)^0.6`, within the factors.
+def stepped_down(limit: float, prediction: Prediction, aim_percent: float) -> float:
+    """The limit after one step down: `limit × (room ÷ own)^0.6`, within the factor.
 
-    Only our own part can follow, so it alone is held against the room that others leave.
+    Only our own part can follow, so it alone is held against the room that others leave below the aim.
     """
     room = aim_percent - prediction.foreign_percent
     if room <= 0:
         return limit * FACTOR_AT_LEAST
-    most = START_FACTOR if prediction.cpu_percent < aim_percent / 2 else FACTOR_AT_MOST
-    if prediction.own_percent <= 0:
+    return float(limit * max(FACTOR_AT_LEAST, min(1.0, (room / prediction.own_percent) ** GAIN)))
+
+
+def stepped_up(limit: float, prediction: Prediction, aim_percent: float) -> float:
+    """The limit after one step up, by the same law, with the more cautious measure of our part."""
+    room, own = aim_percent - prediction.foreign_percent, prediction.own_at_most_percent
+    most = START_FACTOR if own + prediction.foreign_percent < START_BELOW * aim_percent else FACTOR_AT_MOST
+    if own <= 0:
         return limit * most
-    factor = (room / prediction.own_percent) ** GAIN
-    return float(limit * min(most, max(FACTOR_AT_LEAST, factor)))
+    return float(limit * min(most, max(1.0, (room / own) ** GAIN)))
 
 
-def shared(limit: float, limit_at_least: float, limit_at_most: float, seconds: float) -> float:
+def shared(limit: float, limit_at_least: float, limit_at_most: float, window_seconds: float) -> float:
     """The limit drawn a little towards the geometric middle of its bounds, the same point for every task.
 
-    Steps multiply, so they keep the total right and unequal shares unequal. As generators on one grid share its load
-    by a droop towards the same point, tasks that see the same CPU come to equal limits without a word between them.
+    Steps multiply: they keep the total right, and unequal shares unequal. As generators on one grid share its load by
+    a droop towards the same point, tasks that see the same CPU come to equal limits without a word between them.
     """
-    middle = math.sqrt(limit_at_least * limit_at_most)
-    pull = min(SHARING_AT_MOST, SHARING_PER_SECOND * seconds)
-    return float(limit * (middle / limit) ** pull)
+    distance = min(1.0, math.log(math.sqrt(limit_at_least * limit_at_most) / limit))
+    rate = SHARING_UP_PER_SECOND if distance > 0 else SHARING_DOWN_PER_SECOND
+    return float(limit * math.exp(rate * distance * min(SHARING_SECONDS_AT_MOST, window_seconds)))
