@@ -19,6 +19,7 @@ from subscriber.control.load_watch import LoadWatch
 from subscriber.control.observer import LineSigns, Observer
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
+from subscriber.edge.load_chosen import ChosenSensor
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_migrations import check_schema
 from subscriber.edge.postgres_migrations import migrate as apply_migrations
@@ -33,7 +34,7 @@ from subscriber.observe.control_page import ControlPage
 from subscriber.observe.http import Pages
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
-from subscriber.options import line_options, regulator_options, sqs_options, store_options
+from subscriber.options import line_options, regulator_options, sensor_options, sqs_options, store_options
 from subscriber.pipeline.line import Line
 from subscriber.settings.table import Settings
 
@@ -154,7 +155,8 @@ class Daemon:
         leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds)
         line = self._line = Line(line_options(settings), queues, store, gate, leases, self._metrics)
         self._show(gate, leases)
-        self._regulator = self._regulator_of(line, queues)
+        sensor = ChosenSensor(sensor_options(settings))
+        self._regulator = self._regulator_of(line, queues, sensor)
         regulator = asyncio.create_task(self._regulator.run(), name="regulator")
         regulator.add_done_callback(self._side_task_ended)
         try:
@@ -162,11 +164,14 @@ class Daemon:
         finally:
             regulator.cancel()
             await self._hand_back(queues, leases)
+            await sensor.close()
 
-    def _regulator_of(self, line: Line, queues: Sqs) -> Regulator:
+    def _regulator_of(self, line: Line, queues: Sqs, sensor: ChosenSensor) -> Regulator:
         signs = LineSigns(line.tally, line.gate, line.leases, line.arrivals, lambda: line.outage.is_ongoing)
         backlog = Backlog(self._settings.queue_urls, queues, self._metrics)
-        observer = Observer(signs, backlog, LoadWatch(None, self._metrics), self._metrics)
+        has_source = self._settings.database_load_source != "none"
+        load = LoadWatch(sensor if has_source else None, self._metrics)
+        observer = Observer(signs, backlog, load, self._metrics)
         alarms = Alarms(line.arrivals, backlog, self._metrics)
         report = Report(observer, alarms, self._metrics)
         return Regulator(regulator_options(self._settings), observer, alarms, report, line.gate, line.leases)

@@ -79,6 +79,11 @@ def regulator_options(settings: Settings) -> RegulatorOptions:
             limit_at_least=min(settings.write_min_concurrency, settings.write_max_concurrency),
             limit_at_most=settings.write_max_concurrency,
             slow_statement_seconds=settings.write_timeout_seconds / 3,
+            cpu_target_percent=settings.database_cpu_target_percent,
+            cpu_max_percent=settings.database_cpu_max_percent,
+            lag_target_seconds=settings.lag_target_seconds,
+            lag_max_seconds=settings.lag_max_seconds,
+            has_load_signal=settings.database_load_source != "none",
         ),
         batch_max_rows=settings.batch_max_rows,
     )

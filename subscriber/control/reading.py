@@ -49,6 +49,8 @@ class Reading(msgspec.Struct, frozen=True):
     """The newest the sensor has said, maybe the same as in the reading before; None: it has never spoken."""
     load_age_seconds: float = 0.0
     """Since the end of its window."""
+    rows_per_statement: float = 0.0
+    """Of the statements that succeeded: time is judged by the row, for a bigger batch is no congestion. 0: none did."""
 
 
 def reading_between(before: WriteTally, now: WriteTally, taken_at: float, elapsed_seconds: float) -> Reading:
@@ -59,4 +61,5 @@ def reading_between(before: WriteTally, now: WriteTally, taken_at: float, elapse
         rows_per_second=(now.rows - before.rows) / elapsed_seconds,
         statement_seconds=(now.seconds - before.seconds) / statements if statements else None,
         failures=now.failures - before.failures,
+        rows_per_statement=(now.rows - before.rows) / statements if statements else 0.0,
     )

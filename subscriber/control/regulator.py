@@ -16,9 +16,8 @@ from typing import Protocol
 import msgspec
 
 from subscriber.control.alarms import Alarms
-from subscriber.control.governor import GovernorOptions
+from subscriber.control.governor import Decision, GovernorOptions, GovernorState, decide
 from subscriber.control.hands import Command, Wish, wish_after
-from subscriber.control.law import Decision, GovernorState, decide
 from subscriber.control.observer import Observer
 from subscriber.control.reading import Reading
 from subscriber.control.report import Report

@@ -16,7 +16,7 @@ from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.hands import MODES, Command, Mode, Wish
 from subscriber.control.journal import DecisionNote, Journal
-from subscriber.control.law import Decision
+from subscriber.control.decision import Decision
 from subscriber.control.load_watch import LoadWatch
 from subscriber.control.observer import Observer
 from subscriber.control.reading import Reading

@@ -1,4 +1,4 @@
-"""The governor: bounds, brakes and recovery, as a pure function of one reading after the other."""
+"""The governor without a sensor, and what is the same with one: brakes, calm, outages, bounds."""
 
 from __future__ import annotations
 
@@ -6,67 +6,113 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.governor import Decision, GovernorOptions, decide
+from subscriber.control.governor import Decision, GovernorOptions, GovernorState, decide
 from subscriber.control.reading import Reading, WriteTally, reading_between
 
 OPTIONS = GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_seconds=10)
 
 
-def reading(*, failures: int = 0, statement_seconds: float | None = 0.1) -> Reading:
+def reading(*, taken_at: float = 1.0, failures: int = 0, statement_seconds: float | None = 0.1) -> Reading:
     """What was seen in a second."""
-    return Reading(taken_at=1.0, rows_per_second=100.0, statement_seconds=statement_seconds, failures=failures)
+    return Reading(taken_at=taken_at, rows_per_second=100.0, statement_seconds=statement_seconds, failures=failures)
+
+
+def decisions(options: GovernorOptions, start: float, readings: list[Reading]) -> list[Decision]:
+    """One after the other."""
+    state, found = GovernorState(limit=start), []
+    for seen in readings:
+        state, decision = decide(options, state, seen)
+        assert state.limit == decision.limit
+        found.append(decision)
+    return found
 
 
 @pytest.mark.parametrize(
-    ("limit", "seen", "decision"),
+    ("limit", "seen", "expected"),
     [
-        (8, reading(), Decision(8, "steady")),
-        (8, reading(failures=1), Decision(4, "failures")),
-        (8, reading(failures=1000), Decision(4, "failures")),
-        (8, reading(statement_seconds=10), Decision(5.6, "slow")),
-        (8, reading(statement_seconds=9.99), Decision(8, "steady")),
-        (4, reading(failures=1, statement_seconds=60), Decision(2, "failures")),
-        (4, reading(), Decision(5, "recovering")),
-        (4, reading(statement_seconds=None), Decision(5, "recovering")),
-        (7, reading(), Decision(8, "recovering")),
-        (0.05, reading(failures=1), Decision(0.05, "failures")),
-        (0.06, reading(statement_seconds=10), Decision(0.05, "slow")),
+        (8, reading(), (8, "steady")),
+        (8, reading(failures=1), (4, "failures")),
+        (8, reading(failures=1000), (4, "failures")),
+        (8, reading(statement_seconds=10), (5.6, "slow")),
+        (8, reading(statement_seconds=9.99), (8, "steady")),
+        (4, reading(failures=1, statement_seconds=60), (2, "failures")),
+        (4, reading(), (5, "recovering")),
+        (4, reading(statement_seconds=None), (5, "recovering")),
+        (7, reading(), (8, "recovering")),
+        (0.05, reading(failures=1), (0.05, "failures")),
+        (0.06, reading(statement_seconds=10), (0.05, "slow")),
     ],
 )
-def test_one_reading_one_decision_with_its_reason(limit: float, seen: Reading, decision: Decision) -> None:
+def test_one_reading_one_decision_with_its_reason(limit: float, seen: Reading, expected: tuple[float, str]) -> None:
     """Failures halve, slowness takes three tenths, quiet gives a quarter back; the bounds hold."""
-    found = decide(OPTIONS, limit, seen)
-    assert found.limit == pytest.approx(decision.limit)
-    assert found.reason == decision.reason
+    (found,) = decisions(OPTIONS, limit, [seen])
+    assert found.reason == expected[1]
+    assert found.limit == pytest.approx(expected[0])
 
 
-READINGS = st.builds(
-    reading,
-    failures=st.integers(0, 3),
-    statement_seconds=st.none() | st.floats(0, 1e6, allow_nan=False),
-)
+def test_a_congestion_is_cut_once() -> None:
+    """Failures and slow statements of the next five seconds are of the same event; later ones are not."""
+    hurts = [reading(taken_at=second, failures=1) for second in range(1, 6)]
+    again = reading(taken_at=6, statement_seconds=10)
+    found = decisions(OPTIONS, 8, [*hurts, again])
+    assert [each.reason for each in found] == ["failures", *["braked"] * 4, "slow"]
+    assert [each.limit for each in found] == pytest.approx([4, 4, 4, 4, 4, 2.8])
 
 
-@given(least=st.floats(0.01, 4), span=st.floats(0, 30), readings=st.lists(READINGS, max_size=60), start=st.floats(0, 1))
-def test_the_limit_stays_in_bounds(least: float, span: float, readings: list[Reading], start: float) -> None:
-    """For any bounds, any start between them and any sequence of readings; it rises only when nothing hurts."""
-    options = GovernorOptions(limit_at_least=least, limit_at_most=least + span, slow_statement_seconds=10)
-    limit = least + span * start
-    for seen in readings:
-        decision = decide(options, limit, seen)
-        assert least <= decision.limit <= least + span
-        hurts = seen.failures > 0 or (seen.statement_seconds or 0) >= 10
-        assert decision.limit <= limit if hurts else decision.limit >= limit
-        assert (decision.reason in {"failures", "slow"}) == hurts
-        limit = decision.limit
+def test_an_outage_moves_nothing_until_a_statement_succeeds() -> None:
+    """A second without failures is no sign of health; recovery waits five seconds after the first success."""
+    silent = [reading(taken_at=second, statement_seconds=None) for second in range(2, 40)]
+    healthy = [reading(taken_at=second) for second in range(40, 46)]
+    found = decisions(OPTIONS, 8, [reading(failures=3, statement_seconds=None), *silent, *healthy])
+    assert [each.reason for each in found] == [
+        "failures",
+        *["outage"] * len(silent),
+        *["braked"] * 4,
+        *["recovering"] * 2,
+    ]
+    assert {each.limit for each in found[:-2]} == {4}
 
 
 def test_from_the_floor_quiet_leads_back_to_the_top() -> None:
     """Within half a minute of readings, however deep the fall was."""
-    limit = OPTIONS.limit_at_least
-    for _ in range(30):
-        limit = decide(OPTIONS, limit, reading()).limit
-    assert limit == OPTIONS.limit_at_most
+    found = decisions(OPTIONS, OPTIONS.limit_at_least, [reading(taken_at=second) for second in range(30)])
+    assert found[-1].limit == OPTIONS.limit_at_most
+
+
+def test_without_a_sensor_a_task_starts_at_the_top_and_with_one_at_the_floor() -> None:
+    """Feedback that is off must not hold anybody back; feedback that is on must first be heard."""
+    assert GovernorState.at_start(OPTIONS).limit == 8
+    with_sensor = GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_seconds=10, has_load_signal=True)
+    assert GovernorState.at_start(with_sensor).limit == 0.05
+
+
+READINGS = st.lists(
+    st.builds(
+        reading,
+        failures=st.integers(0, 3),
+        statement_seconds=st.none() | st.floats(0, 1e6, allow_nan=False),
+    ),
+    max_size=60,
+)
+
+
+@given(least=st.floats(0.01, 4), span=st.floats(0, 30), readings=READINGS, start=st.floats(0, 1))
+def test_the_limit_stays_in_bounds(least: float, span: float, readings: list[Reading], start: float) -> None:
+    """For any bounds, any start between them and any sequence of readings; it rises only when nothing hurts."""
+    options = GovernorOptions(limit_at_least=least, limit_at_most=least + span, slow_statement_seconds=10)
+    state = GovernorState(limit=least + span * start)
+    for second, seen in enumerate(readings):
+        before = state.limit
+        state, decision = decide(options, state, reading_at(seen, second))
+        assert least <= decision.limit <= least + span
+        hurts = seen.failures > 0 or (seen.statement_seconds or 0) >= 10
+        assert not (hurts and decision.limit > before)
+        assert hurts or decision.limit >= before
+
+
+def reading_at(seen: Reading, second: int) -> Reading:
+    """The same, taken at another time."""
+    return reading(taken_at=second, failures=seen.failures, statement_seconds=seen.statement_seconds)
 
 
 def test_a_reading_is_the_difference_of_two_tallies() -> None:
@@ -74,7 +120,7 @@ def test_a_reading_is_the_difference_of_two_tallies() -> None:
     before = WriteTally(rows=100, statements=1, seconds=5.0, failures=2)
     now = WriteTally(rows=400, statements=3, seconds=6.0, failures=2)
     assert reading_between(before, now, taken_at=7.0, elapsed_seconds=1.5) == Reading(
-        taken_at=7.0, rows_per_second=200.0, statement_seconds=0.5, failures=0
+        taken_at=7.0, rows_per_second=200.0, statement_seconds=0.5, failures=0, rows_per_statement=150.0
     )
 
 

@@ -1,0 +1,45 @@
+"""What a run leaves behind: one line per second."""
+
+from __future__ import annotations
+
+import msgspec
+
+from benchmarks.simulate.policy import Bounds
+from subscriber.control.ceiling import ceiling_percent, urgency_of
+
+
+class Second(msgspec.Struct, frozen=True):
+    """The truth, not what a sensor made of it."""
+
+    at: float
+    """Its end, seconds since the start."""
+    cpu_percent: float
+    """Mean over the second."""
+    neighbour_cores: float
+    cores: float
+    lag_seconds: float
+    waiting: float
+    arrived: float
+    """Messages that have come so far."""
+    stored: int
+    """Rows that have been stored so far, whoever stored them."""
+    used: float
+    """Writes at work, mean of the second, all tasks together."""
+    limits: tuple[float, ...]
+    """Of the tasks that are there, oldest first."""
+
+    def ceiling_percent(self, bounds: Bounds) -> float:
+        """What was allowed."""
+        urgency = urgency_of(self.lag_seconds, bounds.lag_target_seconds, bounds.lag_max_seconds)
+        return ceiling_percent(bounds.cpu_target_percent, bounds.cpu_max_percent, urgency)
+
+
+class Record(msgspec.Struct, frozen=True):
+    """A run of one law in one scenario."""
+
+    law: str
+    scenario: str
+    bounds: Bounds
+    seconds: tuple[Second, ...]
+    paths: tuple[tuple[float, ...], ...]
+    """Every limit of every task that ever was, second by second of its life."""
