@@ -14,9 +14,9 @@ import msgspec
 
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
+from subscriber.control.decision import Decision
 from subscriber.control.hands import MODES, Command, Mode, Wish
 from subscriber.control.journal import DecisionNote, Journal
-from subscriber.control.decision import Decision
 from subscriber.control.load_watch import LoadWatch
 from subscriber.control.observer import Observer
 from subscriber.control.reading import Reading

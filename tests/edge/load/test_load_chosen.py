@@ -44,7 +44,7 @@ class Found:
         self.is_closed = True
 
 
-def searching(monkeypatch: pytest.MonkeyPatch, *outcomes: Sensor | None | Exception) -> list[SensorOptions]:
+def searching(monkeypatch: pytest.MonkeyPatch, *outcomes: Sensor | Exception | None) -> list[SensorOptions]:
     """Searches end like this, one after the other; the list fills with what was searched for."""
     searches: list[SensorOptions] = []
 
