@@ -83,7 +83,7 @@ def number_text(value: float) -> str:
     """A number with three figures or so, however large."""
     if value >= 100 or value == int(value):
         return f"{value:,.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.3g}"
 
 
 def ceiling(value: float) -> float:

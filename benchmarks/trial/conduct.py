@@ -23,6 +23,7 @@ from benchmarks.lab.terminal import Screen
 from benchmarks.lab.verdict import judge, read_stored
 from benchmarks.trial.backlogs import BacklogLoad
 from benchmarks.trial.contenders import DAEMON
+from benchmarks.trial.database import database_settings
 from benchmarks.trial.drain import drain_backlog, watch
 from benchmarks.trial.grown import grow
 from benchmarks.trial.oracle import Judgement, judge_backlog, look_before, of_verdict
@@ -42,7 +43,7 @@ def conduct(scenario: Scenario, screen: Screen) -> Run:
         LabError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
-    with stage() as parts:
+    with stage(database_settings()) as parts:
         queue_url = parts.make_queue(_QUEUE_NAME)
         with (
             _settings(parts, scenario) as settings,

@@ -22,10 +22,12 @@ from benchmarks.peers.lambda_model import BATCHES_AT_MOST
 from benchmarks.peers.service import DATABASE_URL
 from benchmarks.trial.backlogs import BacklogLoad
 from benchmarks.trial.contenders import CONTENDERS, FLOOR, Contender
+from benchmarks.trial.database import database_settings
 from benchmarks.trial.drain import drain_backlog, watch
 from benchmarks.trial.oracle import judge_backlog, look_before
 from benchmarks.trial.result import Run, figures
 from benchmarks.trial.samples import Consumer, Meter, Sample, daemon_as_consumer, peer_as_consumer
+from benchmarks.trial.scenarios import UNGOVERNED
 
 QUESTION: Final = (
     "What do mq-bridge, the loop of the manuals and Lambda's event source mapping cost for the same messages?"
@@ -45,7 +47,7 @@ def hold_contest(screen: Screen, messages: int = MESSAGES) -> list[Run]:
         LabError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
-    settings = {"max_connections": str(BATCHES_AT_MOST + _SPARE_CONNECTIONS)}
+    settings = database_settings() | {"max_connections": str(BATCHES_AT_MOST + _SPARE_CONNECTIONS)}
     with stage(settings) as parts:
         runs = [_drain(parts, contender, messages, screen) for contender in CONTENDERS]
         return [*runs, _floor(parts, BacklogLoad("flood", messages * FLOOR_FACTOR), screen)]
@@ -73,7 +75,7 @@ def _drain(parts: Stage, contender: Contender, messages: int, screen: Screen) ->
 def _running(parts: Stage, contender: Contender, queue_url: str) -> Iterator[tuple[Consumer, Callable[[], int]]]:
     """The contender, ready for the first message, and how to stop it."""
     if not contender.module:
-        with running_daemon(parts, queue_url) as daemon:
+        with running_daemon(parts, queue_url, UNGOVERNED) as daemon:
             yield daemon_as_consumer(daemon), daemon.stop
         return
     with _peer(parts, contender.name, contender.command(queue_url)) as child:

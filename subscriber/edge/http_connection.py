@@ -97,6 +97,11 @@ class HttpConnection(asyncio.Protocol):
             self._fail(ConnectionError(f"the answer is not HTTP: {error}"))
             self.close()
 
+    def on_message_begin(self) -> None:
+        """An answer begins. One that nobody asked for would be taken for the answer to the next request."""
+        if self._waiter is None:
+            self.close()
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header is complete."""
         self._headers.append((name, value))

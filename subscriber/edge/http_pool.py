@@ -8,18 +8,25 @@ of the daemon's work (docs/performance.md). So the direct way is our own, and a 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import SplitResult
 
+import aiohappyeyeballs
 import aiohttp
 import msgspec
+from aiohappyeyeballs import AddrInfoType as AddressInfo
 from yarl import URL
 
 from subscriber.edge.http_connection import HttpAnswer, HttpConnection
 
 CONNECT_TIMEOUT_SECONDS = 5.0
+
+NEXT_ADDRESS_SECONDS = 0.25
+"""When the next address is tried beside one that says nothing (RFC 8305, section 5): a network may lose IPv6."""
 
 IDLE_SECONDS = 12.0
 """AWS closes a connection that was idle for twenty; this is botocore's own figure."""
@@ -125,11 +132,20 @@ class DirectTransport:
             raise ConnectionError(f"no connection to {where} within {CONNECT_TIMEOUT_SECONDS:g} s") from error
 
     async def _open_connection(self) -> HttpConnection:
-        origin = self._origin
-        _, connection = await self._loop.create_connection(
-            lambda: HttpConnection(self._loop), origin.host, origin.port, ssl=origin.tls
+        origin, loop = self._origin, self._loop
+        connected = await aiohappyeyeballs.start_connection(
+            await self._addresses(), happy_eyeballs_delay=NEXT_ADDRESS_SECONDS
+        )
+        _, connection = await loop.create_connection(
+            lambda: HttpConnection(loop),
+            sock=connected,
+            ssl=origin.tls,
+            server_hostname=origin.host if origin.tls else None,
         )
         return connection
+
+    async def _addresses(self) -> Sequence[AddressInfo]:
+        return await self._loop.getaddrinfo(self._origin.host, self._origin.port, type=socket.SOCK_STREAM)
 
     def _take_idle(self) -> HttpConnection | None:
         fresh_since = self._loop.time() - IDLE_SECONDS

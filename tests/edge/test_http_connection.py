@@ -115,6 +115,14 @@ async def test_what_nobody_asked_for_ends_the_connection() -> None:
     assert wire.dropped
 
 
+async def test_an_answer_too_many_ends_the_connection() -> None:
+    """A second answer in the same breath, whole or begun: the next request must not get it."""
+    for more in (SIZED, SIZED[:20]):
+        connection, wire = connected()
+        assert (await answer_to(connection, [SIZED + more])).content == b"hello world"
+        assert wire.dropped
+
+
 async def test_a_connection_lost_half_way_is_an_error() -> None:
     """And nothing of the half is given to anyone."""
     connection, _ = connected()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -12,50 +13,8 @@ import pytest
 import trustme
 
 from subscriber.edge import http_pool
-from subscriber.edge.http_pool import DirectTransport, Origin, ProxiedTransport, origin_of
-
-FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-Script = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Server:
-    """A server of one script, which it runs for every connection."""
-
-    def __init__(self, script: Script) -> None:
-        self._script = script
-        self.connections = 0
-        self.requests: list[bytes] = []
-        self.asked = asyncio.Event()
-        """Set when a request has come."""
-        self.left = asyncio.Event()
-        """Set when a client has gone."""
-
-    async def request(self, reader: asyncio.StreamReader) -> bytes:
-        """The next request; raises IncompleteReadError when the client has gone."""
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-        whole = head + await reader.readexactly(length)
-        self.requests.append(whole)
-        self.asked.set()
-        return whole
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection."""
-        self.connections += 1
-        try:
-            await self._script(self, reader, writer)
-        except (asyncio.IncompleteReadError, OSError):
-            pass  # the client has gone
-        finally:
-            self.left.set()
-            writer.close()
-
-
-async def answer_all(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers whatever is asked."""
-    while True:
-        await server.request(reader)
-        writer.write(FINE)
+from subscriber.edge.http_pool import DirectTransport, Origin, origin_of
+from tests.edge.scripted_server import FINE, Server, answer_all, running
 
 
 async def answer_once(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,17 +27,6 @@ async def say_nothing(server: Server, reader: asyncio.StreamReader, writer: asyn
     """Takes a request, and waits for the client to lose its patience."""
     await server.request(reader)
     await reader.read()
-
-
-@asynccontextmanager
-async def running(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Server, int]]:
-    """A server and its port."""
-    server = Server(script)
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
-    try:
-        yield server, listening.sockets[0].getsockname()[1]
-    finally:
-        listening.close()
 
 
 @asynccontextmanager
@@ -182,6 +130,21 @@ async def test_nobody_there_is_an_error() -> None:
                 await transport.post({}, b"", 5)
 
 
+async def test_an_address_that_does_not_answer_is_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with several addresses, the first of which leads nowhere: the next one is taken."""
+    async with running(answer_all) as (_, port), transport_to(port) as transport:
+        closed = socket.create_server(("127.0.0.1", 0))
+        nowhere = (socket.AF_INET, socket.SOCK_STREAM, 6, "", closed.getsockname())
+        closed.close()
+        here = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+
+        async def both(*_args: object, **_options: object) -> list[object]:
+            return [nowhere, here]
+
+        monkeypatch.setattr(transport, "_addresses", both)
+        assert (await transport.post({}, b"", 5)).status == 200
+
+
 async def test_a_network_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """The sentence says where to, and for how long."""
 
@@ -222,23 +185,3 @@ def test_an_origin_is_read_off_its_url() -> None:
     assert secure.port == 443
     assert secure.tls is not None
     assert secure.tls.verify_mode is ssl.CERT_REQUIRED
-
-
-async def test_a_proxy_is_asked_for_the_whole_url() -> None:
-    """Plain HTTP through a proxy: the same request, named in full."""
-    async with running(answer_all) as (proxy, port):
-        transport = ProxiedTransport(Origin("queue.example", 80, None), 1, f"http://127.0.0.1:{port}")
-        answer = await transport.post({"host": "queue.example", "x-amz-target": "t"}, b"body", 5)
-        await transport.close()
-    assert (answer.status, answer.content) == (200, b"{}")
-    assert proxy.requests[0].startswith(b"POST http://queue.example/ HTTP/1.1\r\n")
-
-
-async def test_a_proxy_that_is_not_there_is_an_error() -> None:
-    """Of the kind every other failure of the network is."""
-    async with running(answer_all) as (_, port):
-        pass
-    transport = ProxiedTransport(Origin("queue.example", 80, None), 1, f"http://127.0.0.1:{port}")
-    with pytest.raises(OSError):  # noqa: PT011 – the text is aiohttp's
-        await transport.post({}, b"", 5)
-    await transport.close()

@@ -1,0 +1,19 @@
+"""How the database under test is set up: like a server that is meant for such a table, not like one for a laptop."""
+
+from __future__ import annotations
+
+import psutil
+
+_MEBIBYTE = 1024**2
+_MEMORY_PART = 4
+
+
+def database_settings() -> dict[str, str]:
+    """Settings of PostgreSQL for every scenario.
+
+    A quarter of the memory for buffers is what PostgreSQL's documentation advises for a server of its own
+    (`shared_buffers`), and what RDS gives. The room for WAL lets time alone bring checkpoints on: one forced by
+    volume would fall into some measurements and not into others.
+    """
+    buffers = psutil.virtual_memory().total // _MEMORY_PART // _MEBIBYTE
+    return {"shared_buffers": f"{buffers}MB", "max_wal_size": "16GB", "checkpoint_timeout": "30min"}

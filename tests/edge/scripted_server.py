@@ -1,0 +1,62 @@
+"""A server of one script, for tests of how requests travel."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+FINE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+Script = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Server:
+    """A server of one script, which it runs for every connection."""
+
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self.asked = asyncio.Event()
+        """Set when a request has come."""
+        self.left = asyncio.Event()
+        """Set when a client has gone."""
+
+    async def request(self, reader: asyncio.StreamReader) -> bytes:
+        """The next request; raises IncompleteReadError when the client has gone."""
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        whole = head + await reader.readexactly(length)
+        self.requests.append(whole)
+        self.asked.set()
+        return whole
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        self.connections += 1
+        try:
+            await self._script(self, reader, writer)
+        except (asyncio.IncompleteReadError, OSError):
+            pass  # the client has gone
+        finally:
+            self.left.set()
+            writer.close()
+
+
+async def answer_all(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers whatever is asked."""
+    while True:
+        await server.request(reader)
+        writer.write(FINE)
+
+
+@asynccontextmanager
+async def running(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[tuple[Server, int]]:
+    """A server and its port."""
+    server = Server(script)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server, listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()

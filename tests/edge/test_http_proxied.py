@@ -1,0 +1,28 @@
+"""Through a proxy: the same requests, the same kinds of errors."""
+
+from __future__ import annotations
+
+import pytest
+
+from subscriber.edge.http_pool import Origin, ProxiedTransport
+from tests.edge.scripted_server import answer_all, running
+
+
+async def test_a_proxy_is_asked_for_the_whole_url() -> None:
+    """Plain HTTP through a proxy: the same request, named in full."""
+    async with running(answer_all) as (proxy, port):
+        transport = ProxiedTransport(Origin("queue.example", 80, None), 1, f"http://127.0.0.1:{port}")
+        answer = await transport.post({"host": "queue.example", "x-amz-target": "t"}, b"body", 5)
+        await transport.close()
+    assert (answer.status, answer.content) == (200, b"{}")
+    assert proxy.requests[0].startswith(b"POST http://queue.example/ HTTP/1.1\r\n")
+
+
+async def test_a_proxy_that_is_not_there_is_an_error() -> None:
+    """Of the kind every other failure of the network is."""
+    async with running(answer_all) as (_, port):
+        pass
+    transport = ProxiedTransport(Origin("queue.example", 80, None), 1, f"http://127.0.0.1:{port}")
+    with pytest.raises(OSError):  # noqa: PT011 – the text is aiohttp's
+        await transport.post({}, b"", 5)
+    await transport.close()
