@@ -7,32 +7,51 @@ import asyncio
 from tests.control.stage import BUDGET_AT_LEAST, Stage
 
 
+def stored(stage: Stage) -> None:
+    """A quick statement has succeeded."""
+    stage.tally.statements += 1
+    stage.tally.seconds += 0.1
+
+
 async def test_a_burst_of_failures_is_one_decision() -> None:
-    """All that failed within a second halves the limit once; the next quiet seconds give it back."""
+    """All that failed within a second halves the limit once; five seconds after the last it comes back by quarters."""
     stage = Stage()
     async with stage.running() as begun:
         stage.tally.failures += 50
-        await asyncio.sleep(6)
+        for _ in range(11):
+            await asyncio.sleep(1)
+            stored(stage)
     assert stage.gate.changes == [
         (begun + 1, 4),
-        (begun + 2, 5),
-        (begun + 3, 6.25),
-        (begun + 4, 7.8125),
-        (begun + 5, 8),
+        (begun + 6, 5),
+        (begun + 7, 6.25),
+        (begun + 8, 7.8125),
+        (begun + 9, 8),
     ]
 
 
-async def test_failures_that_go_on_brake_every_second() -> None:
-    """Down to the floor, never below."""
+async def test_failures_that_go_on_brake_every_five_seconds() -> None:
+    """Down to the floor, never below: what was at work when the limit was cut has had the time to end."""
     stage = Stage()
     async with stage.running():
-        for _ in range(12):
+        for _ in range(60):
             stage.tally.failures += 1
+            stored(stage)
             await asyncio.sleep(1)
     limits = [limit for _, limit in stage.gate.changes]
-    assert limits[:4] == [4, 2, 1, 0.5]
-    assert limits[-1] == 0.05
-    assert len(limits) == 8
+    assert limits == [4, 2, 1, 0.5, 0.25, 0.125, 0.0625, 0.05]
+
+
+async def test_nothing_moves_in_an_outage() -> None:
+    """Seconds without failures are no sign of health while nothing succeeds."""
+    stage = Stage()
+    async with stage.running() as begun:
+        stage.tally.failures += 8
+        await asyncio.sleep(60)
+        assert stage.gate.changes == [(begun + 1, 4)]
+        stored(stage)
+        await asyncio.sleep(60)
+    assert stage.gate.limit == 8
 
 
 async def test_slow_statements_brake() -> None:

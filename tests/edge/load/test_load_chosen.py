@@ -64,7 +64,7 @@ async def test_it_says_nothing_until_a_source_is_found(monkeypatch: pytest.Monke
     searching(monkeypatch, Found())
     sensor = ChosenSensor(OPTIONS)
     assert (sensor.source, sensor.period_seconds) == ("auto", 1.0)
-    assert [await sensor.read(), await _later(sensor)] == [None, None]
+    assert [await _later(sensor), await _later(sensor)] == [None, None]  # the first begins, the second finds
     assert await sensor.read() == READING
     assert (sensor.source, sensor.period_seconds) == ("local", 7.0)
 
