@@ -11,11 +11,11 @@ from benchmarks.trial.chart import ceiling, number_text
 
 _WIDTH: Final = 900
 _LEFT: Final = 80
-_RIGHT: Final = 20
+_RIGHT: Final = 40
 _PANEL_HEIGHT: Final = 130
 _PANEL_GAP: Final = 40
-_TOP: Final = 60
-_POINTS: Final = 450
+_TOP: Final = 80
+_POINTS: Final = 300
 """A line has no more than this: there are not many more dots on a screen."""
 _TICKS: Final = 8
 _STYLE: Final = """
@@ -37,7 +37,8 @@ def picture(title: str, question: str, ours: Record, others: Sequence[Record]) -
     parts = [
         f"<style>{_STYLE}</style>",
         _text(0, 16, title, "title"),
-        _text(0, 34, f"{question} Bold: the governor; grey: published laws; dashed: the ceiling.", ""),
+        _text(0, 34, question, ""),
+        _text(0, 52, "Bold: the governor. Grey: published laws. Dashed: the governor's ceiling.", ""),
         *_panel(0, "CPU of the database, per cent", records, lambda each: each.cpu_percent),
         _line([(each.at, each.ceiling_percent(ours.bounds)) for each in ours.seconds], seconds, (0, 100), "ceiling"),
         *_panel(1, "limits of all tasks together", records, lambda each: sum(each.limits)),
