@@ -15,6 +15,9 @@ BAND_POINTS: Final = 7.0
 STAYS_SECONDS: Final = 10
 """Settled is what stays in the band for so long."""
 
+WAITS_SECONDS: Final = 1.0
+"""A lag beyond this is more than the lingering of a batch."""
+
 SHORT_SECONDS: Final = 3
 
 NEVER: Final = float("inf")
@@ -41,9 +44,16 @@ def errors(span: Span, bounds: Bounds) -> list[float]:
     return means
 
 
+def errors_under_load(span: Span, bounds: Bounds) -> list[float]:
+    """Those of the seconds in which there is more to do than is done: an idle database is below any ceiling."""
+    pairs = zip(errors(span, bounds), span, strict=True)
+    return [error for error, each in pairs if each.lag_seconds > WAITS_SECONDS]
+
+
 def within_band_share(span: Span, bounds: Bounds) -> float:
-    """Part of the time, 0 to 1, in which the CPU is near its ceiling."""
-    return sum(abs(error) <= BAND_POINTS for error in errors(span, bounds)) / len(span)
+    """Part of the time under load, 0 to 1, in which the CPU is near its ceiling."""
+    found = errors_under_load(span, bounds)
+    return sum(abs(error) <= BAND_POINTS for error in found) / len(found)
 
 
 def settling_seconds(span: Span, bounds: Bounds) -> float:
@@ -62,8 +72,8 @@ def overshoot_points(span: Span, bounds: Bounds) -> float:
 
 
 def peak_to_peak_points(span: Span, bounds: Bounds) -> float:
-    """Between the largest and the smallest distance from the ceiling."""
-    found = errors(span, bounds)
+    """Between the largest and the smallest distance from the ceiling, under load."""
+    found = errors_under_load(span, bounds)
     return max(found) - min(found)
 
 

@@ -77,7 +77,8 @@ class Task:
             return None
         world, fleet = self._world, self._fleet
         while True:
-            available = world.backlog.waiting / world.sharers
+            waiting = world.backlog.waiting
+            available = max(waiting / world.sharers, min(1.0, waiting))
             is_due = available >= 1 and world.timers.now >= self._due_at
             if available < fleet.batch_max_rows and not is_due:
                 return self._wait_for_due()

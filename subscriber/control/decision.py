@@ -21,7 +21,7 @@ Reason: TypeAlias = Literal[
     "not_needed",  # as it is: there is room, but no batch waited for the gate
     "at_ceiling",  # as it is: there would be room by the prediction, but the reading itself shows none
     "unmeasured",  # as it is: what a larger limit would cost is not known yet
-    "braked",  # as it is: a brake was used moments ago, and its effect is awaited
+    "braked",  # as it is: something hurt moments ago, or rows are still slow
     "outage",  # as it is: nothing has succeeded since something failed
     "no_news",  # as it is: the sensor has said nothing new since the last decision
     "signal_lost",  # as it is: it has said nothing for too long, growth is frozen

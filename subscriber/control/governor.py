@@ -67,11 +67,15 @@ def decide(options: GovernorOptions, state: GovernorState, reading: Reading) -> 
 
 
 def _news(state: GovernorState, seen: Reading) -> LoadReading | None:
-    """What the sensor has said since the last decision; a window we cannot remember is no news."""
-    load = seen.load
+    """What the sensor has said since the last decision; a window we cannot remember is no news.
+
+    Older than the last by more than we remember is news again: a clock was wrong, and must not silence the sensor.
+    """
+    load, last = seen.load, state.load_taken_at
     if load is None or seen.load_age_seconds + load.window_seconds > REMEMBERED_SECONDS:
         return None
-    return load if state.load_taken_at is None or load.taken_at > state.load_taken_at else None
+    is_news = last is None or load.taken_at > last or load.taken_at < last - REMEMBERED_SECONDS
+    return load if is_news else None
 
 
 def _with_work(state: GovernorState, seen: Reading) -> GovernorState:

@@ -17,7 +17,8 @@ REMEMBERED_AT_MOST = 700
 """Entries, should somebody read more often than once a second."""
 
 LEAST_HOLDS_SECONDS = 300.0
-"""A least is forgotten after one to two times this: a larger table, or a smaller instance, is the new normal."""
+"""A least is forgotten after one to two times this, three where samples are rare: a larger table, or a smaller
+instance, is the new normal."""
 
 
 class Work(msgspec.Struct, frozen=True):

@@ -8,6 +8,9 @@ import msgspec
 
 from subscriber.control.reading import LoadReading, Reading
 
+CLOCKS_DIFFER_SECONDS = 60.0
+"""A window that ends so little in the future was measured by another clock, and has just ended."""
+
 
 def sound(reading: Reading) -> Reading | None:
     """The reading without its impossible parts; None where not even its time is a number."""
@@ -38,5 +41,5 @@ def _is_possible(load: LoadReading | None, age_seconds: float) -> bool:
         and 0 <= load.cpu_percent <= 100  # false for NaN
         and 0 < load.window_seconds < math.inf
         and math.isfinite(load.taken_at)
-        and 0 <= age_seconds < math.inf
+        and -CLOCKS_DIFFER_SECONDS <= age_seconds < math.inf
     )

@@ -62,6 +62,8 @@ def stepped_down(limit: float, prediction: Prediction, aim_percent: float) -> fl
 def stepped_up(limit: float, prediction: Prediction, aim_percent: float) -> float:
     """The limit after one step up, by the same law, with the more cautious measure of our part."""
     room, own = aim_percent - prediction.foreign_percent, prediction.own_at_most_percent
+    if room <= 0:
+        return limit
     most = START_FACTOR if own + prediction.foreign_percent < START_BELOW * aim_percent else FACTOR_AT_MOST
     if own <= 0:
         return limit * most

@@ -95,7 +95,7 @@ async def test_a_write_that_has_begun_is_finished_and_no_other_begins(scene: Sce
 
 async def test_a_fixed_limit_and_back_to_the_governor(scene: Scene) -> None:
     """The gate has the operator's number until the governor is called back; nonsense changes nothing."""
-    with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
+    with scene.daemon(CONTROL_TOKEN=TOKEN, DATABASE_LOAD_SOURCE="none") as daemon:
         await asyncio.to_thread(daemon.wait_for, "line.started")
         assert (await control(daemon, "limit", "0.5")).out == "fixed at 0.5, until auto\n"
         await readings_later(daemon)

@@ -1,0 +1,44 @@
+"""The laws in the scenarios: `python -m benchmarks.simulate [SCENARIO …]`; without a name, all of them.
+
+Prints a table per scenario and the ranks over all; writes a JSON file and a picture of each to
+`benchmarks/results/simulate/`. Everything is seeded: the same source gives the same figures everywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from benchmarks.simulate.contest import Outcome, hold, summary, table
+from benchmarks.simulate.scenario import names
+
+RESULTS = Path(__file__).parent.parent / "results" / "simulate"
+
+
+def run(chosen: list[str], folder: Path, processes: int) -> list[Outcome]:
+    """Holds the contests and prints each as it is done, in the order of their names."""
+    outcomes = []
+    with ProcessPoolExecutor(processes) as pool:
+        for outcome in pool.map(hold, chosen, [folder] * len(chosen)):
+            outcomes.append(outcome)
+            print("\n".join(table(outcome)), end="\n\n", flush=True)
+    return outcomes
+
+
+def main() -> None:
+    """Exits 0 if the governor came out as the scenarios expect, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.simulate", description=__doc__)
+    parser.add_argument("scenario", nargs="*", choices=[*names(), []], help="which of them; all by default")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for results")
+    parser.add_argument("--processes", type=int, default=1, help="how many scenarios at once")
+    options = parser.parse_args()
+    outcomes = run(options.scenario or names(), options.results, options.processes)
+    print("\n".join(summary(outcomes)))
+    print(f"\n  pictures and figures: {options.results}")
+    sys.exit(0 if all(met.is_met for outcome in outcomes for met in outcome.expectations) else 1)
+
+
+if __name__ == "__main__":
+    main()

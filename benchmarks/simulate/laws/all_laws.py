@@ -1,0 +1,20 @@
+"""All published laws, in the order of the tables."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from benchmarks.simulate.laws import elasticgraph, fixed, gitlab, netflix, scaling, sui, vector
+from benchmarks.simulate.policy import Law
+
+PUBLISHED: Final[tuple[Law, ...]] = (
+    fixed.LOW,
+    fixed.HIGH,
+    scaling.LAW,
+    vector.LAW,
+    netflix.GRADIENT2,
+    netflix.AIMD,
+    elasticgraph.LAW,
+    gitlab.LAW,
+    sui.LAW,
+)

@@ -1,0 +1,38 @@
+"""Lambda's scaling of an SQS event source: by the backlog alone."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from benchmarks.simulate.policy import Bounds, Law, clamped
+from subscriber.control.reading import Reading
+
+BATCHES_AT_START: Final = 5
+BATCHES_PER_MINUTE: Final = 300
+BATCHES_AT_MOST: Final = 1250
+
+
+class BacklogScaling:
+    """More and more batches at once while messages wait, down to the start when none do."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._taken_at: float | None = None
+        self.limit = clamped(BATCHES_AT_START, bounds)
+
+    def decide(self, reading: Reading) -> float:
+        """Grows by the minute's allowance, evenly."""
+        seconds = 0.0 if self._taken_at is None else reading.taken_at - self._taken_at
+        self._taken_at = reading.taken_at
+        grown = min(float(BATCHES_AT_MOST), self.limit + BATCHES_PER_MINUTE / 60 * seconds)
+        self.limit = clamped(grown if reading.backlog_messages else BATCHES_AT_START, self._bounds)
+        return self.limit
+
+
+LAW: Final = Law(
+    "Lambda scaling",
+    "AWS Lambda Developer Guide, 'Configuring scaling behavior for SQS event source mappings': starts with 5 "
+    "concurrent batches, adds up to 300 a minute while messages are there, at most 1,250; the growth is spread over "
+    "the minute, and the operator's largest limit stands for MaximumConcurrency",
+    BacklogScaling,
+)

@@ -1,0 +1,143 @@
+"""The parts of the governor's law: ceiling, memory, prediction, step, time of a row."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.control.ceiling import ceiling_percent, urgency_of
+from subscriber.control.prediction import Mean, Prediction, RowCost, demand_percent, memory_seconds, predict
+from subscriber.control.recent import LEAST_HOLDS_SECONDS, LeastOfLate, Work, work_between
+from subscriber.control.row_time import RowTime
+from subscriber.control.step import confirmed_error, needs_step, shared, stepped_down, stepped_up
+
+
+@pytest.mark.parametrize(
+    ("lag", "urgency", "ceiling"),
+    [(0, 0, 60), (10, 0, 60), (155, 0.5, 72.5), (300, 1, 85), (1e9, 1, 85), (math.nan, 0, 60), (math.inf, 0, 60)],
+)
+def test_the_ceiling_follows_the_lag(lag: float, urgency: float, ceiling: float) -> None:
+    """The target up to the lag's target, the maximum from its maximum on, a straight line between."""
+    found = urgency_of(lag, 10, 300)
+    assert [found, ceiling_percent(60, 85, found)] == pytest.approx([urgency, ceiling])
+
+
+def test_a_lag_target_that_is_the_maximum_is_a_switch() -> None:
+    """No division by the nothing between them."""
+    assert (urgency_of(10, 10, 10), urgency_of(10.1, 10, 10)) == (0.0, 1.0)
+
+
+def work(ended_at: float, used: float) -> Work:
+    """A second of it."""
+    return Work(ended_at=ended_at, seconds=1.0, used=used, expected=used, limit=2 * used, rows_per_second=10 * used)
+
+
+def test_work_counts_by_its_overlap_with_the_window() -> None:
+    """A window may begin and end in the middle of a second."""
+    past = tuple(work(at, at) for at in (1.0, 2.0, 3.0, 4.0))
+    found = work_between(past, 1.5, 3.25)
+    used = (0.5 * 2 + 3 + 0.25 * 4) / 1.75
+    assert found is not None
+    assert msgspec.structs.astuple(found) == pytest.approx((used, used, 2 * used, 10 * used))
+
+
+def test_a_window_that_is_hardly_remembered_is_not_known() -> None:
+    """Less than half of it: whoever was at work then, it was mostly not us."""
+    past = (work(10.0, 1.0),)
+    assert work_between(past, 7.5, 10) is None
+    assert work_between(past, 8.5, 10) is not None
+    assert work_between((), 0, 1) is None
+
+
+@given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 100)), min_size=1))
+def test_the_least_of_late_forgets(samples: list[tuple[float, float]]) -> None:
+    """It is the least of a stretch of one to three periods that ends now."""
+    least, now, seen = LeastOfLate(), 0.0, []
+    for value, pause in samples:
+        now += pause
+        least = least.with_sample(value, now)
+        seen.append((now, value))
+        young = min(each for at, each in seen if now - at < LEAST_HOLDS_SECONDS)
+        known = min(each for at, each in seen if now - at < 3 * LEAST_HOLDS_SECONDS)
+        assert known <= least.value <= young
+
+
+def mean(cpu: float, *, used: float = 2.0, expected: float = 2.0, limit: float = 2.0, rows: float = 100.0) -> Mean:
+    """What was read, and what was done."""
+    return Mean(1.0, cpu, used, expected, limit, rows)
+
+
+COSTS_ONE_POINT_IN_TWO = RowCost(least=LeastOfLate(0.5, 0.5, 0.0))
+
+
+def test_only_our_own_part_is_scaled() -> None:
+    """100 rows a second explain 50 of 60 points; the other 10 stay when the limit doubles."""
+    found = predict(mean(60.0), COSTS_ONE_POINT_IN_TWO, 1.0, 4.0, 60.0)
+    assert (found.own_percent, found.foreign_percent, found.cpu_percent) == pytest.approx((100.0, 10.0, 110.0))
+
+
+def test_no_more_than_a_third_is_taken_for_foreign() -> None:
+    """Or a fleet that corrects together would swing."""
+    found = predict(mean(90.0, rows=20.0), COSTS_ONE_POINT_IN_TWO, 1.0, 2.0, 90.0)
+    assert found.foreign_percent == pytest.approx(30.0)
+
+
+def test_all_is_ours_where_it_cannot_be_told() -> None:
+    """Which errs on the safe side: growth is slower than it need be."""
+    assert predict(mean(60.0), RowCost(), 1.0, 4.0, 60.0).cpu_percent == pytest.approx(120.0)
+
+
+def test_of_two_witnesses_growth_believes_the_one_that_costs_more() -> None:
+    """What the gate let through may be less than what it should have; at most by half."""
+    found = predict(mean(20.0, used=0.1, expected=0.4, limit=0.4), RowCost(), 1.0, 0.4, 20.0)
+    assert (found.cpu_percent, found.own_at_most_percent) == pytest.approx((20.0, 40.0))
+
+
+def test_a_full_database_is_as_much_too_full_as_rows_are_too_slow() -> None:
+    """Up to four times, and only where the reading says nothing more."""
+    found = [demand_percent(100, 2.5), demand_percent(100, 50), demand_percent(80, 2.5), demand_percent(100, 0.9)]
+    assert found == [250, 400, 80, 100]
+
+
+def test_a_duty_cycle_is_averaged_over_several_of_its_periods() -> None:
+    """Five writes of 0.2 s at a twentieth of the time take twenty seconds."""
+    assert memory_seconds(0.05, 0.2) == pytest.approx(20.0)
+
+
+@given(limit=st.floats(0.05, 8), own=st.floats(0.1, 400), foreign=st.floats(0, 100))
+def test_a_step_is_bounded_and_goes_the_right_way(limit: float, own: float, foreign: float) -> None:
+    """Half to two and a half times; down never rises, up never falls."""
+    prediction = Prediction(own, foreign, own, is_measured=True)
+    assert limit / 2 <= stepped_down(limit, prediction, 58) <= limit <= stepped_up(limit, prediction, 58) <= 2.5 * limit
+
+
+def test_an_error_is_answered_when_it_is_large_or_confirmed() -> None:
+    """One reading of a sensor that errs is no witness for three points, four in a row are."""
+    assert not needs_step(3.0, confirmed_error(0.0, 3.0, 1.0))
+    assert needs_step(7.0, confirmed_error(0.0, 7.0, 1.0))
+    confirmed = 0.0
+    for _ in range(4):
+        confirmed = confirmed_error(confirmed, 3.0, 1.0)
+    assert needs_step(3.0, confirmed)
+    assert needs_step(3.0, confirmed_error(0.0, 3.0, 60.0)), "a minute has confirmed itself"
+
+
+@given(limit=st.floats(0.05, 8))
+def test_shares_drift_to_the_middle_of_the_bounds(limit: float) -> None:
+    """Never beyond it, and by a few per cent at most."""
+    middle = math.sqrt(0.05 * 8)
+    found = shared(limit, 0.05, 8, 60.0)
+    assert min(limit, middle) * (1 - 1e-9) <= found <= max(limit, middle) * (1 + 1e-9)
+    assert abs(math.log(found / limit)) <= 0.2 + 1e-9
+
+
+def test_the_time_of_a_row_is_judged_by_the_longer_of_two_bests() -> None:
+    """A small batch is not slow for having few rows, a big one not for having many; a slow one is."""
+    time = RowTime().with_statements(0.01, 100.0, 0.0).with_statements(0.1, 1000.0, 1.0).with_statements(0.01, 1.0, 2.0)
+    assert time.ratio == pytest.approx(1.0)
+    assert time.with_statements(0.3, 1000.0, 3.0).ratio == pytest.approx(1.0 + 0.4 * 2)
+    assert time.with_statements(None, 0.0, 4.0) == time

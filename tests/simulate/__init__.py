@@ -1,0 +1,1 @@
+"""The simulator: its plant, its laws, and the scenarios with their ranges."""

@@ -1,0 +1,112 @@
+"""Figures, scores, tables and pictures: what is made of the runs."""
+
+from __future__ import annotations
+
+import math
+import xml.etree.ElementTree as ET
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.simulate import figures
+from benchmarks.simulate.contest import LAWS, Outcome, hold, summary, table
+from benchmarks.simulate.policy import GOVERNOR, Bounds, Law
+from benchmarks.simulate.record import Record, Second
+from benchmarks.simulate.scenario import Load, Scenario, read
+from benchmarks.simulate.score import Parts, floors, ranked, values
+from benchmarks.simulate.world import simulate
+
+
+def second(at: int, cpu: float, *, waiting: float = 100.0, limits: tuple[float, ...] = (1.0,)) -> Second:
+    """One of a record, with a ceiling of 60."""
+    return Second(
+        at=at, cpu_percent=cpu, neighbour_cores=0, cores=1, lag_seconds=5.0, waiting=waiting, arrived=100.0, stored=at,
+        used=1.0, limits=limits,
+    )  # fmt: skip
+
+
+def record(law: str, cpus: list[float], path: tuple[float, ...], waiting: float = 100.0) -> Record:
+    """A run in which nothing came after the start."""
+    seconds = tuple(second(at, cpu, waiting=waiting) for at, cpu in enumerate(cpus, start=1))
+    return Record(law, "made up", Bounds(), seconds, (path,))
+
+
+def test_settled_is_what_stays_near_the_ceiling() -> None:
+    """A short visit does not count; what comes back never does."""
+    span = [second(at, 60 if at in range(5, 9) or at > 20 else 10) for at in range(1, 41)]
+    assert figures.settling_seconds(span, Bounds()) == pytest.approx(22)
+    assert figures.settling_seconds(span[:25], Bounds()) == math.inf
+    assert figures.back_under_seconds(span, Bounds()) == 0
+
+
+def test_overshoot_and_peak_to_peak_are_taken_over_three_seconds() -> None:
+    """A single second of 90 is three of ten points."""
+    span = [second(at, 90 if at == 10 else 60) for at in range(1, 21)]
+    assert figures.overshoot_points(span, Bounds()) == pytest.approx(10)
+    assert figures.peak_to_peak_points(span, Bounds()) == pytest.approx(10)
+
+
+def test_fairness_is_one_for_equals_and_a_share_for_a_monopoly() -> None:
+    """Jain's index at the end of the span."""
+    assert figures.fairness([second(1, 0, limits=(2.0, 2.0))], Bounds()) == 1.0
+    assert figures.fairness([second(1, 0, limits=(2.0, 0.0, 0.0, 0.0))], Bounds()) == 0.25
+
+
+def test_the_three_quantities_of_a_run() -> None:
+    """Points above the maximum, messages late since the start, changes of the logarithm."""
+    found = values(record("hot", [95.0, 85.0, 100.0], (1.0, 2.0, 1.0)))
+    assert msgspec.structs.astuple(found) == pytest.approx((25.0, 300.0, 2 * math.log(2)))
+
+
+def test_the_best_law_has_a_ratio_of_one_and_nothing_divides_by_nothing() -> None:
+    """Floors: a hundredth of the largest CPU and lag, one way from the smallest limit to the largest."""
+    good = record("good", [60.0] * 10, (1.0, 1.0), waiting=0.0)
+    hot = record("hot", [100.0] * 10, (1.0, 8.0), waiting=0.0)
+    assert msgspec.structs.astuple(floors(good)) == pytest.approx((8.5, 300.0, math.log(160)))
+    found = ranked([(hot, "h"), (good, "g")])
+    assert [(each.law, each.rank, each.source) for each in found] == [("good", 1, "g"), ("hot", 2, "h")]
+    assert found[0].ratios == Parts(1.0, 1.0, 1.0)
+    assert found[1].ratios.heat == pytest.approx((150 + 8.5) / 8.5)
+
+
+def test_a_contest_leaves_a_file_and_a_picture_that_can_be_read(tmp_path: Path) -> None:
+    """With every law in it, ranked; the table and the summary name them all."""
+    outcome = hold("burst", tmp_path)
+    assert msgspec.json.decode((tmp_path / "burst.json").read_bytes(), type=Outcome) == outcome
+    assert sorted(each.law for each in outcome.results) == sorted(law.name for law in LAWS)
+    assert [each.rank for each in outcome.results] == list(range(1, len(LAWS) + 1))
+    drawn = ET.parse(tmp_path / "burst.svg").getroot()
+    lines = [each for each in drawn.iter() if each.tag.endswith("polyline")]
+    assert len(lines) == 3 * len(LAWS) + 1
+    for text in ("\n".join(table(outcome)), "\n".join(summary([outcome]))):
+        assert all(law.name in text for law in LAWS)
+
+
+def test_a_burst_is_drained_as_fast_as_by_the_fixed_limit_of_the_same_cpu() -> None:
+    """Finding the level costs no more than a tenth of the time that knowing it would take."""
+    burst = Scenario(question="", seconds=400, load=Load(backlog_messages=6e6), database=read("burst").database)
+    governed = simulate("burst", burst, GOVERNOR)
+    busy = [each for each in governed.seconds if each.waiting > 0]
+    mean = sum(each.cpu_percent for each in busy) / len(busy)
+    fixed, limit = governed, 1.0
+    for _ in range(12):
+        fixed = simulate("burst", burst, Law("fixed", "", partial(Held, limit)))
+        found = [each.cpu_percent for each in fixed.seconds if each.waiting > 0]
+        limit *= mean / (sum(found) / len(found))
+    drained = sum(each.waiting > 0 for each in fixed.seconds)
+    assert len(busy) <= drained / 0.9
+
+
+class Held:
+    """A limit that somebody knew."""
+
+    def __init__(self, limit: float, bounds: Bounds) -> None:
+        del bounds
+        self.limit = limit
+
+    def decide(self, reading: object) -> float:
+        """The same for ever."""
+        del reading
+        return self.limit

@@ -1,0 +1,141 @@
+"""The simulated database, queue, sensor and tasks: do they keep the laws that real ones keep?"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.simulate.backlog import Backlog
+from benchmarks.simulate.database import Database, DatabaseOptions, Statement
+from benchmarks.simulate.laws.fixed import Fixed
+from benchmarks.simulate.policy import GOVERNOR, Law
+from benchmarks.simulate.scenario import Event, Fleet, Load, Scenario
+from benchmarks.simulate.sensor import Sensor, SensorOptions
+from benchmarks.simulate.world import simulate
+
+EXACT = DatabaseOptions(cores=4, row_cpu_microseconds=100, contention=0, variation=0)
+
+
+class Client:
+    """Owns statements."""
+
+    def has_stored(self, statement: Statement) -> None:
+        """Nothing to note."""
+
+
+def statements(database: Database, number: int) -> float:
+    """So many of a thousand rows at once; seconds until the first is done."""
+    for _ in range(number):
+        database.begin(Statement(Client(), 1000, 0.0), 0.0)
+    return database.next_finish_in()
+
+
+@given(number=st.integers(1, 64), cores=st.floats(0.5, 32))
+def test_no_more_is_used_than_there_is_and_than_is_asked(number: int, cores: float) -> None:
+    """The two bounds of operational analysis, and Little's law between time and throughput."""
+    database = Database(msgspec.structs.replace(EXACT, cores=cores))
+    seconds = statements(database, number)
+    alone = 0.102 + 0.004
+    assert seconds >= alone * 0.999
+    assert number / seconds <= 1.001 * min(number / alone, cores / 0.102)
+    database.advance(seconds)
+    assert database.busy_seconds * cores == pytest.approx(number * 0.102, rel=1e-6)
+
+
+def test_a_neighbour_takes_his_share_and_stretches_ours() -> None:
+    """Eight of ours and eight of his on four cores: each statement takes four times as long."""
+    database = Database(EXACT)
+    database.neighbour_cores = 8.0
+    assert statements(database, 8) == pytest.approx(0.106 * (8 * 0.102 / 0.106 + 8) / 4, rel=0.01)
+
+
+def test_what_is_abandoned_is_not_finished() -> None:
+    """The others go on as if it had never been."""
+    database, other = Database(EXACT), Client()
+    statements(database, 3)
+    database.begin(Statement(other, 1000, 0.0), 0.0)
+    assert len(database.abandon(other)) == 1
+    assert len(database.abandon()) == 3
+    assert database.next_finish_in() == math.inf
+
+
+def test_the_oldest_message_is_as_old_as_its_arrival() -> None:
+    """In order of arrival, whatever the rate was in between."""
+    backlog = Backlog()
+    backlog.rate = 10.0
+    for second in range(1, 11):
+        backlog.advance(float(second))
+        backlog.mark()
+    assert (backlog.waiting, backlog.age_seconds()) == pytest.approx((100.0, 10.0))
+    backlog.take(35)
+    assert backlog.age_seconds() == pytest.approx(6.5)
+    backlog.put_back(35)
+    backlog.take(100)
+    assert backlog.age_seconds() == 0.0
+
+
+def test_a_backlog_may_be_older_than_the_world() -> None:
+    """Its messages are evenly as old as up to its age."""
+    backlog = Backlog()
+    backlog.add(1000.0, 100.0)
+    assert backlog.age_seconds() == pytest.approx(100.0)
+    backlog.take(500)
+    assert backlog.age_seconds() == pytest.approx(50.0)
+
+
+def test_a_sensor_tells_of_windows_that_have_ended_and_only_when_they_are_due() -> None:
+    """The mean of each whole window; none of one in which it could not see."""
+    sensor = Sensor(SensorOptions(window_seconds=2, delay_seconds=1.5, noise_percent=0), seed=1)
+    for second in range(1, 9):
+        sensor.look(float(second), 0.25 * second, is_blind=second == 5)
+    assert sensor.newest(3.4) is None
+    first = sensor.newest(3.5)
+    assert first is not None
+    assert (first.cpu_percent, first.taken_at, first.window_seconds) == (25.0, 2.0, 2.0)
+    blind = sensor.newest(7.6)
+    assert blind is not None
+    assert blind.taken_at == 4.0
+    last = sensor.newest(9.5)
+    assert last is not None
+    assert last.taken_at == 8.0
+
+
+EVENTFUL = Scenario(
+    question="",
+    seconds=120,
+    fleet=Fleet(tasks=3),
+    load=Load(messages_per_second=20_000.0),
+    events=(
+        Event(20, start_tasks=2),
+        Event(40, database_away_seconds=10),
+        Event(60, stop_tasks=2),
+        Event(80, kill_tasks=1),
+    ),
+)
+
+
+def test_no_message_is_lost_or_stored_twice() -> None:
+    """Stored, waiting, in a statement, or in the lease of a task that died: through an outage and a deployment."""
+    law = Law("half open", "", lambda bounds: Fixed(bounds.limit_at_most / 2))
+    last = simulate("eventful", EVENTFUL, law).seconds[-1]
+    inside = last.arrived - last.waiting - last.stored
+    assert 0 <= inside <= 1000 * 4 * 4
+    assert last.stored > 0.9 * last.arrived
+
+
+def test_the_same_seed_gives_the_same_run_and_another_one_another() -> None:
+    """Second by second."""
+    short = msgspec.structs.replace(EVENTFUL, seconds=60)
+    assert simulate("a", short, GOVERNOR) == simulate("a", short, GOVERNOR)
+    assert simulate("a", short, GOVERNOR) != simulate("a", msgspec.structs.replace(short, seed=2), GOVERNOR)
+
+
+def test_a_duty_cycle_is_what_the_limit_says() -> None:
+    """A limit of a quarter uses a quarter, on average."""
+    scenario = Scenario(question="", seconds=300, load=Load(backlog_messages=1e9))
+    record = simulate("quarter", scenario, Law("quarter", "", lambda _: Fixed(0.25)))
+    assert sum(each.used for each in record.seconds) / 300 == pytest.approx(0.25, rel=0.02)

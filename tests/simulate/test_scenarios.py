@@ -1,0 +1,21 @@
+"""The governor in every scenario: does it come out within the ranges that the scenario's file states?"""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.simulate.figures import value_of
+from benchmarks.simulate.policy import GOVERNOR
+from benchmarks.simulate.scenario import names, read
+from benchmarks.simulate.world import simulate
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_governor_keeps_the_ranges_of(name: str) -> None:
+    """Each figure of each span, of the very function that the daemon runs."""
+    scenario = read(name)
+    assert scenario.expected
+    record = simulate(name, scenario, GOVERNOR)
+    found = {each: value_of(each, record) for each in scenario.expected}
+    missed = [f"{value:.3f} for {each}" for each, value in found.items() if not each.is_met(value)]
+    assert not missed, "\n".join(missed)
