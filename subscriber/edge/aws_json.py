@@ -109,7 +109,7 @@ class JsonClient:
             answer = await self._transport.post(headers, body, timeout_seconds)
         except TimeoutError as error:
             raise QueueCallError("Timeout", f"no answer within {timeout_seconds:g} s") from error
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a host's name that is none
             raise call_error(error) from error
         if answer.status == _SUCCESS:
             return answer.content
@@ -127,6 +127,10 @@ class JsonClient:
                 frozen = await self._credentials.get_frozen_credentials()
         except Exception as error:
             raise call_error(error) from error
+        if not all(text.isascii() and text.isprintable() for text in (frozen.access_key, frozen.token or "")):
+            raise QueueCallError(
+                "InvalidCredentials", "they hold a character that no header may have", is_permanent=True
+            )
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     def _fault(self, answer: HttpAnswer) -> QueueCallError:

@@ -1,6 +1,7 @@
 """One HTTP/1.1 connection: a request goes out in one write, its answer comes back as one value.
 
-The grammar is llhttp's, through httptools.
+The grammar is llhttp's, through httptools. An answer has to say how long it is, by a length or in chunks, as AWS's do:
+one that ends with its connection cannot be told from one that was cut off.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ class HttpConnection(asyncio.Protocol):
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._fail(ConnectionError(f"the answer is not HTTP: {error}"))
             self.close()
 

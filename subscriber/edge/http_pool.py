@@ -28,6 +28,9 @@ CONNECT_TIMEOUT_SECONDS = 5.0
 NEXT_ADDRESS_SECONDS = 0.25
 """When the next address is tried beside one that says nothing (RFC 8305, section 5): a network may lose IPv6."""
 
+ADDRESSES_SECONDS = 10.0
+"""How long a name is taken to lead where it led: aiohttp's own figure; a failed connection ends it at once."""
+
 IDLE_SECONDS = 12.0
 """AWS closes a connection that was idle for twenty; this is botocore's own figure."""
 
@@ -84,6 +87,8 @@ class DirectTransport:
         self._origin = origin
         self._loop = asyncio.get_running_loop()
         self._places = asyncio.Semaphore(connections_at_most)
+        self._lookup: asyncio.Task[Sequence[AddressInfo]] | None = None
+        self._look_up_again_at = 0.0
         self._idle: deque[HttpConnection] = deque()
 
     @property
@@ -103,6 +108,8 @@ class DirectTransport:
 
     async def close(self) -> None:
         """See Transport."""
+        if self._lookup is not None:
+            self._lookup.cancel()
         while self._idle:
             self._idle.pop().close()
 
@@ -124,18 +131,22 @@ class DirectTransport:
         return answer
 
     async def _connect(self, deadline: float) -> HttpConnection:
-        try:
-            async with asyncio.timeout_at(min(deadline, self._loop.time() + CONNECT_TIMEOUT_SECONDS)):
-                return await self._open_connection()
-        except TimeoutError as error:
-            where = f"{self._origin.host}:{self._origin.port}"
-            raise ConnectionError(f"no connection to {where} within {CONNECT_TIMEOUT_SECONDS:g} s") from error
+        async with asyncio.timeout_at(deadline):
+            addresses = await self._addresses()
+            patience = asyncio.timeout(CONNECT_TIMEOUT_SECONDS)
+            try:
+                async with patience:
+                    return await self._open_connection(addresses)
+            except OSError as error:  # time-outs among them
+                self._look_up_again_at = 0.0  # the name may lead elsewhere by now
+                if not patience.expired():
+                    raise
+                where = f"{self._origin.host}:{self._origin.port}"
+                raise ConnectionError(f"no connection to {where} within {CONNECT_TIMEOUT_SECONDS:g} s") from error
 
-    async def _open_connection(self) -> HttpConnection:
+    async def _open_connection(self, addresses: Sequence[AddressInfo]) -> HttpConnection:
         origin, loop = self._origin, self._loop
-        connected = await aiohappyeyeballs.start_connection(
-            await self._addresses(), happy_eyeballs_delay=NEXT_ADDRESS_SECONDS
-        )
+        connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS)
         _, connection = await loop.create_connection(
             lambda: HttpConnection(loop),
             sock=connected,
@@ -145,7 +156,16 @@ class DirectTransport:
         return connection
 
     async def _addresses(self) -> Sequence[AddressInfo]:
-        return await self._loop.getaddrinfo(self._origin.host, self._origin.port, type=socket.SOCK_STREAM)
+        """Where the origin is: one look-up for all who ask, since few run at once (libuv has two threads for them)."""
+        if self._lookup is None or (self._lookup.done() and self._loop.time() >= self._look_up_again_at):
+            self._lookup = self._loop.create_task(self._look_up(), name="look up")
+            self._look_up_again_at = 0.0
+        return await asyncio.shield(self._lookup)
+
+    async def _look_up(self) -> Sequence[AddressInfo]:
+        found = await self._loop.getaddrinfo(self._origin.host, self._origin.port, type=socket.SOCK_STREAM)
+        self._look_up_again_at = self._loop.time() + ADDRESSES_SECONDS
+        return found
 
     def _take_idle(self) -> HttpConnection | None:
         fresh_since = self._loop.time() - IDLE_SECONDS

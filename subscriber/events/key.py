@@ -13,6 +13,8 @@ from urllib.parse import unquote_to_bytes
 
 MAX_KEY_BYTES: Final = 1024
 """UTF-8 bytes; S3 user guide, "Naming Amazon S3 objects"."""
+LONGEST_ENCODED_KEY: Final = 3 * MAX_KEY_BYTES
+"""Characters: each byte as a percent sign and two digits."""
 MAX_VERSION_ID_BYTES: Final = 1024
 """UTF-8 bytes; S3 user guide, "Version IDs"."""
 MAX_BUCKET_BYTES: Final = 255
@@ -30,7 +32,9 @@ def decode_form(text: str) -> str:
         UnicodeDecodeError: the percent-encoded bytes are not UTF-8.
     """
     folder, slash, name = text.replace("+", " ").rpartition("/")
-    return f"{_unquoted_folder(folder)}{slash}{_unquoted(name)}"
+    # Only what may be a key's is remembered: a refused one may be a megabyte long.
+    unquoted_folder = _unquoted_folder if len(folder) <= LONGEST_ENCODED_KEY else _unquoted
+    return f"{unquoted_folder(folder)}{slash}{_unquoted(name)}"
 
 
 def _unquoted(text: str) -> str:

@@ -130,6 +130,32 @@ async def test_nobody_there_is_an_error() -> None:
                 await transport.post({}, b"", 5)
 
 
+async def test_a_name_is_looked_up_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty-four polls that connect at once ask once; after a connection that failed the name is looked up anew."""
+    async with running(answer_all) as (_, port), transport_to(port, connections=64) as transport:
+        asked: list[object] = []
+        look_up = transport._look_up
+
+        async def counted() -> object:
+            asked.append(None)
+            return await look_up()
+
+        monkeypatch.setattr(transport, "_look_up", counted)
+        await asyncio.gather(*(transport.post({}, b"", 5) for _ in range(64)))
+        assert len(asked) == 1
+    with pytest.raises(OSError):  # noqa: PT011 – asyncio and uvloop word it differently
+        await _post_anew(transport)
+    with pytest.raises(OSError):  # noqa: PT011 – the same
+        await _post_anew(transport)
+    assert len(asked) == 2
+
+
+async def _post_anew(transport: DirectTransport) -> None:
+    """Over a connection that is not there yet."""
+    await transport.close()
+    await transport.post({}, b"", 5)
+
+
 async def test_an_address_that_does_not_answer_is_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
     """A name with several addresses, the first of which leads nowhere: the next one is taken."""
     async with running(answer_all) as (_, port), transport_to(port) as transport:
@@ -141,7 +167,7 @@ async def test_an_address_that_does_not_answer_is_passed_by(monkeypatch: pytest.
         async def both(*_args: object, **_options: object) -> list[object]:
             return [nowhere, here]
 
-        monkeypatch.setattr(transport, "_addresses", both)
+        monkeypatch.setattr(transport, "_look_up", both)
         assert (await transport.post({}, b"", 5)).status == 200
 
 

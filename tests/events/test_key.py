@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from benchmarks.lab import notifications
 from subscriber.events import refusal
-from subscriber.events.key import decode_form, is_storable
+from subscriber.events.key import _unquoted_folder, decode_form, is_storable
 from tests.events.samples import PROPERTY, body, emission, event_of, reason_of, record
 
 keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=256)
@@ -22,6 +22,15 @@ def test_every_encoding_in_use_comes_back(key: str) -> None:
     """A key survives S3's encoding and those of the emulators."""
     for encoded in (quote_plus(key, safe="/"), quote_plus(key), quote(key)):
         assert decode_form(encoded) == key
+
+
+def test_what_cannot_be_a_key_is_not_remembered() -> None:
+    """Folders are, for their files; but a body may name one of a megabyte, and a thousand of those would stay."""
+    _unquoted_folder.cache_clear()
+    decode_form("a%20folder/" * 300 + "name")
+    assert _unquoted_folder.cache_info().currsize == 0
+    decode_form("a%20folder/name")
+    assert _unquoted_folder.cache_info().currsize == 1
 
 
 @PROPERTY
