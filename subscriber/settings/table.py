@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Where the database's load is read: auto is the best source that answers, and the log says which. With "
             "none, write time and errors alone govern the concurrency.",
         ),
-    ] = "auto"
+    ] = "none"
     database_instance_id: Annotated[
         str | None,
         Setting(

@@ -152,7 +152,7 @@ async def test_who_may_and_who_may_not(scene: Scene) -> None:
 
 async def test_the_page_shows_what_flows(scene: Scene) -> None:
     """Reading, queue, sensor and decisions of a daemon at work, by the page and by `control status`."""
-    with scene.daemon() as daemon:
+    with scene.daemon(DATABASE_LOAD_SOURCE="auto") as daemon:
         scene.send(put_body(f"{number}.txt") for number in range(500))
         await scene.until_empty()
         await until(lambda: (state(daemon)["reading"] or {}).get("backlog_messages") is not None)
