@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import unquote_plus
 
 import asyncpg
 
-UPSERT = Path(__file__).with_name("upsert.sql").read_text("utf-8")
+from subscriber.edge.postgres_statements import statement
+
+UPSERT = re.sub(r"string_to_array\((\$\d), \$10\)", r"\1::text[]", statement("upsert", "subscriber"))
+"""The daemon's own, with an array for each column as the manuals bind rows: whoever writes another one has another
+table in the end."""
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 

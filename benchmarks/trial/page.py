@@ -148,7 +148,7 @@ def facts(found: Report) -> str:
     return (
         f"{found.taken_at:%Y-%m-%d %H:%M} UTC, {machine.processor}, {machine.cores} cores, {machine.memory_gib:g} GiB, "
         f"{machine.system}, Python {machine.python}, PostgreSQL {machine.postgresql}, commit {machine.commit}, "
-        f"load before {machine.load_before:g}"
+        f"load average {machine.load_after:g}"
     )
 
 
