@@ -14,25 +14,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from subscriber.cli import main
-from subscriber.control.status import ControlStatus, SensorStatus
+from subscriber.control.status import ControlStatus
 from subscriber.control_client import address_of, mode_text, status_text
 from subscriber.errors import ConfigurationError
+from tests.fakes.control_status import QUIET
 
 TOKEN = "open-sesame-42"
-STATUS = ControlStatus(
-    mode="auto",
-    limit=3.25,
-    limit_at_least=0.05,
-    limit_at_most=8,
-    fixed_limit=None,
-    held_messages=812,
-    database_available=True,
-    reading=None,
-    sensor=SensorStatus(source="none", period_seconds=None, is_stale=False, problem=""),
-    queues=(),
-    alarms=(),
-    decisions=(),
-)
+STATUS = msgspec.structs.replace(QUIET, limit=3.25, held_messages=812)
 
 
 class Daemon:

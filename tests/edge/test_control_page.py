@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import msgspec
 import pytest
 import structlog
 from hypothesis import given
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
 from subscriber.control.hands import Command, Wish, wish_after
-from subscriber.control.status import ControlStatus, SensorStatus
+from subscriber.control.status import ControlStatus
 from subscriber.observe.control_page import ControlPage, refusal_of
 from subscriber.observe.http import Pages
+from tests.fakes.control_status import QUIET
 
 TOKEN = "open-sesame-42"
 PAUSE = {"mode": "pause"}
@@ -35,19 +37,9 @@ class Hands:
 
     def status(self) -> ControlStatus:
         """The wish, and nothing else worth telling."""
-        return ControlStatus(
-            mode=self.wish.mode,
-            limit=self.wish.fixed_limit or 8,
-            limit_at_least=0.05,
-            limit_at_most=8,
-            fixed_limit=self.wish.fixed_limit,
-            held_messages=0,
-            database_available=True,
-            reading=None,
-            sensor=SensorStatus(source="none", period_seconds=None, is_stale=False, problem=""),
-            queues=(),
-            alarms=(),
-            decisions=(),
+        wish = self.wish
+        return msgspec.structs.replace(
+            QUIET, mode=wish.mode, limit=wish.fixed_limit or QUIET.limit, fixed_limit=wish.fixed_limit
         )
 
 

@@ -28,10 +28,10 @@ def test_settings_become_options() -> None:
     assert (options.hosts, options.region, options.store) == ((WRITER_HOST,), "eu-west-1", store_options(settings))
 
 
-def test_the_default_is_the_best_that_answers() -> None:
-    """Nothing needs to be said."""
+def test_no_source_unless_one_is_named() -> None:
+    """Nothing needs to be said, and then nothing is read of the database's load."""
     options = sensor_options(Settings.from_environment(REQUIRED))
-    assert (options.source, options.instance_id, options.vcpus) == ("auto", None, None)
+    assert (options.source, options.instance_id, options.vcpus) == ("none", None, None)
 
 
 @pytest.mark.parametrize(
