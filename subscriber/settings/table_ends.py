@@ -1,0 +1,83 @@
+"""The first part of the table of settings: the queues, the database, and what is known of its load.
+
+A class of its own for no other reason than its length; `table.Settings` adds the rest and is what everybody reads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from subscriber.settings.values import DATABASE_URL, FILE, INSTANCE_ID, QUEUE_URLS, SCHEMA, Setting, choice, number
+
+
+class EndsSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What is at either end of the line, and how hard the far end may be driven."""
+
+    queue_urls: Annotated[
+        tuple[str, ...],
+        Setting(QUEUE_URLS, "The queues to read: standard SQS queues that S3, SNS or EventBridge fill."),
+    ]
+    database_url: Annotated[
+        str,
+        Setting(DATABASE_URL, "The database that holds the object index; never shown anywhere.", secret=True),
+    ]
+    database_schema: Annotated[
+        str, Setting(SCHEMA, "The schema of tables and view. PostgreSQL's names end at 63 bytes.")
+    ] = "subscriber"
+    database_tls: Annotated[
+        Literal["verify-full", "disable"],
+        Setting(
+            choice("verify-full", "disable"),
+            "Whether the connection is encrypted and the server's certificate and name are checked.",
+            default_shown="verify-full; disable where every host is a socket or loopback",
+        ),
+    ] = "verify-full"
+    database_ca_file: Annotated[
+        Path | None,
+        Setting(
+            FILE,
+            "The certificates, as PEM, that may sign the server's.",
+            default_shown="the system's own",
+        ),
+    ] = None
+    database_load_source: Annotated[
+        Literal["auto", "performance_insights", "cloudwatch", "aurora_stat", "active_sessions", "local", "none"],
+        Setting(
+            choice("auto", "performance_insights", "cloudwatch", "aurora_stat", "active_sessions", "local", "none"),
+            "Where the database's load is read: auto is the best source that answers, and the log says which. With "
+            "none, write time and errors alone govern the concurrency.",
+        ),
+    ] = "none"
+    database_instance_id: Annotated[
+        str | None,
+        Setting(
+            INSTANCE_ID,
+            "The instance in RDS whose load is read. Leave it out where the host is a cluster's writer endpoint: then "
+            "the writer is followed through failovers.",
+            default_shown="what the host of the URL says",
+        ),
+    ] = None
+    database_vcpus: Annotated[
+        float | None,
+        Setting(
+            number(0.1, 1024, "processors"),
+            "How many processors the database has, for the sources that count processes or sessions.",
+            "processors",
+            default_shown="what RDS or this machine says",
+        ),
+    ] = None
+    database_cpu_target_percent: Annotated[
+        float, Setting(number(1, 100, "percent"), "The CPU that is kept to while rows are in time.", "percent")
+    ] = 60
+    database_cpu_max_percent: Annotated[
+        float, Setting(number(1, 100, "percent"), "The CPU that is allowed when rows are very late.", "percent")
+    ] = 85
+    lag_target_seconds: Annotated[
+        float, Setting(number(0, 86_400, "seconds"), "Rows no later than this are in time.", "seconds")
+    ] = 10
+    lag_max_seconds: Annotated[
+        float, Setting(number(1, 604_800, "seconds"), "Rows as late as this are very late.", "seconds")
+    ] = 300
