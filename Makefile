@@ -24,7 +24,7 @@ bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## the load test, all of it in under 15 minut
 	@$(RUN)/python -m benchmarks.bench $(SCENARIO)
 
 test: $(ENVIRONMENT) $(LOCALSTACK) $(MQ_BRIDGE) ## every test, with branch coverage (ARGS=… goes to pytest)
-	@$(RUN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@$(RUN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term $(ARGS)
 
 check: $(ENVIRONMENT) ## lint, types and import contracts
 	@$(RUN)/ruff format --check .

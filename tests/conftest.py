@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+import hypothesis
 import pytest
 import uvloop
 
 from tests.fakes.virtual_time import VirtualTimeLoop
 
 pytest_plugins = ["tests.stage.postgres", "tests.stage.queues"]
+
+hypothesis.settings.register_profile(
+    "house",
+    deadline=None,  # nothing timed decides a test: machines are busy with other things, too
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("house")
 
 ROOMS_WITH_THEIR_OWN_CLOCK = ("tests/flow/", "tests/rooms/", "tests/control/")
 
