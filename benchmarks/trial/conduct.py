@@ -52,7 +52,7 @@ def conduct(scenario: Scenario, screen: Screen) -> Run:
             if scenario.resident_rows:
                 screen.say(f"  filling the table with {scenario.resident_rows:,} rows …")
                 asyncio.run(grow(parts.postgres.url, scenario.resident_rows))
-            trial = _Trial(parts, queue_url, daemon, scenario, screen)
+            trial = Trial(parts, queue_url, daemon, scenario, screen)
             return trial.pace() if scenario.backlog is None else trial.drain(scenario.backlog)
 
 
@@ -67,7 +67,7 @@ def _settings(parts: Stage, scenario: Scenario) -> Iterator[dict[str, str]]:
         yield {**scenario.settings, "SUBSCRIBER_DATABASE_URL": url}
 
 
-class _Trial:
+class Trial:
     """A scenario whose parts are up."""
 
     def __init__(self, parts: Stage, queue_url: str, daemon: DaemonProcess, scenario: Scenario, screen: Screen) -> None:

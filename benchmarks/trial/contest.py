@@ -50,7 +50,7 @@ def hold_contest(screen: Screen, messages: int = MESSAGES) -> list[Run]:
     settings = database_settings() | {"max_connections": str(BATCHES_AT_MOST + _SPARE_CONNECTIONS)}
     with stage(settings) as parts:
         runs = [_drain(parts, contender, messages, screen) for contender in CONTENDERS]
-        return [*runs, _floor(parts, BacklogLoad("flood", messages * FLOOR_FACTOR), screen)]
+        return [*runs, measure_floor(parts, BacklogLoad("flood", messages * FLOOR_FACTOR), screen)]
 
 
 def _drain(parts: Stage, contender: Contender, messages: int, screen: Screen) -> Run:
@@ -58,7 +58,7 @@ def _drain(parts: Stage, contender: Contender, messages: int, screen: Screen) ->
     load = BacklogLoad("flood", messages, is_flat=contender.takes_flat)
     queue_url = parts.make_queue(contender.queue_name)
     with _running(parts, contender, queue_url) as (consumer, stop):
-        asyncio.run(_empty(parts.postgres.url))
+        asyncio.run(empty(parts.postgres.url))
         before = asyncio.run(look_before(parts.postgres.url))
         meter = Meter(parts, queue_url, consumer)
         samples = drain_backlog(meter, load, lambda: load.attach(parts.client, queue_url), screen, PATIENCE_SECONDS)
@@ -94,11 +94,16 @@ def _peer(parts: Stage, name: str, command: Sequence[str]) -> Iterator[Child]:
         yield child
 
 
-def _floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
+def measure_floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
+    """The rows of a flood in statements of a thousand, into the emptied table.
+
+    Raises:
+        LabError: it did not come up, or died.
+    """
     name, remark = FLOOR, f"no queue: {load.messages:,} rows in statements of 1,000"
     screen.say(f"  {name}: {remark}")
     queue_url = parts.make_queue("contest-floor")
-    asyncio.run(_empty(parts.postgres.url))
+    asyncio.run(empty(parts.postgres.url))
     before = asyncio.run(look_before(parts.postgres.url))
     with _peer(parts, name, [sys.executable, "-m", _FLOOR_MODULE, "--messages", str(load.messages)]) as child:
         meter = Meter(parts, queue_url, Consumer(child.pid, dict))
@@ -108,7 +113,7 @@ def _floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
     return Run(name, judgement, figures(samples), exit_code, tuple(samples), remark)
 
 
-async def _empty(database_url: str) -> None:
+async def empty(database_url: str) -> None:
     """No rows, and nothing left to write to the disk of those who came before."""
     connection = await asyncpg.connect(database_url, timeout=10, command_timeout=60)
     try:

@@ -7,7 +7,7 @@ by code points; for UTF-8 that is the same order.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import asyncpg
@@ -92,6 +92,34 @@ async def judge_backlog(database_url: str, load: BacklogLoad, before: Before) ->
         await connection.close()
     lost = abs(load.quarantined - quarantined)
     return Judgement(wrong_versions, wrong_objects, lost, disturbed_residents=int(residents != before.residents))
+
+
+async def judge_part(database_url: str, load: BacklogLoad, deleted: int) -> Judgement:
+    """Compares the table with a backlog that has not been drained to its end.
+
+    Args:
+        database_url: the table; it was empty before.
+        load: the backlog.
+        deleted: how many of its messages are gone from the queue; each of them must have its row.
+    """
+    connection = await _connect(database_url)
+    try:
+        long_ago = datetime.min.replace(tzinfo=UTC)
+        wrong, stored = await _strangers(load.versions(), _held(connection, _VERSIONS, long_ago, VersionRow))
+        quarantined = await connection.fetchval(_QUARANTINED)
+    finally:
+        await connection.close()
+    return Judgement(wrong + quarantined, 0, max(0, deleted - (stored - wrong)))
+
+
+async def _strangers(expected: Iterator[Row], held: AsyncIterator[Row]) -> tuple[int, int]:
+    """How many rows differ from the expected one of their place, or have none; and how many rows there are."""
+    wrong, stored, mine = 0, 0, next(expected, None)
+    async for row in held:
+        while mine is not None and _place(mine) < _place(row):
+            mine = next(expected, None)
+        stored, wrong = stored + 1, wrong + (mine != row)
+    return wrong, stored
 
 
 def of_verdict(verdict: Verdict) -> Judgement:

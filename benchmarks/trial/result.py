@@ -45,6 +45,8 @@ class Figures(msgspec.Struct, frozen=True):
     lag_seconds_at_most: float | None = None
     latency: Latency | None = None
     """From send to commit, where the load is paced."""
+    control: dict[str, float | None] = {}
+    """How the governor held its ceiling, where that was the question; None: what was waited for never came."""
 
 
 class Run(msgspec.Struct, frozen=True):

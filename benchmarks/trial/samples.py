@@ -7,6 +7,7 @@ little; figures are made over whole runs, and the page smooths over a second.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Mapping
 from typing import Final, TypeAlias
 
@@ -57,6 +58,8 @@ class Sample(msgspec.Struct, frozen=True):
     lag_seconds: float = 0
     concurrency: float = 0
     concurrency_limit: float = 0
+    cpu_ceiling_percent: float | None = None
+    """What the governor allows the database; None where it does not look at the processor."""
 
 
 class Meter:
@@ -100,6 +103,7 @@ class Meter:
             lag_seconds=told.get("subscriber_newest_lag_seconds", 0),
             concurrency=told.get("subscriber_concurrency", 0),
             concurrency_limit=told.get("subscriber_concurrency_limit", 0),
+            cpu_ceiling_percent=_number(told.get("subscriber_database_cpu_ceiling_percent")),
         )
 
     def _cpu_seconds(self) -> Counts:
@@ -113,6 +117,11 @@ class Meter:
         # A process that has ended no longer tells what it used.
         self._highest = {part: max(used, self._highest.get(part, 0.0)) for part, used in spent.items()}
         return self._highest
+
+
+def _number(told: float | None) -> float | None:
+    """What can be written as JSON: no NaN, by which a metric says that there is nothing to say."""
+    return None if told is None or math.isnan(told) else told
 
 
 def daemon_as_consumer(daemon: DaemonProcess) -> Consumer:

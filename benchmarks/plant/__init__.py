@@ -1,0 +1,6 @@
+"""The real plant: a PostgreSQL held alone to one core, whose rows cost what rows cost in earnest, and a neighbour.
+
+A plain row costs this daemon's database so little that it never reaches its ceiling on one machine together with the
+daemon. Here it does: a trigram index and a trigger burn time for each row, PostgreSQL has one core and everybody else
+the others, and pgbench comes and goes. What is measured is how the governor holds it.
+"""

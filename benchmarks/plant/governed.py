@@ -1,0 +1,174 @@
+"""The governor on the real plant: everyday, then a flood, a neighbour who comes and goes, and a fixed limit beside it.
+
+    0 s     two million messages are there; the daemon has just been started, at its smallest limit
+    90 s    the neighbour comes, and takes half of the core
+    130 s   he goes
+    165 s   the limit is fixed at the mean of what the governor gave it between 20 and 90 s
+    205 s   the end
+
+Before it, in daemons of their own: 200 messages a second without a backlog, and the floor, the same rows in statements
+of a thousand from a program that does nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Final
+
+import msgspec
+
+from benchmarks.lab.load import Phase
+from benchmarks.lab.rehearsal import running_daemon
+from benchmarks.lab.stage import Stage
+from benchmarks.lab.terminal import Screen
+from benchmarks.plant import curve, held
+from benchmarks.plant.burden import burden
+from benchmarks.plant.cores import told
+from benchmarks.plant.curve import Second
+from benchmarks.plant.hands import SETTINGS, Hands
+from benchmarks.plant.neighbour import neighbour_of
+from benchmarks.plant.plant import Plant, plant
+from benchmarks.plant.timeline import Act, follow
+from benchmarks.trial.backlogs import BacklogLoad
+from benchmarks.trial.conduct import Trial
+from benchmarks.trial.contest import empty, measure_floor
+from benchmarks.trial.oracle import judge_part
+from benchmarks.trial.result import Run, figures
+from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
+from benchmarks.trial.scenarios import Scenario
+
+GOVERNOR: Final = "governor"
+QUESTION: Final = (
+    "Does the governor bring a database of one core to its ceiling and hold it there, and does it make room for others?"
+)
+GOVERNED: Final = {"SUBSCRIBER_DATABASE_LOAD_SOURCE": "local", **SETTINGS}
+
+MESSAGES: Final = 2_000_000
+"""More than anybody drains in the time."""
+NEIGHBOUR_SHARE: Final = 0.5
+SETTLED: Final = 20.0
+COMES: Final = 90.0
+GOES: Final = 130.0
+FIXED: Final = 165.0
+ENDS: Final = 205.0
+_STEP_SECONDS = 5.0
+"""A fixed limit is judged from so much later on: what was in force before is in no mean then."""
+_EVERYDAY = Scenario(
+    "everyday",
+    "What does the database pay at 200 messages a second?",
+    profile=(Phase(200, 30),),
+    settings=GOVERNED,
+)
+_FLOOR_ROWS = 20_000
+_FLOOR_FACTOR = 1.2
+_FLOOR_POINTS = 2.0
+"""What an everyday load may cost: a fifth more than its rows at the floor's price, and two points."""
+
+
+def conduct_governor(screen: Screen) -> list[Run]:
+    """The flood under the governor; everyday and the floor, whose figures it is held against.
+
+    Raises:
+        LabError: a part did not come up, or died.
+        LocalPostgresError: PostgreSQL did not come up.
+    """
+    with plant() as built:
+        screen.say(f"  {told(built.cores)}")
+        everyday = _everyday(built.parts, screen)
+        floor = measure_floor(built.parts, BacklogLoad("flood", _FLOOR_ROWS), screen)
+        asyncio.run(empty(built.parts.postgres.url))
+        flood = _flood(built, screen)
+    control = {**flood.figures.control, **_everyday_figures(everyday, floor, built.database_cores)}
+    whole = msgspec.structs.replace(flood.figures, control=control)
+    return [msgspec.structs.replace(flood, figures=whole, remark=told(built.cores)), everyday, floor]
+
+
+def _everyday(parts: Stage, screen: Screen) -> Run:
+    screen.say(f"  {_EVERYDAY.name}: {_EVERYDAY.question}")
+    queue_url = parts.make_queue("governor-everyday")
+    with running_daemon(parts, queue_url, GOVERNED) as daemon:
+        burden(parts.postgres.url)
+        run = Trial(parts, queue_url, daemon, _EVERYDAY, screen).pace()
+    return msgspec.structs.replace(run, name=_EVERYDAY.name, remark="200 messages a second, no backlog")
+
+
+def _flood(built: Plant, screen: Screen) -> Run:
+    parts, load = built.parts, BacklogLoad("flood", MESSAGES)
+    queue_url = parts.make_queue("governor-flood")
+    with (
+        neighbour_of(parts.postgres) as neighbour,
+        running_daemon(parts, queue_url, GOVERNED) as daemon,
+        ExitStack() as visit,
+    ):
+        hands = Hands(daemon)
+        acts = [
+            Act(0, "flood", lambda _: load.attach(parts.client, queue_url)),
+            Act(COMES, "neighbour", lambda _: visit.enter_context(neighbour.at_work(NEIGHBOUR_SHARE))),
+            Act(GOES, "neighbour gone", lambda _: visit.close()),
+            Act(FIXED, "fixed limit", lambda samples: hands.fix(_mean_limit(samples))),
+        ]
+        meter = Meter(parts, queue_url, daemon_as_consumer(daemon))
+        samples = follow(meter, MESSAGES, acts, ENDS, screen)
+        exit_code = daemon.stop()
+    deleted = MESSAGES - parts.unfinished(queue_url)
+    judgement = asyncio.run(judge_part(parts.postgres.url, load, deleted))
+    judgement = msgspec.structs.replace(judgement, dead_letters=parts.dead_letters(queue_url))
+    found = msgspec.structs.replace(
+        figures([msgspec.structs.replace(each, offered=deleted) for each in samples]),
+        control=control_figures(samples, built.database_cores),
+    )
+    return Run(GOVERNOR, judgement, found, exit_code, tuple(samples), settings=GOVERNED)
+
+
+def control_figures(samples: Sequence[Sample], cores: float) -> dict[str, float | None]:
+    """What the curve of such a flood says. Pure."""
+    raw = curve.seconds_of(samples, cores)
+    mean = curve.smoothed(raw)
+    alone = curve.between(mean, 0, COMES)
+    settled = curve.between(mean, SETTLED, COMES)
+    visited = curve.between(mean, COMES, GOES)
+    left = curve.between(mean, GOES, FIXED)
+    fixed = curve.between(raw, FIXED + _STEP_SECONDS, ENDS)
+    return {
+        "settling_seconds": held.settling_seconds(alone),
+        "within_band_share": held.within_band_share(settled),
+        "within_band_share_raw": held.within_band_share(curve.between(raw, SETTLED, COMES)),
+        "overshoot_points": held.overshoot_points(alone),
+        "neighbour_back_under_seconds": held.back_under_seconds(visited),
+        "neighbour_overshoot_points": held.overshoot_points(visited),
+        "share_regained_seconds": held.regained_seconds(left, held.mean_rows(settled)),
+        "settled_cpu_percent": held.mean_cpu(settled),
+        "settled_rows_per_second": held.mean_rows(settled),
+        "fixed_limit": held.mean_limit(fixed),
+        "fixed_cpu_percent": held.mean_cpu(fixed),
+        "fixed_rows_per_second": held.mean_rows(fixed),
+        "rate_to_fixed": _rate_to_fixed(curve.between(raw, 0, COMES), settled, fixed),
+    }
+
+
+def _rate_to_fixed(alone: Sequence[Second], settled: Sequence[Second], fixed: Sequence[Second]) -> float:
+    """The rate from the first second on, the way up included, over that of the fixed limit of the same CPU.
+
+    The fixed limit's CPU comes out a little beside the governor's; its rate is taken in proportion.
+    """
+    same = held.mean_rows(fixed) * held.mean_cpu(settled) / held.mean_cpu(fixed)
+    return held.mean_rows(alone) / same
+
+
+def _everyday_figures(everyday: Run, floor: Run, cores: float) -> dict[str, float | None]:
+    percent = 100 * everyday.figures.database_cpu_share / cores
+    row = floor.figures.cpu_microseconds_per_message["database"]
+    at_floor = 100 * everyday.figures.messages_per_second * row / 1e6 / cores
+    return {
+        "everyday_cpu_percent": percent,
+        "everyday_cpu_allowed_percent": _FLOOR_FACTOR * at_floor + _FLOOR_POINTS,
+        "everyday_cpu_to_allowed": percent / (_FLOOR_FACTOR * at_floor + _FLOOR_POINTS),
+        "floor_row_microseconds": row,
+    }
+
+
+def _mean_limit(samples: Sequence[Sample]) -> float:
+    limits = [each.concurrency_limit for each in samples if SETTLED < each.seconds <= COMES]
+    return sum(limits) / len(limits)

@@ -1,0 +1,42 @@
+"""The operator's hands on a running daemon: its control page, as `subscriber control` uses it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from benchmarks.lab.daemon import DaemonProcess
+from benchmarks.lab.process import LabError
+from subscriber.control.status import ControlStatus
+from subscriber.control_client import address_of, ask
+from subscriber.errors import ConfigurationError, DaemonError
+
+TOKEN: Final = "bench-control-token"
+SETTINGS: Final = {"SUBSCRIBER_CONTROL_TOKEN": TOKEN}
+
+
+class Hands:
+    """Of one daemon, which was started with SETTINGS."""
+
+    def __init__(self, daemon: DaemonProcess) -> None:
+        self._daemon = daemon
+        self._address = address_of("127.0.0.1", int(daemon.wait_for("pages.opened")["port"]))
+
+    def status(self) -> ControlStatus:
+        """What the page shows.
+
+        Raises:
+            LabError: the daemon does not answer.
+        """
+        return self._ask(None)
+
+    def fix(self, limit: float) -> None:
+        """From now on this limit, within the daemon's bounds, and no other."""
+        status = self.status()
+        within = min(status.limit_at_most, max(status.limit_at_least, limit))
+        self._ask({"mode": "limit", "limit": within})
+
+    def _ask(self, command: dict[str, object] | None) -> ControlStatus:
+        try:
+            return ask(self._address, TOKEN, command)
+        except (ConfigurationError, DaemonError) as error:
+            raise LabError(f"{error}\n{self._daemon.log_tail()}") from error

@@ -1,0 +1,65 @@
+"""The neighbour: pgbench with statements that need nothing but the processor, at a rate that takes a known share."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from benchmarks.lab.postgres import LocalPostgres
+from benchmarks.lab.postgres_binaries import client_program
+from benchmarks.lab.process import LabError, child_process
+
+SESSIONS: Final = 2
+_SCRIPT: Final = "SELECT sum(number * number % 7) FROM generate_series(1, 20000) AS number;\n"
+_TRIAL_SECONDS = 3
+_TIMEOUT_SECONDS = 30
+_LATENCY_LIMIT_MILLISECONDS = 1_000
+"""What could not begin in time is left out: a neighbour does not come back for what it missed."""
+_SECONDS_AT_MOST = 600
+_TRANSACTIONS = re.compile(r"number of transactions actually processed: (\d+)")
+
+
+class Neighbour:
+    """Made by `neighbour_of`."""
+
+    def __init__(self, postgres: LocalPostgres, script: Path, statement_cpu_seconds: float) -> None:
+        self._postgres = postgres
+        self._script = script
+        self.statement_cpu_seconds = statement_cpu_seconds
+
+    @contextmanager
+    def at_work(self, share: float) -> Iterator[None]:
+        """Takes this share of a core while the block runs."""
+        rate = share / self.statement_cpu_seconds
+        limits = ["-T", str(_SECONDS_AT_MOST), "-R", f"{rate:.2f}", "-L", str(_LATENCY_LIMIT_MILLISECONDS)]
+        command = [*_command(self._postgres, self._script), "-c", str(SESSIONS), *limits]
+        with child_process("the neighbour", command, is_foreign=True):
+            yield
+
+
+@contextmanager
+def neighbour_of(postgres: LocalPostgres) -> Iterator[Neighbour]:
+    """A neighbour who knows what a statement of his costs here: he tries it, alone, for some seconds.
+
+    Raises:
+        LabError: pgbench fails.
+    """
+    with tempfile.TemporaryDirectory(prefix="subscriber-neighbour-") as folder:
+        script = Path(folder) / "statement.sql"
+        script.write_text(_SCRIPT)
+        before = postgres.cpu_seconds()
+        command = [*_command(postgres, script), "-c", "1", "-T", str(_TRIAL_SECONDS)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
+        counted = _TRANSACTIONS.search(done.stdout)
+        if done.returncode != 0 or counted is None or not int(counted[1]):
+            raise LabError(f"pgbench failed ({done.returncode}):\n{done.stdout}{done.stderr}")
+        yield Neighbour(postgres, script, (postgres.cpu_seconds() - before) / int(counted[1]))
+
+
+def _command(postgres: LocalPostgres, script: Path) -> list[str]:
+    return [str(client_program("pgbench")), "--no-vacuum", "-f", str(script), postgres.url]
