@@ -12,34 +12,53 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from benchmarks.lab.postgres_binaries import LocalPostgresError
 from benchmarks.lab.process import LabError
 from benchmarks.lab.terminal import Screen, duration
+from benchmarks.plant import delayed, governed, laws
+from benchmarks.trial import contest
 from benchmarks.trial.conduct import conduct
 from benchmarks.trial.contenders import PEERS
-from benchmarks.trial.contest import QUESTION, hold_contest
 from benchmarks.trial.page import write_page
 from benchmarks.trial.printed import print_report, print_standing
-from benchmarks.trial.result import Report, Standing, remove_report, report, write_report, write_standing
-from benchmarks.trial.scenarios import SCENARIOS
+from benchmarks.trial.result import Report, Run, Standing, remove_report, report, write_report, write_standing
+from benchmarks.trial.scenarios import SCENARIOS, Scenario
 from benchmarks.trial.targets import outcomes
 
 RESULTS = Path(__file__).parent / "results"
 ALL = "all"
-NAMES = (*SCENARIOS, PEERS)
+
+Measuring = Callable[[Screen, Path], list[Run]]
+"""Given the folder for results."""
 
 
-def measure(name: str, screen: Screen) -> Report:
+def _drained(scenario: Scenario) -> Measuring:
+    return lambda screen, _: [conduct(scenario, screen)]
+
+
+MEASURED: Final[dict[str, tuple[str, Measuring]]] = {
+    **{name: (scenario.question, _drained(scenario)) for name, scenario in SCENARIOS.items()},
+    PEERS: (contest.QUESTION, lambda screen, _: contest.hold_contest(screen)),
+    governed.GOVERNOR: (governed.QUESTION, lambda screen, _: governed.conduct_governor(screen)),
+    delayed.DELAYED: (delayed.QUESTION, lambda screen, _: delayed.conduct_delayed(screen)),
+    laws.LAWS_SCENARIO: (laws.QUESTION, laws.hold_laws),
+}
+"""By the name of the scenario: its question, and how it is measured."""
+
+APART: Final = frozenset({delayed.DELAYED, laws.LAWS_SCENARIO})
+"""Not of `all`: each takes longer than all others together."""
+
+
+def measure(name: str, screen: Screen, folder: Path) -> Report:
     """Runs one scenario."""
-    if name == PEERS:
-        screen.say(f"{screen.styled(name, 'bold')} – {QUESTION}\n")
-        return report(name, QUESTION, hold_contest(screen))
-    scenario = SCENARIOS[name]
-    screen.say(f"{screen.styled(name, 'bold')} – {scenario.question}\n")
-    return report(name, scenario.question, [conduct(scenario, screen)])
+    question, measuring = MEASURED[name]
+    screen.say(f"{screen.styled(name, 'bold')} – {question}\n")
+    return report(name, question, measuring(screen, folder))
 
 
 def run(names: list[str], folder: Path, screen: Screen) -> bool:
@@ -50,7 +69,7 @@ def run(names: list[str], folder: Path, screen: Screen) -> bool:
     started, reports, failures = time.monotonic(), dict[str, Report](), dict[str, str]()
     for name in names:
         try:
-            found = reports[name] = measure(name, screen)
+            found = reports[name] = measure(name, screen, folder)
         except (LabError, LocalPostgresError) as error:
             failures[name] = str(error).partition("\n")[0]  # the end of somebody's log follows
             screen.say(f"\n  {screen.styled(f'{name} FAILED', 'bold', 'red')}: {error}\n")
@@ -69,11 +88,11 @@ def run(names: list[str], folder: Path, screen: Screen) -> bool:
 def main() -> None:
     """Runs what the command line names and exits: 0, or 1 if anything is lost, wrong or failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
-    parser.add_argument("scenario", choices=[ALL, *NAMES])
+    parser.add_argument("scenario", choices=[ALL, *MEASURED])
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for results")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    names = list(NAMES) if options.scenario == ALL else [options.scenario]
+    names = [name for name in MEASURED if name not in APART] if options.scenario == ALL else [options.scenario]
     screen = Screen()
     try:
         sys.exit(0 if run(names, options.results, screen) else 1)

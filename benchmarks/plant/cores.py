@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import msgspec
+import psutil
 
 
 class Cores(msgspec.Struct, frozen=True):
@@ -44,6 +45,12 @@ def hold(process_ids: Iterable[int], core: int) -> None:
     for process_id in process_ids:
         with contextlib.suppress(ProcessLookupError):
             os.sched_setaffinity(process_id, {core})
+
+
+def busy_seconds(core: int) -> float:
+    """What a core has worked since the machine's start, for whoever; what a hypervisor took from it included."""
+    times = psutil.cpu_times(percpu=True)[core]
+    return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
 def told(cores: Cores | None) -> str:

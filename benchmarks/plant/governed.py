@@ -29,13 +29,12 @@ from benchmarks.plant.cores import told
 from benchmarks.plant.curve import Second
 from benchmarks.plant.hands import SETTINGS, Hands
 from benchmarks.plant.neighbour import neighbour_of
-from benchmarks.plant.plant import Plant, plant
+from benchmarks.plant.plant import Drained, Plant, plant
 from benchmarks.plant.timeline import Act, follow
 from benchmarks.trial.backlogs import BacklogLoad
 from benchmarks.trial.conduct import Trial
 from benchmarks.trial.contest import empty, measure_floor
-from benchmarks.trial.oracle import judge_part
-from benchmarks.trial.result import Run, figures
+from benchmarks.trial.result import Run
 from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
 from benchmarks.trial.scenarios import Scenario
 
@@ -110,16 +109,11 @@ def _flood(built: Plant, screen: Screen) -> Run:
             Act(FIXED, "fixed limit", lambda samples: hands.fix(_mean_limit(samples))),
         ]
         meter = Meter(parts, queue_url, daemon_as_consumer(daemon))
-        samples = follow(meter, MESSAGES, acts, ENDS, screen)
+        with built.watched() as disturbance:
+            samples = follow(meter, MESSAGES, acts, ENDS, screen)
         exit_code = daemon.stop()
-    deleted = MESSAGES - parts.unfinished(queue_url)
-    judgement = asyncio.run(judge_part(parts.postgres.url, load, deleted))
-    judgement = msgspec.structs.replace(judgement, dead_letters=parts.dead_letters(queue_url))
-    found = msgspec.structs.replace(
-        figures([msgspec.structs.replace(each, offered=deleted) for each in samples]),
-        control=control_figures(samples, built.database_cores),
-    )
-    return Run(GOVERNOR, judgement, found, exit_code, tuple(samples), settings=GOVERNED)
+    control = {**control_figures(samples, built.database_cores), "disturbed_percent": disturbance.percent}
+    return built.judged(GOVERNOR, Drained(load, queue_url, samples, exit_code, control), GOVERNED)
 
 
 def control_figures(samples: Sequence[Sample], cores: float) -> dict[str, float | None]:

@@ -19,6 +19,8 @@ class Hands:
 
     def __init__(self, daemon: DaemonProcess) -> None:
         self._daemon = daemon
+        self.fixed: float | None = None
+        """The limit that was set last."""
         self._address = address_of("127.0.0.1", int(daemon.wait_for("pages.opened")["port"]))
 
     def status(self) -> ControlStatus:
@@ -34,6 +36,7 @@ class Hands:
         status = self.status()
         within = min(status.limit_at_most, max(status.limit_at_least, limit))
         self._ask({"mode": "limit", "limit": within})
+        self.fixed = limit
 
     def _ask(self, command: dict[str, object] | None) -> ControlStatus:
         try:

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
 from benchmarks.lab.stage import Stage, stage
-from benchmarks.plant.cores import Cores, apart, hold
+from benchmarks.plant.cores import Cores, apart, busy_seconds, hold
+from benchmarks.trial.backlogs import BacklogLoad
 from benchmarks.trial.database import database_settings
+from benchmarks.trial.oracle import judge_part
+from benchmarks.trial.result import Run, figures
+from benchmarks.trial.samples import Sample
+
+
+class Disturbance(msgspec.Struct):
+    """What others took of the database's core in a span of time."""
+
+    percent: float | None = None
+    """Of the core; None: the database has none of its own."""
+
+
+class Drained(msgspec.Struct, frozen=True):
+    """What is left of a flood when time is up."""
+
+    load: BacklogLoad
+    queue_url: str
+    samples: Sequence[Sample]
+    exit_code: int
+    control: dict[str, float | None]
 
 
 class Plant(msgspec.Struct, frozen=True):
@@ -23,6 +46,29 @@ class Plant(msgspec.Struct, frozen=True):
     def database_cores(self) -> int:
         """How many the database has."""
         return 1 if self.cores else os.cpu_count() or 1
+
+    @contextmanager
+    def watched(self) -> Iterator[Disturbance]:
+        """Counts what others work on the database's core while the block runs: quiet makes figures."""
+        seen = Disturbance()
+        began, before = time.monotonic(), self._foreign_seconds()
+        yield seen
+        if before is not None and (after := self._foreign_seconds()) is not None:
+            seen.percent = 100 * (after - before) / (time.monotonic() - began)
+
+    def judged(self, name: str, drained: Drained, settings: dict[str, str], remark: str = "") -> Run:
+        """The run of a flood that nobody drains to its end: all that left the queue must be in the table."""
+        deleted = drained.load.messages - self.parts.unfinished(drained.queue_url)
+        judgement = asyncio.run(judge_part(self.parts.postgres.url, drained.load, deleted))
+        judgement = msgspec.structs.replace(judgement, dead_letters=self.parts.dead_letters(drained.queue_url))
+        done = [msgspec.structs.replace(each, offered=deleted) for each in drained.samples]
+        found = msgspec.structs.replace(figures(done), control=drained.control)
+        return Run(name, judgement, found, drained.exit_code, tuple(drained.samples), remark, settings)
+
+    def _foreign_seconds(self) -> float | None:
+        if self.cores is None:
+            return None
+        return busy_seconds(self.cores.database) - self.parts.postgres.cpu_seconds()
 
 
 @contextmanager

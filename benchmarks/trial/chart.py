@@ -32,6 +32,7 @@ text { font: 12px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f
 .title { font-weight: 600; } .name { text-anchor: end; } .tick { text-anchor: middle; }
 .ground { fill: #fbfcfe; stroke: #cfd6e0; } .grid { stroke: #dde2ea; }
 .line { fill: none; stroke: #1668a8; stroke-width: 1.6; stroke-linejoin: round; }
+.dashed { fill: none; stroke: #c33; stroke-width: 1.2; stroke-dasharray: 5 4; }
 """
 
 
@@ -40,6 +41,8 @@ class Panel(msgspec.Struct, frozen=True):
 
     title: str
     points: Sequence[Point]
+    dashed: Sequence[Point] = ()
+    """What it is held against."""
 
 
 def time_chart(panels: Sequence[Panel]) -> str:
@@ -107,17 +110,17 @@ def _time_parts(panels: Sequence[Panel]) -> list[str]:
 
 
 def _panel(panel: Panel, seconds: float, top: float) -> Iterator[str]:
-    highest = ceiling(max((value for _, value in panel.points), default=0.0))
+    highest = ceiling(max((value for _, value in [*panel.points, *panel.dashed]), default=0.0))
     bottom = top + _PANEL_HEIGHT
     yield _text(_LEFT, top - 6, panel.title, "title")
     for share in (0.0, 0.5, 1.0):
         y = bottom - share * _PANEL_HEIGHT
         yield f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         yield _text(_LEFT - 6, y + 4, number_text(share * highest), "name")
-    line = " ".join(
-        f"{_x(at, seconds):.1f},{bottom - value / highest * _PANEL_HEIGHT:.1f}" for at, value in panel.points
-    )
-    yield f'<polyline class="line" points="{line}"/>'
+    for kind, points in (("dashed", panel.dashed), ("line", panel.points)):
+        line = " ".join(f"{_x(at, seconds):.1f},{bottom - value / highest * _PANEL_HEIGHT:.1f}" for at, value in points)
+        if points:
+            yield f'<polyline class="{kind}" points="{line}"/>'
 
 
 def _axis(seconds: float, y: float) -> str:

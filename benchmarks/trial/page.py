@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.trial.chart import Panel, Point, bar_chart, number_text, picture, time_chart
-from benchmarks.trial.printed import measured_text
+from benchmarks.trial.printed import control_texts, measured_text
 from benchmarks.trial.result import Report, Run, Standing, read_reports, read_standing
 from benchmarks.trial.samples import Sample
 
 PAGE_NAME: Final = "index.html"
-PICTURED: Final = "burst"
-"""The scenario in which the line can be seen to react."""
+PICTURED: Final = frozenset({"burst", "governor", "governor-delayed"})
+"""The scenarios in which the line can be seen to react."""
 _SMOOTHED_SAMPLES = 4
 """A second of them: processor time is counted in ticks of 10 ms."""
 _SHORTEST_SECONDS = 0.2
@@ -35,6 +35,7 @@ td:first-child, th:first-child { text-align: left; }
 svg { width: 100%; height: auto; margin: 1rem 0; } svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
 svg .title { font-weight: 600; } svg .name { text-anchor: end; } svg .tick { text-anchor: middle; }
 .grid { stroke: var(--soft); } .line { fill: none; stroke: var(--line); stroke-width: 1.6; } .bar { fill: var(--line); }
+.dashed { fill: none; stroke: #c33; stroke-width: 1.2; stroke-dasharray: 5 4; }
 """
 
 _CLASSES: Final = {"met": "good", "short": "bad", "void": "bad"}
@@ -43,7 +44,7 @@ Counted = Callable[[Sample], float]
 
 
 def write_page(folder: Path) -> Path:
-    """Draws every report of the folder, and of PICTURED a picture for other pages.
+    """Draws every report of the folder, and of those in PICTURED a picture each for other pages.
 
     Raises:
         msgspec.DecodeError: a file of the folder is no report.
@@ -51,9 +52,9 @@ def write_page(folder: Path) -> Path:
     path, found = folder / PAGE_NAME, read_reports(folder)
     path.write_text(page(found, read_standing(folder)), "utf-8")
     for each in found:
-        if each.scenario == PICTURED:
+        if each.scenario in PICTURED:
             drawn = picture(each.question, panels(each.runs[0].samples), facts(each))
-            (folder / f"{PICTURED}.svg").write_text(drawn, "utf-8")
+            (folder / f"{each.scenario}.svg").write_text(drawn, "utf-8")
     return path
 
 
@@ -92,6 +93,7 @@ def section(found: Report) -> str:
         f"<p>{escape(found.question)}</p>",
         f"<p><small>{escape(facts(found))}</small></p>",
         _table(found.runs),
+        *(_control_table(run) for run in found.runs if run.figures.control),
     ]
     if len(found.runs) > 1:
         parts += _bars(found.runs)
@@ -102,12 +104,29 @@ def section(found: Report) -> str:
 
 def panels(samples: Sequence[Sample]) -> list[Panel]:
     """What there is to see of a drain, over one axis."""
+    if any(each.cpu_ceiling_percent is not None for each in samples):
+        return _governed_panels(samples)
     return [
         _offer(samples),
         Panel("lag, seconds", [(each.seconds, each.lag_seconds) for each in samples]),
         Panel("processor of the database, cores", rates(samples, lambda each: each.cpu_seconds["database"])),
         Panel("processor of the consumer, cores", rates(samples, lambda each: each.cpu_seconds["consumer"])),
         Panel("concurrent writes", [(each.seconds, each.concurrency) for each in samples]),
+        Panel("rows in a batch", _batch_rows(samples)),
+    ]
+
+
+def _governed_panels(samples: Sequence[Sample]) -> list[Panel]:
+    """Where a governor is at work: what it sees, what it does, and what comes of it."""
+    ceilings = [(each.seconds, each.cpu_ceiling_percent) for each in samples if each.cpu_ceiling_percent is not None]
+    busy = [(at, 100 * cores) for at, cores in rates(samples, lambda each: each.cpu_seconds["database"])]
+    return [
+        _offer(samples),
+        Panel("processor of the database, percent of a core, and its ceiling", busy, ceilings),
+        Panel("limit: concurrent writes allowed", [(each.seconds, each.concurrency_limit) for each in samples]),
+        Panel("rows stored a second", rates(samples, lambda each: each.rows)),
+        Panel("lag, seconds", [(each.seconds, each.lag_seconds) for each in samples]),
+        Panel("processor of the consumer, cores", rates(samples, lambda each: each.cpu_seconds["consumer"])),
         Panel("rows in a batch", _batch_rows(samples)),
     ]
 
@@ -156,6 +175,12 @@ def _table(runs: Sequence[Run]) -> str:
     heads = ("", "messages/s", "µs consumer", "µs queue", "µs database", "MiB", "p50 / p99", "verdict")
     rows = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(run))}</tr>" for run in runs)
     return f"<table>\n<tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>\n{rows}\n</table>"
+
+
+def _control_table(run: Run) -> str:
+    """How a ceiling was held."""
+    rows = "\n".join(f"<tr><td>{name}</td><td>{text}</td></tr>" for name, text in control_texts(run.figures.control))
+    return f"<table>\n<tr><th>{escape(run.name)}</th><th></th></tr>\n{rows}\n</table>"
 
 
 def _cells(run: Run) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 
 from benchmarks.lab.terminal import Screen, duration
 from benchmarks.trial.chart import number_text
@@ -13,7 +14,8 @@ def print_report(screen: Screen, found: Report) -> None:
     """Each run of the report, and the word that follows from it."""
     for run in found.runs:
         screen.say(f"\n  {screen.styled(run.name, 'bold')}{' – ' if run.remark else ''}{run.remark}")
-        screen.table([*_pace(run.figures), *_costs(run.figures), *_lateness(run.figures)])
+        control = ((name, text, "") for name, text in control_texts(run.figures.control))
+        screen.table([*_pace(run.figures), *_costs(run.figures), *_lateness(run.figures), *control])
         screen.say(f"  {_word(screen, run)}")
     if len(found.runs) > 1:
         screen.say("\n  processor time of a run, against the first one")
@@ -34,7 +36,15 @@ def measured_text(outcome: Outcome) -> str:
     """The figure, if there is one, with enough digits to tell it from its bound."""
     if outcome.measured is None:
         return "–"
+    if math.isinf(outcome.measured):
+        return "never"
     return f"{outcome.measured:.3f}" if outcome.measured < 10 else number_text(outcome.measured)
+
+
+def control_texts(control: Mapping[str, float | None]) -> Iterator[tuple[str, str]]:
+    """How a ceiling was held, name by name; the names carry their units."""
+    for name, value in control.items():
+        yield name.replace("_", " "), "never" if value is None else number_text(value)
 
 
 def _against(outcome: Outcome) -> str:

@@ -6,6 +6,7 @@ scenario or contender of the same run, never with one of another day.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, TypeAlias
 
@@ -123,6 +124,15 @@ def _p99(scenario: str) -> Measure:
     return Measure(scenario, DAEMON, lambda found: found.latency.p99 if found.latency else None)
 
 
+def _held(name: str, scenario: str = "governor") -> Measure:
+    """A figure of control. What was waited for and never came took for ever."""
+
+    def figure(found: Figures) -> float | None:
+        return math.inf if found.control.get(name, math.nan) is None else found.control.get(name)
+
+    return Measure(scenario, scenario, figure)
+
+
 _CONSUMER, _DATABASE = _cpu("consumer", PEERS), _cpu("database", PEERS)
 
 TARGETS: Final = (
@@ -146,4 +156,14 @@ TARGETS: Final = (
     Target("memory, 500,000 waiting", "MB", _memory("flood"), at_most=120),
     Target("memory, 100,000 waiting", "MB", _memory("flood-100k"), at_most=120),
     Target("memory, 500,000 to 100,000", "×", _memory("flood").over(_memory("flood-100k")), at_most=1.1, at_least=0.9),
+    Target("governor: settles in", "s", _held("settling_seconds"), at_most=15),
+    Target("governor: near the ceiling", "of the time", _held("within_band_share"), at_least=0.95),
+    Target("governor: overshoot", "points", _held("overshoot_points"), at_most=10),
+    Target("governor: room for a neighbour in", "s", _held("neighbour_back_under_seconds"), at_most=10),
+    Target("governor: share regained in", "s", _held("share_regained_seconds"), at_most=20),
+    Target("governor: rate to a fixed limit's", "×", _held("rate_to_fixed"), at_least=0.9),
+    Target("governor: everyday CPU to allowed", "×", _held("everyday_cpu_to_allowed"), at_most=1),
+    Target("sensor of minutes: settles in", "s", _held("settling_seconds", "governor-delayed"), at_most=900),
+    Target("sensor of minutes: overshoot", "points", _held("overshoot_points", "governor-delayed"), at_most=10),
+    Target("sensor of minutes: peak to peak", "points", _held("peak_to_peak_points", "governor-delayed"), at_most=10),
 )

@@ -102,7 +102,7 @@ def test_a_wrong_row_fails_the_run(
 ) -> None:
     """One lost message in one of several scenarios fails them all, and every report is written nevertheless."""
 
-    def measured(name: str, screen: Screen) -> Report:
+    def measured(name: str, screen: Screen, folder: Path) -> Report:
         return report(name, "", [run(lost=lost if name == "first" else 0)])
 
     monkeypatch.setattr(bench, "measure", measured)
@@ -121,7 +121,7 @@ def test_a_scenario_that_fails_fails_alone(
 ) -> None:
     """The others are measured; the failure is told by terminal, file and exit code, and its old report is gone."""
 
-    def measured(name: str, screen: Screen) -> Report:
+    def measured(name: str, screen: Screen, folder: Path) -> Report:
         if name == "second":
             raise error("the queue server is out of luck\nits last words")
         return report(name, "", [run()])

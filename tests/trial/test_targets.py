@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from benchmarks.lab.latency import Latency
 from benchmarks.lab.terminal import Screen
+from benchmarks.plant.governed import control_figures
 from benchmarks.trial.contenders import CONTENDERS, DAEMON, FLOOR, PEERS
 from benchmarks.trial.oracle import Judgement
 from benchmarks.trial.page import write_page
@@ -21,6 +23,7 @@ from benchmarks.trial.printed import print_standing
 from benchmarks.trial.result import Figures, Report, Run, Standing, read_standing, report, write_standing
 from benchmarks.trial.scenarios import SCENARIOS
 from benchmarks.trial.targets import TARGETS, Measure, Target, outcomes
+from tests.plant.runs import SAMPLES
 
 FIGURES = Figures(
     messages=1_000,
@@ -32,6 +35,8 @@ FIGURES = Figures(
     requests_per_message=0.2,
     latency=Latency(1_000, 0.2, 0.3, 0.4),
 )
+CONTROLLED = ("governor", "governor-delayed")
+CONTROL = dict.fromkeys(control_figures(SAMPLES, 1), 5.0) | {"everyday_cpu_to_allowed": 0.9, "peak_to_peak_points": 5.0}
 FINE = Judgement(0, 0, 0)
 
 
@@ -44,7 +49,8 @@ def reports(judgement: Judgement = FINE) -> dict[str, Report]:
     """A report of every scenario, all with the same figures."""
     names = [*(contender.name for contender in CONTENDERS), FLOOR]
     alone = {name: report(name, "", [run(judgement=judgement)]) for name in SCENARIOS}
-    return {**alone, PEERS: report(PEERS, "", [run(name, judgement) for name in names])}
+    held = {name: report(name, "", [run(name, judgement, control=CONTROL)]) for name in CONTROLLED}
+    return {**alone, **held, PEERS: report(PEERS, "", [run(name, judgement) for name in names])}
 
 
 def pace_of(scenario: str) -> Measure:
@@ -82,7 +88,16 @@ def test_a_ratio_is_of_one_run() -> None:
     assert [(each.measured, each.verdict) for each in told] == [(pytest.approx(0.7), "met"), (None, "void")]
 
 
-@pytest.mark.parametrize("missing", [*SCENARIOS, PEERS])
+def test_what_never_came_is_short() -> None:
+    """A ceiling that was never found took for ever; a figure that nobody took is void."""
+    found = {"governor": report("governor", "", [run("governor", control={"settling_seconds": None})])}
+    targets = [target for target in TARGETS if target.measure.scenarios == {"governor"}]
+    verdicts = {each.name: (each.measured, each.verdict) for each in outcomes(found, targets)}
+    assert verdicts.pop("governor: settles in") == (math.inf, "short")
+    assert set(verdicts.values()) == {(None, "void")}
+
+
+@pytest.mark.parametrize("missing", [*SCENARIOS, PEERS, *CONTROLLED])
 def test_what_was_not_run_says_so(missing: str) -> None:
     """Without a scenario exactly the targets that need it say `not run`."""
     found = outcomes({name: each for name, each in reports().items() if name != missing})

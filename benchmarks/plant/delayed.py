@@ -1,0 +1,79 @@
+"""The same flood by a sensor of minutes that are told a minute late: CloudWatch's, served in its own shape."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from benchmarks.lab.process import child_process
+from benchmarks.lab.rehearsal import READY_SECONDS, running_daemon
+from benchmarks.lab.terminal import Screen
+from benchmarks.plant import curve, held
+from benchmarks.plant.burden import burden
+from benchmarks.plant.cloudwatch import INSTANCE
+from benchmarks.plant.cores import told
+from benchmarks.plant.plant import Drained, Plant, plant
+from benchmarks.plant.timeline import Act, follow
+from benchmarks.trial.backlogs import BacklogLoad
+from benchmarks.trial.result import Run
+from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
+
+DELAYED: Final = "governor-delayed"
+QUESTION: Final = "Does the governor find the ceiling, and rest there, by means of minutes that come a minute late?"
+DELAY_SECONDS: Final = 60.0
+MESSAGES: Final = 8_000_000
+ENDS: Final = 1_500.0
+SETTLED: Final = 900.0
+"""From here on it must be at rest."""
+
+
+def conduct_delayed(screen: Screen) -> list[Run]:
+    """Twenty-five minutes of it.
+
+    Raises:
+        LabError: a part did not come up, or died.
+        LocalPostgresError: PostgreSQL did not come up.
+    """
+    with plant() as built, _sensor(built) as settings:
+        screen.say(f"  {told(built.cores)}")
+        parts, load = built.parts, BacklogLoad("flood", MESSAGES)
+        queue_url = parts.make_queue(DELAYED)
+        with running_daemon(parts, queue_url, settings) as daemon:
+            burden(parts.postgres.url)
+            acts = [Act(0, "flood", lambda _: load.attach(parts.client, queue_url))]
+            meter = Meter(parts, queue_url, daemon_as_consumer(daemon))
+            with built.watched() as disturbance:
+                samples = follow(meter, MESSAGES, acts, ENDS, screen)
+            exit_code = daemon.stop()
+        control = {**delayed_figures(samples, built.database_cores), "disturbed_percent": disturbance.percent}
+        drained = Drained(load, queue_url, samples, exit_code, control)
+        return [built.judged(DELAYED, drained, settings, told(built.cores))]
+
+
+def delayed_figures(samples: Sequence[Sample], cores: float) -> dict[str, float | None]:
+    """What the curve says. Pure."""
+    mean = curve.smoothed(curve.seconds_of(samples, cores))
+    rest = curve.between(mean, SETTLED, ENDS)
+    return {
+        "settling_seconds": held.settling_seconds(mean),
+        "overshoot_points": held.overshoot_points(mean),
+        "within_band_share": held.within_band_share(rest),
+        "peak_to_peak_points": held.peak_to_peak_points(rest),
+    }
+
+
+@contextmanager
+def _sensor(built: Plant) -> Iterator[dict[str, str]]:
+    """The daemon's settings that lead it to a CloudWatch of ours."""
+    postmaster = built.parts.postgres.process_ids()[0]
+    command = [sys.executable, "-m", "benchmarks.plant.cloudwatch", "--postmaster", str(postmaster)]
+    with child_process("CloudWatch", [*command, "--delay-seconds", str(DELAY_SECONDS)]) as child:
+        endpoint = child.read_line(READY_SECONDS).decode().strip()
+        yield {
+            "SUBSCRIBER_DATABASE_LOAD_SOURCE": "cloudwatch",
+            "SUBSCRIBER_DATABASE_INSTANCE_ID": INSTANCE,
+            "AWS_ENDPOINT_URL_CLOUDWATCH": endpoint,
+            "AWS_ENDPOINT_URL_RDS": endpoint,
+        }

@@ -1,0 +1,144 @@
+"""The governor and the published laws on the same real plant: each steers the same daemon through the same hour.
+
+The governor is the daemon's own. A published law sits outside: once a second it reads what the daemon's control page
+shows of the last second, the very reading that the governor gets, and sets the limit through the page, as an operator
+would. So all of them move the same gate before the same database, and only the law differs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from benchmarks.lab.rehearsal import running_daemon
+from benchmarks.lab.terminal import Screen
+from benchmarks.plant import curve
+from benchmarks.plant.burden import burden
+from benchmarks.plant.cores import told
+from benchmarks.plant.governed import GOVERNED, NEIGHBOUR_SHARE
+from benchmarks.plant.hands import Hands
+from benchmarks.plant.neighbour import Neighbour, neighbour_of
+from benchmarks.plant.plant import Drained, Plant, plant
+from benchmarks.plant.timeline import Act, follow
+from benchmarks.simulate.laws.all_laws import PUBLISHED
+from benchmarks.simulate.picture import picture
+from benchmarks.simulate.policy import GOVERNOR, Bounds, Law
+from benchmarks.simulate.record import Record, Second
+from benchmarks.simulate.score import ranked
+from benchmarks.trial.backlogs import BacklogLoad
+from benchmarks.trial.contest import empty
+from benchmarks.trial.result import Run
+from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
+
+LAWS_SCENARIO: Final = "governor-laws"
+QUESTION: Final = (
+    "How do the published laws hold the same database with the same daemon, and what becomes of the queue?"
+)
+MESSAGES: Final = 600_000
+COMES: Final = 60.0
+GOES: Final = 90.0
+ENDS: Final = 120.0
+
+Doing = Callable[[Sequence[Sample]], None]
+
+
+def hold_laws(screen: Screen, folder: Path) -> list[Run]:
+    """Every law in turn, the best score first; a picture goes into the folder.
+
+    Raises:
+        LabError: a part did not come up, or died.
+        LocalPostgresError: PostgreSQL did not come up.
+    """
+    with plant() as built, neighbour_of(built.parts.postgres) as neighbour:
+        screen.say(f"  {told(built.cores)}")
+        runs = [_steered(built, neighbour, law, screen) for law in (GOVERNOR, *PUBLISHED)]
+        records = [record_of(run, built.database_cores) for run in runs]
+    laws = {law.name: law for law in (GOVERNOR, *PUBLISHED)}
+    results = ranked([(record, laws[record.law].source) for record in records])
+    folder.mkdir(parents=True, exist_ok=True)
+    drawn = picture(LAWS_SCENARIO, QUESTION, records[0], records[1:])
+    (folder / f"{LAWS_SCENARIO}.svg").write_text(drawn, "utf-8")
+    by_name = {run.name: run for run in runs}
+    return [
+        _with_figures(
+            by_name[result.law],
+            {
+                "score": result.score,
+                "heat": result.values.heat,
+                "lateness": result.values.lateness,
+                "wander": result.values.wander,
+                "mean_cpu_percent": result.mean_cpu_percent,
+            },
+        )
+        for result in results
+    ]
+
+
+def record_of(run: Run, cores: float) -> Record:
+    """A run as the simulator records one, so that the same score and picture are for both."""
+    seconds = curve.seconds_of(run.samples, cores)
+    stored = 0.0
+    found = []
+    for each in seconds:
+        stored += each.rows
+        found.append(
+            Second(
+                at=each.at,
+                cpu_percent=each.cpu_percent,
+                neighbour_cores=NEIGHBOUR_SHARE if COMES < each.at <= GOES else 0.0,
+                cores=cores,
+                lag_seconds=each.lag_seconds,
+                waiting=max(0.0, MESSAGES - stored),
+                arrived=MESSAGES,
+                stored=round(stored),
+                used=each.limit,
+                limits=(each.limit,),
+            )
+        )
+    path = tuple(each.limit for each in seconds)
+    return Record(run.name, LAWS_SCENARIO, Bounds(), tuple(found), (path,))
+
+
+def _steered(built: Plant, neighbour: Neighbour, law: Law, screen: Screen) -> Run:
+    screen.say(f"  {law.name}: {law.source}")
+    parts, load = built.parts, BacklogLoad("flood", MESSAGES)
+    queue_url = parts.make_queue(f"law-{law.name.replace(' ', '-').replace('.', '')}")
+    with running_daemon(parts, queue_url, GOVERNED) as daemon, ExitStack() as visit:
+        burden(parts.postgres.url)
+        asyncio.run(empty(parts.postgres.url))
+        acts = [
+            Act(0, law.name, lambda _: load.attach(parts.client, queue_url)),
+            Act(COMES, "neighbour", lambda _: visit.enter_context(neighbour.at_work(NEIGHBOUR_SHARE))),
+            Act(GOES, "neighbour gone", lambda _: visit.close()),
+        ]
+        if law is not GOVERNOR:
+            steer = _steering(law, Hands(daemon))
+            acts += [Act(float(second), "", steer) for second in range(int(ENDS))]
+        meter = Meter(parts, queue_url, daemon_as_consumer(daemon))
+        with built.watched() as disturbance:
+            samples = follow(meter, MESSAGES, acts, ENDS, screen)
+        exit_code = daemon.stop()
+    control = {"disturbed_percent": disturbance.percent}
+    return built.judged(law.name, Drained(load, queue_url, samples, exit_code, control), GOVERNED, law.source)
+
+
+def _steering(law: Law, hands: Hands) -> Doing:
+    policy = law.make(Bounds())
+    hands.fix(policy.limit)
+
+    def step(_: Sequence[Sample]) -> None:
+        reading = hands.status().reading
+        if reading is not None and (limit := policy.decide(reading)) != hands.fixed:
+            hands.fix(limit)
+
+    return step
+
+
+def _with_figures(run: Run, control: dict[str, float]) -> Run:
+    whole = msgspec.structs.replace(run.figures, control={**control, **run.figures.control})
+    return msgspec.structs.replace(run, figures=whole)

@@ -1,0 +1,34 @@
+"""Made-up runs on a plant of one core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.plant.governed import ENDS
+from benchmarks.trial.samples import INTERVAL_SECONDS, Sample
+
+CEILING = 60.0
+
+
+def samples(busy: Callable[[float], float], seconds: float = ENDS, row_microseconds: float = 150.0) -> list[Sample]:
+    """A run whose database is busy by `busy(second)`, percent, all of it with our rows."""
+    used, found = 0.0, []
+    for number in range(int(seconds / INTERVAL_SECONDS) + 1):
+        at = number * INTERVAL_SECONDS
+        found.append(
+            Sample(
+                seconds=at,
+                offered=0,
+                unfinished=0,
+                cpu_seconds={"consumer": 0.0, "queue": 0.0, "database": used},
+                resident_bytes=0,
+                rows=used / row_microseconds * 1e6,
+                concurrency_limit=0.6,
+                cpu_ceiling_percent=CEILING,
+            )
+        )
+        used += busy(at) / 100 * INTERVAL_SECONDS
+    return found
+
+
+SAMPLES = samples(lambda _: CEILING)

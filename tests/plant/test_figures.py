@@ -1,0 +1,64 @@
+"""Figures of control: each is what an engineer would read off a curve that was made to show it."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.plant import curve, held
+from benchmarks.plant.governed import COMES, GOES, control_figures
+from tests.plant.runs import CEILING, SAMPLES, samples
+
+
+def test_a_second_holds_what_was_used_in_it() -> None:
+    """CPU and rows are differences over a second, of the database's cores."""
+    seconds = curve.seconds_of(samples(lambda at: 80 if at >= 10 else 20, seconds=20), cores=2)
+    assert [round(each.cpu_percent) for each in seconds] == [10] * 10 + [40] * 10
+    assert seconds[-1].rows == pytest.approx(0.8e6 / 150)
+
+
+def test_a_mean_is_of_five_seconds() -> None:
+    """A step shows after five seconds in full, and in parts before."""
+    mean = curve.smoothed(curve.seconds_of(samples(lambda at: 50 if at >= 10 else 0, seconds=20), cores=1))
+    assert [round(each.cpu_percent) for each in mean[8:16]] == [0, 0, 10, 20, 30, 40, 50, 50]
+
+
+def test_a_perfect_run() -> None:
+    """At the ceiling from the first second on: settled at once, always near, never above, as fast as fixed."""
+    found = control_figures(SAMPLES, 1)
+    assert found["settling_seconds"] == 0
+    assert found["overshoot_points"] == pytest.approx(0, abs=1e-6)
+    assert (found["within_band_share"], found["within_band_share_raw"]) == (1, 1)
+    assert found["rate_to_fixed"] == pytest.approx(1)
+    assert found["neighbour_back_under_seconds"] is not None
+
+
+def test_a_slow_start_and_a_neighbour() -> None:
+    """Ten seconds up, then held; thirty points too much for eight seconds of the neighbour's visit."""
+
+    def busy(at: float) -> float:
+        if at < 10:
+            return 0
+        return CEILING + 30 if COMES <= at < COMES + 8 else CEILING - 1
+
+    found = control_figures(samples(busy), 1)
+    assert found["settling_seconds"] == 14  # a mean of five seconds is near once 90 % of it is
+    assert found["neighbour_overshoot_points"] == pytest.approx(30)
+    assert found["neighbour_back_under_seconds"] == pytest.approx(12)
+    assert found["share_regained_seconds"] == 1
+    assert found["rate_to_fixed"] == pytest.approx(80 / 90, abs=0.001)
+
+
+def test_what_never_comes_is_none() -> None:
+    """A database that is at its limit all the time is never near its ceiling, and leaves no room."""
+    found = control_figures(samples(lambda _: 100), 1)
+    assert (found["settling_seconds"], found["neighbour_back_under_seconds"]) == (None, None)
+    assert found["within_band_share"] == 0
+    assert found["overshoot_points"] == pytest.approx(40)
+
+
+def test_regained_is_nine_tenths_of_before() -> None:
+    """The first second after the neighbour with so many rows."""
+    found = curve.between(curve.seconds_of(samples(lambda at: min(50, at)), cores=1), 0, GOES)
+    rate = 0.5e6 / 150
+    assert held.regained_seconds(found, rate) == pytest.approx(46)
+    assert held.regained_seconds(found, 2 * rate) is None
