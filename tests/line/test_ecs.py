@@ -5,8 +5,15 @@ from __future__ import annotations
 import asyncio
 
 from subscriber.errors import ExitCode
-from tests.fakes.ecs_agent import TASK_ID, ecs_agent
+from tests.fakes.ecs_agent import TASK_ID, FakeEcsAgent, ecs_agent
 from tests.line.scene import Scene, put_body
+
+
+async def until_protected(scene: Scene, agent: FakeEcsAgent) -> None:
+    """Hold up a write for as long as it takes until protection is asked for."""
+    async with asyncio.timeout(20), scene.writes_blocked():
+        scene.send([put_body("one.txt")])
+        await agent.asked.wait()
 
 
 async def test_a_task_of_ecs(scene: Scene) -> None:
@@ -18,10 +25,7 @@ async def test_a_task_of_ecs(scene: Scene) -> None:
             assert daemon.events("worker.named")[0]["service"] == "subscriber"
             names = await scene.fetch("SELECT application_name FROM pg_stat_activity")
             assert f"subscriber-{TASK_ID}" in {row["application_name"] for row in names}
-            async with scene.writes_blocked():
-                scene.send([put_body("one.txt")])
-                async with asyncio.timeout(20):
-                    await agent.asked.wait()
+            await until_protected(scene, agent)
             await scene.until_empty()
             assert agent.requests == [{"ProtectionEnabled": True, "ExpiresInMinutes": 10}]
             assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
