@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import json
+import subprocess
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import botocore.session
 from botocore.validate import ParamValidator
 
+from benchmarks.lab.localstack import PYTHON as LOCALSTACK_PYTHON
 from tests.house.source import ROOT
 
 ECS = ROOT / "config/ecs"
@@ -77,3 +79,11 @@ def container() -> dict[str, Any]:
 def container_environment() -> dict[str, str]:
     """The variables that the task definition sets by value."""
     return {variable["name"]: variable["value"] for variable in container()["environment"]}
+
+
+@functools.cache
+def from_yaml(path: str) -> Any:
+    """A YAML file of the project. The reader is that of LocalStack's environment: ours has none."""
+    read = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
+    done = subprocess.run([LOCALSTACK_PYTHON, "-c", read, ROOT / path], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
