@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import subprocess
+import shlex
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from benchmarks.lab.localstack import PYTHON as LOCALSTACK_PYTHON
 from subscriber.settings.table import Settings
+from tests.deploy.commands import run_aws
 from tests.deploy.given import fill_script, from_yaml
 from tests.house.source import ROOT
 from tests.stage.queues import OpenClient
 
 FILE = "config/compose.yaml"
-SHELL_OF_THE_CONTAINER = """\
-awslocal() {{ "{bin}/aws" --endpoint-url "$ENDPOINT" --region us-east-1 "$@"; }}
-{script}
-"""
 
 
 def services() -> dict[str, Any]:
@@ -96,18 +89,13 @@ def test_the_values_name_the_same_things() -> None:
     assert queue.split("/")[-2:] == [ours["ACCOUNT"], ours["QUEUE"]]
 
 
-async def test_ready_makes_what_the_daemon_reads(
-    localstack_url: str, aws_client: OpenClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The script that LocalStack runs: afterwards an object put into the bucket is a message in the queue."""
+async def test_ready_makes_what_the_daemon_reads(localstack_url: str, aws_client: OpenClient, tmp_path: Path) -> None:
+    """What the script of LocalStack runs: afterwards an object put into the bucket is a message in the queue."""
     script = (ROOT / "config/compose/ready.sh").read_text().replace("/config/", f"{ROOT}/config/")
-    text = SHELL_OF_THE_CONTAINER.format(bin=LOCALSTACK_PYTHON.parent, script=script)
-    environment = {**os.environ, "ENDPOINT": localstack_url, "TMPDIR": str(tmp_path), "HOME": str(tmp_path)}
-    environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_PAGER": ""}
-    done = await asyncio.to_thread(
-        subprocess.run, ["bash", "-c", text], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    lines = [shlex.split(line) for line in script.replace("$filled", str(tmp_path)).splitlines() if line]
+    (fill,) = [words for words in lines if words[0] == "python3"]
+    assert fill_script().main(fill[2:]) == 0
+    await run_aws([words[1:] for words in lines if words[0] == "awslocal"], localstack_url, tmp_path)
     async with (
         aws_client("s3", localstack_url, access_key="test", secret_key="test") as s3,
         aws_client("sqs", localstack_url, access_key="test", secret_key="test") as sqs,
