@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 from subscriber.edge.ecs_answers import Denied, Granted
@@ -70,7 +70,10 @@ class TaskProtection:
 
 @asynccontextmanager
 async def task_protection(agent: Agent | None, is_at_work: Callable[[], bool]) -> AsyncIterator[None]:
-    """Keep the task protected while it is at work, as long as the block runs; without an agent, nothing happens."""
+    """Keep the task protected while it is at work, as long as the block runs; without an agent, nothing happens.
+
+    A fault in here is told, and is nothing to the block.
+    """
     if agent is None:
         yield
         return
@@ -79,5 +82,6 @@ async def task_protection(agent: Agent | None, is_at_work: Callable[[], bool]) -
         yield
     finally:
         loop.cancel()
-        with suppress(asyncio.CancelledError):
-            await loop
+        await asyncio.wait({loop})
+        if not loop.cancelled() and (error := loop.exception()) is not None:
+            _log.error("protection.broken", detail=repr(error))

@@ -88,6 +88,24 @@ async def test_the_end_does_not_wait_for_the_agent() -> None:
     assert [task.get_name() for task in asyncio.all_tasks() if task.get_name() == "protection"] == []
 
 
+class Faulty:
+    """An agent that breaks its promise."""
+
+    async def give(self, order: Order) -> Granted | Denied:
+        """Raise."""
+        raise RuntimeError(order)
+
+
+async def test_a_fault_of_ours_is_told_and_ends_nothing() -> None:
+    """The block goes on and ends as it would have."""
+    with structlog.testing.capture_logs() as lines:
+        async with task_protection(Faulty(), lambda: True):
+            await asyncio.sleep(20)
+    assert lines == [
+        {"event": "protection.broken", "log_level": "error", "detail": "RuntimeError('protect')"},
+    ]
+
+
 async def test_without_an_agent_nothing_runs() -> None:
     """Outside of ECS there is no such task."""
     async with task_protection(None, lambda: pytest.fail("nobody looks")):
