@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subscriber.edge import ecs_decision as rules
@@ -98,6 +98,7 @@ def test_what_cannot_have_been_heard_is_not_released() -> None:
 ANSWERS = st.sampled_from([GRANTED, THROTTLED, NOT_ALLOWED, denied("Timeout")])
 
 
+@settings(max_examples=50, deadline=None)  # thousands of looks each: how long they take is not the claim
 @given(
     work=st.lists(st.tuples(st.booleans(), st.integers(1, 400)), max_size=12),
     answers=st.lists(ANSWERS, max_size=12),
@@ -105,20 +106,22 @@ ANSWERS = st.sampled_from([GRANTED, THROTTLED, NOT_ALLOWED, denied("Timeout")])
 def test_protection_never_outlives_its_reason(work: list[tuple[bool, int]], answers: list[Granted | Denied]) -> None:
     """Whatever the work and the answers were: once idle, and once the agent answers, the task is released for good."""
     looks = [is_at_work for is_at_work, seconds in work for _ in range(seconds)]
-    quiet = int(rules.IDLE_AFTER_SECONDS + rules.LASTING_RETRY_SECONDS + 2)
+    # Every answer there is may be a refusal that is tried again after the longest pause.
+    quiet = int(rules.IDLE_AFTER_SECONDS + rules.LASTING_RETRY_SECONDS * (len(answers) + 1))
 
     def then_granted() -> Iterator[Granted | Denied]:
         yield from answers
         yield from always(GRANTED)
 
-    end = len(looks) + 20 * quiet
-    given_orders, state = orders(end, iter(looks + [False] * 20 * quiet), then_granted())
+    end = len(looks) + quiet
+    given_orders, state = orders(end, iter(looks + [False] * quiet), then_granted())
     assert state.possible_until <= end
     assert order_at(state, end) is None
     times = [at for at, _ in given_orders]
     assert all(later - earlier >= 1 for earlier, later in itertools.pairwise(times))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.booleans(), min_size=60, max_size=1500))
 def test_no_release_while_a_short_spell_lasts(looks: list[bool]) -> None:
     """As long as work never pauses for thirty seconds, and not yet for a quarter of an hour, nothing is let go."""
