@@ -41,6 +41,7 @@ COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate
 lock: $(UV) ## renew the pinned locks under requirements/
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) requirements/localstack.in -o requirements/localstack.txt
 	$(COMPILE) requirements/mq-bridge.in -o requirements/mq-bridge.txt
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt

@@ -8,6 +8,7 @@ the reverse.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from contextlib import AsyncExitStack
 
@@ -19,6 +20,8 @@ from subscriber.control.load_watch import LoadWatch
 from subscriber.control.observer import LineSigns, Observer
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
+from subscriber.edge.ecs_agent import EcsAgent, task_identity
+from subscriber.edge.ecs_protection import task_protection
 from subscriber.edge.load_chosen import ChosenSensor
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_migrations import check_schema
@@ -32,7 +35,7 @@ from subscriber.flow.outage import pause_before_knock
 from subscriber.flow.stopping import StopRequest, unless
 from subscriber.observe.control_page import ControlPage
 from subscriber.observe.http import Pages
-from subscriber.observe.log import get_logger
+from subscriber.observe.log import get_logger, name_worker
 from subscriber.observe.metrics import Metrics
 from subscriber.options import line_options, regulator_options, sensor_options, sqs_options, store_options
 from subscriber.pipeline.line import Line
@@ -95,7 +98,7 @@ class Daemon:
             edges.push_async_callback(pages.stop)
             _log.info("pages.opened", host=settings.http_host, port=pages.port)
             queues = await edges.enter_async_context(Sqs(sqs_options(settings)))
-            store = PostgresStore(store_options(settings))
+            store = PostgresStore(store_options(settings, await self._worker()))
             edges.push_async_callback(store.close)
             opened = await unless(self._stop.asked, self._open(queues, store, migrate_first=migrate_first))
             code = await self._run_line(queues, store) if opened else ExitCode.DRY
@@ -111,6 +114,12 @@ class Daemon:
             "database": line is not None and not line.outage.is_ongoing,
             "not_stopping": not self._stop.asked.is_set(),
         }
+
+    async def _worker(self) -> str:
+        """What this worker is called in the log and in the database; empty outside of ECS."""
+        task = await unless(self._stop.asked, task_identity(os.environ))
+        name_worker(worker := task.worker if task else "")
+        return worker
 
     async def _open(self, queues: Sqs, store: PostgresStore, *, migrate_first: bool) -> bool:
         for queue in self._settings.queue_urls:
@@ -159,8 +168,10 @@ class Daemon:
         self._regulator = self._regulator_of(line, queues, sensor)
         regulator = asyncio.create_task(self._regulator.run(), name="regulator")
         regulator.add_done_callback(self._side_task_ended)
+        agent = EcsAgent.of(os.environ) if settings.task_protection == "busy" else None
         try:
-            return await self._run_until_dry(line)
+            async with task_protection(agent, lambda: next(leases.outstanding(), None) is not None):
+                return await self._run_until_dry(line)
         finally:
             regulator.cancel()
             await self._hand_back(queues, leases)

@@ -34,8 +34,8 @@ def sqs_options(settings: Settings) -> SqsOptions:
     )
 
 
-def store_options(settings: Settings) -> StoreOptions:
-    """What the database's edge needs of the settings."""
+def store_options(settings: Settings, worker: str = "") -> StoreOptions:
+    """What the database's edge needs of the settings; `worker` is shown in pg_stat_activity."""
     return StoreOptions(
         url=settings.database_url,
         schema=settings.database_schema,
@@ -43,6 +43,7 @@ def store_options(settings: Settings) -> StoreOptions:
         connections_max=int(settings.write_max_concurrency) + 2,
         tls=settings.database_tls,
         ca_file=settings.database_ca_file,
+        application_name=f"subscriber-{worker}" if worker else "subscriber",
     )
 
 

@@ -20,7 +20,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("house")
 
-ROOMS_WITH_THEIR_OWN_CLOCK = ("tests/flow/", "tests/rooms/", "tests/control/")
+ROOMS_WITH_THEIR_OWN_CLOCK = ("tests/flow/", "tests/rooms/", "tests/control/", "tests/edge/ecs/test_ecs_protection.py")
 
 ON_BOTH_LOOPS = ("tests/edge/test_http_",)
 """The daemon runs on uvloop, whose transports are not quite asyncio's."""

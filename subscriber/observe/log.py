@@ -62,6 +62,12 @@ def get_logger() -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger())
 
 
+def name_worker(worker: str) -> None:
+    """From here on, and in tasks made from here on, every line says which worker wrote it; an empty name is none."""
+    if worker:
+        structlog.contextvars.bind_contextvars(worker=worker)
+
+
 def _level_number(level: str) -> int:
     return logging.getLevelNamesMapping()[level.upper()]
 

@@ -122,6 +122,14 @@ class Settings(EndsSettings, frozen=True, kw_only=True):
             "seconds",
         ),
     ] = 110
+    task_protection: Annotated[
+        Literal["busy", "none"],
+        Setting(
+            choice("busy", "none"),
+            "On ECS: busy protects the task from scale-in and deployments while it holds messages, a quarter of an "
+            "hour at most without a pause; none leaves it to the stop alone.",
+        ),
+    ] = "busy"
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Setting(choice("debug", "info", "warning", "error"), "The least severe log line that is written."),

@@ -123,7 +123,7 @@ def test_every_requirement_is_locked(group: str, lock: str) -> None:
         assert requirement.specifier.contains(pin.version), f"{requirement} is locked to {pin.version}"
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "localstack.txt", "mq-bridge.txt", "uv.txt"])
+@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "build.txt", "localstack.txt", "mq-bridge.txt", "uv.txt"])
 def test_locks_are_complete_and_hold_no_address(lock: str) -> None:
     """Every line of a lock belongs to a pin with hashes; where packages come from is the installer's affair."""
     text = texts()[f"requirements/{lock}"]

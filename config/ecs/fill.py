@@ -1,0 +1,57 @@
+"""Fill the templates of this folder with the values of one file: `python3 fill.py VALUES FOLDER`.
+
+It needs nothing but Python. Every ${NAME} must have a value, and what comes out must still be JSON: a mistake is one
+line, and then nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+import sys
+from pathlib import Path
+
+TEMPLATES = Path(__file__).parent
+
+
+def values_in(text: str) -> dict[str, str]:
+    """The NAME=value lines of a file; the rest is blank or a comment."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return dict(line.split("=", 1) for line in lines)
+
+
+def filled(template: str, values: dict[str, str]) -> str:
+    """A template with every ${NAME} replaced.
+
+    Raises:
+        ValueError: a value is missing, or the result is no JSON.
+    """
+    try:
+        text = string.Template(template).substitute(values)
+    except KeyError as error:
+        raise ValueError(f"no value for {error.args[0]}") from None
+    json.loads(text)
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Write every template of this folder, filled, into a folder of its own."""
+    if len(arguments) != 2:
+        sys.stderr.write(f"{__doc__}\n")
+        return 2
+    values_file, folder = Path(arguments[0]), Path(arguments[1])
+    try:
+        values = values_in(values_file.read_text())
+        texts = {path.name: filled(path.read_text(), values) for path in sorted(TEMPLATES.glob("*.json"))}
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{values_file}: {error}\n")
+        return 1
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+        sys.stdout.write(f"{folder / name}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

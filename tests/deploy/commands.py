@@ -1,0 +1,80 @@
+"""The commands of a document, and a way to run those of AWS's own command line against LocalStack.
+
+The command line comes with LocalStack's environment. Starting it takes seconds, so one process runs a whole list.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import shlex
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from botocore import xform_name
+
+from benchmarks.lab.localstack import PYTHON as LOCALSTACK_PYTHON
+
+_RUNNER = """\
+import json, sys
+from awscli.clidriver import create_clidriver
+for command in json.load(sys.stdin):
+    code = create_clidriver().main(command)
+    if code:
+        print(f"{command} ended with {code}", file=sys.stderr)
+        sys.exit(code)
+"""
+
+Command = list[str]
+
+
+def blocks(markdown: str, language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", markdown, re.MULTILINE | re.DOTALL)
+
+
+def commands(markdown: str) -> list[Command]:
+    """Every command of the bash blocks, split as a shell would; what only sets a variable is none."""
+    lines = [line for block in blocks(markdown, "bash") for line in block.splitlines()]
+    split = [shlex.split(line) for line in lines if line.strip()]
+    return [words for words in split if words[0] != "export"]
+
+
+def parameters(command: Command, folder: Path) -> tuple[str, str, dict[str, Any]]:
+    """Service, operation and parameters of an `aws` command whose options are scalars or one file of input.
+
+    Operations are named as in the API reference; `folder` is where file:// begins.
+    """
+    _, service, operation, *options = command
+    given: dict[str, Any] = {}
+    for name, value in zip(options[::2], options[1::2], strict=True):
+        if name == "--cli-input-json":
+            given |= json.loads((folder / value.removeprefix("file://")).read_text())
+        else:
+            given[name.removeprefix("--")] = int(value) if value.isdigit() else value
+    return service, operation, given
+
+
+def operation_names(model: Any) -> dict[str, str]:
+    """From the command line's names to the API reference's."""
+    return {xform_name(name, "-"): name for name in model.operation_names}
+
+
+async def run_aws(argument_lists: Iterable[Command], endpoint_url: str, folder: Path) -> None:
+    """Run `aws …` for each list of arguments (without the `aws`), in `folder`; the first that fails raises."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_PAGER": "", "HOME": str(folder)}
+    whole = [[*words, "--endpoint-url", endpoint_url, "--region", "us-east-1"] for words in argument_lists]
+    done = await asyncio.to_thread(_run, json.dumps(whole), folder, environment)
+    assert done.returncode == 0, done.stderr
+
+
+def _run(whole: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    command = [str(LOCALSTACK_PYTHON), "-c", _RUNNER]
+    return subprocess.run(
+        command, input=whole, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )

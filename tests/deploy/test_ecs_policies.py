@@ -1,0 +1,111 @@
+"""The roles may do what the daemon does, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from subscriber.edge.load_aws import _PREFIXES
+from tests.deploy.given import POLICIES, complaints, filled
+from tests.house.source import texts
+
+WITHOUT_RESOURCE = {"cloudwatch:GetMetricData", "ec2:DescribeInstanceTypes", "ecr:GetAuthorizationToken"}
+"""Actions that take no resource in a policy (Service Authorization Reference)."""
+QUEUE_CALLS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility", "sqs:GetQueueAttributes"}
+
+
+def listed(value: str | list[str]) -> list[str]:
+    """IAM writes one thing without its list."""
+    return [value] if isinstance(value, str) else value
+
+
+def statements(name: str) -> Iterator[dict[str, Any]]:
+    """Those of one policy."""
+    yield from filled(name)["Statement"]
+
+
+def allowed(name: str) -> set[str]:
+    """Every action a policy allows."""
+    return {action for statement in statements(name) for action in listed(statement["Action"])}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_is_well_formed(name: str) -> None:
+    """The version of the language, and statements that say what they are for, once each."""
+    policy = filled(name)
+    assert policy["Version"] == "2012-10-17"
+    purposes = [statement["Sid"] for statement in policy["Statement"]]
+    assert len(set(purposes)) == len(purposes)
+    assert all(re.fullmatch(r"[A-Za-z0-9]+", purpose) for purpose in purposes)
+    assert {statement["Effect"] for statement in policy["Statement"]} == {"Allow"}
+    keys = {"Sid", "Effect", "Action", "Resource", "Condition", "Principal"}
+    assert all(set(statement) <= keys for statement in policy["Statement"])
+
+
+@pytest.mark.parametrize("name", ["task-role-policy.json", "execution-role-policy.json"])
+def test_nothing_is_allowed_wholesale(name: str) -> None:
+    """No action has a wildcard; a resource is one only where the action knows no other."""
+    for statement in statements(name):
+        assert not [action for action in listed(statement["Action"]) if "*" in action]
+        if "*" in listed(statement["Resource"]):
+            assert set(listed(statement["Action"])) <= WITHOUT_RESOURCE, statement["Sid"]
+        assert all(re.match(r"\*$|arn:aws:[a-z0-9-]+:", resource) for resource in listed(statement["Resource"]))
+
+
+@pytest.mark.parametrize("name", ["task-role-policy.json", "execution-role-policy.json"])
+def test_a_key_is_used_through_one_service(name: str) -> None:
+    """kms:Decrypt, and by way of the service whose data it opens alone."""
+    (key,) = [statement for statement in statements(name) if "kms" in str(statement["Action"])]
+    assert key["Action"] == "kms:Decrypt"
+    assert list(key["Condition"]["StringEquals"]) == ["kms:ViaService"]
+
+
+def test_the_task_may_do_what_the_daemon_calls() -> None:
+    """Every call of the queue and of the sensors of the load, and protection."""
+    sensors = "".join(text for path, text in texts().items() if path.startswith("subscriber/edge/"))
+    called = {
+        f"{_PREFIXES[service]}:{operation}"
+        for service, operation in re.findall(r'"(pi|rds|ec2|cloudwatch)",\s*"([A-Z]\w+)"', sensors)
+    }
+    assert len(called) >= 4
+    for_check = {"s3:GetBucketNotification", "kms:Decrypt"}
+    assert allowed("task-role-policy.json") == called | QUEUE_CALLS | for_check | {"ecs:UpdateTaskProtection"}
+
+
+def test_secrets_are_read_by_the_role_that_starts_the_task() -> None:
+    """ECS reads them for us; the daemon's own role need not."""
+    assert "secretsmanager:GetSecretValue" in allowed("execution-role-policy.json")
+    assert "secretsmanager:GetSecretValue" not in allowed("task-role-policy.json")
+    (secrets,) = [one for one in statements("execution-role-policy.json") if one["Sid"] == "Secrets"]
+    named = {secret["valueFrom"] for secret in filled("task-definition.json")["containerDefinitions"][0]["secrets"]}
+    assert set(secrets["Resource"]) == named
+
+
+def test_only_tasks_of_the_account_take_the_roles() -> None:
+    """The service is named, and whose tasks it may speak for."""
+    (trust,) = statements("trust-policy.json")
+    assert trust["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
+    assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
+
+
+def test_only_the_bucket_may_fill_the_queue() -> None:
+    """S3 for this bucket of this account: else anybody's bucket could send."""
+    (send,) = json.loads(filled("queue.json")["Attributes"]["Policy"])["Statement"]
+    assert send["Principal"] == {"Service": "s3.amazonaws.com"}
+    assert send["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "ArnEquals": {"aws:SourceArn": "arn:aws:s3:::lake-raw"},
+    }
+
+
+@pytest.mark.parametrize("name", ["task-role-policy.json", "execution-role-policy.json"])
+def test_iam_takes_the_policy(name: str) -> None:
+    """As the text of a call it is what the call takes, within the 10,240 characters a role may hold inline."""
+    text = json.dumps(filled(name), separators=(",", ":"))
+    parameters = {"RoleName": "subscriber-task", "PolicyName": "subscriber", "PolicyDocument": text}
+    assert complaints("iam", "PutRolePolicy", parameters) == ""
+    assert len(text) < 10_240

@@ -1,0 +1,199 @@
+"""Alarms, rules and dashboard are built on what there is: metrics and labels of the catalogue, events of the log."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from benchmarks.lab.localstack import PYTHON as LOCALSTACK_PYTHON
+from subscriber.observe.metrics import Metrics
+from tests.deploy.given import WATCH, from_yaml
+from tests.house.source import sources
+
+FUNCTIONS = {"absent", "histogram_quantile", "increase", "max", "min", "rate", "sum"}
+"""What our queries use; a new one is looked up in Prometheus's manual before it is added here."""
+SCRAPED = {"job", "le"}
+"""Labels that are not in the catalogue: Prometheus's own, and a histogram's."""
+AWS_METRICS = {
+    "AWS/SQS": {
+        "ApproximateAgeOfOldestMessage",
+        "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesVisible",
+        "NumberOfMessagesReceived",
+    },
+    "AWS/ECS": {"CPUUtilization", "MemoryUtilization"},
+    "ECS/ContainerInsights": {"RunningTaskCount"},
+    "AWS/RDS": {"CPUUtilization"},
+}
+"""From the pages of SQS, ECS, Container Insights and Aurora on their CloudWatch metrics."""
+SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
+_SELECTOR = re.compile(r"(subscriber_\w+)(?:\{([^}]*)\})?")
+
+
+def series() -> Mapping[str, set[str]]:
+    """Every series of the daemon by its name, and its labels."""
+    found: dict[str, set[str]] = {}
+    for metric in Metrics().registry._collector_to_names:
+        kind, name, labels = (getattr(metric, attribute) for attribute in ("_type", "_name", "_labelnames"))
+        found |= {name + suffix: set(labels) for suffix in SUFFIXES[kind]}
+    return found
+
+
+def rules() -> list[dict[str, Any]]:
+    """The Prometheus rules."""
+    (group,) = from_yaml("config/watch/prometheus-rules.yaml")["groups"]
+    found: list[dict[str, Any]] = group["rules"]
+    return found
+
+
+def dashboard() -> dict[str, Any]:
+    """The Grafana dashboard."""
+    found: dict[str, Any] = json.loads((WATCH / "dashboard.json").read_text())
+    return found
+
+
+def template() -> dict[str, Any]:
+    """The CloudFormation resources of the alarms."""
+    found: dict[str, Any] = from_yaml("config/watch/alarms.yaml")["Resources"]
+    return found
+
+
+def queries() -> Iterator[str]:
+    """Every PromQL expression of rules and dashboard."""
+    yield from (rule["expr"] for rule in rules())
+    yield from (target["expr"] for panel in dashboard()["panels"] for target in panel["targets"])
+
+
+def flaws(query: str) -> Iterator[str]:
+    """What is wrong with an expression, as far as can be said without Prometheus."""
+    known = series()
+    for name, matchers in _SELECTOR.findall(query):
+        labels = set(re.findall(r"(\w+)\s*[=!]", matchers))
+        if name not in known:
+            yield f"{name} does not exist"
+        elif unknown := labels - known[name] - SCRAPED:
+            yield f"{name} has no label {', '.join(unknown)}"
+    for grouping in re.findall(r"by \(([^)]*)\)", query):
+        labels = set(re.findall(r"\w+", grouping)) - SCRAPED
+        used = [known.get(name, set()) for name, _ in _SELECTOR.findall(query)]
+        if not all(labels <= each for each in used):
+            yield f"by ({grouping}) is not of every series"
+    plain = re.sub(r'"[^"]*"', "", query)
+    if unknown := set(re.findall(r"([a-z_]\w*)\s*\(", plain)) - FUNCTIONS - {"by"}:
+        yield f"{', '.join(unknown)} is not a function we use"
+    if any(plain.count(left) != plain.count(right) for left, right in ("()", "[]", "{}")):
+        yield "brackets do not match"
+    counters = re.findall(r"(?:rate|increase)\((subscriber_\w+)", query)
+    if gauges := [name for name in counters if not name.endswith(("_total", "_bucket", "_sum", "_count"))]:
+        yield f"{', '.join(gauges)} is a gauge"
+
+
+def test_every_query_is_of_series_that_exist() -> None:
+    """No rule and no panel asks for a metric or a label the daemon does not have."""
+    found = [f"{query}: {flaw}" for query in queries() for flaw in flaws(query)]
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "subscriber_rows_total",
+        'max(subscriber_polls{colour="red"})',
+        "sum by (colour) (subscriber_polls)",
+        "summ(subscriber_polls)",
+        "sum(subscriber_polls",
+        "rate(subscriber_polls[5m])",
+    ],
+)
+def test_a_wrong_query_is_noticed(query: str) -> None:
+    """The check finds what it is for."""
+    assert len(list(flaws(query))) == 1
+
+
+def test_every_alert_says_what_to_do() -> None:
+    """A summary, an action and a severity; names once each."""
+    alerts = [rule for rule in rules() if "alert" in rule]
+    assert len({alert["alert"] for alert in alerts}) == len(alerts) >= 8
+    assert all(set(alert["annotations"]) == {"summary", "action"} for alert in alerts)
+    assert {alert["labels"]["severity"] for alert in alerts} == {"page", "ticket"}
+
+
+def test_annotations_name_labels_the_alert_has() -> None:
+    """{{ $labels.x }} is one of those the expression is grouped by."""
+    for rule in rules():
+        named = set(re.findall(r"\$labels\.(\w+)", json.dumps(rule.get("annotations", {}))))
+        grouped = set(re.findall(r"\w+", "".join(re.findall(r"by \(([^)]*)\)", rule["expr"]))))
+        assert named <= grouped, rule.get("alert")
+
+
+def test_the_dashboard_is_a_whole() -> None:
+    """Panels have a number, a place and a legend each; none lies upon another; variables exist."""
+    panels = dashboard()["panels"]
+    places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
+    assert len(places) == len({panel["id"] for panel in panels}) == len(panels)
+    variables = {variable["name"] for variable in dashboard()["templating"]["list"]}
+    used = set(re.findall(r"\$\{?([a-z]\w*)", json.dumps(panels)))
+    assert used <= variables
+
+
+def alarms() -> Iterator[tuple[str, dict[str, Any]]]:
+    """The CloudWatch alarms by name."""
+    for name, resource in template().items():
+        if resource["Type"] == "AWS::CloudWatch::Alarm":
+            yield name, resource["Properties"]
+
+
+def metrics_of(alarm: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Namespace and name of what an alarm looks at."""
+    stats = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
+    for metric in stats or [alarm]:
+        yield metric["Namespace"], metric["MetricName"]
+
+
+def filters() -> list[dict[str, Any]]:
+    """The metric filters over the log."""
+    return [one["Properties"] for one in template().values() if one["Type"] == "AWS::Logs::MetricFilter"]
+
+
+def test_every_alarm_looks_at_a_metric_that_exists() -> None:
+    """AWS's own, or one that a filter of the same template makes."""
+    made = {
+        (change["MetricNamespace"], change["MetricName"])
+        for each in filters()
+        for change in each["MetricTransformations"]
+    }
+    asked = {metric for _, alarm in alarms() for metric in metrics_of(alarm)}
+    ours = {metric for metric in asked if metric[0] not in AWS_METRICS}
+    assert ours == made
+    assert all(name in AWS_METRICS[namespace] for namespace, name in asked - ours)
+
+
+def test_every_filter_looks_for_an_event_that_exists() -> None:
+    """Each event named in a filter is logged somewhere, by that very name, and with the field that is asked for."""
+    code = "\n".join(source.text for source in sources() if source.path.startswith("subscriber/"))
+    patterns = [each["FilterPattern"] for each in filters()]
+    events = {event for pattern in patterns for event in re.findall(r'\$\.event = "([^"]+)"', pattern)}
+    assert len(events) >= 5
+    assert [event for event in sorted(events) if f'"{event}"' not in code] == []
+    assert all(re.fullmatch(r"\{ (\$\.\w+ !?= \S+)( (&&|\|\|) \$\.\w+ !?= \S+)* \}", pattern) for pattern in patterns)
+    assert '_log.info("daemon.ended", exit_code=' in code
+
+
+def test_every_alarm_tells_somebody_what_to_do() -> None:
+    """An action, a word on missing data, and a description that is more than a name."""
+    for name, alarm in alarms():
+        assert alarm["AlarmActions"] == [{"Ref": "Topic"}], name
+        assert alarm["TreatMissingData"] in {"breaching", "notBreaching"}, name
+        assert len(alarm["AlarmDescription"]) > 40, name
+
+
+def test_cloudformation_would_take_the_template() -> None:
+    """AWS's own linter for templates, which comes with LocalStack, finds nothing."""
+    linter = LOCALSTACK_PYTHON.parent / "cfn-lint"
+    done = subprocess.run([linter, WATCH / "alarms.yaml"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

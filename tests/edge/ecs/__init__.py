@@ -1,0 +1,1 @@
+"""The ECS agent: who we are, and scale-in protection."""
