@@ -11,7 +11,7 @@ from tests.corpus.case import MESSAGE_BYTES_AT_MOST, Case, meant
 from tests.events.samples import CANONICAL, body, record
 
 _MANY = 10_000
-_AS_MANY_AS_FIT = 7_500
+_AS_MANY_AS_FIT = 7_300
 
 
 def large() -> Iterator[Case]:
