@@ -26,11 +26,12 @@ bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## the load test, all of it in under 15 minut
 test: $(ENVIRONMENT) $(LOCALSTACK) $(MQ_BRIDGE) ## every test, with branch coverage (ARGS=… goes to pytest)
 	@$(RUN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term $(ARGS)
 
-check: $(ENVIRONMENT) ## lint, types and import contracts
+check: $(ENVIRONMENT) ## lint, types, import contracts, and known advisories where they can be asked for
 	@$(RUN)/ruff format --check .
 	@$(RUN)/ruff check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-cache
+	@$(RUN)/python -m tests.house.audit
 
 format: $(ENVIRONMENT) ## put the code into the house's layout
 	@$(RUN)/ruff format .

@@ -140,8 +140,9 @@ def reference() -> str:
 def _settings() -> Settings:
     """The settings of this process; from here on the log is as they say."""
     from subscriber.observe.log import configure  # noqa: PLC0415 - see the module's docstring
+    from subscriber.settings.foreign_secrets import foreign_secrets  # noqa: PLC0415 - see the module's docstring
     from subscriber.settings.table import Settings  # noqa: PLC0415 - see the module's docstring
 
     read = Settings.from_environment(os.environ)
-    configure(read.log_level, read.log_format, read.secrets)
+    configure(read.log_level, read.log_format, (*read.secrets, *foreign_secrets(os.environ)))
     return read

@@ -70,6 +70,7 @@ def line_options(settings: Settings) -> LineOptions:
         ),
         write=WriteOptions(deadline_seconds=3 * settings.write_timeout_seconds),
         acknowledge=AcknowledgeOptions(calls_at_most=SETTLE_CALLS_AT_MOST),
+        buckets=frozenset(settings.buckets) or None,
     )
 
 

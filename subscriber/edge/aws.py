@@ -17,6 +17,7 @@ from botocore.exceptions import (
 from subscriber.errors import ConfigurationError, QueueCallError
 
 CONNECT_TIMEOUT_SECONDS = 5
+_SENTENCE_CHARACTERS = 500
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 
 _PERMANENT = frozenset(
@@ -111,6 +112,15 @@ def is_permanent(code: str) -> bool:
     return code in _PERMANENT
 
 
+def first_line(text: str) -> str:
+    """As much of a service's sentence as may be shown to anybody.
+
+    The lines after the first of a refused signature repeat the request as it was signed, session token included
+    ("Troubleshoot Signature Version 4", IAM user guide).
+    """
+    return (text.strip().splitlines() or [""])[0][:_SENTENCE_CHARACTERS]
+
+
 def call_error(error: BaseException) -> QueueCallError:
     """Our word for whatever a call through aiobotocore, or its credentials, raised.
 
@@ -120,7 +130,7 @@ def call_error(error: BaseException) -> QueueCallError:
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         code = plain_code(str(answer.get("QueryErrorCode") or answer.get("Code") or "Unknown"))
-        return QueueCallError(code, str(answer.get("Message", "")), is_permanent=is_permanent(code))
+        return QueueCallError(code, first_line(str(answer.get("Message", ""))), is_permanent=is_permanent(code))
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return QueueCallError("NoCredentials", str(error), is_permanent=True)
     if isinstance(error, BotoCoreError):

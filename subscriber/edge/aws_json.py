@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import msgspec
 from botocore.utils import get_environ_proxies
 
-from subscriber.edge.aws import call_error, is_permanent, plain_code
+from subscriber.edge.aws import call_error, first_line, is_permanent, plain_code
 from subscriber.edge.http_connection import HttpAnswer
 from subscriber.edge.http_pool import DirectTransport, ProxiedTransport, Transport, origin_of
 from subscriber.edge.signing import Credentials, Signer
@@ -144,7 +144,8 @@ class JsonClient:
             code = "Throttled" if answer.status == _THROTTLED_STATUS else f"Http{answer.status}"
         if code in _SKEW_CODES:
             self._correct_skew(answer.header("Date"))
-        return QueueCallError(code, fault.message or fault.capital_message, is_permanent=is_permanent(code))
+        sentence = first_line(fault.message or fault.capital_message)
+        return QueueCallError(code, sentence, is_permanent=is_permanent(code))
 
     def _correct_skew(self, date: str) -> None:
         """Believe the server's clock where ours is far off: the next call is signed with its time."""

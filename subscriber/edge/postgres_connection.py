@@ -14,7 +14,7 @@ import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
 from subscriber.edge.postgres_failures import FOREIGN_ERRORS, connect_error
-from subscriber.errors import ConfigurationError
+from subscriber.errors import ConfigurationError, StoreError, failure_of
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 TlsMode: TypeAlias = Literal["verify-full", "disable"]
@@ -108,11 +108,23 @@ async def connect(
             server_settings=_server_settings(options),
         )
     except FOREIGN_ERRORS as error:
-        raise connect_error(error) from error
+        raise _tls_refusal(error) or connect_error(error) from error
     except ValueError:  # the driver's words about a URL may quote its password
         raise ConfigurationError("The database's URL is none that PostgreSQL's clients can read.") from None
     _watch_the_network(connection)
     return connection
+
+
+def _tls_refusal(error: Exception) -> StoreError | None:
+    """What it means that the server answered our wish for TLS with a plain no; the driver has only a sentence for it.
+
+    Nothing but the wish has been sent by then. Waiting would not help, and going on without TLS is what somebody who
+    sits in between would like.
+    """
+    if not (isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error)):
+        return None
+    failure = failure_of("no_tls")
+    return StoreError(failure.treatment, failure.word, None, str(error), failure.advice)
 
 
 def _url_for_driver(url: str) -> str:

@@ -8,6 +8,7 @@ a bad record does not take its good neighbours with it. What is no JSON at all h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,10 @@ from subscriber.events.names import TEST_EVENT, label_of, name_of_detail, native
 from subscriber.events.record import Record
 from subscriber.events.refusal import RefusedRecordError
 from subscriber.model import Refusal
+
+MAX_RECORDS: Final = 10_000
+"""S3 sends one. The shortest record that makes a row has 106 characters, so that a body of 1 MiB, the largest that SQS
+takes, never holds so many; but it has room for half a million that are nothing, and to refuse each takes seconds."""
 
 
 class Contents(msgspec.Struct, frozen=True, gc=False):
@@ -58,6 +63,7 @@ _RECORD = msgspec.json.Decoder(Record)
 _NAMED = msgspec.json.Decoder(_Named)
 _TEXT = msgspec.json.Decoder(str)
 _NO_SHAPE = Refusal(refusal.UNKNOWN_ENVELOPE, "neither S3 records nor an SNS, EventBridge or test event of S3")
+_TOO_MANY = Refusal(refusal.TOO_MANY_RECORDS, f"more than {MAX_RECORDS} records")
 
 
 def open_body(body: str) -> Contents | Refusal:
@@ -80,7 +86,7 @@ def _open(body: str, *, is_wrapped: bool) -> Contents | Refusal:
 
 def _contents(envelope: _Envelope, *, is_wrapped: bool) -> Contents | Refusal:
     if not isinstance(envelope.records, msgspec.UnsetType):
-        return Contents(envelope.records)
+        return _TOO_MANY if len(envelope.records) > MAX_RECORDS else Contents(envelope.records)
     if envelope.kind == "Notification" and isinstance(envelope.message, str):
         if is_wrapped:
             return Refusal(refusal.UNKNOWN_ENVELOPE, "an SNS notification inside an SNS notification")
@@ -109,6 +115,8 @@ def _open_carefully(body: str, error: msgspec.ValidationError) -> Contents | Ref
         records = _RECORDS.decode(outline.records) if bytes(outline.records) else None
     except msgspec.ValidationError:
         return _NO_SHAPE
+    if records is not None and len(records) > MAX_RECORDS:
+        return _TOO_MANY
     if records is not None:
         return Contents([_one_carefully(raw) for raw in records])
     if _text(outline.source) != SOURCE:

@@ -28,13 +28,14 @@ def decode_form(text: str) -> str:
 
     Strict, because the usual replacement character would make one row of two keys.
 
+    Args:
+        text: of LONGEST_ENCODED_KEY characters at most, for part of it is remembered.
+
     Raises:
         UnicodeDecodeError: the percent-encoded bytes are not UTF-8.
     """
     folder, slash, name = text.replace("+", " ").rpartition("/")
-    # Only what may be a key's is remembered: a refused one may be a megabyte long.
-    unquoted_folder = _unquoted_folder if len(folder) <= LONGEST_ENCODED_KEY else _unquoted
-    return f"{unquoted_folder(folder)}{slash}{_unquoted(name)}"
+    return f"{_unquoted_folder(folder)}{slash}{_unquoted(name)}"
 
 
 def _unquoted(text: str) -> str:

@@ -15,6 +15,7 @@ import msgspec
 from subscriber.events import refusal
 from subscriber.events.event_time import read_event_time
 from subscriber.events.key import (
+    LONGEST_ENCODED_KEY,
     MAX_BUCKET_BYTES,
     MAX_ETAG_BYTES,
     MAX_KEY_BYTES,
@@ -121,11 +122,13 @@ def _bucket(name: str) -> str:
 
 
 def _key(text: str, *, is_encoded: bool) -> str:
+    # What cannot become short enough is not decoded first: it may be a megabyte long.
+    is_short = len(text) <= (LONGEST_ENCODED_KEY if is_encoded else MAX_KEY_BYTES)
     try:
-        plain = decode_form(text) if is_encoded else text
+        plain = decode_form(text) if is_short and is_encoded else text
     except UnicodeDecodeError:
         raise RefusedRecordError(refusal.BAD_KEY, "the key's percent-encoded bytes are not UTF-8") from None
-    if not plain or not is_storable(plain, MAX_KEY_BYTES):
+    if not plain or not is_short or not is_storable(plain, MAX_KEY_BYTES):
         detail = f"the key is empty, longer than {MAX_KEY_BYTES} bytes or no storable text"
         raise RefusedRecordError(refusal.BAD_KEY, detail)
     return plain

@@ -14,7 +14,9 @@ from subscriber.model import Refusal
 NOT_JSON: Final = "not_json"
 """Not JSON, or JSON that no text column could hold (a lone surrogate), or nested beyond all measure."""
 UNKNOWN_ENVELOPE: Final = "unknown_envelope"
-"""JSON, but none of the shapes in which S3 events travel."""
+"""None of the shapes in which S3 events travel. What begins as anything but an object is not read to its end."""
+TOO_MANY_RECORDS: Final = "too_many_records"
+"""More records than events of any use could be in a body of the largest size."""
 UNSUPPORTED_VERSION: Final = "unsupported_version"
 """The record's eventVersion has another major than 2."""
 MALFORMED_RECORD: Final = "malformed_record"
@@ -27,11 +29,14 @@ BAD_BUCKET: Final = "bad_bucket"
 BAD_VERSION_ID: Final = "bad_version_id"
 BAD_SIZE: Final = "bad_size"
 BAD_ETAG: Final = "bad_etag"
+FOREIGN_BUCKET: Final = "foreign_bucket"
+"""A good event of a bucket that is not on the list of SUBSCRIBER_BUCKETS."""
 
 REASONS: Final = frozenset(
     {
         NOT_JSON,
         UNKNOWN_ENVELOPE,
+        TOO_MANY_RECORDS,
         UNSUPPORTED_VERSION,
         MALFORMED_RECORD,
         UNKNOWN_EVENT,
@@ -41,6 +46,7 @@ REASONS: Final = frozenset(
         BAD_VERSION_ID,
         BAD_SIZE,
         BAD_ETAG,
+        FOREIGN_BUCKET,
     }
 )
 

@@ -2,21 +2,30 @@
 
 Bodies come from outside, and what a body says must not stop the line. What cannot be read becomes a refusal (the
 whole body goes to the quarantine, where nothing of it is lost); what can be read beside it is stored all the
-same. Test events, empty ones and those that say nothing about existence take the same road without a row.
+same. Where there is a list of buckets, a good event of any other is refused too: it is kept to be looked at. Test
+events, empty ones and those that say nothing about existence take the same road without a row.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from subscriber.events.envelope import open_body
 from subscriber.events.record import Meaning, Record, Sequenced, read_record
+from subscriber.events.refusal import FOREIGN_BUCKET, quoted
 from subscriber.model import Delivery, Message, Refusal
 
 _NUMBERS_SHOWN = 10
 """Of refused records in one detail sentence; a body of 1 MiB could hold thousands."""
 
 
-def decode(message: Message) -> Delivery:
-    """What `message` means. Raises nothing, whatever the body."""
+def decode(message: Message, buckets: Container[str] | None = None) -> Delivery:
+    """What `message` means. Raises nothing, whatever the body.
+
+    Args:
+        message: as the queue gave it.
+        buckets: whose events may become rows; None: those of every bucket.
+    """
     contents = open_body(message.body)
     if isinstance(contents, Refusal):
         return Delivery(message, refusal=contents)
@@ -24,10 +33,20 @@ def decode(message: Message) -> Delivery:
     meanings = [
         read_record(item, key_is_encoded=is_encoded) if isinstance(item, Record) else item for item in contents.items
     ]
+    if buckets is not None:
+        meanings = [_admitted(meaning, buckets) for meaning in meanings]
     if len(meanings) == 1 and isinstance(only := meanings[0], Sequenced):
         # What S3 sends today is one record per message: this line is the hot path of the whole daemon.
         return Delivery(message, (only.event,), derived_sequencers=int(only.is_derived))
     return _delivery(message, meanings)
+
+
+def _admitted(meaning: Meaning, buckets: Container[str]) -> Meaning:
+    """`meaning`, but an event of a foreign bucket is refused. What makes no row needs no permission."""
+    if not isinstance(meaning, Sequenced) or meaning.event.bucket in buckets:
+        return meaning
+    detail = f"the bucket {quoted(meaning.event.bucket)} is not one of SUBSCRIBER_BUCKETS"
+    return Refusal(FOREIGN_BUCKET, detail)
 
 
 def _delivery(message: Message, meanings: list[Meaning]) -> Delivery:

@@ -7,6 +7,7 @@ closes the next, and `run` returns when the last delete has been answered. Nothi
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -50,6 +51,8 @@ class LineOptions(msgspec.Struct, frozen=True):
     batch: BatchOptions
     write: WriteOptions
     acknowledge: AcknowledgeOptions
+    buckets: frozenset[str] | None = None
+    """Whose events may become rows; None: those of every bucket."""
 
 
 class Line:
@@ -80,7 +83,8 @@ class Line:
         deliveries: Channel[tuple[Delivery, ...]] = Channel(POLLS_IN_CHANNEL)
         batches: Channel[Batch] = Channel(BATCHES_IN_CHANNEL)
         receipts: Channel[tuple[Receipt, ...]] = Channel(RECEIPTS_IN_CHANNEL)
-        self._receiver = Receiver(options.receive, queues, decode, leases, deliveries, metrics=metrics)
+        understand = functools.partial(decode, buckets=options.buckets)
+        self._receiver = Receiver(options.receive, queues, understand, leases, deliveries, metrics=metrics)
         batcher = Batcher(options.batch, deliveries, batches, gate, metrics)
         writer = Writer(options.write, batches, receipts, gate, store, outages=self.outage, metrics=metrics)
         self.tally = writer.tally

@@ -10,7 +10,17 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from subscriber.settings.values import DATABASE_URL, FILE, INSTANCE_ID, QUEUE_URLS, SCHEMA, Setting, choice, number
+from subscriber.settings.values import (
+    BUCKETS,
+    DATABASE_URL,
+    FILE,
+    INSTANCE_ID,
+    QUEUE_URLS,
+    SCHEMA,
+    Setting,
+    choice,
+    number,
+)
 
 
 class EndsSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +30,14 @@ class EndsSettings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Setting(QUEUE_URLS, "The queues to read: standard SQS queues that S3, SNS or EventBridge fill."),
     ]
+    buckets: Annotated[
+        tuple[str, ...],
+        Setting(
+            BUCKETS,
+            "The buckets whose events may become rows. Events of any other are kept in the quarantine.",
+            default_shown="none; every bucket's are taken",
+        ),
+    ] = ()
     database_url: Annotated[
         str,
         Setting(DATABASE_URL, "The database that holds the object index; never shown anywhere.", secret=True),

@@ -93,6 +93,18 @@ def _queue_urls(text: str) -> tuple[str, ...]:
     return urls
 
 
+def _buckets(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", name):
+            raise ValueError(f"{name!r} is not the name of a bucket")
+        if names.count(name) > 1:
+            raise ValueError(f"{name!r} is there twice")
+    if not names:
+        raise ValueError("no name")
+    return names
+
+
 def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
         raise ValueError("not a host")
@@ -137,6 +149,7 @@ TOKEN_AT_LEAST = 8
 """The least length of a secret that a person chooses (NIST SP 800-63B, 5.1.1.2); a random one is longer anyway."""
 
 QUEUE_URLS = Kind("http(s) URLs of SQS queues, separated by commas: at least one, none twice", _queue_urls)
+BUCKETS = Kind("names of buckets, 3 to 255 of a-z, A-Z, 0-9 and . _ -, separated by commas, none twice", _buckets)
 DATABASE_URL = Kind(
     "postgresql://user:password@host:port/database, or ?host=/socket/directory; special characters as %xx",
     _database_url,

@@ -27,7 +27,7 @@ def test_every_encoding_in_use_comes_back(key: str) -> None:
 def test_what_cannot_be_a_key_is_not_remembered() -> None:
     """Folders are, for their files; but a body may name one of a megabyte, and a thousand of those would stay."""
     _unquoted_folder.cache_clear()
-    decode_form("a%20folder/" * 300 + "name")
+    assert reason_of(body(record(key="a%20folder/" * 300 + "name"))) == refusal.BAD_KEY
     assert _unquoted_folder.cache_info().currsize == 0
     decode_form("a%20folder/name")
     assert _unquoted_folder.cache_info().currsize == 1

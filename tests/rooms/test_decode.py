@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,9 +13,9 @@ from subscriber.events.key import MAX_BUCKET_BYTES, MAX_ETAG_BYTES, MAX_KEY_BYTE
 from subscriber.events.names import SILENT, STATES, UNKNOWN
 from subscriber.events.record import MAX_SIZE_BYTES
 from subscriber.events.refusal import REASONS
-from subscriber.model import Delivery, Lease, Message
+from subscriber.model import Delivery, Lease, Message, Refusal
 from subscriber.pipeline.decode import decode
-from tests.events.samples import EXPECTED, PROPERTY, body, decoded, record
+from tests.events.samples import EXPECTED, PROPERTY, body, decoded, emission, record
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -34,6 +35,11 @@ record_likes = st.builds(
     eventTime=st.sampled_from(["2026-08-02T07:51:20Z", "1969-01-01T00:00:00Z"]) | json_values,
     eventVersion=st.sampled_from(["2.1", "3.0"]) | json_values,
 )
+
+
+def of(text: str) -> Message:
+    """A message with this body."""
+    return Message("q", "id", "handle", text, 1.0, 2, Lease("q", 0.0, {"handle"}))
 
 
 def assert_lawful(delivery: Delivery) -> None:
@@ -102,7 +108,7 @@ def test_truncated_and_damaged_bodies(position: int, damage: str) -> None:
 
 def test_the_message_itself_rides_along() -> None:
     """What acknowledge needs is in the delivery: the very message, unchanged."""
-    message = Message("q", "id", "handle", body(record()), 1.0, 2, Lease("q", 0.0, {"handle"}))
+    message = of(body(record()))
     delivery = decode(message)
     assert delivery == Delivery(message, events=(EXPECTED,))
     assert delivery.message is message
@@ -112,3 +118,30 @@ def test_derived_sequencers_are_counted() -> None:
     """How many sequencers were led by the event's own time is told, record by record."""
     delivery = decoded(body(record(), record(sequencer=None), record(sequencer="0055AED6DCD90281E5")))
     assert delivery.derived_sequencers == 2
+
+
+def test_events_of_foreign_buckets_are_refused() -> None:
+    """With a list of buckets, a good event of another goes to quarantine, and its neighbours become rows."""
+    text = body(record(), record(bucket="it's"), record(event_name="ObjectTagging:Put", bucket="it's"))
+    delivery = decode(of(text), {"lake"})
+    assert delivery.events == (EXPECTED,)
+    assert delivery.ignored == ("ObjectTagging:Put",)
+    detail = """1 of 3 records refused (2); the first: the bucket "it's" is not one of SUBSCRIBER_BUCKETS"""
+    assert delivery.refusal == Refusal("foreign_bucket", detail)
+
+
+@pytest.mark.parametrize("envelope", notifications.ENVELOPES)
+def test_the_list_of_buckets_holds_in_every_envelope(envelope: notifications.Envelope) -> None:
+    """Whoever tells of it: a listed bucket passes, an unlisted one does not, and nor does one that is only alike."""
+    text = notifications.body_of(emission("ObjectCreated:Put"), envelope)
+    assert decode(of(text), {"lake"}).refusal is None
+    refusal = decode(of(text), {"Lake", "lake ", "lak"}).refusal
+    assert refusal is not None
+    assert refusal.reason == "foreign_bucket"
+
+
+def test_a_record_that_is_bad_is_refused_for_that() -> None:
+    """The list says nothing about what is no event."""
+    refusal = decode(of(body(record(bucket="other", size=-1))), {"lake"}).refusal
+    assert refusal is not None
+    assert refusal.reason == "bad_size"

@@ -1,0 +1,1 @@
+"""Decode against a million bodies that nobody would send on purpose, or that somebody would."""

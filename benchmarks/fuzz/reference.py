@@ -1,0 +1,181 @@
+"""A second reading of the same bodies, slow and plain, to compare the daemon's own with.
+
+It shares no code with the daemon: JSON by the standard library, then AWS's descriptions field by field (S3 user guide,
+"Event message structure", "Event notification types and destinations" and "EventBridge event message structure"; SNS
+developer guide, "Parsing message formats"). Only the limits and the canonical sequencer are ours, and
+told in docs/security.md.
+
+Where the descriptions leave room (a name twice in one object, a time in a form that nobody writes, nesting beyond
+Python's own depth) it says that it is unsure, and nothing is compared.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from benchmarks.fuzz.reference_record import (
+    FamilyError,
+    RefusedError,
+    Told,
+    UnsureError,
+    event_of,
+    field,
+    silent_label,
+    state_of,
+)
+
+Verdict: TypeAlias = Literal["refused", "unsure"]
+
+RECORDS_AT_MOST = 10_000
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_BRIDGED_SILENCE = {
+    "Object Restore Initiated": "ObjectRestore:Post",
+    "Object Restore Completed": "ObjectRestore:Completed",
+    "Object Restore Expired": "ObjectRestore:Delete",
+    "Object Storage Class Changed": "LifecycleTransition",
+    "Object Access Tier Changed": "IntelligentTiering",
+    "Object ACL Updated": "ObjectAcl:Put",
+    "Object Tags Added": "ObjectTagging:Put",
+    "Object Tags Deleted": "ObjectTagging:Delete",
+    "Object Retention Updated": "ObjectRetention:Put",
+}
+_CREATED_BY = {
+    "PutObject": "Put",
+    "POST Object": "Post",
+    "CopyObject": "Copy",
+    "CompleteMultipartUpload": "CompleteMultipartUpload",
+}
+
+
+class Meaning(NamedTuple):
+    """What one record, or the whole body, comes to."""
+
+    verdict: Verdict | None
+    event: Told | None = None
+    label: str = ""
+    """Of what says nothing about existence."""
+
+
+REFUSED = Meaning("refused")
+UNSURE = Meaning("unsure")
+
+
+class _Fraction:
+    """A number with a fraction or an exponent: never a size."""
+
+
+class _Ambiguous(Exception):  # noqa: N818 - not a failure: two readers may differ
+    """An object names one field twice."""
+
+
+def reading_of(text: str) -> list[Meaning]:
+    """What each record of a body means, in their order; a body without records is one meaning."""
+    return _reading(text, is_wrapped=False)
+
+
+def _reading(text: str, *, is_wrapped: bool) -> list[Meaning]:
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_constant=_no_constant,
+            parse_float=lambda _: _Fraction(),
+            parse_int=_whole,
+        )
+    except (_Ambiguous, RecursionError):
+        return [UNSURE]
+    except ValueError:
+        return [REFUSED]
+    if not isinstance(value, dict) or _has_lone_surrogate(value):
+        return [REFUSED]
+    return _records(value, is_wrapped=is_wrapped)
+
+
+def _records(body: dict[str, Any], *, is_wrapped: bool) -> list[Meaning]:
+    if "Records" in body:
+        records = body["Records"]
+        if not isinstance(records, list) or len(records) > RECORDS_AT_MOST:
+            return [REFUSED]
+        return [_native(record) for record in records]
+    if body.get("Type") == "Notification" and isinstance(body.get("Message"), str):
+        return [REFUSED] if is_wrapped else _reading(body["Message"], is_wrapped=True)
+    if body.get("Event") == "s3:TestEvent":
+        return [Meaning(None, label="s3:TestEvent")]
+    return [_bridged(body)] if body.get("source") == "aws.s3" else [REFUSED]
+
+
+def _native(record: object) -> Meaning:
+    try:
+        name = field(record, "eventName", str).removeprefix("s3:")
+        if state_of(name) is None:
+            return Meaning(None, label=silent_label(name))
+        if isinstance(record, dict) and "eventVersion" in record:
+            version = field(record, "eventVersion", str)
+            if version.split(".")[0] != "2":
+                return REFUSED
+        s3 = field(record, "s3", dict)
+        described = field(s3, "object", dict)
+        bucket = field(field(s3, "bucket", dict), "name", str)
+        told = {name: described.get(name) for name in ("key", "size", "sequencer")}
+        told |= {"etag": described.get("eTag"), "version": described.get("versionId"), "bucket": bucket}
+        return Meaning(None, event_of(name, field(record, "eventTime", str), told, is_encoded=True))
+    except (RefusedError, FamilyError):
+        return REFUSED
+    except UnsureError:
+        return UNSURE
+
+
+def _bridged(body: dict[str, Any]) -> Meaning:
+    try:
+        kind = field(body, "detail-type", str)
+        if kind not in {"Object Created", "Object Deleted"}:
+            return Meaning(None, label=_BRIDGED_SILENCE.get(kind, "unknown"))
+        detail = field(body, "detail", dict)
+        described = field(detail, "object", dict)
+        bucket = field(field(detail, "bucket", dict), "name", str)
+        told = {name: described.get(name) for name in ("key", "size", "sequencer", "etag")}
+        told |= {"version": described.get("version-id"), "bucket": bucket}
+        name = _bridged_name(kind, detail)
+        return Meaning(None, event_of(name, field(body, "time", str), told, is_encoded=False))
+    except (RefusedError, FamilyError):
+        return REFUSED
+    except UnsureError:
+        return UNSURE
+
+
+def _bridged_name(kind: str, detail: dict[str, Any]) -> str:
+    reason = field(detail, "reason", str) if "reason" in detail else ""
+    deletion = field(detail, "deletion-type", str) if "deletion-type" in detail else ""
+    if kind == "Object Created":
+        return f"ObjectCreated:{_CREATED_BY.get(reason, '*')}"
+    family = "LifecycleExpiration" if reason == "Lifecycle Expiration" else "ObjectRemoved"
+    if deletion == "Permanently Deleted":
+        return f"{family}:Delete"
+    if deletion == "Delete Marker Created":
+        return f"{family}:DeleteMarkerCreated"
+    raise RefusedError
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    named = dict(pairs)
+    if len(named) < len(pairs):
+        raise _Ambiguous
+    return named
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(word)
+
+
+def _whole(digits: str) -> int | _Fraction:
+    return int(digits) if len(digits) < 1_000 else _Fraction()
+
+
+def _has_lone_surrogate(value: object) -> bool:
+    if isinstance(value, str):
+        return _SURROGATE.search(value) is not None
+    if isinstance(value, dict):
+        return any(_has_lone_surrogate(name) or _has_lone_surrogate(each) for name, each in value.items())
+    return isinstance(value, list) and any(map(_has_lone_surrogate, value))

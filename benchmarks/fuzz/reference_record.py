@@ -1,0 +1,182 @@
+"""The reference's reading of one record: names, times, keys and sequencers, each the slow way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+_SILENT = frozenset(
+    """ReducedRedundancyLostObject ObjectRestore:Post ObjectRestore:Completed ObjectRestore:Delete
+    Replication:OperationFailedReplication Replication:OperationNotTracked Replication:OperationMissedThreshold
+    Replication:OperationReplicatedAfterThreshold LifecycleTransition IntelligentTiering ObjectAcl:Put
+    ObjectTagging:Put ObjectTagging:Delete ObjectAnnotation:Put ObjectAnnotation:Delete ObjectRetention:Put
+    s3:TestEvent""".split()  # noqa: SIM905 - a list of these would be twice as long and say no more
+)
+_REMOVALS = {"Delete": "removed", "DeleteMarkerCreated": "delete_marker"}
+_TIME = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
+_END = datetime(2106, 1, 1, tzinfo=UTC)
+_DAY = 86_400
+
+
+class RefusedError(Exception):
+    """The record cannot be a row."""
+
+
+class FamilyError(RefusedError):
+    """A creation or removal whose name nobody knows."""
+
+
+class UnsureError(Exception):
+    """The descriptions leave room."""
+
+
+class Told(NamedTuple):
+    """The fields of an event, in the order of the table's columns."""
+
+    bucket: str
+    key: str
+    version_id: str
+    state: str
+    sequencer: str
+    event_name: str
+    event_time: datetime
+    size_bytes: int | None
+    etag: str | None
+
+
+def field(holder: object, name: str, kind: type[T]) -> T:
+    """A field that must be there, and of this kind."""
+    value = holder.get(name) if isinstance(holder, dict) else None
+    if not isinstance(value, kind):
+        raise RefusedError
+    return value
+
+
+def state_of(name: str) -> str | None:
+    """What a native name leaves an object in; None: it says nothing about that."""
+    family, colon, kind = name.partition(":")
+    if not colon or family not in {"ObjectCreated", "ObjectRemoved", "LifecycleExpiration"}:
+        return None
+    if family != "ObjectCreated":
+        if kind not in _REMOVALS:
+            raise FamilyError
+        return _REMOVALS[kind]
+    if len(name) > 64 or any(not " " <= character <= "~" for character in name):
+        raise FamilyError
+    return "present"
+
+
+def silent_label(name: str) -> str:
+    """How a name that says nothing is counted."""
+    return name if name in _SILENT else "unknown"
+
+
+def event_of(name: str, time: str, told: Mapping[str, Any], *, is_encoded: bool) -> Told:
+    """The event of a record with this native name.
+
+    Raises:
+        RefusedError: it cannot be a row.
+        UnsureError: its time is written as nobody writes it.
+    """
+    state = state_of(name)
+    key, bucket = _text(told["key"]), _text(told["bucket"])
+    etag = _optional(told["etag"]).strip('"')
+    version = _optional(told["version"])
+    sequencer = told["sequencer"]
+    if not (sequencer is None or isinstance(sequencer, str)):
+        raise RefusedError
+    size = told["size"]
+    if size is not None and (type(size) is not int or not 0 <= size < 2**63):
+        raise RefusedError
+    moment = _moment(time)
+    return Told(
+        bucket=_measured(bucket, 1, 255),
+        key=_measured(_decoded(key) if is_encoded else key, 1, 1024),
+        version_id=_measured("" if version == "null" else version, 0, 1024),
+        state=str(state),
+        sequencer=_canonical(sequencer or "", int((moment - _FIRST) // timedelta(seconds=1))),
+        event_name=name,
+        event_time=moment,
+        size_bytes=size,
+        etag=_measured(etag, 0, 255) or None,
+    )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise RefusedError
+    return value
+
+
+def _optional(value: object) -> str:
+    return "" if value is None else _text(value)
+
+
+def _measured(text: str, least: int, most: int) -> str:
+    if "\0" in text or not least <= len(text.encode()) <= most:
+        raise RefusedError
+    return text
+
+
+def _decoded(text: str) -> str:
+    """Form encoding undone byte by byte; a percent sign without two digits stands for itself."""
+    plain = bytearray()
+    position = 0
+    while position < len(text):
+        digits = text[position + 1 : position + 3]
+        if text[position] == "%" and re.fullmatch("[0-9A-Fa-f]{2}", digits):
+            plain.append(int(digits, 16))
+            position += 3
+        else:
+            plain += (" " if text[position] == "+" else text[position]).encode()
+            position += 1
+    try:
+        return plain.decode("utf-8", "strict")
+    except UnicodeDecodeError:
+        raise RefusedError from None
+
+
+def _moment(text: str) -> datetime:
+    found = _TIME.fullmatch(text)
+    if not found:
+        raise UnsureError
+    *whole, fraction, zone = found.groups()
+    year, month, day, hour, minute, second = map(int, whole)
+    micro = int((fraction or ".").removeprefix(".").ljust(6, "0"))
+    try:
+        local = datetime(year, month, day, hour, minute, second, micro, tzinfo=UTC)
+        moment = local - _offset(zone or "Z")
+    except (ValueError, OverflowError):
+        raise RefusedError from None
+    if not _FIRST <= moment < _END:
+        raise RefusedError
+    return moment
+
+
+def _offset(zone: str) -> timedelta:
+    if zone == "Z":
+        return timedelta()
+    hours, minutes = int(zone[1:3]), int(zone[4:6])
+    if hours > 23 or minutes > 59:
+        raise UnsureError  # readers differ about what lies beyond
+    away = timedelta(hours=hours, minutes=minutes)
+    return away if zone[0] == "+" else -away
+
+
+def _canonical(given: str, second: int) -> str:
+    """Upper-case digits without zeros behind, that begin with a second near the event's own."""
+    own = f"{second:08X}"
+    if not re.fullmatch("[0-9A-Fa-f]{1,64}", given):
+        return own.rstrip("0")
+    digits = given.upper()
+    if re.fullmatch("(00|80).{16}", digits):
+        digits = digits[2:]
+    said = int((digits + "00000000")[:8], 16)
+    return (digits if abs(said - second) <= _DAY else own + digits).rstrip("0")

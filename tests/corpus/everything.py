@@ -1,0 +1,17 @@
+"""The whole corpus."""
+
+from __future__ import annotations
+
+import functools
+
+from tests.corpus.case import Case
+from tests.corpus.envelopes import envelopes
+from tests.corpus.fields import fields
+from tests.corpus.large import large
+from tests.corpus.texts import texts
+
+
+@functools.cache
+def corpus() -> tuple[Case, ...]:
+    """Every case; made when first asked for, because some are a megabyte long."""
+    return (*texts(), *envelopes(), *fields(), *large())

@@ -1,0 +1,1 @@
+"""Who could do what, and what stops them: the tests that docs/security.md names."""

@@ -1,0 +1,67 @@
+"""Names and values in SQL: a name is refused or quoted, a value is a parameter, and neither ever runs."""
+
+from __future__ import annotations
+
+import asyncpg
+import msgspec
+import pytest
+
+from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.edge.postgres_migrations import check_schema, migrate
+from subscriber.errors import ConfigurationError
+from subscriber.model import Refusal
+from tests.config.test_settings import read
+from tests.edge.object_rows import message, row
+
+HOSTILE = (
+    'a"; DROP SCHEMA public CASCADE; --',
+    "a'; DROP SCHEMA public CASCADE; --",
+    "MixedCase",
+    "with space",
+    ':"schema"',
+    "$1",
+    "a.b",
+    "ä/*",
+)
+
+
+@pytest.mark.parametrize("name", [*HOSTILE, "1st", "pg_mine", "a" * 64, "Ω"])
+def test_settings_take_plain_names_alone(name: str) -> None:
+    """An operator who mistypes the schema is told at the start."""
+    with pytest.raises(ConfigurationError, match="SUBSCRIBER_DATABASE_SCHEMA"):
+        read(DATABASE_SCHEMA=name)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_the_edge_quotes_any_name(postgres_url: str, name: str) -> None:
+    """It takes them to the letter: the schema is called that, works, and its name has run nowhere."""
+    options = StoreOptions(url=postgres_url, schema=name, tls="disable", write_timeout_seconds=10.0)
+    connection = await asyncpg.connect(postgres_url, timeout=10)
+    try:
+        await migrate(options)
+        await check_schema(options)
+        store = PostgresStore(options)
+        assert await store.store([row()]) == 1
+        await store.quarantine([(message(), Refusal("not_json", "a test"))])
+        await store.close()
+        names = {each["nspname"] for each in await connection.fetch("SELECT nspname FROM pg_namespace")}
+        assert {name, "public"} <= names
+    finally:
+        doubled = name.replace('"', '""')
+        await connection.execute(f'DROP SCHEMA IF EXISTS "{doubled}" CASCADE')
+        await connection.close()
+
+
+async def test_values_are_parameters(store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Every text of a row and of a quarantined message comes back as it was, whatever it would be as SQL."""
+    for number, text in enumerate(HOSTILE):
+        event = row(bucket=text, key=text, version_id=text, event_name=text[:60], etag=text)
+        await store.store([event])
+        columns = ", ".join(event.__struct_fields__)
+        (found,) = await database.fetch(f"SELECT {columns} FROM object_versions WHERE bucket = $1", text)
+        assert tuple(found) == msgspec.structs.astuple(event)
+        told = msgspec.structs.replace(message(f"m-{number}", body=text), queue=text)
+        await store.quarantine([(told, Refusal(text, text))])
+    kept = await database.fetch("SELECT queue, reason, detail, body FROM quarantined_messages")
+    assert {tuple(each) for each in kept} == {(text, text, text, text.encode()) for text in HOSTILE}

@@ -1,0 +1,147 @@
+"""Least privilege in the database: the daemon runs as the writer of config/sql, which may do nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from benchmarks.lab.daemon import daemon_process
+from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.edge.postgres_migrations import check_schema, migrate
+from subscriber.errors import ExitCode, StoreError
+from subscriber.model import Refusal
+from tests.edge.object_rows import message, row
+from tests.line.scene import Scene, put_body
+from tests.security.sql_roles import SQL, Roles, create_roles, drop_roles, run
+
+FORBIDDEN = (
+    "DELETE FROM object_versions",
+    "TRUNCATE object_versions",
+    "DROP TABLE object_versions",
+    "ALTER TABLE object_versions ADD COLUMN x integer",
+    "UPDATE object_versions SET key = 'other'",
+    "SELECT body FROM quarantined_messages",
+    "UPDATE quarantined_messages SET body = ''",
+    "UPDATE quarantined_messages SET replayed_at = now()",
+    "DELETE FROM quarantined_messages",
+    "DELETE FROM schema_migrations",
+    "INSERT INTO schema_migrations VALUES (9, 1, 'x')",
+    "CREATE TABLE x ()",
+    "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "COPY object_versions TO PROGRAM 'cat'",
+    "SELECT pg_read_file('/etc/passwd')",
+    "CREATE ROLE another SUPERUSER",
+    "SET ROLE postgres",
+)
+
+
+@pytest.fixture
+async def roles(postgres_url: str, plain_schema: str) -> AsyncIterator[Roles]:
+    """The roles, with tables by the owner and grants in force."""
+    roles = await create_roles(postgres_url, plain_schema)
+    await migrate(_options(roles, roles.owner_url))
+    await run(roles.owner_url, roles.script("grants.sql"))
+    yield roles
+    await drop_roles(postgres_url, roles)
+
+
+def _options(roles: Roles, url: str) -> StoreOptions:
+    return StoreOptions(url=url, schema=roles.schema, tls="disable", write_timeout_seconds=10.0)
+
+
+async def _everything_a_daemon_does(roles: Roles) -> None:
+    """All its statements, each on what is new and on what is there; raises StoreError."""
+    options = _options(roles, roles.writer_url)
+    store = PostgresStore(options)
+    try:
+        await store.open()
+        await check_schema(options)
+        for sequencer in ("1", "2", "1"):
+            await store.store([row(sequencer=sequencer)])
+        for count in (1, 2):
+            await store.quarantine([(message(receive_count=count), Refusal("not_json", "a test"))])
+    finally:
+        await store.close()
+
+
+async def test_the_daemon_runs_as_the_writer(scene: Scene, roles: Roles) -> None:
+    """The real process under that role: rows, an older event, a quarantined body twice; nothing fails."""
+    environment = scene.environment(DATABASE_URL=roles.writer_url)
+    bodies = [put_body("a.txt", second=2), put_body("a.txt", second=1), put_body("b.txt"), "not json", "not json"]
+    with daemon_process(environment) as daemon:
+        scene.send(bodies)
+        await scene.until_empty()
+        assert daemon.metric("subscriber_write_failures_total") == 0
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+    assert [tuple(each) for each in await scene.fetch("SELECT key FROM objects ORDER BY key")] == [
+        ("a.txt",),
+        ("b.txt",),
+    ]
+    assert len(await scene.fetch("SELECT FROM quarantined_messages")) == 2
+
+
+async def test_the_writer_may_do_nothing_else(roles: Roles) -> None:
+    """Neither delete nor read what is kept for people, nor change the schema, the roles or the machine."""
+    await _everything_a_daemon_does(roles)
+    connection = await asyncpg.connect(roles.writer_url, server_settings={"search_path": roles.schema}, timeout=10)
+    allowed = []
+    for statement in FORBIDDEN:
+        try:
+            await connection.execute(statement)
+        except asyncpg.InsufficientPrivilegeError:
+            continue
+        allowed.append(statement)
+    await connection.close()
+    assert allowed == []
+
+
+async def test_no_grant_is_superfluous(roles: Roles) -> None:
+    """Without any one of them the daemon's own statements fail; so there is none too many."""
+    script = re.sub(r"^--.*$", "", roles.script("grants.sql"), flags=re.MULTILINE)
+    grants = [grant.strip() for grant in script.split(";") if f'"{roles.writer}"' in grant]
+    assert len(grants) == 8
+    for grant in grants:
+        revoked = grant.replace("GRANT", "REVOKE", 1).replace(f'TO "{roles.writer}"', f'FROM "{roles.writer}"', 1)
+        await run(roles.owner_url, revoked)
+        with pytest.raises(StoreError, match="permission denied"):
+            await _everything_a_daemon_does(roles)
+        await run(roles.owner_url, grant)
+    await _everything_a_daemon_does(roles)
+
+
+async def test_the_grants_may_be_given_again(roles: Roles) -> None:
+    """After the next migration somebody will: nothing fails and nothing changes."""
+    await run(roles.owner_url, roles.script("grants.sql"))
+    await _everything_a_daemon_does(roles)
+
+
+async def test_the_writer_cannot_migrate(roles: Roles) -> None:
+    """Whoever has the daemon's password cannot make a schema of his own either."""
+    with pytest.raises(StoreError, match="permission denied"):
+        await migrate(StoreOptions(url=roles.writer_url, schema=f"{roles.schema}_2", tls="disable"))
+
+
+async def test_readers_see_what_exists_and_no_more(roles: Roles, postgres_url: str) -> None:
+    """Of the view all, of the tables behind it nothing."""
+    await _everything_a_daemon_does(roles)
+    connection = await asyncpg.connect(postgres_url, server_settings={"search_path": roles.schema}, timeout=10)
+    try:
+        await connection.execute(f"SET ROLE {roles.reader}")
+        assert await connection.fetchval("SELECT count(*) FROM objects") == 1
+        for table in ("object_versions", "quarantined_messages", "schema_migrations"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(f"SELECT FROM {table}")
+    finally:
+        await connection.close()
+
+
+def test_every_script_says_how_it_is_run() -> None:
+    """The variables that a script uses are those its command sets, and every quoted name is a variable."""
+    for path in SQL.glob("*.sql"):
+        text = path.read_text()
+        assert set(re.findall(r':"(\w+)"', text)) == set(re.findall(r"-v (?!ON_ERROR_STOP)(\w+)=", text))
