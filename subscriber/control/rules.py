@@ -30,10 +30,10 @@ SILENCE_WINDOWS = 3
 FALLBACK_AFTER = 4
 """Silences after which it is given up for now: a minute for a sensor that speaks every second."""
 
-FALLBACK_SHARE = 0.7
+FALLBACK_SHARE = 0.5
 FALLBACK_LIMIT = 1.0
-"""The cap without a sensor: a part of the last limit it knew, for the neighbours that nobody can see any more; one
-writer where it has never spoken."""
+"""The cap without a sensor: half of the last limit it knew, so that somebody as large as we are may come unseen and
+find room; one writer where it has never spoken."""
 
 FALLBACK_SLOW_RATIO = 1.5
 FALLBACK_DOWN = 0.9
@@ -142,11 +142,10 @@ def by_load(case: Case) -> Move | None:
     if needs_step(case.error_percent, case.confirmed_percent):
         if case.error_percent > 0:
             return Move(stepped_down(case.limit, case.prediction, case.aim_percent), "above_ceiling")
-        return held or Move(stepped_up(case.limit, case.prediction, case.aim_percent), "below_ceiling")
+        return held or Move(_stepped_up(case), "below_ceiling")
     if case.state.shared_until is None or case.seen.taken_at > case.state.shared_until:
         return Move(case.limit, "steady")
-    options = case.options
-    drawn = shared(case.limit, options.limit_at_least, options.limit_at_most, case.load.window_seconds)
+    drawn = shared(case.limit, case.options, case.confirmed_percent, case.load.window_seconds)
     return held if held and drawn > case.limit else Move(drawn, "sharing")
 
 
@@ -161,6 +160,11 @@ def in_silence(case: Case) -> Move:
 
 
 RULES: Final = (after_failures, after_slow_statements, without_sensor, on_slow_rows, by_load, in_silence)
+
+
+def _stepped_up(case: Case) -> float:
+    assert case.prediction is not None
+    return stepped_up(case.limit, case.prediction, case.aim_percent, case.state.cost.mean.cpu_percent)
 
 
 def _reason_not_to_grow(case: Case) -> Move | None:

@@ -97,12 +97,12 @@ def test_a_bigger_batch_is_no_congestion() -> None:
 
 
 def test_a_sensor_that_falls_silent_freezes_growth_and_then_caps_it() -> None:
-    """Fifteen seconds of patience, then no growth, after a minute seven tenths of the last limit it knew."""
+    """Fifteen seconds of patience, then no growth, after a minute half of the last limit it knew."""
     _, decisions = run(settled(4.0), range(20, 200), lambda at, limit: busy(at, limit, None))
     reasons = [each.reason for each in decisions]
     assert reasons == ["no_news"] * 14 + ["signal_lost"] * 45 + ["fallback"] * 121
     assert {each.limit for each in decisions[:59]} == {4.0}
-    assert [each.limit for each in decisions[59:]] == pytest.approx([2.8] * 121)
+    assert [each.limit for each in decisions[59:]] == pytest.approx([2.0] * 121)
 
 
 def test_a_sensor_that_never_spoke_leaves_one_writer() -> None:
