@@ -32,6 +32,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     scenario: str
     question: str
+    is_counted: bool
+    """Among those over which laws are ranked."""
     results: tuple[Result, ...]
     """The best first."""
     expectations: tuple[Met, ...]
@@ -55,7 +57,7 @@ def hold(name: str, folder: Path) -> Outcome:
         value = value_of(expectation, ours)
         met.append(Met(expectation, value, expectation.is_met(value)))
     results = ranked([(record, law.source) for record, law in zip(records, LAWS, strict=True)])
-    outcome = Outcome(name, chosen.question, tuple(results), tuple(met))
+    outcome = Outcome(name, chosen.question, chosen.is_counted, tuple(results), tuple(met))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n")
     (folder / f"{name}.svg").write_text(picture(name, chosen.question, ours, records[1:]), "utf-8")
@@ -77,8 +79,9 @@ def table(outcome: Outcome) -> list[str]:
 
 
 def summary(outcomes: Sequence[Outcome]) -> list[str]:
-    """The ranks of every law over all scenarios, the best mean rank first."""
-    ranks = {law.name: [outcome.of(law.name).rank for outcome in outcomes] for law in LAWS}
+    """The ranks of every law over the scenarios that count, the best mean rank first."""
+    counted = [outcome for outcome in outcomes if outcome.is_counted] or outcomes
+    ranks = {law.name: [outcome.of(law.name).rank for outcome in counted] for law in LAWS}
     order = sorted(ranks, key=lambda name: sum(ranks[name]))
     lines = [f"  {'law':20}{'mean rank':>10}{'first':>7}{'last':>6}   ranks, scenario by scenario"]
     for name in order:

@@ -30,7 +30,7 @@ def second(at: int, cpu: float, *, waiting: float = 100.0, limits: tuple[float, 
 def record(law: str, cpus: list[float], path: tuple[float, ...], waiting: float = 100.0) -> Record:
     """A run in which nothing came after the start."""
     seconds = tuple(second(at, cpu, waiting=waiting) for at, cpu in enumerate(cpus, start=1))
-    return Record(law, "made up", Bounds(), seconds, (path,))
+    return Record(law, "made up", Bounds(), 10_000.0, seconds, (path,))
 
 
 def test_settled_is_what_stays_near_the_ceiling() -> None:
@@ -60,15 +60,19 @@ def test_the_three_quantities_of_a_run() -> None:
     assert msgspec.structs.astuple(found) == pytest.approx((25.0, 300.0, 2 * math.log(2)))
 
 
-def test_the_best_law_has_a_ratio_of_one_and_nothing_divides_by_nothing() -> None:
-    """Floors: a hundredth of the largest CPU and lag, one way from the smallest limit to the largest."""
+def test_each_part_is_divided_by_the_best_laws_and_a_floor() -> None:
+    """Floors: ten seconds at the wrong end of the bounds, in points, in messages, and in the way there."""
     good = record("good", [60.0] * 10, (1.0, 1.0), waiting=0.0)
     hot = record("hot", [100.0] * 10, (1.0, 8.0), waiting=0.0)
-    assert msgspec.structs.astuple(floors(good)) == pytest.approx((8.5, 300.0, math.log(160)))
+    assert msgspec.structs.astuple(floors(good)) == pytest.approx((150.0, 1e6, math.log(160)))
     found = ranked([(hot, "h"), (good, "g")])
     assert [(each.law, each.rank, each.source) for each in found] == [("good", 1, "g"), ("hot", 2, "h")]
-    assert found[0].ratios == Parts(1.0, 1.0, 1.0)
-    assert found[1].ratios.heat == pytest.approx((150 + 8.5) / 8.5)
+    assert found[0].ratios == Parts(0.0, 0.0, 0.0)
+    assert found[1].ratios == Parts(150 / 150, 0.0, math.log(8) / math.log(160))
+    assert found[1].score == pytest.approx((1 + math.log(8) / math.log(160)) / 3)
+    late = record("late", [60.0] * 10, (1.0, 1.0), waiting=100.0)
+    later = record("later", [60.0] * 20, (1.0, 1.0), waiting=100.0)
+    assert ranked([(late, "l"), (later, "l")])[1].ratios.lateness == pytest.approx(2000 / (1000 + 1e6))
 
 
 def test_a_contest_leaves_a_file_and_a_picture_that_can_be_read(tmp_path: Path) -> None:
