@@ -73,21 +73,18 @@ def floors(record: Record) -> Parts:
     )
 
 
+def ratios_of(found: Sequence[Parts], floor: Parts) -> list[Parts]:
+    """The parts of each law against the best and the floor."""
+    heat = min(each.heat for each in found) + floor.heat
+    lateness = min(each.lateness for each in found) + floor.lateness
+    wander = min(each.wander for each in found) + floor.wander
+    return [Parts(each.heat / heat, each.lateness / lateness, each.wander / wander) for each in found]
+
+
 def ranked(runs: Sequence[tuple[Record, str]]) -> list[Result]:
     """The laws of one scenario, the best first; each record comes with its law's source."""
     found = [values(record) for record, _ in runs]
-    floor = floors(runs[0][0])
-    best = Parts(
-        min(each.heat for each in found), min(each.lateness for each in found), min(each.wander for each in found)
-    )
-    ratios = [
-        Parts(
-            each.heat / (best.heat + floor.heat),
-            each.lateness / (best.lateness + floor.lateness),
-            each.wander / (best.wander + floor.wander),
-        )
-        for each in found
-    ]
+    ratios = ratios_of(found, floors(runs[0][0]))
     order = sorted(range(len(runs)), key=lambda number: ratios[number].mean)
     return [
         Result(

@@ -146,6 +146,8 @@ def by_load(case: Case) -> Move | None:
     if case.state.shared_until is None or case.seen.taken_at > case.state.shared_until:
         return Move(case.limit, "steady")
     drawn = shared(case.limit, case.options, case.confirmed_percent, case.load.window_seconds)
+    if drawn == case.limit:
+        return Move(drawn, "steady")
     return held if held and drawn > case.limit else Move(drawn, "sharing")
 
 
