@@ -71,6 +71,11 @@ class Mean(msgspec.Struct, frozen=True):
         )
 
 
+def is_in_use(work: Mean | Span) -> bool:
+    """Whether so much of the limit was used that the CPU of that time tells what it costs."""
+    return work.expected > 0 and work.expected >= USED_SHARE_AT_LEAST * work.limit
+
+
 class RowCost(msgspec.Struct, frozen=True):
     """CPU points per row and second, as far as they are ours: the least seen of late.
 
@@ -154,7 +159,7 @@ def predict(mean: Mean | None, cost: RowCost, row_time_ratio: float, limit: floa
     demand = demand_percent(mean.cpu_percent, row_time_ratio)
     foreign = demand * min(FOREIGN_SHARE_AT_MOST, cost.foreign_share(mean))
     own = demand - foreign
-    if mean.expected <= 0 or mean.expected < USED_SHARE_AT_LEAST * mean.limit:
+    if not is_in_use(mean):
         return Prediction(own, foreign, own, READING_ERROR_PERCENT, is_measured=False)
     cautious = min(mean.expected, max(mean.used, USED_SHARE_AT_LEAST * mean.expected))
     return Prediction(

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from subscriber.control.decision import GovernorOptions, GovernorState, Reason
-from subscriber.control.prediction import Prediction
+from subscriber.control.prediction import USED_SHARE_AT_LEAST, Prediction
 from subscriber.control.reading import LoadReading, Reading
 from subscriber.control.row_time import CONGESTED_RATIO, RECOVERED_RATIO
 from subscriber.control.step import DEAD_BAND_PERCENT, confirmed_error, needs_step, shared, stepped_down, stepped_up
@@ -83,6 +83,11 @@ class Case(msgspec.Struct, frozen=True):
             return self.state.error_percent
         return confirmed_error(self.state.error_percent, self.error_percent, self.load.window_seconds)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether the limit is what holds us back, or nearly."""
+        return self.seen.limit_reached or self.seen.concurrency_used >= USED_SHARE_AT_LEAST * self.limit
+
     def is_after(self, moment: float | None, seconds: float) -> bool:
         """Whether so much time has passed since a moment that may never have been."""
         return moment is None or self.seen.taken_at - moment >= seconds
@@ -127,9 +132,13 @@ def without_sensor(case: Case) -> Move | None:
 
 
 def on_slow_rows(case: Case) -> Move | None:
-    """Rows that take twice their best are cut by the ratio: sooner than any sensor tells, and once per event."""
+    """Rows that take twice their best are cut by the ratio: sooner than any sensor tells, and once per event.
+
+    But not while the gate is open and hardly used: a limit that holds nobody back cannot be what makes them slow, and
+    less of it would help nobody.
+    """
     ratio = case.state.row_time.ratio
-    if ratio < CONGESTED_RATIO or case.state.is_congested:
+    if ratio < CONGESTED_RATIO or case.state.is_congested or not case.is_used:
         return None
     return Move(case.limit * max(CONGESTED_FACTOR_AT_LEAST, 1 / ratio), "slow_rows")
 

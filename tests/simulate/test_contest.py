@@ -49,6 +49,13 @@ def test_overshoot_and_peak_to_peak_are_taken_over_three_seconds() -> None:
     assert figures.peak_to_peak_points(span, Bounds()) == pytest.approx(10)
 
 
+def test_a_ceiling_that_falls_with_the_lag_counts_from_the_next_second_on() -> None:
+    """The second in which the queue runs empty was lived under the old one."""
+    late = [msgspec.structs.replace(second(at, 84), lag_seconds=300.0) for at in range(1, 10)]
+    assert figures.overshoot_points([*late, second(10, 80), second(11, 0)], Bounds()) == 0
+    assert figures.overshoot_points([*late, second(10, 80), second(11, 80), second(12, 80)], Bounds()) > 10
+
+
 def test_fairness_is_one_for_equals_and_a_share_for_a_monopoly() -> None:
     """Jain's index at the end of the span."""
     assert figures.fairness([second(1, 0, limits=(2.0, 2.0))], Bounds()) == 1.0
