@@ -1,7 +1,10 @@
 """The laws in the scenarios: `python -m benchmarks.simulate [SCENARIO …]`; without a name, all of them.
 
 Prints a table per scenario and the ranks over all; writes a JSON file and a picture of each to
-`benchmarks/results/simulate/`. Everything is seeded: the same source gives the same figures everywhere.
+`benchmarks/results/simulate/`, and when all have been held, the page that shows them. Everything is seeded: the same
+source gives the same figures everywhere.
+
+`--picture SCENARIO FILE` draws the governor at work instead, with its reasons.
 """
 
 from __future__ import annotations
@@ -12,6 +15,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from benchmarks.simulate.contest import Outcome, hold, summary, table
+from benchmarks.simulate.portrait import portrait
+from benchmarks.simulate.report import report
 from benchmarks.simulate.scenario import names
 
 RESULTS = Path(__file__).parent.parent / "results" / "simulate"
@@ -33,9 +38,17 @@ def main() -> None:
     parser.add_argument("scenario", nargs="*", choices=[*names(), []], help="which of them; all by default")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for results")
     parser.add_argument("--processes", type=int, default=1, help="how many scenarios at once")
+    parser.add_argument("--picture", nargs=2, metavar=("SCENARIO", "FILE"), help="the governor at work, as an SVG")
+    parser.add_argument("--until", type=int, default=300, help="how many seconds of it; 300 by default")
     options = parser.parse_args()
+    if options.picture:
+        name, file = options.picture
+        Path(file).write_text(portrait(name, options.until), "utf-8")
+        return
     outcomes = run(options.scenario or names(), options.results, options.processes)
     print("\n".join(summary(outcomes)))
+    if not options.scenario:
+        (options.results / "README.md").write_text(report(outcomes), "utf-8")
     print(f"\n  pictures and figures: {options.results}")
     sys.exit(0 if all(met.is_met for outcome in outcomes for met in outcome.expectations) else 1)
 

@@ -32,9 +32,9 @@ class Backlog:
         self._marks.append((self._now, self.arrived))
 
     def add(self, messages: float, age_seconds: float) -> None:
-        """Put messages in at once, evenly as old as up to `age_seconds`; an older backlog goes to the front."""
-        if age_seconds > 0 and self.arrived == 0:
-            self._marks = deque([(self._now - age_seconds, 0.0)])
+        """Put messages in at once, evenly as old as up to `age_seconds`; what waits already counts among them."""
+        if age_seconds > 0:
+            self._marks = deque([(self._now - age_seconds, self.taken)])
         else:
             self.mark()
         self.arrived += messages

@@ -13,7 +13,7 @@ from benchmarks.simulate.laws.all_laws import PUBLISHED
 from benchmarks.simulate.picture import picture
 from benchmarks.simulate.policy import GOVERNOR
 from benchmarks.simulate.scenario import Expectation
-from benchmarks.simulate.score import Result, ranked
+from benchmarks.simulate.score import Parts, Result, floors, ranked
 from benchmarks.simulate.world import simulate
 
 LAWS = (GOVERNOR, *PUBLISHED)
@@ -32,6 +32,9 @@ class Outcome(msgspec.Struct, frozen=True):
 
     scenario: str
     question: str
+    is_counted: bool
+    """Among those over which laws are ranked."""
+    floors: Parts
     results: tuple[Result, ...]
     """The best first."""
     expectations: tuple[Met, ...]
@@ -55,7 +58,7 @@ def hold(name: str, folder: Path) -> Outcome:
         value = value_of(expectation, ours)
         met.append(Met(expectation, value, expectation.is_met(value)))
     results = ranked([(record, law.source) for record, law in zip(records, LAWS, strict=True)])
-    outcome = Outcome(name, chosen.question, tuple(results), tuple(met))
+    outcome = Outcome(name, chosen.question, chosen.is_counted, floors(ours), tuple(results), tuple(met))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(outcome), indent=1) + b"\n")
     (folder / f"{name}.svg").write_text(picture(name, chosen.question, ours, records[1:]), "utf-8")
@@ -72,13 +75,14 @@ def table(outcome: Outcome) -> list[str]:
             f"  {result.rank:<4}{result.law:20}{result.score:8.2f}{ratios.heat:10.2f}{ratios.lateness:12.2f}"
             f"{ratios.wander:9.2f}{result.mean_cpu_percent:6.1f}%{result.stored:14,}"
         )
-    lines += [_line(met) for met in outcome.expectations]
+    lines += [f"      {line(met)}" for met in outcome.expectations]
     return lines
 
 
 def summary(outcomes: Sequence[Outcome]) -> list[str]:
-    """The ranks of every law over all scenarios, the best mean rank first."""
-    ranks = {law.name: [outcome.of(law.name).rank for outcome in outcomes] for law in LAWS}
+    """The ranks of every law over the scenarios that count, the best mean rank first."""
+    counted = [outcome for outcome in outcomes if outcome.is_counted] or outcomes
+    ranks = {law.name: [outcome.of(law.name).rank for outcome in counted] for law in LAWS}
     order = sorted(ranks, key=lambda name: sum(ranks[name]))
     lines = [f"  {'law':20}{'mean rank':>10}{'first':>7}{'last':>6}   ranks, scenario by scenario"]
     for name in order:
@@ -88,10 +92,11 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
     return lines
 
 
-def _line(met: Met) -> str:
+def line(met: Met) -> str:
+    """A figure, its value and its range."""
     expectation = met.expectation
     low = "" if expectation.at_least is None else f"at least {expectation.at_least:g}"
     high = "" if expectation.at_most is None else f"at most {expectation.at_most:g}"
     span = f"{expectation.from_seconds:g} to {expectation.to_seconds:g} s"
     word = "" if met.is_met else "   NOT MET"
-    return f"      {expectation.figure}, {span}: {met.value:.2f} ({low}{high}){word}"
+    return f"{expectation.figure}, {span}: {met.value:.2f} ({low}{high}){word}"

@@ -35,6 +35,11 @@ class DatabaseOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     variation: float = 0.15
     """Of a statement's CPU: the standard deviation of its logarithm."""
 
+    @property
+    def rows_per_second(self) -> float:
+        """What all cores together could store if they did nothing else."""
+        return self.cores * 1e6 / self.row_cpu_microseconds
+
 
 class Owner(Protocol):
     """Who is told what became of a statement."""

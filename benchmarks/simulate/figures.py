@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Final
 
 from benchmarks.simulate.policy import Bounds
@@ -34,9 +35,12 @@ def value_of(expectation: Expectation, record: Record) -> float:
 def errors(span: Span, bounds: Bounds) -> list[float]:
     """CPU less ceiling, points, each a mean of the last three seconds of the span.
 
-    Shorter than that, statements that happen to begin together look like a mistake of the law.
+    Shorter than that, statements that happen to begin together look like a mistake of the law. The ceiling of a second
+    is the higher of those at its begin and at its end: one that falls with an empty queue was not in force before.
     """
-    found = [each.cpu_percent - each.ceiling_percent(bounds) for each in span]
+    ceilings = [each.ceiling_percent(bounds) for each in span]
+    allowed = [max(pair) for pair in pairwise([ceilings[0], *ceilings])]
+    found = [each.cpu_percent - ceiling for each, ceiling in zip(span, allowed, strict=True)]
     means = []
     for at in range(1, len(found) + 1):
         recent = found[max(0, at - SHORT_SECONDS) : at]

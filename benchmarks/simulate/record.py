@@ -22,7 +22,7 @@ class Second(msgspec.Struct, frozen=True):
     arrived: float
     """Messages that have come so far."""
     stored: int
-    """Rows that have been stored so far, whoever stored them."""
+    """Rows that have been stored so far, in the lead-in too, whoever stored them."""
     used: float
     """Writes at work, mean of the second, all tasks together."""
     limits: tuple[float, ...]
@@ -40,6 +40,8 @@ class Record(msgspec.Struct, frozen=True):
     law: str
     scenario: str
     bounds: Bounds
+    rows_per_second_at_most: float
+    """What the database could store as it was at first."""
     seconds: tuple[Second, ...]
     paths: tuple[tuple[float, ...], ...]
-    """Every limit of every task that ever was, second by second of its life."""
+    """The limits of every task that was there, second by second; the first is the one it began with."""

@@ -13,6 +13,9 @@ from benchmarks.simulate.sensor import SensorOptions
 
 FOLDER: Final = Path(__file__).parent / "scenarios"
 
+EVERYDAY_SHARE: Final = 0.1
+"""Of what the database could store: nobody is in distress, and nobody idle."""
+
 Figure: TypeAlias = Literal[
     "within_band_share",
     "settling_seconds",
@@ -35,6 +38,20 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The oldest of the backlog's; the newest is new."""
 
 
+class LeadIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An everyday load before anything happens, the same for every law and never scored.
+
+    Where a law begins is its author's choice of a constant; what a scenario asks is how it answers an event. So each
+    is first given the time to come to rest: the slowest of them move once a minute, and the slowest sensor needs
+    four to tell of one.
+    """
+
+    seconds: int = 900
+    """A multiple of the sensor's window; 0: the scenario is about a start."""
+    messages_per_second: float | None = None
+    """None: a tenth of what the database could store."""
+
+
 class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The daemons."""
 
@@ -48,6 +65,7 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Something that happens: all that is named, at once."""
 
     at_seconds: float
+    """Since the end of the lead-in; negative: during it."""
     messages_per_second: float | None = None
     backlog_messages: float | None = None
     neighbour_cores: float | None = None
@@ -82,13 +100,23 @@ class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     question: str
     seconds: int
+    """Without the lead-in."""
+    is_counted: bool = True
+    """Whether it is one of those over which laws are ranked."""
     seed: int = 1
     database: DatabaseOptions = DatabaseOptions()
     sensor: SensorOptions = SensorOptions()
     fleet: Fleet = Fleet()
+    lead_in: LeadIn = LeadIn()
     load: Load = Load()
     events: tuple[Event, ...] = ()
     expected: tuple[Expectation, ...] = ()
+
+    @property
+    def everyday_messages_per_second(self) -> float:
+        """The load of the lead-in."""
+        told = self.lead_in.messages_per_second
+        return EVERYDAY_SHARE * self.database.rows_per_second if told is None else told
 
 
 def names() -> list[str]:

@@ -5,10 +5,11 @@
 - **wander**: how far the limit went, up and down: the sum of the changes of its logarithm, mean over the tasks. What
   whoever has to explain a graph minds.
 
-Each is held against the best law of the scenario, `(value + floor) ÷ (best + floor)`: 1 is the best there was. The
-score is the mean of the three, less is better. The floors say below what a difference is of no interest, and keep the
-ratio to a best of nothing finite: a hundredth of the operator's largest CPU, on average; a hundredth of his largest
-lag, for every message; one way from the smallest limit to the largest, which a law that starts at the bottom has to go.
+Each is divided by the best law's of the scenario, `value ÷ (best + floor)`, and the score is the mean of the three:
+less is better. A floor is needed because the best is often nothing. All three are one and the same mistake, which
+nobody would mind if it happened once: **for ten seconds the limit stands at the wrong end of its bounds.** Then the
+CPU is full for so long; or nothing is stored for so long, and what could have been is late by as much; and the limit
+has gone once from one end to the other. They do not grow with a run's length.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ import msgspec
 
 from benchmarks.simulate.record import Record
 
-FLOOR_SHARE: Final = 0.01
-"""Of what the operator allows."""
+MISTAKE_SECONDS: Final = 10.0
+"""How long the mistake lasts that makes the floors: a few times the delay of a sensor of one second."""
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ class Result(msgspec.Struct, frozen=True):
     values: Parts
     """Point-seconds, message-seconds, sum of changes of the limit's logarithm."""
     ratios: Parts
-    """Against the best."""
+    """Against the best and the floor."""
     mean_cpu_percent: float
     stored: int
 
@@ -63,30 +64,27 @@ def values(record: Record) -> Parts:
 
 
 def floors(record: Record) -> Parts:
-    """Below what differences are of no interest, for runs of this scenario."""
-    bounds, last = record.bounds, record.seconds[-1]
+    """One mistake of each kind, for runs of this scenario."""
+    bounds = record.bounds
     return Parts(
-        FLOOR_SHARE * bounds.cpu_max_percent * len(record.seconds),
-        FLOOR_SHARE * bounds.lag_max_seconds * last.arrived,
+        (100 - bounds.cpu_max_percent) * MISTAKE_SECONDS,
+        record.rows_per_second_at_most * MISTAKE_SECONDS * MISTAKE_SECONDS,
         math.log(bounds.limit_at_most / bounds.limit_at_least),
     )
+
+
+def ratios_of(found: Sequence[Parts], floor: Parts) -> list[Parts]:
+    """The parts of each law against the best and the floor."""
+    heat = min(each.heat for each in found) + floor.heat
+    lateness = min(each.lateness for each in found) + floor.lateness
+    wander = min(each.wander for each in found) + floor.wander
+    return [Parts(each.heat / heat, each.lateness / lateness, each.wander / wander) for each in found]
 
 
 def ranked(runs: Sequence[tuple[Record, str]]) -> list[Result]:
     """The laws of one scenario, the best first; each record comes with its law's source."""
     found = [values(record) for record, _ in runs]
-    floor = floors(runs[0][0])
-    best = Parts(
-        min(each.heat for each in found), min(each.lateness for each in found), min(each.wander for each in found)
-    )
-    ratios = [
-        Parts(
-            (each.heat + floor.heat) / (best.heat + floor.heat),
-            (each.lateness + floor.lateness) / (best.lateness + floor.lateness),
-            (each.wander + floor.wander) / (best.wander + floor.wander),
-        )
-        for each in found
-    ]
+    ratios = ratios_of(found, floors(runs[0][0]))
     order = sorted(range(len(runs)), key=lambda number: ratios[number].mean)
     return [
         Result(
@@ -97,7 +95,7 @@ def ranked(runs: Sequence[tuple[Record, str]]) -> list[Result]:
             values=found[number],
             ratios=ratios[number],
             mean_cpu_percent=_mean_cpu(runs[number][0]),
-            stored=runs[number][0].seconds[-1].stored,
+            stored=runs[number][0].seconds[-1].stored - runs[number][0].seconds[0].stored,
         )
         for rank, number in enumerate(order, start=1)
     ]

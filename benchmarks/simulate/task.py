@@ -17,6 +17,7 @@ from benchmarks.simulate.scenario import Fleet
 from benchmarks.simulate.sensor import Sensor
 from benchmarks.simulate.timers import Timers
 from subscriber.control.reading import Reading, WriteTally, reading_between
+from subscriber.control.regulator import BUDGET_SECONDS
 from subscriber.flow.gate import places_for, rest_after
 from subscriber.flow.outage import pause_before_knock
 
@@ -51,7 +52,8 @@ class Task:
         self.is_leaving = False
         self.is_gone = False
         self._at_work = 0
-        self._resting = 0
+        self._rests: list[tuple[float, float]] = []
+        """When each began, and how long the place had worked."""
         self._held: list[Statement] = []
         self._knocks = 0
         self._due_at = 0.0
@@ -82,7 +84,7 @@ class Task:
             is_due = available >= 1 and world.timers.now >= self._due_at
             if available < fleet.batch_max_rows and not is_due:
                 return self._wait_for_due()
-            if self._at_work + self._resting >= places_for(self.limit):
+            if self._at_work + len(self._rests) >= places_for(self.limit):
                 self._was_reached = True
                 return None
             self._start(min(fleet.batch_max_rows, int(available)))
@@ -97,10 +99,9 @@ class Task:
         if self.is_leaving:
             self.is_gone = self._at_work == 0
             return
-        rest = rest_after(seconds, self.limit)
-        if rest > 0:
-            self._resting += 1
-            self._world.timers.after(rest, self._has_rested)
+        if rest_after(seconds, self.limit) > 0:
+            self._rests.append((self._world.timers.now, seconds))
+            self._world.timers.after(rest_after(seconds, self.limit), self._has_rested)
         self.look()
 
     def lose(self, statements: list[Statement]) -> None:
@@ -147,7 +148,9 @@ class Task:
         self.look()
 
     def _has_rested(self) -> None:
-        self._resting -= 1
+        """Somebody may have: by the limit in force, not by that of the rest's begin."""
+        now = self._world.timers.now
+        self._rests = [each for each in self._rests if each[0] + rest_after(each[1], self.limit) > now + 1e-9]
         self.look()
 
     def _knock_later(self) -> None:
@@ -181,8 +184,16 @@ class Task:
         limit = self._policy.decide(self._reading())
         self._was_reached = False
         if limit != self.limit:
-            self.limit = limit
-            self.look()
+            self._set_limit(limit)
+
+    def _set_limit(self, limit: float) -> None:
+        """A rest lasts as long as the limit that is in force asks."""
+        self.limit = limit
+        now = self._world.timers.now
+        for began_at, worked_seconds in self._rests:
+            ends_at = began_at + rest_after(worked_seconds, limit)
+            self._world.timers.after(max(0.0, ends_at - now), self._has_rested)
+        self.look()
 
     def _reading(self) -> Reading:
         """What the daemon's regulator would say."""
@@ -205,8 +216,13 @@ class Task:
             concurrency_used=(used - used_before) / elapsed,
             limit_reached=self._was_reached,
             lag_seconds=world.backlog.age_seconds(),
-            backlog_messages=int(world.backlog.waiting),
+            backlog_messages=self._visible_messages(base.rows_per_second),
             load=load,
             load_age_seconds=now - load.taken_at if load else 0.0,
             rows_per_statement=base.rows_per_statement,
         )
+
+    def _visible_messages(self, rows_per_second: float) -> int:
+        """What the queue counts: not what the tasks have received already, which is as much as their budgets allow."""
+        held = max(2 * self._fleet.batch_max_rows, int(BUDGET_SECONDS * rows_per_second))
+        return max(0, int(self._world.backlog.waiting) - self._world.sharers * held)

@@ -19,7 +19,8 @@ def simulate(name: str, scenario: Scenario, law: Law) -> Record:
     world = World(scenario, law)
     world.run()
     paths = tuple(tuple(path) for path in world.paths.values())
-    return Record(law.name, name, scenario.fleet.bounds, tuple(world.seconds), paths)
+    bounds, capacity = scenario.fleet.bounds, scenario.database.rows_per_second
+    return Record(law.name, name, bounds, capacity, tuple(world.seconds), paths)
 
 
 class World:
@@ -40,19 +41,27 @@ class World:
         self._ended_rows = 0
         self._ended_used = 0.0
         self._before = (0.0, 0.0)
+        self._begins_at = float(scenario.lead_in.seconds)
 
     def run(self) -> None:
-        """From the beginning to the end."""
-        load = self._scenario.load
-        self._happen(
-            Event(0.0, load.messages_per_second, start_tasks=self._scenario.fleet.tasks),
-            backlog=(load.backlog_messages, load.backlog_age_seconds),
-        )
-        for event in self._scenario.events:
-            self.timers.after(event.at_seconds, lambda event=event: self._happen(event))  # type: ignore[misc] # bound now
+        """From the beginning of the lead-in to the end."""
+        scenario, begins_at = self._scenario, self._begins_at
+        self._happen(Event(0.0, scenario.everyday_messages_per_second, start_tasks=scenario.fleet.tasks))
+        for event in scenario.events:
+            self.timers.after(begins_at + event.at_seconds, lambda event=event: self._happen(event))  # type: ignore[misc] # bound now
+        if begins_at:
+            self.timers.after(begins_at, self._begin)
+        else:
+            self._begin()
         self.timers.after(1.0, self._tick)
         while len(self.seconds) < self._scenario.seconds:
             self._move()
+
+    def _begin(self) -> None:
+        """The lead-in is over: the scenario's own load, and the record."""
+        load = self._scenario.load
+        self._happen(Event(0.0, load.messages_per_second), backlog=(load.backlog_messages, load.backlog_age_seconds))
+        self.paths = {id(task): [task.limit] for task in self.tasks}
 
     def _move(self) -> None:
         """To the next thing that happens, whatever it is."""
@@ -127,9 +136,11 @@ class World:
         used = self._ended_used + sum(task.used_seconds for task in self.tasks)
         busy_before, used_before = self._before
         self._before = (database.busy_seconds, used)
+        if now <= self._begins_at:
+            return
         self.seconds.append(
             Second(
-                at=now,
+                at=now - self._begins_at,
                 cpu_percent=100 * (database.busy_seconds - busy_before),
                 neighbour_cores=database.neighbour_cores,
                 cores=database.cores,

@@ -20,7 +20,7 @@ import msgspec
 
 from subscriber.control.ceiling import ceiling_percent, urgency_of
 from subscriber.control.decision import Decision, GovernorOptions, GovernorState, Reason
-from subscriber.control.prediction import Prediction, memory_seconds, predict
+from subscriber.control.prediction import Mean, Prediction, is_in_use, memory_seconds, predict
 from subscriber.control.reading import LoadReading, Reading
 from subscriber.control.recent import REMEMBERED_SECONDS, Work, remembered, work_between
 from subscriber.control.row_time import CONGESTED_RATIO, RECOVERED_RATIO
@@ -110,7 +110,9 @@ def _with_load(state: GovernorState, seen: Reading, load: LoadReading) -> tuple[
     ratio, mean = state.row_time.ratio, None
     if span is not None:
         memory = memory_seconds(span.limit, state.row_time.statement_seconds)
-        mean = state.mean.with_reading(load.cpu_percent, span, load.window_seconds, memory)
+        # Idle seconds would make the first busy ones look as if the limit had hardly been used.
+        before = state.mean if is_in_use(state.mean) == is_in_use(span) else Mean()
+        mean = before.with_reading(load.cpu_percent, span, load.window_seconds, memory)
         cost = state.cost.with_reading(load.cpu_percent, span, load.window_seconds, seen.taken_at)
         state = msgspec.structs.replace(state, mean=mean, cost=cost)
     return state, predict(mean, state.cost, ratio, state.limit, load.cpu_percent)
@@ -128,7 +130,7 @@ def _after(case: Case, move: Move) -> GovernorState:
         is_failing=is_failing,
         hurt_at=now if is_failing or is_slow else state.hurt_at,
         cut_at=now if move.reason in {"failures", "slow"} else state.cut_at,
-        is_congested=ratio >= CONGESTED_RATIO or (state.is_congested and ratio > RECOVERED_RATIO),
+        is_congested=(ratio >= CONGESTED_RATIO and case.is_used) or (state.is_congested and ratio > RECOVERED_RATIO),
     )
     if case.load is None:
         return state

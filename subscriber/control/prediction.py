@@ -30,6 +30,9 @@ SATURATED_PERCENT = 95.0
 SATURATION_STRETCH_AT_MOST = 4.0
 """How far beyond its reading a saturated database may be taken to be: one look must not end all writing."""
 
+READING_ERROR_PERCENT = 3.0
+"""Twice the standard error of a sensor."""
+
 COST_READ_FROM_PERCENT = 15.0
 """Below this a sensor's error and the database's own housekeeping outweigh what rows cost."""
 
@@ -68,6 +71,11 @@ class Mean(msgspec.Struct, frozen=True):
         )
 
 
+def is_in_use(work: Mean | Span) -> bool:
+    """Whether so much of the limit was used that the CPU of that time tells what it costs."""
+    return work.expected > 0 and work.expected >= USED_SHARE_AT_LEAST * work.limit
+
+
 class RowCost(msgspec.Struct, frozen=True):
     """CPU points per row and second, as far as they are ours: the least seen of late.
 
@@ -104,6 +112,8 @@ class Prediction(msgspec.Struct, frozen=True):
     own_at_most_percent: float
     """Our part by the more cautious of two witnesses: what the gate let through, and what it should have in the long
     run. Below one the first is a toss of a coin, and the second runs ahead while the limit rises."""
+    error_percent: float
+    """How much our part may be larger for the sensor's error, which is carried to today as the reading is."""
     is_measured: bool
     """Whether our limit was really used in the window: only then is it known what more of it would cost."""
 
@@ -145,11 +155,17 @@ def predict(mean: Mean | None, cost: RowCost, row_time_ratio: float, limit: floa
     """
     if mean is None:
         demand = demand_percent(cpu_percent, row_time_ratio)
-        return Prediction(demand, 0.0, demand, is_measured=False)
+        return Prediction(demand, 0.0, demand, READING_ERROR_PERCENT, is_measured=False)
     demand = demand_percent(mean.cpu_percent, row_time_ratio)
     foreign = demand * min(FOREIGN_SHARE_AT_MOST, cost.foreign_share(mean))
     own = demand - foreign
-    if mean.expected <= 0 or mean.expected < USED_SHARE_AT_LEAST * mean.limit:
-        return Prediction(own, foreign, own, is_measured=False)
+    if not is_in_use(mean):
+        return Prediction(own, foreign, own, READING_ERROR_PERCENT, is_measured=False)
     cautious = min(mean.expected, max(mean.used, USED_SHARE_AT_LEAST * mean.expected))
-    return Prediction(own * limit / mean.expected, foreign, own * limit / cautious, is_measured=True)
+    return Prediction(
+        own_percent=own * limit / mean.expected,
+        foreign_percent=foreign,
+        own_at_most_percent=own * limit / cautious,
+        error_percent=READING_ERROR_PERCENT * limit / cautious,
+        is_measured=True,
+    )

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from subscriber.control.decision import GovernorOptions, GovernorState, Reason
-from subscriber.control.prediction import Prediction
+from subscriber.control.prediction import USED_SHARE_AT_LEAST, Prediction
 from subscriber.control.reading import LoadReading, Reading
 from subscriber.control.row_time import CONGESTED_RATIO, RECOVERED_RATIO
 from subscriber.control.step import DEAD_BAND_PERCENT, confirmed_error, needs_step, shared, stepped_down, stepped_up
@@ -30,10 +30,10 @@ SILENCE_WINDOWS = 3
 FALLBACK_AFTER = 4
 """Silences after which it is given up for now: a minute for a sensor that speaks every second."""
 
-FALLBACK_SHARE = 0.7
+FALLBACK_SHARE = 0.5
 FALLBACK_LIMIT = 1.0
-"""The cap without a sensor: a part of the last limit it knew, for the neighbours that nobody can see any more; one
-writer where it has never spoken."""
+"""The cap without a sensor: half of the last limit it knew, so that somebody as large as we are may come unseen and
+find room; one writer where it has never spoken."""
 
 FALLBACK_SLOW_RATIO = 1.5
 FALLBACK_DOWN = 0.9
@@ -83,6 +83,11 @@ class Case(msgspec.Struct, frozen=True):
             return self.state.error_percent
         return confirmed_error(self.state.error_percent, self.error_percent, self.load.window_seconds)
 
+    @property
+    def is_used(self) -> bool:
+        """Whether the limit is what holds us back, or nearly."""
+        return self.seen.limit_reached or self.seen.concurrency_used >= USED_SHARE_AT_LEAST * self.limit
+
     def is_after(self, moment: float | None, seconds: float) -> bool:
         """Whether so much time has passed since a moment that may never have been."""
         return moment is None or self.seen.taken_at - moment >= seconds
@@ -127,9 +132,13 @@ def without_sensor(case: Case) -> Move | None:
 
 
 def on_slow_rows(case: Case) -> Move | None:
-    """Rows that take twice their best are cut by the ratio: sooner than any sensor tells, and once per event."""
+    """Rows that take twice their best are cut by the ratio: sooner than any sensor tells, and once per event.
+
+    But not while the gate is open and hardly used: a limit that holds nobody back cannot be what makes them slow, and
+    less of it would help nobody.
+    """
     ratio = case.state.row_time.ratio
-    if ratio < CONGESTED_RATIO or case.state.is_congested:
+    if ratio < CONGESTED_RATIO or case.state.is_congested or not case.is_used:
         return None
     return Move(case.limit * max(CONGESTED_FACTOR_AT_LEAST, 1 / ratio), "slow_rows")
 
@@ -142,11 +151,12 @@ def by_load(case: Case) -> Move | None:
     if needs_step(case.error_percent, case.confirmed_percent):
         if case.error_percent > 0:
             return Move(stepped_down(case.limit, case.prediction, case.aim_percent), "above_ceiling")
-        return held or Move(stepped_up(case.limit, case.prediction, case.aim_percent), "below_ceiling")
+        return held or Move(_stepped_up(case), "below_ceiling")
     if case.state.shared_until is None or case.seen.taken_at > case.state.shared_until:
         return Move(case.limit, "steady")
-    options = case.options
-    drawn = shared(case.limit, options.limit_at_least, options.limit_at_most, case.load.window_seconds)
+    drawn = shared(case.limit, case.options, case.confirmed_percent, case.load.window_seconds)
+    if drawn == case.limit:
+        return Move(drawn, "steady")
     return held if held and drawn > case.limit else Move(drawn, "sharing")
 
 
@@ -161,6 +171,11 @@ def in_silence(case: Case) -> Move:
 
 
 RULES: Final = (after_failures, after_slow_statements, without_sensor, on_slow_rows, by_load, in_silence)
+
+
+def _stepped_up(case: Case) -> float:
+    assert case.prediction is not None
+    return stepped_up(case.limit, case.prediction, case.aim_percent, case.state.cost.mean.cpu_percent)
 
 
 def _reason_not_to_grow(case: Case) -> Move | None:

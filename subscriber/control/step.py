@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from subscriber.control.decision import GovernorOptions
 from subscriber.control.prediction import Prediction
 
 DEAD_BAND_PERCENT = 2.0
@@ -23,14 +24,15 @@ FACTOR_AT_LEAST = 0.5
 FACTOR_AT_MOST = 1.5
 """Of one step, whatever the reading says: one reading is one witness."""
 
-START_FACTOR = 2.5
-START_BELOW = 0.15
-"""Instead, while the prediction is below this part of what is aimed at: a slow start, as TCP's."""
+START_FACTOR = 4.0
+START_BELOW = 1 / 3
+"""Instead, while the prediction and the mean of the last readings are both below this part of what is aimed at: a slow
+start, as TCP's. Two witnesses, for a single reading that says too little must not be worth four times the load; and
+our part is then taken with the sensor's error added, so that a step goes as far as our cost has been measured."""
 
 SHARING_UP_PER_SECOND = 1 / 50
 SHARING_DOWN_PER_SECOND = 1 / 1000
-"""How fast shares drift to the middle of the bounds. Who has little is in more of a hurry than who has much: a task
-that only seems to share would lower its limit for nobody."""
+"""How fast shares drift to the middle of the bounds. Who has little is in more of a hurry than who has much."""
 
 SHARING_SECONDS_AT_MOST = 10.0
 """Of one step: a sensor that speaks once a minute must not be answered with a push."""
@@ -59,23 +61,43 @@ def stepped_down(limit: float, prediction: Prediction, aim_percent: float) -> fl
     return float(limit * max(FACTOR_AT_LEAST, min(1.0, (room / prediction.own_percent) ** GAIN)))
 
 
-def stepped_up(limit: float, prediction: Prediction, aim_percent: float) -> float:
-    """The limit after one step up, by the same law, with the more cautious measure of our part."""
+def stepped_up(limit: float, prediction: Prediction, aim_percent: float, mean_percent: float) -> float:
+    """The limit after one step up, by the same law, with the more cautious measure of our part.
+
+    Args:
+        limit: in force.
+        prediction: of the newest reading.
+        aim_percent: where the CPU should be.
+        mean_percent: CPU of the last readings, on average.
+    """
     room, own = aim_percent - prediction.foreign_percent, prediction.own_at_most_percent
     if room <= 0:
         return limit
-    most = START_FACTOR if own + prediction.foreign_percent < START_BELOW * aim_percent else FACTOR_AT_MOST
+    is_start = max(mean_percent, own + prediction.foreign_percent) < START_BELOW * aim_percent
+    most = START_FACTOR if is_start else FACTOR_AT_MOST
+    own += prediction.error_percent if is_start else 0.0
     if own <= 0:
         return limit * most
     return float(limit * min(most, max(1.0, (room / own) ** GAIN)))
 
 
-def shared(limit: float, limit_at_least: float, limit_at_most: float, window_seconds: float) -> float:
+def shared(limit: float, options: GovernorOptions, error_percent: float, window_seconds: float) -> float:
     """The limit drawn a little towards the geometric middle of its bounds, the same point for every task.
 
     Steps multiply: they keep the total right, and unequal shares unequal. As generators on one grid share its load by
-    a droop towards the same point, tasks that see the same CPU come to equal limits without a word between them.
+    a droop towards the same point, tasks that see the same CPU come to equal limits without a word between them. Those
+    above the middle give only while the CPU is a little high: who but seems to share, the others being no tasks of
+    ours, would else give what nobody takes, and fetch it back in the next step.
+
+    Args:
+        limit: in force.
+        options: whose bounds have the middle.
+        error_percent: of the CPU against the aim, in the mean of the last seconds.
+        window_seconds: of the reading that is answered.
     """
-    distance = min(1.0, math.log(math.sqrt(limit_at_least * limit_at_most) / limit))
+    middle = math.sqrt(options.limit_at_least * options.limit_at_most)
+    distance = min(1.0, math.log(middle / limit))
+    if distance < 0 and error_percent <= 0:
+        return limit
     rate = SHARING_UP_PER_SECOND if distance > 0 else SHARING_DOWN_PER_SECOND
     return float(limit * math.exp(rate * distance * min(SHARING_SECONDS_AT_MOST, window_seconds)))

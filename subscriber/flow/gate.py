@@ -4,8 +4,8 @@ At 2.5 there are three places and each rests a fifth of its working time after a
 place that rests nineteen times as long as it worked. So a limit below one is a duty cycle (a single bulk writer can
 saturate a small database) and the formula is the same everywhere: `rest = worked × (places ÷ limit − 1)`.
 
-Growth wakes who waits; shrinking lets holders finish. Cancelled waiters take no place with them. Paused, the gate
-lets nobody in, whatever the limit; who is inside finishes.
+Growth wakes who waits; shrinking lets holders finish; a rest lasts as long as the limit in force asks. Cancelled
+waiters take no place with them. Paused, the gate lets nobody in, whatever the limit; who is inside finishes.
 
 It keeps two running totals for whoever sets the limit: how much its places were used, and how long a write that was
 due had to wait for one.
@@ -44,6 +44,26 @@ class GateUsage(msgspec.Struct, frozen=True):
     """How long a write that was due has waited for a place, pauses apart."""
 
 
+class _Rest:
+    """A place that rests."""
+
+    __slots__ = ("began_at", "timer", "worked_seconds")
+
+    def __init__(self, began_at: float, worked_seconds: float) -> None:
+        self.began_at = began_at
+        self.worked_seconds = worked_seconds
+        self.timer: asyncio.TimerHandle | None = None
+
+    def ends_at(self, limit: float) -> float:
+        """When it is over, loop's clock."""
+        return self.began_at + rest_after(self.worked_seconds, limit)
+
+    def cancel(self) -> None:
+        """Its end is no longer waited for."""
+        if self.timer is not None:
+            self.timer.cancel()
+
+
 class Gate:
     """Hands out places; knows nothing of what is done in them.
 
@@ -54,7 +74,7 @@ class Gate:
     def __init__(self, limit: float) -> None:
         self._limit = limit
         self._at_work = 0
-        self._rests: set[asyncio.TimerHandle] = set()
+        self._rests: set[_Rest] = set()
         self._waiters = Waiters()
         self._draining = False
         self._paused = False
@@ -96,12 +116,18 @@ class Gate:
     def set_limit(self, limit: float) -> None:
         """Change the number. Holders above a smaller limit finish; waiters under a larger one start.
 
+        Rests are measured anew: a new task's first one, at a twentieth of a write, may be of seconds, and is not
+        served to its end under a limit that has long been larger.
+
         Raises:
             ValueError: not a finite number above zero.
         """
         if not (math.isfinite(limit) and limit > 0):
             raise ValueError(f"a limit is a finite number above zero, not {limit}")
         self._limit = limit
+        for rest in self._rests:
+            rest.cancel()
+            self._wait_for_end_of(rest)
         self._room_appeared()
 
     def pause(self) -> None:
@@ -126,8 +152,8 @@ class Gate:
         self._sum_up()
         self._draining = True
         self._paused = False
-        for timer in self._rests:
-            timer.cancel()
+        for rest in self._rests:
+            rest.cancel()
         self._rests.clear()
         self._room_appeared()
 
@@ -149,9 +175,10 @@ class Gate:
         """
         self._sum_up()
         self._at_work -= 1
-        seconds = rest_after(worked_seconds, self._limit) if rest and not self._draining else 0.0
-        if seconds > 0:
-            self._start_rest(seconds)
+        if rest and not self._draining and rest_after(worked_seconds, self._limit) > 0:
+            begun = _Rest(self._summed_at, worked_seconds)
+            self._rests.add(begun)
+            self._wait_for_end_of(begun)
         else:
             self._room_appeared()
 
@@ -163,13 +190,12 @@ class Gate:
         if self._is_short and not self._paused:
             self._shortage_seconds += elapsed
 
-    def _start_rest(self, seconds: float) -> None:
+    def _wait_for_end_of(self, rest: _Rest) -> None:
         def end() -> None:
-            self._rests.discard(timer)
+            self._rests.discard(rest)
             self._room_appeared()
 
-        timer = asyncio.get_running_loop().call_later(seconds, end)
-        self._rests.add(timer)
+        rest.timer = asyncio.get_running_loop().call_at(rest.ends_at(self._limit), end)
 
     def _room_appeared(self) -> None:
         self._waiters.wake_all()

@@ -115,7 +115,7 @@ def test_the_same_readings_lead_to_the_same_decisions(readings: list[Reading]) -
     assert runs[0] == runs[1]
 
 
-@settings(max_examples=5)
+@settings(max_examples=5, deadline=None)
 @given(period=st.floats(0.1, 5))
 def test_what_is_remembered_is_bounded(period: float) -> None:
     """In time and in number, however long it runs and however often it is asked."""

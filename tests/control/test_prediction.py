@@ -14,6 +14,7 @@ from subscriber.control.prediction import Mean, Prediction, RowCost, demand_perc
 from subscriber.control.recent import LEAST_HOLDS_SECONDS, LeastOfLate, Work, work_between
 from subscriber.control.row_time import RowTime
 from subscriber.control.step import confirmed_error, needs_step, shared, stepped_down, stepped_up
+from tests.control.readings import OPTIONS
 
 
 @pytest.mark.parametrize(
@@ -110,9 +111,26 @@ def test_a_duty_cycle_is_averaged_over_several_of_its_periods() -> None:
 
 @given(limit=st.floats(0.05, 8), own=st.floats(0.1, 400), foreign=st.floats(0, 100))
 def test_a_step_is_bounded_and_goes_the_right_way(limit: float, own: float, foreign: float) -> None:
-    """Half to two and a half times; down never rises, up never falls."""
-    prediction = Prediction(own, foreign, own, is_measured=True)
-    assert limit / 2 <= stepped_down(limit, prediction, 58) <= limit <= stepped_up(limit, prediction, 58) <= 2.5 * limit
+    """Half to one and a half times, up to four at the start; down never rises, up never falls."""
+    prediction = Prediction(own, foreign, own, 0.0, is_measured=True)
+    assert limit / 2 <= stepped_down(limit, prediction, 58) <= limit
+    assert limit <= stepped_up(limit, prediction, 58, 58) <= 1.5 * limit
+    assert limit <= stepped_up(limit, prediction, 58, 0) <= 4 * limit
+
+
+def test_a_start_is_as_quick_as_its_cost_is_known() -> None:
+    """The sensor's error, carried to today, shortens the step; that the mean is no longer small ends the start."""
+    well, badly = (Prediction(2.0, 0.0, 2.0, error, is_measured=True) for error in (1.0, 12.0))
+    assert stepped_up(1.0, well, 58, 2.0) == 4.0
+    assert stepped_up(1.0, badly, 58, 2.0) == pytest.approx((58 / 14) ** 0.6)
+    assert stepped_up(1.0, well, 58, 40.0) == 1.5
+
+
+def test_what_a_short_look_does_not_tell_is_larger_today() -> None:
+    """A limit four times that of the window makes four times the error of it."""
+    mean = Mean(1.0, 2.0, 0.25, 0.25, 0.25, 1000.0)
+    assert predict(mean, RowCost(), 1.0, 1.0, 2.0).error_percent == pytest.approx(4 * 3.0)
+    assert predict(mean, RowCost(), 1.0, 0.25, 2.0).error_percent == pytest.approx(3.0)
 
 
 def test_an_error_is_answered_when_it_is_large_or_confirmed() -> None:
@@ -130,9 +148,16 @@ def test_an_error_is_answered_when_it_is_large_or_confirmed() -> None:
 def test_shares_drift_to_the_middle_of_the_bounds(limit: float) -> None:
     """Never beyond it, and by a few per cent at most."""
     middle = math.sqrt(0.05 * 8)
-    found = shared(limit, 0.05, 8, 60.0)
+    found = shared(limit, OPTIONS, 0.5, 60.0)
     assert min(limit, middle) * (1 - 1e-9) <= found <= max(limit, middle) * (1 + 1e-9)
     assert abs(math.log(found / limit)) <= 0.2 + 1e-9
+
+
+def test_nobody_gives_what_is_not_asked_for() -> None:
+    """Above the middle a share shrinks while the CPU is a little high; below it grows whatever the CPU."""
+    assert shared(4.0, OPTIONS, -0.5, 1.0) == 4.0
+    assert shared(4.0, OPTIONS, 0.5, 1.0) < 4.0
+    assert shared(0.1, OPTIONS, -0.5, 1.0) == shared(0.1, OPTIONS, 0.5, 1.0) > 0.1
 
 
 def test_the_time_of_a_row_is_judged_by_the_longer_of_two_bests() -> None:

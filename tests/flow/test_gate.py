@@ -74,6 +74,30 @@ async def test_growth_wakes_waiters_and_shrinking_lets_holders_finish() -> None:
     assert gate.has_room
 
 
+async def test_a_rest_lasts_as_long_as_the_limit_in_force_asks() -> None:
+    """What a new task's first write earned at a twentieth is not served under a limit of a half, nor the reverse."""
+    gate = Gate(0.05)
+    clock = asyncio.get_running_loop().time
+    await gate.enter()
+    begun = clock()
+    gate.leave(0.1)
+    await asyncio.sleep(0.05)
+    gate.set_limit(0.5)
+    await gate.enter()
+    assert clock() - begun == pytest.approx(0.1)
+    gate.leave(0.1)
+    gate.set_limit(0.1)
+    await asyncio.sleep(0.85)
+    assert not gate.has_room
+    await gate.enter()
+    assert clock() - begun == pytest.approx(1.0)
+    gate.leave(0.4)
+    await asyncio.sleep(1.0)
+    gate.set_limit(4)
+    await gate.enter()
+    assert clock() - begun == pytest.approx(2.0), "a rest that is over by the new limit ends at once"
+
+
 async def test_draining_ends_rests_and_takes_no_more() -> None:
     """While the line runs dry no place is idle for the limit's sake."""
     gate = Gate(0.1)

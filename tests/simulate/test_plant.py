@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from benchmarks.simulate.backlog import Backlog
 from benchmarks.simulate.database import Database, DatabaseOptions, Statement
 from benchmarks.simulate.laws.fixed import Fixed
-from benchmarks.simulate.policy import GOVERNOR, Law
-from benchmarks.simulate.scenario import Event, Fleet, Load, Scenario
+from benchmarks.simulate.policy import GOVERNOR, Bounds, Law
+from benchmarks.simulate.scenario import Event, Fleet, LeadIn, Load, Scenario
 from benchmarks.simulate.sensor import Sensor, SensorOptions
 from benchmarks.simulate.world import simulate
+from subscriber.control.reading import Reading
 
 EXACT = DatabaseOptions(cores=4, row_cpu_microseconds=100, contention=0, variation=0)
 
@@ -107,6 +108,7 @@ def test_a_sensor_tells_of_windows_that_have_ended_and_only_when_they_are_due() 
 EVENTFUL = Scenario(
     question="",
     seconds=120,
+    lead_in=LeadIn(seconds=0),
     fleet=Fleet(tasks=3),
     load=Load(messages_per_second=20_000.0),
     events=(
@@ -132,6 +134,35 @@ def test_the_same_seed_gives_the_same_run_and_another_one_another() -> None:
     short = msgspec.structs.replace(EVENTFUL, seconds=60)
     assert simulate("a", short, GOVERNOR) == simulate("a", short, GOVERNOR)
     assert simulate("a", short, GOVERNOR) != simulate("a", msgspec.structs.replace(short, seed=2), GOVERNOR)
+
+
+def test_the_lead_in_is_lived_through_and_not_recorded() -> None:
+    """Ten per cent of the database, for as long as it lasts; the record begins with the limit it ended with."""
+    scenario = Scenario(question="", seconds=10, lead_in=LeadIn(seconds=60), load=Load(backlog_messages=1e6))
+    record = simulate("after", scenario, GOVERNOR)
+    assert [each.at for each in record.seconds] == list(range(1, 11))
+    (path,) = record.paths
+    assert len(path) == 11
+    assert path[0] > Bounds().limit_at_least
+    assert record.seconds[0].arrived == pytest.approx(61 * 0.1 * scenario.database.rows_per_second + 1e6, rel=0.1)
+
+
+def test_what_a_task_holds_is_not_visible_in_the_queue() -> None:
+    """Laws that go by the queue's count see nothing wait while messages only linger."""
+    seen: list[int | None] = []
+
+    class Looking(Fixed):
+        """Remembers what the queue said."""
+
+        def decide(self, reading: Reading) -> float:
+            """The same as ever."""
+            seen.append(reading.backlog_messages)
+            return super().decide(reading)
+
+    scenario = Scenario(question="", seconds=30, lead_in=LeadIn(seconds=30), load=Load(backlog_messages=1e6))
+    simulate("looking", scenario, Law("looking", "", lambda _: Looking(1.0)))
+    assert set(seen[:29]) == {0}
+    assert min(each or 0 for each in seen[31:]) > 100_000
 
 
 def test_a_duty_cycle_is_what_the_limit_says() -> None:

@@ -1,0 +1,111 @@
+"""Lines in panels over one axis of seconds: an SVG with a ground of its own, to be read on a page of any colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from typing import Final, TypeAlias
+
+import msgspec
+
+from benchmarks.trial.chart import ceiling, number_text
+
+WIDTH: Final = 900
+LEFT: Final = 110
+RIGHT: Final = 30
+TOP: Final = 98
+PANEL_HEIGHT: Final = 130
+PANEL_GAP: Final = 40
+
+_POINTS: Final = 240
+"""A line has no more than this: there are not many more dots on a screen."""
+_TICKS: Final = 8
+_STYLE: Final = """
+text { font: 12px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2733; }
+.head { font-size: 15px; font-weight: 600; } .title { font-weight: 600; } .caption { fill: #5b6675; }
+.name { text-anchor: end; } .tick { text-anchor: middle; } .grid { stroke: #dde2ea; }
+.ground { fill: #fbfcfe; stroke: #cfd6e0; } polyline { fill: none; stroke-linejoin: round; }
+.ours { stroke: #1668a8; stroke-width: 2; } .ceiling { stroke: #c02f2f; stroke-dasharray: 5 4; }
+.foreign { stroke: #b07312; stroke-width: 1.5; } .other { stroke: #7d8794; opacity: .45; }
+.up { stroke: #23804a; stroke-width: 2; } .down { stroke: #c02f2f; stroke-width: 2; } .stay { stroke: #9aa4b2; }
+"""
+
+Point: TypeAlias = tuple[float, float]
+
+
+class Line(msgspec.Struct, frozen=True):
+    """Pairs of seconds and value, and the class that gives its colour."""
+
+    points: Sequence[Point]
+    kind: str
+
+
+class Panel(msgspec.Struct, frozen=True):
+    """One quantity."""
+
+    title: str
+    lines: Sequence[Line]
+    highest: float | None = None
+    """What its top stands for; None: a round number above all lines."""
+
+
+def page(heads: Sequence[str], parts: Sequence[str], height: float) -> str:
+    """A whole picture: a title, lines below it, and what is drawn."""
+    ground = f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1:g}" rx="8"/>'
+    kinds = ["head", *["caption"] * (len(heads) - 1)]
+    words = [text(20, 26 + 18 * number, head, kinds[number]) for number, head in enumerate(heads)]
+    inside = "\n".join([f"<style>{_STYLE}</style>", ground, *words, *parts])
+    view = f'viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {view} role="img">\n{inside}\n</svg>\n'
+
+
+def panels(drawn: Sequence[Panel], seconds: float) -> Iterator[str]:
+    """The panels, one below the other."""
+    for number, panel in enumerate(drawn):
+        bottom = bottom_of(number)
+        highest = panel.highest or ceiling(max(value for line in panel.lines for _, value in line.points))
+        yield text(LEFT, bottom - PANEL_HEIGHT - 6, panel.title, "title")
+        for share in (0.0, 0.5, 1.0):
+            y = bottom - share * PANEL_HEIGHT
+            yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:g}" y2="{y:g}"/>'
+            yield text(LEFT - 8, y + 4, number_text(share * highest), "name")
+        for line in panel.lines:
+            yield _polyline(line, seconds, bottom, highest)
+
+
+def bottom_of(number: int) -> float:
+    """The y of a panel's zero."""
+    return TOP + number * (PANEL_HEIGHT + PANEL_GAP) + PANEL_HEIGHT
+
+
+def axis(seconds: float, y: float) -> str:
+    """Moments, in seconds."""
+    step = ceiling(seconds / _TICKS)
+    moments = [number * step for number in range(int(seconds / step) + 1)]
+    return "".join(text(x_of(moment, seconds), y, f"{number_text(moment)} s", "tick") for moment in moments)
+
+
+def x_of(moment: float, seconds: float) -> float:
+    """Where a moment lies."""
+    return LEFT + moment / seconds * (WIDTH - LEFT - RIGHT)
+
+
+def text(x: float, y: float, words: str, kind: str) -> str:
+    """Words at a place."""
+    return f'<text class="{kind}" x="{x:.0f}" y="{y:.0f}">{escape(words)}</text>'
+
+
+def _polyline(line: Line, seconds: float, bottom: float, highest: float) -> str:
+    """Means where there are too many points, and no point in the middle of a level stretch."""
+    stride = -(-len(line.points) // _POINTS)
+    dots: list[tuple[int, int]] = []
+    for at in range(0, len(line.points), stride):
+        some = line.points[at : at + stride]
+        value = sum(value for _, value in some) / len(some)
+        dot = (round(x_of(some[-1][0], seconds)), round(bottom - value / highest * PANEL_HEIGHT))
+        if len(dots) > 1 and dots[-2][1] == dots[-1][1] == dot[1]:
+            dots[-1] = dot
+        else:
+            dots.append(dot)
+    points = " ".join(f"{x},{y}" for x, y in dots)
+    return f'<polyline class="{line.kind}" points="{points}"/>'
