@@ -152,7 +152,7 @@ class Daemon:
         settings = self._settings
         gate = Gate(settings.write_max_concurrency)
         ceiling = Ceiling(messages=settings.prefetch_messages, bytes=settings.prefetch_bytes)
-        leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds)
+        leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds, settings.hold_max_seconds)
         line = self._line = Line(line_options(settings), queues, store, gate, leases, self._metrics)
         self._show(gate, leases)
         sensor = ChosenSensor(sensor_options(settings))

@@ -24,7 +24,7 @@ FOREIGN_ERRORS = (
 )
 """All that a call of the driver is known to raise, cancellation apart."""
 
-REUSABLE = frozenset({Treatment.RETRY, Treatment.BACK_OFF, Treatment.HALVE})
+REUSABLE = frozenset({Treatment.RETRY, Treatment.BACK_OFF, Treatment.HALVE, Treatment.SUSPECT})
 """After these the server has said what became of the statement, and the connection is as good as before."""
 
 
