@@ -41,6 +41,10 @@ _FAMILIES: tuple[tuple[type[Exception], str], ...] = (
 """Exceptions that say more than their SQLSTATE, or have none, and their keys in the table of failures."""
 
 
+_TLS_REFUSED = "rejected SSL upgrade"
+"""What the driver says, in a ConnectionError like any other, of a server that answers our request for TLS with no."""
+
+
 def store_error(error: Exception) -> StoreError:
     """What one of FOREIGN_ERRORS means to the caller, who raises it from the error."""
     sqlstate = error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
@@ -58,6 +62,8 @@ def connect_error(error: Exception) -> StoreError:
 
 
 def _family(error: Exception) -> str | None:
+    if isinstance(error, ConnectionError) and _TLS_REFUSED in str(error):
+        return "no_tls"
     return next((key for kind, key in _FAMILIES if isinstance(error, kind)), None)
 
 

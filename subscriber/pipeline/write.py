@@ -114,7 +114,7 @@ class Writer:
         self, part: Part, error: StoreError, others: list[Part], settlement: Settlement
     ) -> list[Part]:
         """What is to be tried now that `part` was refused, the next one last."""
-        if error.treatment is not Treatment.HALVE and part.refusals + 1 < ATTEMPTS_AT_MOST:
+        if error.treatment not in ROW_FAILURES and part.refusals + 1 < ATTEMPTS_AT_MOST:
             return [*others, msgspec.structs.replace(part, refusals=part.refusals + 1)]
         if len(part.deliveries) > 1:
             return [*others, *halves(part.deliveries)]
