@@ -39,16 +39,7 @@ class SilentNetwork:
         with suppress(OSError, asyncio.CancelledError):
             target_reader, target_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
             try:
-                ways = {
-                    asyncio.create_task(self._relay(reader, target_writer), name="there"),
-                    asyncio.create_task(self._relay(target_reader, writer), name="back"),
-                }
-                try:
-                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    for way in ways:
-                        way.cancel()
-                    await asyncio.gather(*ways, return_exceptions=True)
+                await self._both_ways((reader, target_writer), (target_reader, writer))
             finally:
                 target_writer.close()
         writer.close()
@@ -58,6 +49,15 @@ class SilentNetwork:
         for relay in tuple(self._relays):
             relay.cancel()
         await asyncio.gather(*self._relays, return_exceptions=True)
+
+    async def _both_ways(self, *pairs: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        ways = {asyncio.create_task(self._relay(*pair), name="way") for pair in pairs}
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(_READ_BYTES):

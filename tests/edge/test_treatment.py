@@ -122,9 +122,8 @@ async def test_statement_cancelled_by_an_administrator(store: PostgresStore, dat
         await database.execute("LOCK TABLE object_versions")
         writing = asyncio.create_task(failure(store), name="write")
         await until_waiting(database)
-        await database.execute(
-            "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
-        )
+        cancelled = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+        await database.execute(cancelled)
         assert await writing == (Treatment.BACK_OFF, "statement_timeout", "57014")
 
 
