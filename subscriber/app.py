@@ -42,7 +42,10 @@ from subscriber.pipeline.line import Line
 from subscriber.settings.table import Settings
 
 HAND_BACK_SECONDS = 10
-"""Kept at the end of the stop budget for handing back what was not stored."""
+"""Kept at the end of the stop budget for handing back what was not stored, and for closing all edges. Of these:"""
+HAND_BACK_CALLS_SECONDS = 5
+STORE_CLOSE_SECONDS = 1
+"""The pages have a limit of their own, and the sensor closes while messages are handed back."""
 
 PROBE_ATTEMPTS = 5
 
@@ -99,7 +102,7 @@ class Daemon:
             _log.info("pages.opened", host=settings.http_host, port=pages.port)
             queues = await edges.enter_async_context(Sqs(sqs_options(settings)))
             store = PostgresStore(store_options(settings, await self._worker()))
-            edges.push_async_callback(store.close)
+            edges.push_async_callback(store.close, STORE_CLOSE_SECONDS)
             opened = await unless(self._stop.asked, self._open(queues, store, migrate_first=migrate_first))
             code = await self._run_line(queues, store) if opened else ExitCode.DRY
         _log.info("daemon.ended", exit_code=int(code), meaning=code.name.lower())
@@ -161,7 +164,7 @@ class Daemon:
         settings = self._settings
         gate = Gate(settings.write_max_concurrency)
         ceiling = Ceiling(messages=settings.prefetch_messages, bytes=settings.prefetch_bytes)
-        leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds)
+        leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds, settings.hold_max_seconds)
         line = self._line = Line(line_options(settings), queues, store, gate, leases, self._metrics)
         self._show(gate, leases)
         sensor = ChosenSensor(sensor_options(settings))
@@ -174,8 +177,7 @@ class Daemon:
                 return await self._run_until_dry(line)
         finally:
             regulator.cancel()
-            await self._hand_back(queues, leases)
-            await sensor.close()
+            await asyncio.gather(self._hand_back(queues, leases), sensor.close())
 
     def _regulator_of(self, line: Line, queues: Sqs, sensor: ChosenSensor) -> Regulator:
         signs = LineSigns(line.tally, line.gate, line.leases, line.arrivals, lambda: line.outage.is_ongoing)
@@ -225,7 +227,7 @@ class Daemon:
                 done += handed_back
 
         try:
-            async with asyncio.timeout(HAND_BACK_SECONDS - 2), asyncio.TaskGroup() as calls:
+            async with asyncio.timeout(HAND_BACK_CALLS_SECONDS), asyncio.TaskGroup() as calls:
                 for queue, handles in outstanding:
                     calls.create_task(hand_back(queue, handles), name="hand back")
         except TimeoutError:

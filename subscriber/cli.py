@@ -1,4 +1,4 @@
-"""The command line: `run`, `migrate`, `settings`; `control` is in a file of its own.
+"""The command line: `run`, `migrate`, `settings`, `failures`; `control` is in a file of its own.
 
 It turns failures into sentences: what an operator can mend is said on stderr with an exit code of its own
 (`errors.ExitCode`), anything else is logged with its traceback and exits 1. What is heavy to import is
@@ -135,6 +135,23 @@ def reference() -> str:
     rows = [f"| `{row.variable}` | {row.default} | {row.takes} | {row.meaning} |" for row in settings_table()]
     sums = [f"- `{each.formula}`: {each.reason}." for each in SUMS]
     return _REFERENCE.format(rows="\n".join(rows), sums="\n".join(sums))
+
+
+@main.command()
+def failures() -> None:
+    """Print what each failure of the database leads to: the last part of docs/failures.md."""
+    click.echo(treatments(), nl=False)
+
+
+def treatments() -> str:
+    """The table from failure to treatment in Markdown."""
+    from subscriber.errors import FAILURES, UNKNOWN_FAILURE  # noqa: PLC0415 - see the module's docstring
+
+    rows = [*((f"`{key}`", failure) for key, failure in FAILURES.items()), ("any other", UNKNOWN_FAILURE)]
+    lines = [f"| {key} | `{failure.word}` | `{failure.treatment.value}` | {failure.advice} |" for key, failure in rows]
+    return "\n".join(
+        ["| SQLSTATE, class or family | word | treatment | what to know |", "| --- | --- | --- | --- |", *lines, ""]
+    )
 
 
 def _settings() -> Settings:

@@ -74,6 +74,8 @@ class Treatment(enum.Enum):
     """Fetch the credentials anew, then reconnect."""
     HALVE = "halve"
     """A row cannot be stored: write the halves apart until it stands alone, then quarantine its message."""
+    SUSPECT = "suspect"
+    """Perhaps a row, perhaps all of them: as HALVE once other rows are taken meanwhile, and as STOP until then."""
     STOP = "stop"
     """Only an operator can mend it: stop consuming, keep the messages in the queue, say so."""
 
@@ -151,6 +153,10 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
         "23514": ("check_violation", "A row breaks a CHECK; its message goes to quarantine."),
         "54000": ("too_large", "A row is too large for an index; its message goes to quarantine."),
     },
+    # One of the rows, or the rule itself.
+    Treatment.SUSPECT: {
+        "P0": ("trigger", "A trigger of yours on the index raises an exception."),
+    },
     # Nobody but the operator can help.
     Treatment.STOP: {
         "0A": ("unsupported", "The server does not support what we ask: is it PostgreSQL 14 or later?"),
@@ -163,10 +169,9 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
         "57P04": ("no_database", "The database was dropped."),
         "58": ("system_error", "The database's operating system fails: look at its log."),
         "F0": ("server_configuration", "The server's configuration files are broken."),
-        "P0": ("trigger", "A trigger of yours on the index raises an exception."),
         "XX": ("internal_error", "The database reports a fault or corruption of its own: look at its log."),
         "certificate": ("certificate", "The server's certificate does not verify: check the CA file and host."),
-        "no_tls": ("no_tls", "The server answers that it speaks no TLS: turn it on there, and trust no other host."),
+        "no_tls": ("no_tls", "The server answers that it speaks no TLS: set ssl=on there, and trust no other host."),
         "driver": ("driver", "A setting, or a parameter of the URL, is refused; it is not the data."),
     },
 }

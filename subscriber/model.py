@@ -19,21 +19,33 @@ State: TypeAlias = Literal["present", "delete_marker", "removed"]
 Trigger: TypeAlias = Literal["full", "due", "drain"]
 """Why a batch left: it could take no more, its linger was over, or the line is running dry."""
 
-Verdict: TypeAlias = Literal["stored", "quarantined", "failed"]
-"""What became of a message: only the first two may be deleted from the queue."""
+Verdict: TypeAlias = Literal["stored", "quarantined", "failed", "returned", "lost"]
+"""What became of a message: only the first two may be deleted from the queue.
+
+A *failed* one is to blame itself and comes again after a growing time; a *returned* one is healthy and may be had by
+others at once; a *lost* one is no longer ours, so the queue is told nothing.
+"""
 
 
 class Lease(msgspec.Struct, gc=False):
-    """The queue's promise to hide what one poll brought, until `expires_at`.
+    """The queue's promise to hide what one poll brought, until `expires_at`; it can be renewed.
 
     It holds receipt handles, never messages, so that it closes no cycle. A handle leaves the set when the
-    message is settled; what is left in it is what would have to be handed back.
+    message is settled; what is left in it, and not lost, is what would have to be handed back. All moments are
+    seconds of the event loop's clock.
     """
 
     queue: str
     expires_at: float
-    """Seconds of the event loop's clock."""
     handles: set[str]
+    lost: set[str] = msgspec.field(default_factory=set)
+    """Those of `handles` that are no longer ours: others may have them, so nothing more is begun with them."""
+    taken_at: float = -math.inf
+    """When the poll was answered."""
+    renew_at: float = math.inf
+    """When the promise is renewed, should anything of the poll still be here."""
+    held_until: float = math.inf
+    """When what is still here is handed back, written or not."""
     oldest_sent_at: float = math.inf
     """Unix seconds at which the oldest message was sent that this poll was the first to receive."""
 

@@ -15,7 +15,6 @@ from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
 from subscriber.pipeline.line import LineOptions
 from subscriber.pipeline.receive import ReceiveOptions
-from subscriber.pipeline.write import WriteOptions
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.table import Settings
 
@@ -68,7 +67,6 @@ def line_options(settings: Settings) -> LineOptions:
             max_messages=settings.batch_max_rows,
             linger_seconds=settings.batch_linger_seconds,
         ),
-        write=WriteOptions(deadline_seconds=3 * settings.write_timeout_seconds),
         acknowledge=AcknowledgeOptions(calls_at_most=SETTLE_CALLS_AT_MOST),
         buckets=frozenset(settings.buckets) or None,
     )

@@ -57,7 +57,8 @@ def hold_laws(screen: Screen, folder: Path) -> list[Run]:
     with plant() as built, neighbour_of(built.parts.postgres) as neighbour:
         screen.say(f"  {told(built.cores)}")
         runs = [_steered(built, neighbour, law, screen) for law in (GOVERNOR, *PUBLISHED)]
-        records = [record_of(run, built.database_cores) for run in runs]
+        rows_at_most = max(_most_rows(run, built.database_cores) for run in runs)
+        records = [record_of(run, built.database_cores, rows_at_most) for run in runs]
     laws = {law.name: law for law in (GOVERNOR, *PUBLISHED)}
     results = ranked([(record, laws[record.law].source) for record in records])
     folder.mkdir(parents=True, exist_ok=True)
@@ -79,8 +80,11 @@ def hold_laws(screen: Screen, folder: Path) -> list[Run]:
     ]
 
 
-def record_of(run: Run, cores: float) -> Record:
-    """A run as the simulator records one, so that the same score and picture are for both."""
+def record_of(run: Run, cores: float, rows_at_most: float) -> Record:
+    """A run as the simulator records one, so that the same score and picture are for both.
+
+    `rows_at_most` is what the database can store in a second: the most that anybody had it do for five.
+    """
     seconds = curve.seconds_of(run.samples, cores)
     stored = 0.0
     found = []
@@ -101,7 +105,11 @@ def record_of(run: Run, cores: float) -> Record:
             )
         )
     path = tuple(each.limit for each in seconds)
-    return Record(run.name, LAWS_SCENARIO, Bounds(), tuple(found), (path,))
+    return Record(run.name, LAWS_SCENARIO, Bounds(), rows_at_most, tuple(found), (path,))
+
+
+def _most_rows(run: Run, cores: float) -> float:
+    return max(each.rows for each in curve.smoothed(curve.seconds_of(run.samples, cores)))
 
 
 def _steered(built: Plant, neighbour: Neighbour, law: Law, screen: Screen) -> Run:

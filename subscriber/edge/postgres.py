@@ -12,6 +12,7 @@ cancellation or a broken wire nobody knows: it is closed, and "not done" is assu
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,9 @@ from subscriber.edge.postgres_failures import FOREIGN_ERRORS, REUSABLE, store_er
 from subscriber.edge.postgres_statements import statement
 from subscriber.errors import Treatment
 from subscriber.model import Message, ObjectEvent, Refusal
+
+PING_SECONDS = 2.5
+"""A ping that hangs in a network which is silent no more would hold up everybody: the next one finds it answering."""
 
 
 class PostgresStore:
@@ -82,12 +86,12 @@ class PostgresStore:
             await connection.execute(self._quarantine, *columns)
 
     async def ping(self) -> None:
-        """See whether the database answers and takes writes.
+        """See whether the database answers, within a moment, and takes writes.
 
         Raises:
             StoreError: it does not.
         """
-        async with self._connection() as connection:
+        async with self._connection(PING_SECONDS) as connection:
             if await connection.fetchval("SELECT current_setting('transaction_read_only')") == "on":
                 # As the server would say it to the first write; the connection goes the way of such a write's.
                 raise asyncpg.ReadOnlySQLTransactionError("the session is read-only")
@@ -106,12 +110,13 @@ class PostgresStore:
             self._drop_idle()
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
+    async def _connection(self, seconds_at_most: float = math.inf) -> AsyncIterator[Connection]:
         """A connection for one statement, within the write timeout. What the block raises decides its fate."""
         if self._closed:
             raise RuntimeError("the store is closed")
         try:
-            async with asyncio.timeout(self._options.write_timeout_seconds), self._places:
+            timeout_seconds = min(seconds_at_most, self._options.write_timeout_seconds)
+            async with asyncio.timeout(timeout_seconds), self._places:
                 connection = self._take_idle() or await connect(self._options, self._tls, self._password)
                 self._busy.add(connection)
                 try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,7 +13,8 @@ import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
 from subscriber.edge.postgres_failures import FOREIGN_ERRORS, connect_error
-from subscriber.errors import ConfigurationError, StoreError, failure_of
+from subscriber.edge.silence import watch_for_silence
+from subscriber.errors import ConfigurationError
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 TlsMode: TypeAlias = Literal["verify-full", "disable"]
@@ -24,13 +24,6 @@ PasswordSource: TypeAlias = Callable[[], Awaitable[str]]
 _MAX_SCHEMA_BYTES = 63
 """PostgreSQL cuts longer identifiers without a word (NAMEDATALEN - 1)."""
 _CONNECT_SECONDS = 10.0
-_KEEPALIVE_IDLE_SECONDS = 5
-_KEEPALIVE_INTERVAL_SECONDS = 1
-_KEEPALIVE_PROBES = 5
-_UNACKNOWLEDGED_SECONDS = 10
-"""A dead peer is found in ten seconds, whether we are waiting for it or sending to it. At a failover the old
-writer may fall silent without closing anything; AWS advises one second idle, one between, five probes
-("Fast failover with Amazon Aurora PostgreSQL"). An idle daemon need not chatter quite so much."""
 _CLIENT_PARAMETERS = frozenset(
     {
         "connect_timeout",
@@ -42,7 +35,7 @@ _CLIENT_PARAMETERS = frozenset(
         "tcp_user_timeout",
     }
 )
-"""What libpq keeps to itself and asyncpg would pass on to the server, which refuses it. Ours are above."""
+"""What libpq keeps to itself and asyncpg would pass on to the server, which refuses it. Ours are in silence.py."""
 
 
 class StoreOptions(msgspec.Struct, frozen=True):
@@ -108,23 +101,11 @@ async def connect(
             server_settings=_server_settings(options),
         )
     except FOREIGN_ERRORS as error:
-        raise _tls_refusal(error) or connect_error(error) from error
+        raise connect_error(error) from error
     except ValueError:  # the driver's words about a URL may quote its password
         raise ConfigurationError("The database's URL is none that PostgreSQL's clients can read.") from None
     _watch_the_network(connection)
     return connection
-
-
-def _tls_refusal(error: Exception) -> StoreError | None:
-    """What it means that the server answered our wish for TLS with a plain no; the driver has only a sentence for it.
-
-    Nothing but the wish has been sent by then. Waiting would not help, and going on without TLS is what somebody who
-    sits in between would like.
-    """
-    if not (isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error)):
-        return None
-    failure = failure_of("no_tls")
-    return StoreError(failure.treatment, failure.word, None, str(error), failure.advice)
 
 
 def _url_for_driver(url: str) -> str:
@@ -156,16 +137,5 @@ def _watch_the_network(connection: Connection) -> None:
     """Have the kernel probe a silent peer. The driver sets nothing of the kind, and has no public way to do it."""
     transport: asyncio.Transport = getattr(connection, "_transport")  # noqa: B009  -- not in the typed surface
     wire = transport.get_extra_info("socket")
-    if wire is None or wire.family not in (socket.AF_INET, socket.AF_INET6):
-        return
-    wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    options = {
-        "TCP_KEEPIDLE": _KEEPALIVE_IDLE_SECONDS,
-        "TCP_KEEPALIVE": _KEEPALIVE_IDLE_SECONDS,  # what macOS calls TCP_KEEPIDLE
-        "TCP_KEEPINTVL": _KEEPALIVE_INTERVAL_SECONDS,
-        "TCP_KEEPCNT": _KEEPALIVE_PROBES,
-        "TCP_USER_TIMEOUT": _UNACKNOWLEDGED_SECONDS * 1000,
-    }
-    for name, value in options.items():
-        if hasattr(socket, name):
-            wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    if wire is not None:
+        watch_for_silence(wire)

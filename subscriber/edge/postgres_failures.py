@@ -24,7 +24,7 @@ FOREIGN_ERRORS = (
 )
 """All that a call of the driver is known to raise, cancellation apart."""
 
-REUSABLE = frozenset({Treatment.RETRY, Treatment.BACK_OFF, Treatment.HALVE})
+REUSABLE = frozenset({Treatment.RETRY, Treatment.BACK_OFF, Treatment.HALVE, Treatment.SUSPECT})
 """After these the server has said what became of the statement, and the connection is as good as before."""
 
 
@@ -39,6 +39,14 @@ _FAMILIES: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "timeout"),
 )
 """Exceptions that say more than their SQLSTATE, or have none, and their keys in the table of failures."""
+
+
+_TLS_REFUSED = "rejected SSL upgrade"
+"""What the driver says, in a ConnectionError like any other, of a server that answers our request for TLS with no.
+
+Nothing but the request has been sent by then. Waiting would not help, and going on without TLS is what somebody who
+sits in between would like.
+"""
 
 
 def store_error(error: Exception) -> StoreError:
@@ -58,6 +66,8 @@ def connect_error(error: Exception) -> StoreError:
 
 
 def _family(error: Exception) -> str | None:
+    if isinstance(error, ConnectionError) and _TLS_REFUSED in str(error):
+        return "no_tls"
     return next((key for kind, key in _FAMILIES if isinstance(error, kind)), None)
 
 

@@ -4,7 +4,7 @@ A poll begins by opening a lease, which waits until there is room for all the po
 the largest size that S3 sends). When the answer is there, the lease shrinks to what came. Each message
 that is settled leaves it. So, for events of S3's sizes, the sum of all leases is at every moment an upper bound of
 what is inside the process (ten bodies of a megabyte may exceed it), and `outstanding` is exactly what a hard stop
-hands back.
+hands back. That leases do not end while their messages wait is lease_keeper.py's business.
 """
 
 from __future__ import annotations
@@ -26,6 +26,15 @@ POLL_BYTES = POLL_MESSAGES * 65_536
 """Ten times the largest S3 event notification, 64 KB (S3 user guide, "Event message structure")."""
 
 
+IN_FLIGHT_AT_MOST_SECONDS = 12 * 3600
+"""No message is hidden longer after one receive; a change of visibility beyond it is an error (SQS API reference)."""
+
+CLOCK_RESERVE_SECONDS = 60
+"""Kept of those twelve hours: the queue began to count before its answer reached us."""
+
+HOLD_SECONDS = 900.0
+"""How long messages are kept that cannot be written, where nobody says otherwise."""
+
 Pauser: TypeAlias = Literal["outage", "operator"]
 """Who may stop the intake: neither starts again what the other has stopped."""
 
@@ -39,6 +48,20 @@ class Ceiling(msgspec.Struct, frozen=True):
 
     messages: int
     bytes: int
+
+
+class LeaseTerms(msgspec.Struct, frozen=True):
+    """For how long messages are ours."""
+
+    visibility_seconds: float
+    """How long the queue hides what a poll brings, and again with every renewal."""
+    hold_seconds: float
+    """From the answer of a poll until what is left of it is handed back."""
+
+
+def terms_of(visibility_seconds: float, hold_seconds: float) -> LeaseTerms:
+    """Terms that the queue's twelve hours allow."""
+    return LeaseTerms(visibility_seconds, min(hold_seconds, IN_FLIGHT_AT_MOST_SECONDS - CLOCK_RESERVE_SECONDS))
 
 
 def has_room_for_poll(queue: str, messages_by_queue: Mapping[str, int], bytes_held: int, ceiling: Ceiling) -> bool:
@@ -55,18 +78,26 @@ class LeaseBook:
         queues: URLs of the queues, each of which keeps room for one poll.
         ceiling: the most that may ever be held.
         visibility_seconds: how long the queue hides what a poll brings.
+        hold_seconds: how long what a poll brought may stay here.
     """
 
-    def __init__(self, queues: Sequence[str], ceiling: Ceiling, visibility_seconds: float) -> None:
+    def __init__(
+        self,
+        queues: Sequence[str],
+        ceiling: Ceiling,
+        visibility_seconds: float,
+        hold_seconds: float = HOLD_SECONDS,
+    ) -> None:
+        self.terms = terms_of(visibility_seconds, hold_seconds)
         self._ceiling = ceiling
         self._live_messages = ceiling.messages
-        self._visibility_seconds = visibility_seconds
         self._messages = dict.fromkeys(queues, 0)
         self._bytes = 0
         self._open: dict[int, Lease] = {}
         self._asking = dict.fromkeys(queues, 0)
         self._waiters = {queue: Waiters() for queue in queues}
         self._pausers: set[Pauser] = set()
+        self._on_trial = False
         self._shut = False
 
     @property
@@ -100,6 +131,17 @@ class LeaseBook:
     def resume(self, by: Pauser = "outage") -> None:
         """Give leases again, unless somebody else has paused as well."""
         self._pausers.discard(by)
+        if by == "outage":
+            self._on_trial = False
+        self._wake()
+
+    def try_out(self) -> None:
+        """End the outage's pause on trial: until `resume`, a queue of which nothing is here may have one poll.
+
+        Should writes be refused once more, so few messages have been received in vain.
+        """
+        self._on_trial = True
+        self._pausers.discard("outage")
         self._wake()
 
     def shut(self) -> None:
@@ -127,7 +169,10 @@ class LeaseBook:
 
     def fill(self, lease: Lease, messages: Sequence[Message]) -> None:
         """The poll has answered: keep what came, give the rest of the room back."""
-        lease.expires_at = asyncio.get_running_loop().time() + self._visibility_seconds
+        now = lease.taken_at = asyncio.get_running_loop().time()
+        lease.expires_at = now + self.terms.visibility_seconds
+        lease.renew_at = now + self.terms.visibility_seconds / 2
+        lease.held_until = now + self.terms.hold_seconds
         bodies = {message.receipt_handle: len(message.body) for message in messages}
         lease.handles.update(bodies)
         self._messages[lease.queue] += len(bodies) - POLL_MESSAGES
@@ -147,17 +192,21 @@ class LeaseBook:
             if message.receipt_handle not in lease.handles:
                 continue
             lease.handles.discard(message.receipt_handle)
+            lease.lost.discard(message.receipt_handle)
             self._messages[lease.queue] -= 1
             self._bytes -= len(message.body)
             if not lease.handles:
                 self._open.pop(id(lease), None)
         self._wake()
 
+    def filled(self) -> list[Lease]:
+        """The leases whose polls have been answered, and of which something is still ours."""
+        return [lease for lease in self._open.values() if len(lease.handles) > len(lease.lost)]
+
     def outstanding(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        """(queue, receipt handles) of everything that was received and is not settled."""
-        for lease in self._open.values():
-            if lease.handles:
-                yield lease.queue, tuple(lease.handles)
+        """(queue, receipt handles) of everything that was received, is not settled and not lost."""
+        for lease in self.filled():
+            yield lease.queue, tuple(lease.handles - lease.lost)
 
     def _opened(self, queue: str) -> Lease:
         self._messages[queue] += POLL_MESSAGES
@@ -167,6 +216,8 @@ class LeaseBook:
         return lease
 
     def _may_open(self, queue: str) -> bool:
+        if self._on_trial and self._messages[queue]:
+            return False
         return not self._pausers and self._has_room(queue) and not self._gives_way(queue)
 
     def _gives_way(self, queue: str) -> bool:

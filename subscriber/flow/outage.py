@@ -2,7 +2,9 @@
 
 While an outage lasts no message is received. One probe knocks with growing pauses; when it is answered, the
 writers that still hold something try again, and only a write that succeeds ends the outage (a database that
-answers a ping may still refuse every write). Where no writer holds anything, the answer alone ends it.
+answers a ping may still refuse every write). Where no writer holds anything, the answer alone ends it, but the intake
+is on trial until a write has succeeded: else a database that refuses writes for hours would have every message of the
+queue received in vain, again and again, on its way to the dead-letter queue.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from subscriber.errors import StoreError
 from subscriber.observe.log import get_logger
 
 KNOCK_FIRST_SECONDS = 0.25
-KNOCK_AT_MOST_SECONDS = 10.0
-"""Pauses double from the first to this: an Aurora failover takes about half a minute (RDS API reference)."""
+KNOCK_AT_MOST_SECONDS = 2.0
+"""Pauses double from the first to this. The longest, and a knock that nobody hears, are what a database that is back
+waits for us; a knock is one connection and one statement."""
 
 _log = get_logger()
 
@@ -32,6 +35,10 @@ class Intake(Protocol):
 
     def resume(self) -> None:
         """Take again."""
+        ...
+
+    def try_out(self) -> None:
+        """Take again, but little until `resume`."""
         ...
 
 
@@ -54,6 +61,9 @@ class Outage:
         self._report = report
         self._holding = 0
         self._began_at: float | None = None
+        self._is_proven = True
+        """Whether a write has succeeded since the last failure."""
+        self._is_stopping = False
         self._knocks = 0
         self._may_try = asyncio.Event()
         self._may_try.set()
@@ -76,31 +86,45 @@ class Outage:
             if self.is_ongoing and not self._holding:
                 self._lost.set()  # nobody is left whose success could end it: the probe must knock again
 
-    async def may_try(self) -> None:
-        """Wait until there is no outage, or the probe was answered."""
+    async def may_try(self) -> bool:
+        """Wait until there is no outage, or the probe was answered; False: the line ends before that."""
         await self._may_try.wait()
+        return not (self._is_stopping and self.is_ongoing)
+
+    def stop(self) -> None:
+        """The line is running dry: nobody waits for the database any more, now or in an outage yet to come."""
+        self._is_stopping = True
+        self._may_try.set()
 
     def begin(self, error: StoreError) -> None:
         """A write met a failure that is not its own: stop the intake, send the probe."""
+        self._is_proven = False
         if self._began_at is None:
             self._began_at = asyncio.get_running_loop().time()
             self._report(0)
             self._intake.pause()
             _log.error("database.lost", treatment=error.treatment.value, reason=error.word, detail=str(error))
-        self._may_try.clear()
+        if not self._is_stopping:
+            self._may_try.clear()
         self._lost.set()
 
     def end(self) -> None:
         """A write succeeded: the database is there."""
+        if self._is_proven:
+            return
+        self._is_proven = True
+        self._knocks = 0
+        self._close()
+        self._intake.resume()
+
+    def _close(self) -> None:
         if self._began_at is None:
             return
         seconds = asyncio.get_running_loop().time() - self._began_at
         self._began_at = None
-        self._knocks = 0
         self._lost.clear()
         self._may_try.set()
         self._report(1)
-        self._intake.resume()
         _log.info("database.returned", away_seconds=round(seconds, 3))
 
     async def run(self, ping: Callable[[], Awaitable[None]]) -> None:
@@ -112,13 +136,15 @@ class Outage:
             if self._lost.is_set() and await self._answers(ping):
                 self._lost.clear()
                 self._may_try.set()
-                if not self._holding:
-                    self.end()
+                if self.is_ongoing and not self._holding:
+                    self._close()
+                    self._intake.try_out()
 
     async def _answers(self, ping: Callable[[], Awaitable[None]]) -> bool:
         try:
             await ping()
         except StoreError as error:
-            _log.warning("database.still_away", reason=error.word, detail=str(error), knocks=self._knocks)
+            if self._knocks & (self._knocks - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a long outage is few lines
+                _log.warning("database.still_away", reason=error.word, detail=str(error), knocks=self._knocks)
             return False
         return True

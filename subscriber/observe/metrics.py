@@ -28,6 +28,7 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
         self._of_queues()
+        self._of_settling()
         self._of_meaning()
         self._of_the_database()
         self._of_the_line()
@@ -41,11 +42,30 @@ class Metrics:
         self.receive_requests = self._counter(
             "receive_requests", "ReceiveMessage calls by answer (full, part, empty, failed).", "queue", "answer"
         )
+        self.lag_seconds = Histogram(
+            "subscriber_lag_seconds",
+            "Age of the oldest first receive in an answer. A rise means the fleet is too slow, or was away.",
+            buckets=LAG_BUCKETS_SECONDS,
+            registry=self.registry,
+        )
+
+    def _of_settling(self) -> None:
         self.acknowledged_messages = self._counter(
             "acknowledged_messages", "Messages the queue says it has deleted.", "queue"
         )
         self.handed_back_messages = self._counter(
-            "handed_back_messages", "Messages made visible again at once, unread: a stop.", "queue"
+            "handed_back_messages", "Messages made visible again at once: a stop, or held too long unwritten.", "queue"
+        )
+        self.renewed_messages = self._counter(
+            "renewed_messages",
+            "Leases prolonged, by message: messages wait inside for long.",
+            "queue",
+        )
+        self.lost_messages = self._counter(
+            "lost_messages",
+            "Messages whose lease ended unwritten (expired, refused): they come again.",
+            "queue",
+            "reason",
         )
         self.hidden_messages = self._counter(
             "hidden_messages", "Messages hidden for a growing time because they could not be stored yet.", "queue"
@@ -54,16 +74,10 @@ class Metrics:
             "unsettled_messages", "Messages whose delete or hiding failed for good; they will come again.", "queue"
         )
         self.settle_requests = self._counter(
-            "settle_requests", "Calls that delete or hide up to ten messages, failed ones too.", "queue", "operation"
+            "settle_requests", "Calls that delete, hide, renew or hand back up to ten messages.", "queue", "operation"
         )
         self.queue_errors = self._counter(
             "queue_errors", "Failed calls and failed entries, by operation and error code.", "operation", "code"
-        )
-        self.lag_seconds = Histogram(
-            "subscriber_lag_seconds",
-            "Age of the oldest first receive in an answer. A rise means the fleet is too slow, or was away.",
-            buckets=LAG_BUCKETS_SECONDS,
-            registry=self.registry,
         )
 
     def _of_meaning(self) -> None:

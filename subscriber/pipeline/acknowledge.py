@@ -1,7 +1,8 @@
 """Room five: receipts in, the queue told.
 
 What is stored or quarantined is deleted, ten at a time. What failed is hidden for a time that grows with each
-receive, so that it neither spins nor is forgotten. A 200 with failures inside is a failure of those entries:
+receive, so that it neither spins nor is forgotten. What is returned is made visible at once. Of what is lost the
+queue is told nothing: it is no longer ours. A 200 with failures inside is a failure of those entries:
 they are tried again, and everything is counted from what the queue says was done, not from what was asked.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -17,7 +18,7 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_ra
 
 from subscriber.errors import QueueCallError
 from subscriber.flow.channel import Channel
-from subscriber.model import BatchAnswer, Message, Receipt
+from subscriber.model import BatchAnswer, Message, Receipt, Verdict
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
 
@@ -32,7 +33,7 @@ RETRY_WAIT_AT_MOST_SECONDS = 5.0
 HIDE_FIRST_SECONDS = 10
 HIDE_AT_MOST_SECONDS = 900
 
-Action: TypeAlias = Literal["delete", "hide"]
+Action: TypeAlias = Literal["delete", "hide", "hand_back"]
 Call: TypeAlias = Callable[[str, Sequence[Message]], Awaitable[BatchAnswer]]
 """Asks one thing of one queue, for ten messages at most."""
 
@@ -76,17 +77,23 @@ def hide_seconds(receive_count: int, chance: float) -> int:
     return max(1, round(min(HIDE_AT_MOST_SECONDS, doubled) * (1 - chance / 5)))
 
 
-def action_for(receipt: Receipt) -> Action:
-    """What the queue is told: only what is committed may be deleted."""
-    return "hide" if receipt.verdict == "failed" else "delete"
+ACTIONS: Mapping[Verdict, Action | None] = {
+    "stored": "delete",
+    "quarantined": "delete",
+    "failed": "hide",
+    "returned": "hand_back",
+    "lost": None,
+}
+"""What the queue is told: only what is committed may be deleted."""
 
 
 def calls_for(receipts: Iterable[Receipt]) -> Iterator[tuple[str, Action, list[Message]]]:
     """(queue, action, up to ten messages) for each call to make, in the order the receipts came."""
     groups: dict[tuple[str, Action], list[Message]] = {}
     for receipt in receipts:
-        group = groups.setdefault((receipt.message.queue, action_for(receipt)), [])
-        group.append(receipt.message)
+        action = ACTIONS[receipt.verdict]
+        if action is not None:
+            groups.setdefault((receipt.message.queue, action), []).append(receipt.message)
     for (queue, action), messages in groups.items():
         for start in range(0, len(messages), ENTRIES_AT_MOST):
             yield queue, action, messages[start : start + ENTRIES_AT_MOST]
@@ -103,8 +110,12 @@ class Counters:
 
     def __init__(self, metrics: Metrics, queue: str, action: Action) -> None:
         label = queue_name(queue)
-        done = metrics.acknowledged_messages if action == "delete" else metrics.hidden_messages
-        self.done = done.labels(label)
+        done = {
+            "delete": metrics.acknowledged_messages,
+            "hide": metrics.hidden_messages,
+            "hand_back": metrics.handed_back_messages,
+        }
+        self.done = done[action].labels(label)
         self.requests = metrics.settle_requests.labels(label, action)
         self.unsettled = metrics.unsettled_messages.labels(label)
 
@@ -126,12 +137,13 @@ class Acknowledger:
         self._metrics = metrics
         self._places = asyncio.Semaphore(options.calls_at_most)
         self._counters: dict[tuple[str, Action], Counters] = {}
-        self._calls: dict[Action, Call] = {"delete": self._delete, "hide": self._hide}
+        self._calls: dict[Action, Call] = {"delete": self._delete, "hide": self._hide, "hand_back": self._hand_back}
 
     async def run(self) -> None:
         """Settle until the inbox has ended and every call has been answered."""
         async with asyncio.TaskGroup() as calls:
             async for receipts in self._inbox:
+                self._book.settle(receipt.message for receipt in receipts if ACTIONS[receipt.verdict] is None)
                 for queue, action, messages in calls_for(receipts):
                     await self._places.acquire()
                     calls.create_task(self._settle(queue, action, messages), name=action)
@@ -163,6 +175,9 @@ class Acknowledger:
             for message in messages
         ]
         return await self._queues.change_visibility(queue, entries)
+
+    async def _hand_back(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
+        return await self._queues.change_visibility(queue, [(message.receipt_handle, 0) for message in messages])
 
     async def _left_after_retries(self, queue: str, action: Action, left: list[Message]) -> list[Message]:
         async def try_again() -> list[Message]:

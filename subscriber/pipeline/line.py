@@ -17,14 +17,16 @@ from subscriber.control.arrivals import Arrivals
 from subscriber.flow.channel import Channel
 from subscriber.flow.gate import Gate
 from subscriber.flow.lease import LeaseBook
+from subscriber.flow.lease_keeper import LeaseKeeper
 from subscriber.flow.outage import Outage
 from subscriber.model import Batch, Delivery, Receipt
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.acknowledge import AcknowledgeOptions, Acknowledger, Queues
 from subscriber.pipeline.batch import Batcher, BatchOptions
 from subscriber.pipeline.decode import decode
+from subscriber.pipeline.persistence import Store
 from subscriber.pipeline.receive import ReceiveOptions, Receiver, Source
-from subscriber.pipeline.write import Store, WriteOptions, Writer
+from subscriber.pipeline.write import Writer
 
 POLLS_IN_CHANNEL = 8
 BATCHES_IN_CHANNEL = 1
@@ -49,7 +51,6 @@ class LineOptions(msgspec.Struct, frozen=True):
 
     receive: ReceiveOptions
     batch: BatchOptions
-    write: WriteOptions
     acknowledge: AcknowledgeOptions
     buckets: frozenset[str] | None = None
     """Whose events may become rows; None: those of every bucket."""
@@ -80,13 +81,14 @@ class Line:
         self.leases = leases
         self.outage = Outage(leases, metrics.database_available.set)
         self._ping = store.ping
+        self._keeper = LeaseKeeper(leases, queues, metrics)
         deliveries: Channel[tuple[Delivery, ...]] = Channel(POLLS_IN_CHANNEL)
         batches: Channel[Batch] = Channel(BATCHES_IN_CHANNEL)
         receipts: Channel[tuple[Receipt, ...]] = Channel(RECEIPTS_IN_CHANNEL)
         understand = functools.partial(decode, buckets=options.buckets)
         self._receiver = Receiver(options.receive, queues, understand, leases, deliveries, metrics=metrics)
         batcher = Batcher(options.batch, deliveries, batches, gate, metrics)
-        writer = Writer(options.write, batches, receipts, gate, store, outages=self.outage, metrics=metrics)
+        writer = Writer(batches, receipts, gate, store, outages=self.outage, metrics=metrics)
         self.tally = writer.tally
         acknowledger = Acknowledger(options.acknowledge, receipts, queues, leases, metrics)
         gate.watch(batcher.ring)
@@ -110,11 +112,15 @@ class Line:
     async def run(self) -> None:
         """Run until the line is dry. A room that dies takes the others with it, loudly."""
         async with asyncio.TaskGroup() as side:
-            probe = side.create_task(self.outage.run(self._ping), name="probe")
+            helpers = [
+                side.create_task(self.outage.run(self._ping), name="probe"),
+                side.create_task(self._keeper.run(), name="lease keeper"),
+            ]
             try:
                 await self._run_rooms()
             finally:
-                probe.cancel()
+                for task in helpers:
+                    task.cancel()
 
     async def _run_rooms(self) -> None:
         async with asyncio.TaskGroup() as rooms:
@@ -122,6 +128,10 @@ class Line:
                 rooms.create_task(run(), name=name)
 
     def stop(self) -> None:
-        """Receive nothing more and let the line run dry; `run` returns when it is."""
+        """Receive nothing more and let the line run dry; `run` returns when it is.
+
+        What the database does not take at once is handed back.
+        """
         self._receiver.stop()
+        self.outage.stop()
         self.gate.drain()

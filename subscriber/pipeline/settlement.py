@@ -3,37 +3,59 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from subscriber.events.order import fold
-from subscriber.model import Batch, Delivery, ObjectEvent, Receipt, Refusal
-
-LEASE_RESERVE_SECONDS = 5.0
-"""Kept of a lease for telling the queue what has become of its messages."""
+from subscriber.model import Delivery, Message, ObjectEvent, Receipt, Refusal
 
 
-def deadline_of(batch: Batch, started: float, deadline_seconds: float) -> float:
-    """When `batch` is given up, by the loop's clock: in time for hiding its messages while they are still ours."""
-    lease_ends = min((delivery.message.lease.expires_at for delivery in batch.deliveries), default=math.inf)
-    return min(started + deadline_seconds, lease_ends - LEASE_RESERVE_SECONDS)
+class Part(msgspec.Struct, frozen=True):
+    """Some deliveries of a batch, and the fold of their events: what one statement tries."""
+
+    deliveries: Sequence[Delivery]
+    rows: Sequence[ObjectEvent]
+    refusals: int = 0
+    """How often it was refused as it is."""
 
 
-def halves(deliveries: Sequence[Delivery]) -> tuple[tuple[Sequence[Delivery], Sequence[ObjectEvent]], ...]:
-    """Two halves of `deliveries`, each folded anew: a version whose newest row was bad may have a good older one."""
+def part_of(deliveries: Sequence[Delivery]) -> Part:
+    """These, folded anew: a version whose newest row is not among them may have an older one that is."""
+    return Part(deliveries, fold(event for delivery in deliveries for event in delivery.events))
+
+
+def halves(deliveries: Sequence[Delivery]) -> tuple[Part, Part]:
+    """Two halves of `deliveries`."""
     middle = len(deliveries) // 2
-    parts = (deliveries[:middle], deliveries[middle:])
-    return tuple((part, fold(event for delivery in part for event in delivery.events)) for part in parts)
+    return part_of(deliveries[:middle]), part_of(deliveries[middle:])
+
+
+def is_lost(message: Message, now: float) -> bool:
+    """Whether `message` is no longer ours at `now`, by the loop's clock: others may have it."""
+    return now >= message.lease.expires_at or message.receipt_handle in message.lease.lost
+
+
+def still_ours(part: Part, now: float) -> Part:
+    """What is left of `part` when the lost ones are dropped: they come again, here or elsewhere."""
+    kept = [delivery for delivery in part.deliveries if not is_lost(delivery.message, now)]
+    return part if len(kept) == len(part.deliveries) else part_of(kept)
+
+
+def held_until(deliveries: Iterable[Delivery]) -> float:
+    """When the last of these is handed back, by the loop's clock: then nothing is left to be tried."""
+    return max((delivery.message.lease.held_until for delivery in deliveries), default=math.inf)
 
 
 class Settlement:
-    """What has become of the deliveries of one batch so far. Until all of it is committed, it is *failed*."""
+    """What has become of the deliveries of one batch so far. What is not settled at the end is *returned*, or lost."""
 
     def __init__(self, deliveries: Sequence[Delivery]) -> None:
         self._deliveries = deliveries
         self._stored: set[str] = set()
         self._refusals: dict[str, Refusal] = {}
-        self.reason = "gave_up"
-        """Why the unsettled ones failed."""
+        self._failed: dict[str, str] = {}
+        self._refused_alone: dict[str, int] = {}
 
     @property
     def open(self) -> int:
@@ -48,19 +70,34 @@ class Settlement:
         """The body of `delivery` is committed."""
         self._refusals[delivery.message.receipt_handle] = refusal
 
+    def failed(self, delivery: Delivery, reason: str) -> None:
+        """Neither index nor quarantine takes `delivery`, and that is its own fault."""
+        self._failed[delivery.message.receipt_handle] = reason
+
     def is_quarantined(self, delivery: Delivery) -> bool:
         """Whether the body of `delivery` is committed."""
         return delivery.message.receipt_handle in self._refusals
 
-    def receipts(self) -> tuple[Receipt, ...]:
-        """One for each delivery."""
-        return tuple(self._receipt(delivery) for delivery in self._deliveries)
+    def is_to_blame(self, delivery: Delivery, successes: int) -> bool:
+        """Whether `delivery`, which was refused alone just now, was so before, with other writes taken since.
 
-    def _receipt(self, delivery: Delivery) -> Receipt:
-        handle = delivery.message.receipt_handle
+        Args:
+            delivery: the only one of its part.
+            successes: how many writes the database has taken so far, of this batch or any other.
+        """
+        return successes > self._refused_alone.setdefault(delivery.message.receipt_handle, successes)
+
+    def receipts(self, now: float) -> tuple[Receipt, ...]:
+        """One for each delivery."""
+        return tuple(self._receipt(delivery, now) for delivery in self._deliveries)
+
+    def _receipt(self, delivery: Delivery, now: float) -> Receipt:
+        message, handle = delivery.message, delivery.message.receipt_handle
         refusal = self._refusals.get(handle)
+        if handle in self._failed:
+            return Receipt(message=message, verdict="failed", reason=self._failed[handle])
         if handle not in self._stored or (delivery.refusal and not refusal):
-            return Receipt(message=delivery.message, verdict="failed", reason=self.reason)
+            return Receipt(message=message, verdict="lost" if is_lost(message, now) else "returned")
         if refusal:
-            return Receipt(message=delivery.message, verdict="quarantined", reason=refusal.reason)
-        return Receipt(message=delivery.message, verdict="stored")
+            return Receipt(message=message, verdict="quarantined", reason=refusal.reason)
+        return Receipt(message=message, verdict="stored")

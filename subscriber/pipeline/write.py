@@ -1,85 +1,36 @@
 """Room four: batches in, receipts out.
 
-Each batch is stored by one statement under the gate. A failure is settled here, in one of three ways: what
-chance or an outage broke is written again until a deadline; what a row broke is halved by deliveries until
-the bad message stands alone and goes to quarantine; the rest becomes the verdict *failed*, and the queue will
-bring it again. No receipt says *stored* or *quarantined* before the commit that makes it true.
+Each batch is stored by one statement under the gate, and kept until it is: through deadlocks, restarts and outages,
+as long as its messages are ours. What a row broke is halved by deliveries until the bad message stands alone and goes
+to quarantine. What is refused again and again for another reason is halved as well, since nobody can tell yet whether
+the database or one of the rows is at fault: a message that is refused alone while others are stored is to blame,
+and one that is refused while nothing is stored is not. No receipt says *stored* or *quarantined* before the commit
+that makes it true.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Protocol, TypeVar
+from collections.abc import Sequence
 
 import msgspec
-from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from subscriber.control.reading import WriteTally
 from subscriber.errors import StoreError, Treatment
 from subscriber.flow.channel import Channel
 from subscriber.flow.gate import Gate
-from subscriber.model import Batch, Delivery, Message, ObjectEvent, Receipt, Refusal
+from subscriber.model import Batch, Delivery, Receipt, Refusal
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
-from subscriber.pipeline.settlement import Settlement, deadline_of, halves
+from subscriber.pipeline.persistence import LineEndsError, Outages, Persistence, Store
+from subscriber.pipeline.settlement import Part, Settlement, halves, held_until, still_ours
 
-ATTEMPTS_AT_MOST = 20
-RETRY_WAIT_FIRST_SECONDS = 0.05
-RETRY_WAIT_AT_MOST_SECONDS = 5.0
-"""Full jitter up to doubling bounds: 20 attempts wait 67 s at most in all; the batch's deadline may end them sooner."""
+ATTEMPTS_AT_MOST = 3
+"""Of a part as it is: what more than one node, one restart or one lack of memory refuses is looked into by halves."""
 
-OUTAGES = frozenset({Treatment.RECONNECT, Treatment.CREDENTIALS, Treatment.BACK_OFF, Treatment.STOP})
-"""Failures that are the database's, not the batch's: the intake stops until a write succeeds."""
+ROW_FAILURES = frozenset({Treatment.HALVE, Treatment.SUSPECT})
+"""What a row is refused with; SUSPECT only where other rows are taken meanwhile."""
 
 _log = get_logger()
-
-T = TypeVar("T")
-
-
-class Store(Protocol):
-    """Where rows and bodies become durable. Both calls raise StoreError, or have committed."""
-
-    async def store(self, rows: Sequence[ObjectEvent]) -> int:
-        """Commit `rows` (one per version, key order) and say how many were news."""
-        ...
-
-    async def quarantine(self, entries: Sequence[tuple[Message, Refusal]]) -> None:
-        """Commit whole bodies with their reasons."""
-        ...
-
-
-class Outages(Protocol):
-    """What the writer tells and asks of outages."""
-
-    def holding(self) -> AbstractAsyncContextManager[None]:
-        """For the time of a batch."""
-        ...
-
-    async def may_try(self) -> None:
-        """Wait while the database is away."""
-        ...
-
-    def begin(self, error: StoreError) -> None:
-        """The database is away."""
-        ...
-
-    def end(self) -> None:
-        """A write succeeded."""
-        ...
-
-
-def is_worth_repeating(error: BaseException) -> bool:
-    """Whether the same write may succeed later: everything but a row that cannot be stored."""
-    return isinstance(error, StoreError) and error.treatment is not Treatment.HALVE
-
-
-class WriteOptions(msgspec.Struct, frozen=True):
-    """How long a batch is tried."""
-
-    deadline_seconds: float
-    """From the first statement of a batch to the verdict *failed*; half the visibility at most."""
 
 
 class Writer:
@@ -87,7 +38,6 @@ class Writer:
 
     def __init__(
         self,
-        options: WriteOptions,
         inbox: Channel[Batch],
         outbox: Channel[tuple[Receipt, ...]],
         gate: Gate,
@@ -96,15 +46,12 @@ class Writer:
         outages: Outages,
         metrics: Metrics,
     ) -> None:
-        self._options = options
         self._inbox = inbox
         self._outbox = outbox
         self._gate = gate
-        self._store = store
         self._outages = outages
-        self._metrics = metrics
-        self.tally = WriteTally()
-        """For the regulator."""
+        self._persistence = Persistence(store, outages, metrics)
+        self.tally = self._persistence.tally
 
     async def run(self) -> None:
         """Write until the inbox has ended and every batch has its receipts; then close the outbox."""
@@ -120,46 +67,77 @@ class Writer:
         stored = False
         try:
             async with self._outages.holding():
-                receipts = await self._settle(batch, deadline_of(batch, started, self._options.deadline_seconds))
-            stored = all(receipt.verdict != "failed" for receipt in receipts)
+                receipts = await self._settle(batch)
+            stored = all(receipt.verdict in {"stored", "quarantined"} for receipt in receipts)
         finally:
             self._gate.leave(clock() - started, rest=stored)
         await self._outbox.send(receipts)
 
-    async def _settle(self, batch: Batch, deadline: float) -> tuple[Receipt, ...]:
-        """One receipt for each delivery of `batch`, `deadline` (loop's clock) at the latest."""
+    async def _settle(self, batch: Batch) -> tuple[Receipt, ...]:
+        """One receipt for each delivery of `batch`, at the latest when the last of them is handed back."""
         settlement = Settlement(batch.deliveries)
         try:
-            async with asyncio.timeout_at(deadline):
-                refused = [(delivery, delivery.refusal) for delivery in batch.deliveries if delivery.refusal]
-                if refused:
-                    await self._quarantine(refused, settlement)
-                await self._store_halving(batch.deliveries, batch.rows, settlement)
+            async with asyncio.timeout_at(held_until(batch.deliveries)):
+                await self._quarantine_refused(batch.deliveries, settlement)
+                await self._store_parts(Part(batch.deliveries, batch.rows), settlement)
         except TimeoutError:
-            _log.error("batch.given_up", messages=settlement.open, after_seconds=self._options.deadline_seconds)
-        except StoreError as error:
-            _log.error("batch.failed", messages=settlement.open, reason=error.word, detail=str(error))
-            settlement.reason = error.word
-        return settlement.receipts()
+            _log.error("batch.given_up", messages=settlement.open)
+        except LineEndsError:
+            _log.warning("batch.returned", messages=settlement.open)
+        return settlement.receipts(asyncio.get_running_loop().time())
 
-    async def _store_halving(
-        self, deliveries: Sequence[Delivery], rows: Sequence[ObjectEvent], settlement: Settlement
-    ) -> None:
-        """Store `rows`, the fold of `deliveries`; where a row is to blame, its halves, smaller and smaller."""
-        parts = [(deliveries, rows)]
-        while parts:
-            part, part_rows = parts.pop()
+    async def _quarantine_refused(self, deliveries: Sequence[Delivery], settlement: Settlement) -> None:
+        """Commit the bodies of what decode refused, however long the database takes."""
+        refused = [(delivery, delivery.refusal) for delivery in deliveries if delivery.refusal]
+        while refused:
             try:
-                await self._store_rows(part_rows)
-            except StoreError as error:
-                if error.treatment is not Treatment.HALVE:
-                    raise
-                if len(part) > 1:
-                    parts.extend(halves(part))
-                else:
-                    await self._store_singly(part[0], error, settlement)
+                await self._quarantine(refused, settlement)
+            except StoreError:  # an outage has begun, so the next attempt waits for the probe
+                refused = [one for one in refused if not settlement.is_quarantined(one[0])]
             else:
-                settlement.stored(part)
+                return
+
+    async def _store_parts(self, whole: Part, settlement: Settlement) -> None:
+        """Store `whole`; where it is refused, its halves, smaller and smaller."""
+        parts = [whole]
+        while parts:
+            await self._persistence.wait_for_database()
+            part = still_ours(parts.pop(), asyncio.get_running_loop().time())
+            try:
+                await self._persistence.store(part.rows)
+            except StoreError as error:
+                parts = await self._parts_after(part, error, parts, settlement)
+            else:
+                settlement.stored(part.deliveries)
+
+    async def _parts_after(
+        self, part: Part, error: StoreError, others: list[Part], settlement: Settlement
+    ) -> list[Part]:
+        """What is to be tried now that `part` was refused, the next one last."""
+        if error.treatment not in ROW_FAILURES and part.refusals + 1 < ATTEMPTS_AT_MOST:
+            return [*others, msgspec.structs.replace(part, refusals=part.refusals + 1)]
+        if len(part.deliveries) > 1:
+            return [*others, *halves(part.deliveries)]
+        if await self._was_blamed(part.deliveries[0], error, settlement):
+            return others
+        # All others first: one of them may show that the database is well.
+        return [msgspec.structs.replace(part, refusals=0), *others]
+
+    async def _was_blamed(self, delivery: Delivery, error: StoreError, settlement: Settlement) -> bool:
+        """Settle a message that was refused alone, if it is to blame for it and the database lets us."""
+        if error.treatment is not Treatment.HALVE:
+            if not settlement.is_to_blame(delivery, self._persistence.successes):
+                return False
+            self._outages.end()  # it was none
+            _log.error("message.refused", message_id=delivery.message.message_id, reason=error.word, detail=str(error))
+        if error.treatment not in ROW_FAILURES:
+            settlement.failed(delivery, error.word)
+            return True
+        try:
+            await self._store_singly(delivery, error, settlement)
+        except StoreError:
+            return False
+        return True
 
     async def _store_singly(self, delivery: Delivery, error: StoreError, settlement: Settlement) -> None:
         """The bad message has been found: quarantine it whole, and store what is good in it all the same.
@@ -172,72 +150,26 @@ class Writer:
             await self._quarantine([(delivery, refusal)], settlement)
         for event in delivery.events if len(delivery.events) > 1 else ():
             try:
-                await self._store_rows((event,))
+                await self._persistence.store((event,))
             except StoreError as other:
-                if other.treatment is not Treatment.HALVE:
+                if other.treatment not in ROW_FAILURES:
                     raise
         if settlement.is_quarantined(delivery):
             settlement.stored([delivery])
 
-    async def _store_rows(self, rows: Sequence[ObjectEvent]) -> None:
-        if not rows:
-            return
-        applied = await self._persist(lambda: self._timed_store(rows))
-        self._metrics.rows_applied.inc(applied)
-        self._metrics.rows_stale.inc(len(rows) - applied)
-
-    async def _timed_store(self, rows: Sequence[ObjectEvent]) -> int:
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        applied = await self._store.store(rows)
-        seconds = clock() - started
-        self._metrics.write_seconds.observe(seconds)
-        self.tally.rows += len(rows)
-        self.tally.statements += 1
-        self.tally.seconds += seconds
-        return applied
-
     async def _quarantine(self, refused: Sequence[tuple[Delivery, Refusal]], settlement: Settlement) -> None:
         """Commit the bodies; should one of them be unstorable itself, it alone stays in the queue."""
-        entries = [(delivery.message, refusal) for delivery, refusal in refused]
         try:
-            await self._persist(lambda: self._store.quarantine(entries))
+            await self._persistence.quarantine(refused)
         except StoreError as error:
             if error.treatment is not Treatment.HALVE:
                 raise
             if len(refused) == 1:
-                _log.error("quarantine.failed", message_id=entries[0][0].message_id, detail=str(error))
+                settlement.failed(refused[0][0], error.word)
+                _log.error("quarantine.failed", message_id=refused[0][0].message.message_id, detail=str(error))
                 return
             for one in refused:
                 await self._quarantine([one], settlement)
             return
         for delivery, refusal in refused:
-            self._metrics.refused_messages.labels(refusal.reason).inc()
             settlement.quarantined(delivery, refusal)
-
-    async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Do `call` until it succeeds, is refused for a row's sake, or the attempts are used up."""
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS_AT_MOST),
-            wait=wait_random_exponential(multiplier=RETRY_WAIT_FIRST_SECONDS, max=RETRY_WAIT_AT_MOST_SECONDS),
-            retry=retry_if_exception(is_worth_repeating),
-            reraise=True,
-        )
-        return await retrying(self._try, call)
-
-    async def _try(self, call: Callable[[], Awaitable[T]]) -> T:
-        await self._outages.may_try()
-        try:
-            result = await call()
-        except StoreError as error:
-            self._took_note_of(error)
-            raise
-        self._outages.end()
-        return result
-
-    def _took_note_of(self, error: StoreError) -> None:
-        self._metrics.write_failures.labels(error.treatment.value, error.word).inc()
-        if error.treatment is not Treatment.HALVE:
-            self.tally.failures += 1
-        if error.treatment in OUTAGES:
-            self._outages.begin(error)

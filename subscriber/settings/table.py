@@ -73,6 +73,14 @@ class Settings(EndsSettings, frozen=True, kw_only=True):
             "seconds",
         ),
     ] = 300
+    hold_max_seconds: Annotated[
+        float,
+        Setting(
+            number(1, 42_000, "seconds"),
+            "How long messages that cannot be written are kept hidden, again and again; then they are handed back.",
+            "seconds",
+        ),
+    ] = 900
     write_min_concurrency: Annotated[
         float,
         Setting(

@@ -21,7 +21,6 @@ from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
 from subscriber.pipeline.line import Line, LineOptions
 from subscriber.pipeline.receive import ReceiveOptions
-from subscriber.pipeline.write import WriteOptions
 from tests.corpus.everything import corpus
 from tests.corpus.expected import quarantine_of, rows_of, stored_quarantine, stored_rows
 
@@ -29,7 +28,6 @@ QUEUE = "http://queue.example/1/hostile"
 OPTIONS = LineOptions(
     receive=ReceiveOptions(queues=(QUEUE,), polls_at_most=4),
     batch=BatchOptions(max_rows=500, max_messages=500, linger_seconds=0.05),
-    write=WriteOptions(deadline_seconds=60.0),
     acknowledge=AcknowledgeOptions(calls_at_most=4),
 )
 

@@ -23,7 +23,7 @@ Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 ROWS = [row(key="a"), row(key="b")]
 
 
-async def _failure(store: PostgresStore, *, rows: Any = ROWS) -> tuple[Treatment, str, str | None]:
+async def failure(store: PostgresStore, *, rows: Any = ROWS) -> tuple[Treatment, str, str | None]:
     """What storing fails with."""
     with pytest.raises(StoreError) as caught:
         await store.store(rows)
@@ -31,7 +31,7 @@ async def _failure(store: PostgresStore, *, rows: Any = ROWS) -> tuple[Treatment
     return caught.value.treatment, caught.value.word, caught.value.sqlstate
 
 
-async def _until_waiting(database: Database) -> None:
+async def until_waiting(database: Database) -> None:
     """Until a session of the store waits for a lock; `database` may be inside a transaction."""
     query = """SELECT pid FROM pg_stat_activity WHERE application_name = 'subscriber' AND datname IS NOT NULL
                AND wait_event_type = 'Lock' AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"""
@@ -58,8 +58,8 @@ async def test_deadlock(store: PostgresStore, database: Database) -> None:
     await database.execute("SET deadlock_timeout = '1h'")  # so that the store is the one to notice
     async with database.transaction():
         await database.execute("SELECT FROM object_versions WHERE key = 'b' FOR UPDATE")
-        writing = asyncio.create_task(_failure(store, rows=newer), name="write")
-        await _until_waiting(database)
+        writing = asyncio.create_task(failure(store, rows=newer), name="write")
+        await until_waiting(database)
         await database.execute("SELECT FROM object_versions WHERE key = 'a' FOR UPDATE")
         assert await writing == (Treatment.RETRY, "deadlock", "40P01")
     assert await store.store(newer) == 2
@@ -69,7 +69,7 @@ async def test_lock_timeout(migrated: StoreOptions, database: Database) -> None:
     """A lock that is not had in time, where the operator has set such a time, is asked for again."""
     async with _another(migrated, url=f"{migrated.url}?lock_timeout=30") as store, database.transaction():
         await database.execute("LOCK TABLE object_versions")
-        assert await _failure(store) == (Treatment.RETRY, "lock_timeout", "55P03")
+        assert await failure(store) == (Treatment.RETRY, "lock_timeout", "55P03")
 
 
 async def test_statement_timeout(migrated: StoreOptions, database: Database) -> None:
@@ -78,14 +78,14 @@ async def test_statement_timeout(migrated: StoreOptions, database: Database) -> 
         await store.open()
         async with database.transaction():
             await database.execute("LOCK TABLE object_versions")
-            assert await _failure(store) == (Treatment.BACK_OFF, "statement_timeout", "57014")
+            assert await failure(store) == (Treatment.BACK_OFF, "statement_timeout", "57014")
         assert await store.store(ROWS) == 2
 
 
 async def test_read_only_session(store: PostgresStore) -> None:
     """A session that became read-only, as on a demoted writer, is left, and the next one is asked."""
     await store._idle[-1].execute("SET default_transaction_read_only = on")
-    assert await _failure(store) == (Treatment.RECONNECT, "read_only", "25006")
+    assert await failure(store) == (Treatment.RECONNECT, "read_only", "25006")
     assert await store.store(ROWS) == 2
 
 
@@ -101,15 +101,15 @@ async def test_ping_notices_a_read_only_session(store: PostgresStore) -> None:
 async def test_read_only_host(migrated: StoreOptions) -> None:
     """A host that takes no writes is not even connected to."""
     async with _another(migrated, url=f"{migrated.url}?default_transaction_read_only=on") as store:
-        assert await _failure(store) == (Treatment.RECONNECT, "read_only", None)
+        assert await failure(store) == (Treatment.RECONNECT, "read_only", None)
 
 
 async def test_session_ended_in_the_middle(store: PostgresStore, database: Database) -> None:
     """A session that an administrator ends under a statement is replaced."""
     async with database.transaction():
         await database.execute("LOCK TABLE object_versions")
-        writing = asyncio.create_task(_failure(store), name="write")
-        await _until_waiting(database)
+        writing = asyncio.create_task(failure(store), name="write")
+        await until_waiting(database)
         ended = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
         await database.execute(ended)
         assert await writing == (Treatment.RECONNECT, "connection_lost", "08003")
@@ -120,11 +120,10 @@ async def test_statement_cancelled_by_an_administrator(store: PostgresStore, dat
     """A cancelled statement did nothing; the database wants less for a while."""
     async with database.transaction():
         await database.execute("LOCK TABLE object_versions")
-        writing = asyncio.create_task(_failure(store), name="write")
-        await _until_waiting(database)
-        await database.execute(
-            "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
-        )
+        writing = asyncio.create_task(failure(store), name="write")
+        await until_waiting(database)
+        cancelled = "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"
+        await database.execute(cancelled)
         assert await writing == (Treatment.BACK_OFF, "statement_timeout", "57014")
 
 
@@ -135,6 +134,11 @@ LONG_VALUES = """
 RAISING_TRIGGER = """
     CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
     CREATE TRIGGER no BEFORE INSERT ON object_versions EXECUTE FUNCTION no()"""
+DEEP_TRIGGER = """
+    CREATE FUNCTION deep(n int) RETURNS int LANGUAGE plpgsql AS
+    $$ BEGIN RETURN {schema}.deep(n + 1); END $$;
+    CREATE FUNCTION dive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM {schema}.deep(0); RETURN NEW; END $$;
+    CREATE TRIGGER dive BEFORE INSERT ON object_versions EXECUTE FUNCTION dive()"""
 FOREIGN_KEY = """
     CREATE TABLE buckets (name text COLLATE "C" PRIMARY KEY);
     ALTER TABLE object_versions ADD FOREIGN KEY (bucket) REFERENCES buckets"""
@@ -142,7 +146,9 @@ OPERATORS_DOING = [
     ("DROP TABLE object_versions CASCADE", Treatment.STOP, "schema_mismatch", "42P01"),
     ("DROP SCHEMA {schema} CASCADE", Treatment.STOP, "schema_mismatch", "42P01"),
     ("ALTER TABLE object_versions DROP etag CASCADE", Treatment.STOP, "schema_mismatch", "42703"),
-    (RAISING_TRIGGER, Treatment.STOP, "trigger", "P0001"),
+    (RAISING_TRIGGER, Treatment.SUSPECT, "trigger", "P0001"),
+    (DEEP_TRIGGER, Treatment.BACK_OFF, "stack_depth", "54001"),
+    ("CREATE RULE r AS ON INSERT TO object_versions DO ALSO SELECT 1", Treatment.STOP, "unsupported", "0A000"),
     (
         "ALTER TABLE object_versions DROP CONSTRAINT object_versions_pkey",
         Treatment.RETRY,
@@ -170,7 +176,7 @@ async def test_what_an_operator_did_to_the_schema(
 ) -> None:
     """A schema that was changed by hand is no fault of a message, unless it refuses single rows."""
     await database.execute(sql.replace("{schema}", quoted(schema)))
-    assert await _failure(store) == (treatment, word, sqlstate)
+    assert await failure(store) == (treatment, word, sqlstate)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +185,7 @@ async def test_what_an_operator_did_to_the_schema(
 )
 async def test_unstorable_value(store: PostgresStore, bad: dict[str, Any], sqlstate: str) -> None:
     """A value that no column can hold is a matter of its row, whether driver or server refuses it."""
-    found = await _failure(store, rows=[row(), row(**{"key": "bad"} | bad)])
+    found = await failure(store, rows=[row(), row(**{"key": "bad"} | bad)])
     assert found == (Treatment.HALVE, "unstorable_value", sqlstate)
 
 
@@ -209,7 +215,7 @@ async def test_wrong_password(migrated: StoreOptions, database: Database) -> Non
 async def test_no_privilege(migrated: StoreOptions, database: Database) -> None:
     """A role without rights is for the operator to mend."""
     async with _role(database, "") as role, _another(migrated, url=_login(migrated, role)) as store:
-        assert await _failure(store) == (Treatment.STOP, "no_privilege", "42501")
+        assert await failure(store) == (Treatment.STOP, "no_privilege", "42501")
 
 
 async def test_too_many_connections(migrated: StoreOptions, database: Database) -> None:
@@ -218,13 +224,13 @@ async def test_too_many_connections(migrated: StoreOptions, database: Database) 
         _role(database, "CONNECTION LIMIT 0") as role,
         _another(migrated, url=_login(migrated, role)) as store,
     ):
-        assert await _failure(store) == (Treatment.BACK_OFF, "too_many_connections", "53300")
+        assert await failure(store) == (Treatment.BACK_OFF, "too_many_connections", "53300")
 
 
 async def test_missing_database(migrated: StoreOptions) -> None:
     """A database that does not exist is for the operator to make."""
     async with _another(migrated, url=migrated.url.rpartition("/")[0] + "/nowhere") as store:
-        assert await _failure(store) == (Treatment.STOP, "no_database", "3D000")
+        assert await failure(store) == (Treatment.STOP, "no_database", "3D000")
 
 
 @pytest.mark.parametrize(
@@ -234,11 +240,11 @@ async def test_missing_database(migrated: StoreOptions) -> None:
 async def test_useless_parameter(migrated: StoreOptions, *, parameter: str, word: str, sqlstate: str) -> None:
     """A parameter of the URL which the server refuses is for the operator to correct: it is no fault of a row."""
     async with _another(migrated, url=f"{migrated.url}?{parameter}") as store:
-        assert await _failure(store) == (Treatment.STOP, word, sqlstate)
+        assert await failure(store) == (Treatment.STOP, word, sqlstate)
 
 
 async def test_encryption_where_there_is_none(migrated: StoreOptions) -> None:
-    """Asked for TLS, we never fall back to plain text."""
+    """Asked for TLS, we never fall back to plain text: the operator decides which side is to change."""
     async with _another(migrated, tls="verify-full") as store:
-        treatment, word, _ = await _failure(store)
-    assert (treatment, word) == (Treatment.RECONNECT, "unreachable")
+        treatment, word, _ = await failure(store)
+    assert (treatment, word) == (Treatment.STOP, "no_tls")

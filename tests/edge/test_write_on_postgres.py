@@ -16,7 +16,7 @@ from subscriber.flow.lease import Ceiling, LeaseBook
 from subscriber.flow.outage import Outage
 from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt
 from subscriber.observe.metrics import Metrics
-from subscriber.pipeline.write import WriteOptions, Writer
+from subscriber.pipeline.write import Writer
 from tests.edge.object_rows import row
 
 MESSAGES = 1_000
@@ -35,8 +35,7 @@ async def written(store: PostgresStore, deliveries: list[Delivery]) -> tuple[Rec
     receipts: Channel[tuple[Receipt, ...]] = Channel(1)
     metrics = Metrics()
     outage = Outage(LeaseBook(("q",), Ceiling(1_000, 10**9), 30), metrics.database_available.set)
-    options = WriteOptions(deadline_seconds=60)
-    writer = Writer(options, batches, receipts, Gate(2), store, outages=outage, metrics=metrics)
+    writer = Writer(batches, receipts, Gate(2), store, outages=outage, metrics=metrics)
     rows = fold(event for one in deliveries for event in one.events)
     await batches.send(Batch(deliveries=tuple(deliveries), rows=rows, opened_at=0.0, trigger="full"))
     batches.close()

@@ -8,6 +8,7 @@ class Intake:
 
     def __init__(self) -> None:
         self.is_paused = False
+        self.is_on_trial = False
 
     def pause(self) -> None:
         """Take no more."""
@@ -15,4 +16,8 @@ class Intake:
 
     def resume(self) -> None:
         """Take again."""
-        self.is_paused = False
+        self.is_paused = self.is_on_trial = False
+
+    def try_out(self) -> None:
+        """Take again, but little."""
+        self.is_paused, self.is_on_trial = False, True

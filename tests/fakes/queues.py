@@ -3,8 +3,7 @@
 They keep the protocols `receive.Source` and `acknowledge.Queues`: long polls, visibility by the loop's clock,
 per-entry answers, a new receipt handle for every receive. Faults are queued per call, as in `tests.fakes.store`:
 
-    queues = FakeQueues()
-    queues.script("delete", FailEntries({3: "InternalError"}), None, Refuse(call_error()))
+    FakeQueues().script("delete", FailEntries({3: "InternalError"}), None, Refuse(call_error()))
 """
 
 from __future__ import annotations
@@ -61,6 +60,7 @@ class Kept:
     sent_at: float
     receive_count: int = 0
     handle: str = ""
+    received_at: float = 0.0
     visible_at: float = 0.0
     is_deleted: bool = False
 
@@ -186,12 +186,22 @@ class FakeQueues:
         return fault
 
     def _answer(self, fault: Fault, entries: Sequence[tuple[str, float | None]]) -> BatchAnswer:
-        codes = fault.codes if isinstance(fault, FailEntries) else {}
+        codes: dict[int, str | None] = dict(fault.codes) if isinstance(fault, FailEntries) else {}
+        codes |= {number: code for number, entry in enumerate(entries) if (code := self._refusal(*entry))}
         done = tuple(position for position in range(len(entries)) if position not in codes)
         for position in done:
             self._change(*entries[position])
         failed = tuple((position, code) for position, code in codes.items() if code and position < len(entries))
         return BatchAnswer(done=done, failed=failed)
+
+    def _refusal(self, handle: str, hidden_seconds: float | None) -> str | None:
+        """Why visibility cannot be changed; handles made up by a test, and deletes, are always in order."""
+        (_, kept), now = self._in_flight.get(handle, ("", None)), asyncio.get_running_loop().time()
+        if kept is None or hidden_seconds is None:
+            return None
+        if kept.handle != handle or kept.is_deleted or now + hidden_seconds > kept.received_at + 12 * 3600:
+            return "InvalidParameterValue"
+        return None if kept.visible_at > now else "MessageNotInflight"
 
     def _change(self, handle: str, hidden_seconds: float | None) -> None:
         queue, kept = self._in_flight.get(handle, ("", None))
@@ -225,6 +235,7 @@ class FakeQueues:
 
     def _received(self, shelf: Shelf, kept: Kept, lease: Lease) -> Message:
         kept.receive_count += 1
+        kept.received_at = asyncio.get_running_loop().time()
         kept.handle = f"{kept.message_id}@{kept.receive_count}"
         self._in_flight[kept.handle] = (lease.queue, kept)
         self._hide(shelf, kept, self._visibility_seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 
-from tests.fakes.things import QUEUE
+from tests.fakes.things import OTHER_QUEUE, QUEUE
 from tests.fakes.virtual_time import settle
 from tests.flow.test_lease import book_of, filled
 
@@ -42,3 +42,37 @@ async def test_the_oldest_first_receive_counts_until_its_poll_is_settled() -> No
     assert book.oldest_sent_at == 500
     book.settle(polls[0])
     assert book.oldest_sent_at == math.inf
+
+
+async def test_on_trial_a_queue_has_one_poll_until_the_intake_is_resumed() -> None:
+    """Its next one comes when nothing of it is here any more; other queues have theirs."""
+    book = book_of(QUEUE, OTHER_QUEUE)
+    book.pause()
+    book.try_out()
+    first = await filled(book, 2)
+    there = await filled(book, 2, queue=OTHER_QUEUE)
+    opening = asyncio.create_task(book.open(QUEUE), name="open")
+    await settle()
+    assert not opening.done()
+    book.settle(first)
+    second = await opening
+    waiting = [asyncio.create_task(book.open(queue), name="open") for queue in (QUEUE, OTHER_QUEUE, QUEUE)]
+    await settle()
+    assert not any(one.done() for one in waiting)
+    book.resume()
+    await asyncio.gather(*waiting)
+    book.abandon(second)
+    book.settle(there)
+
+
+async def test_a_trial_does_not_end_the_operators_pause() -> None:
+    """Nor does its end."""
+    book = book_of()
+    book.pause("operator")
+    book.pause()
+    book.try_out()
+    opening = asyncio.create_task(book.open(QUEUE), name="open")
+    await settle()
+    assert not opening.done()
+    book.resume("operator")
+    await opening

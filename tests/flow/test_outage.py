@@ -51,9 +51,9 @@ class Stage:
 
 
 @given(attempt=st.integers(0, 10_000), chance=st.floats(0, 1))
-def test_pauses_double_to_ten_seconds(attempt: int, chance: float) -> None:
-    """Never less than half of a bound that doubles from 0.25 to 10 seconds, never more than all of it."""
-    bound = min(10.0, 0.25 * 2 ** min(attempt, 20))
+def test_pauses_double_to_two_seconds(attempt: int, chance: float) -> None:
+    """Never less than half of a bound that doubles from 0.25 to 2 seconds, never more than all of it."""
+    bound = min(2.0, 0.25 * 2 ** min(attempt, 20))
     assert bound / 2 <= pause_before_knock(attempt, chance) <= bound
 
 
@@ -82,7 +82,7 @@ async def test_success_without_an_outage_is_no_news() -> None:
 
 
 async def test_the_probe_backs_off_while_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Knocks come after 0.25, 0.5, 1 … seconds and then every ten; before an outage there is none."""
+    """Knocks come after 0.25, 0.5, 1 seconds and then every two; before an outage there is none."""
     monkeypatch.setattr("random.random", lambda: 1.0)
     stage = Stage()
     stage.store.script(*[Refuse(LOST)] * 8, call="ping")
@@ -93,7 +93,7 @@ async def test_the_probe_backs_off_while_nobody_answers(monkeypatch: pytest.Monk
         begun = asyncio.get_running_loop().time()
         await asyncio.sleep(100)
     pauses = [after - before for before, after in zip([begun, *stage.knocks], stage.knocks, strict=False)]
-    assert pauses == [0.25, 0.5, 1, 2, 4, 8, 10, 10, 10]
+    assert pauses == [0.25, 0.5, 1, 2, 2, 2, 2, 2, 2]
 
 
 async def test_without_a_writer_the_answer_ends_the_outage() -> None:
@@ -104,6 +104,32 @@ async def test_without_a_writer_the_answer_ends_the_outage() -> None:
         await asyncio.sleep(1)
         assert stage.seen() == (False, False)
         assert stage.reported == [1, 0, 1]
+
+
+async def test_an_answer_alone_lets_the_intake_in_on_trial() -> None:
+    """Until a write has succeeded, which is the proof."""
+    stage = Stage()
+    async with stage.probing():
+        stage.outage.begin(LOST)
+        await asyncio.sleep(1)
+        assert (stage.intake.is_paused, stage.intake.is_on_trial) == (False, True)
+        stage.outage.end()
+        assert (stage.intake.is_paused, stage.intake.is_on_trial) == (False, False)
+    assert stage.reported == [1, 0, 1]
+
+
+async def test_who_stops_waits_for_no_database() -> None:
+    """Neither in an outage nor in one that begins later; without an outage there is nothing to wait for."""
+    stage = Stage()
+    stage.outage.begin(LOST)
+    waiting = asyncio.create_task(stage.outage.may_try(), name="try")
+    await settle()
+    stage.outage.stop()
+    assert not await waiting
+    stage.outage.end()
+    assert await stage.outage.may_try()
+    stage.outage.begin(LOST)
+    assert not await stage.outage.may_try()
 
 
 async def test_with_a_writer_the_answer_lets_it_try_and_success_ends_it() -> None:
@@ -178,3 +204,4 @@ async def test_success_during_a_knock_counts() -> None:
         await asyncio.sleep(30)
     assert stage.reported == [1, 0, 1]
     assert len(stage.knocks) == 1
+    assert not stage.intake.is_on_trial

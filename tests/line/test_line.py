@@ -90,17 +90,3 @@ async def test_a_database_that_goes_away_and_comes_back(scene: Scene, postgres_s
         assert daemon.page("/readyz")[0] == 200
         await until(lambda: daemon.metric("subscriber_rows_applied_total") == 51)
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
-
-
-async def test_a_write_that_is_given_up_hides_its_message_for_a_while(scene: Scene) -> None:
-    """After three write timeouts a batch has failed: not deleted, not at once visible, and it comes again."""
-    with scene.daemon(WRITE_TIMEOUT_SECONDS=0.5) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
-        async with scene.writes_blocked():
-            scene.send([put_body("one.txt")])
-            await asyncio.to_thread(daemon.wait_for, "batch.given_up")
-            await until(lambda: daemon.metric("subscriber_hidden_messages_total") == 1)
-            assert scene.counts() == QueueCounts(visible=0, in_flight=1)
-        await scene.until_empty()
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
-    assert len(await scene.fetch("SELECT FROM objects")) == 1

@@ -13,19 +13,18 @@ from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
 from subscriber.pipeline.line import Line, LineOptions
 from subscriber.pipeline.receive import ReceiveOptions
-from subscriber.pipeline.write import WriteOptions
 from tests.fakes.queues import FakeQueues
 from tests.fakes.store import FakeStore, Hold
 from tests.fakes.things import OTHER_QUEUE, QUEUE, put_body
 from tests.fakes.virtual_time import settle
 
 QUEUES = (QUEUE, OTHER_QUEUE)
-DEADLINE_SECONDS = 90.0
+VISIBILITY_SECONDS = 300.0
+HOLD_SECONDS = 900.0
 CEILING = Ceiling(messages=2000, bytes=1 << 26)
 OPTIONS = LineOptions(
     receive=ReceiveOptions(queues=QUEUES, polls_at_most=32),
     batch=BatchOptions(max_rows=200, max_messages=200, linger_seconds=0.25),
-    write=WriteOptions(deadline_seconds=DEADLINE_SECONDS),
     acknowledge=AcknowledgeOptions(calls_at_most=8),
 )
 
@@ -36,7 +35,7 @@ class Stage:
     def __init__(self, *, limit: float = 4.0, queues: FakeQueues | None = None, store: FakeStore | None = None) -> None:
         self.queues = queues or FakeQueues()
         self.store = store or FakeStore()
-        self.leases = LeaseBook(QUEUES, CEILING, visibility_seconds=300)
+        self.leases = LeaseBook(QUEUES, CEILING, VISIBILITY_SECONDS, HOLD_SECONDS)
         self.metrics = Metrics()
         self.line = Line(OPTIONS, self.queues, self.store, Gate(limit), self.leases, self.metrics)
 

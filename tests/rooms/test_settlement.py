@@ -1,4 +1,4 @@
-"""Settlement: until all of a message is committed it has failed, and halves are folded anew."""
+"""Settlement: until all of a message is committed it is not stored, and halves are folded anew."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from hypothesis import strategies as st
 
 from subscriber.events.order import fold
 from subscriber.model import Refusal, Verdict
-from subscriber.pipeline.settlement import LEASE_RESERVE_SECONDS, Settlement, deadline_of, halves
+from subscriber.pipeline.settlement import Part, Settlement, halves, held_until, still_ours
 from tests.fakes.things import REFUSAL, batch, delivery, object_event, put
 
 
 @pytest.mark.parametrize(
     ("own_refusal", "is_quarantined", "is_stored", "verdict"),
     [
-        (None, False, False, "failed"),
+        (None, False, False, "returned"),
         (None, False, True, "stored"),
-        (None, True, False, "failed"),
+        (None, True, False, "returned"),
         (None, True, True, "quarantined"),
-        (REFUSAL, False, False, "failed"),
-        (REFUSAL, False, True, "failed"),
-        (REFUSAL, True, False, "failed"),
+        (REFUSAL, False, False, "returned"),
+        (REFUSAL, False, True, "returned"),
+        (REFUSAL, True, False, "returned"),
         (REFUSAL, True, True, "quarantined"),
     ],
 )
-def test_a_message_has_failed_until_all_of_it_is_committed(
+def test_a_message_goes_back_until_all_of_it_is_committed(
     own_refusal: Refusal | None, is_quarantined: bool, is_stored: bool, verdict: Verdict
 ) -> None:
     """Rows and, where there is a refusal, the body: one without the other is not enough."""
@@ -35,25 +35,29 @@ def test_a_message_has_failed_until_all_of_it_is_committed(
         settlement.quarantined(one, REFUSAL)
     if is_stored:
         settlement.stored([one])
-    (receipt,) = settlement.receipts()
+    (receipt,) = settlement.receipts(0.0)
     assert (receipt.message, receipt.verdict) == (one.message, verdict)
     assert settlement.is_quarantined(one) == is_quarantined
     assert settlement.open == (not is_stored)
 
 
 def test_every_delivery_has_its_receipt_in_order() -> None:
-    """Whatever was settled, and those that failed say why."""
-    deliveries = [put(str(number)) for number in range(4)]
+    """Whatever was settled; those that failed say why, and of those that are lost nothing is asked."""
+    deliveries = [put(str(number)) for number in range(6)]
     settlement = Settlement(deliveries)
-    settlement.stored(deliveries[1:3])
-    settlement.reason = "deadlock"
-    receipts = settlement.receipts()
+    settlement.stored(deliveries[1:4])
+    settlement.failed(deliveries[0], "too_large")
+    for one in (deliveries[3], deliveries[4]):
+        one.message.lease.lost.add(one.message.receipt_handle)
+    receipts = settlement.receipts(0.0)
     assert [one.message for one in receipts] == [one.message for one in deliveries]
     assert [(one.verdict, one.reason) for one in receipts] == [
-        ("failed", "deadlock"),
+        ("failed", "too_large"),
         ("stored", ""),
         ("stored", ""),
-        ("failed", "deadlock"),
+        ("stored", ""),
+        ("lost", ""),
+        ("returned", ""),
     ]
 
 
@@ -63,18 +67,34 @@ def test_halves_are_the_whole_cut_between_deliveries(keys: list[list[str]]) -> N
     deliveries = [
         delivery(*(object_event(key, sequencer=str(number + 1)) for key in some)) for number, some in enumerate(keys)
     ]
-    (first, first_rows), (second, second_rows) = halves(deliveries)
-    assert [*first, *second] == deliveries
-    assert first
-    assert second
-    assert first_rows == fold(event for one in first for event in one.events)
-    assert second_rows == fold(event for one in second for event in one.events)
+    first, second = halves(deliveries)
+    assert [*first.deliveries, *second.deliveries] == deliveries
+    for part in (first, second):
+        assert part.deliveries
+        assert part.rows == fold(event for one in part.deliveries for event in one.events)
 
 
-def test_a_batch_is_given_up_while_its_messages_are_still_ours() -> None:
-    """The deadline is the options', unless a lease ends before it; then there is time left to hide its messages."""
+def test_what_is_lost_is_dropped_and_the_rest_folded_anew() -> None:
+    """By the queue's word or by the clock; a part of which nothing is lost stays the very same."""
+    older, newer, other = (delivery(object_event("a", sequencer=number)) for number in "123")
+    whole = Part((older, newer, other), batch(older, newer, other).rows)
+    assert still_ours(whole, 0.0) is whole
+    newer.message.lease.lost.add(newer.message.receipt_handle)
+    other.message.lease.expires_at = 10.0
+    assert still_ours(whole, 9.9).deliveries == [older, other]
+    left = still_ours(whole, 10.0)
+    assert (left.deliveries, list(left.rows)) == ([older], list(older.events))
+
+
+def test_blame_takes_two_refusals_alone_and_a_success_between_them() -> None:
+    """One refusal proves nothing, nor do many while nothing else is taken."""
+    settlement = Settlement([put("a")])
+    (one,) = settlement._deliveries
+    assert [settlement.is_to_blame(one, successes) for successes in (7, 7, 7, 8)] == [False, False, False, True]
+
+
+def test_a_batch_is_tried_until_the_last_of_it_is_handed_back() -> None:
+    """The latest of its leases counts."""
     first, second = put("a"), put("b")
-    first.message.lease.expires_at = 1_100.0
-    both = batch(first, second)
-    assert deadline_of(both, 1_000.0, 30.0) == 1_030.0
-    assert deadline_of(both, 1_000.0, 300.0) == 1_100.0 - LEASE_RESERVE_SECONDS
+    first.message.lease.held_until, second.message.lease.held_until = 1_100.0, 1_200.0
+    assert held_until([first, second]) == 1_200.0

@@ -10,12 +10,12 @@ from subscriber.errors import Treatment
 from tests.fakes.store import FailAfterDoing, Hold, Refuse, store_error
 from tests.fakes.things import REFUSAL, bad_event, batch, delivery, object_event, put
 from tests.fakes.virtual_time import settle
-from tests.rooms.write_stage import DEADLINE_SECONDS, Stage
+from tests.rooms.write_stage import HOLD_SECONDS, Stage
 
 STORED = ("stored", "")
 UNSTORABLE = ("quarantined", "check_violation")
 REFUSED = ("quarantined", REFUSAL.reason)
-FAILED = ("failed", "gave_up")
+FAILED = ("failed", "unstorable_value")
 HALVE = Refuse(store_error(Treatment.HALVE, "22000"))
 
 
@@ -158,14 +158,14 @@ async def test_a_place_rests_after_success_only(succeeds: bool) -> None:
     hold = Hold()
     stage.store.script(hold)
     async with stage.running():
-        await stage.inbox.send(batch(put("a")))
+        await stage.inbox.send(batch(*stage.hold(put("a"))))
         await asyncio.sleep(1)
         if succeeds:
             hold.release()
         else:
-            await asyncio.sleep(DEADLINE_SECONDS - 1)
+            await asyncio.sleep(HOLD_SECONDS - 1)
         await settle()
-        assert [one.verdict for one in stage.receipts()] == ["stored" if succeeds else "failed"]
+        assert [one.verdict for one in stage.receipts()] == ["stored" if succeeds else "returned"]
         assert stage.gate.has_room != succeeds
 
 

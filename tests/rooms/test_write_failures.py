@@ -1,4 +1,4 @@
-"""Write, when the database fails: again, after an outage, or by the deadline not at all."""
+"""Write, when the database fails: again, after an outage, or not before its messages have to go back."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from subscriber.errors import Treatment
 from subscriber.model import Delivery
-from subscriber.pipeline.write import ATTEMPTS_AT_MOST
+from subscriber.pipeline.persistence import ATTEMPTS_AT_MOST
 from tests.fakes.store import FailAfterDoing, Fault, Hold, Refuse, order_of, version_of
 from tests.fakes.things import REFUSAL, bad_event, batch, delivery, failing, object_event, put
-from tests.fakes.virtual_time import VirtualTimeLoop
-from tests.rooms.write_stage import DEADLINE_SECONDS, Stage
+from tests.fakes.virtual_time import VirtualTimeLoop, settle
+from tests.rooms.write_stage import HOLD_SECONDS, Stage
 
 STORED = ("stored", "")
 
@@ -27,12 +27,18 @@ async def test_bad_luck_is_tried_again_and_is_no_outage() -> None:
     assert stage.reported == [1]
 
 
-async def test_bad_luck_for_ever_is_given_up() -> None:
-    """After twenty tries the message stays in the queue; the reason is the store's word."""
+async def test_so_much_bad_luck_is_an_outage() -> None:
+    """After twenty tries nothing more is received until the write has succeeded, and the batch is kept."""
     stage = Stage()
-    stage.store.script(*[Refuse(failing(Treatment.RETRY))] * 100)
-    assert await stage.write(put("a"), put("b")) == [("failed", "retry")] * 2
-    assert len(stage.store.stored) == ATTEMPTS_AT_MOST
+    hold = Hold()
+    stage.store.script(*[Refuse(failing(Treatment.RETRY))] * ATTEMPTS_AT_MOST, hold)
+    async with stage.running():
+        await stage.inbox.send(batch(put("a")))
+        await hold.reached.wait()
+        assert stage.seen_outage() == (True, True)
+        hold.release()
+    assert [one.verdict for one in stage.receipts()] == ["stored"]
+    assert stage.seen_outage() == (False, False)
 
 
 @pytest.mark.parametrize("treatment", [Treatment.RECONNECT, Treatment.BACK_OFF, Treatment.CREDENTIALS, Treatment.STOP])
@@ -57,7 +63,7 @@ async def test_writers_wait_while_the_database_is_away() -> None:
     """One probe knocks; no batch is tried until it is answered."""
     stage = Stage()
     stage.store.script(Refuse(failing(Treatment.RECONNECT)))
-    stage.store.script(*[Refuse(failing(Treatment.RECONNECT))] * 8, call="ping")
+    stage.store.script(*[Refuse(failing(Treatment.RECONNECT))] * 16, call="ping")
     async with stage.running():
         await stage.inbox.send(batch(put("a")))
         await asyncio.sleep(1)
@@ -69,9 +75,20 @@ async def test_writers_wait_while_the_database_is_away() -> None:
     assert len(stage.store.stored) == 3
 
 
+async def test_an_outage_of_many_minutes_costs_a_batch_nothing() -> None:
+    """It waits as long as its messages are ours, then is stored whole by one statement."""
+    stage = Stage()
+    stage.store.script(Refuse(failing(Treatment.RECONNECT)))
+    stage.store.script(*[Refuse(failing(Treatment.RECONNECT))] * 400, call="ping")
+    begun = asyncio.get_running_loop().time()
+    assert await stage.write(*(put(str(number)) for number in range(50))) == [STORED] * 50
+    assert asyncio.get_running_loop().time() - begun > 400
+    assert len(stage.store.stored) == 2
+
+
 @pytest.mark.parametrize("how", ["held", "away"])
-async def test_the_deadline_ends_every_wait_with_failed_receipts(how: str) -> None:
-    """A statement that hangs, or a database that stays away: the queue gets the messages back to bring again."""
+async def test_when_its_messages_go_back_a_batch_ends(how: str) -> None:
+    """A statement that hangs, or a database that stays away: nothing is waited for that is not ours any more."""
     stage = Stage()
     if how == "held":
         stage.store.script(Hold())
@@ -79,19 +96,54 @@ async def test_the_deadline_ends_every_wait_with_failed_receipts(how: str) -> No
         stage.store.script(Refuse(failing(Treatment.RECONNECT)))
         stage.store.script(*[Refuse(failing(Treatment.RECONNECT))] * 1000, call="ping")
     begun = asyncio.get_running_loop().time()
-    assert await stage.write(put("a"), delivery()) == [("failed", "gave_up")] * 2
-    assert asyncio.get_running_loop().time() == begun + DEADLINE_SECONDS
+    assert await stage.write(*stage.hold(put("a"), delivery())) == [("returned", "")] * 2
+    assert asyncio.get_running_loop().time() == begun + HOLD_SECONDS
     assert (stage.keys(), stage.gate.at_work) == (set(), 0)
 
 
-async def test_at_the_deadline_what_is_committed_has_its_receipts() -> None:
-    """While a bad row was being isolated one half was stored: only the rest failed."""
+async def test_what_is_committed_by_then_has_its_receipts() -> None:
+    """While a bad row was being isolated one half was stored: only the rest goes back."""
     stage = Stage()
     stage.store.script(None, None, None, Hold())
-    verdicts = await stage.write(put("a"), put("b"), delivery(bad_event("bad")), put("c"))
+    verdicts = await stage.write(*stage.hold(put("a"), put("b"), delivery(bad_event("bad")), put("c")))
     stored = {key for key, verdict in zip(["a", "b", "bad", "c"], verdicts, strict=True) if verdict == STORED}
     assert stored == stage.keys() != set()
-    assert verdicts.count(("failed", "gave_up")) == 4 - len(stored)
+    assert verdicts.count(("returned", "")) == 4 - len(stored)
+
+
+async def test_a_message_that_is_lost_meanwhile_is_not_written() -> None:
+    """Nothing is begun with it any more, its neighbours are stored, and the queue is told nothing of it."""
+    stage = Stage()
+    hold = Hold()
+    stage.store.script(Refuse(failing(Treatment.RECONNECT)))
+    stage.store.script(hold, call="ping")
+    kept, lost = put("kept"), put("lost")
+    async with stage.running():
+        await stage.inbox.send(batch(kept, lost))
+        await hold.reached.wait()
+        lost.message.lease.lost.add(lost.message.receipt_handle)
+        hold.release()
+    assert [one.verdict for one in stage.receipts()] == ["stored", "lost"]
+    assert stage.keys() == {"kept"}
+
+
+async def test_a_line_that_ends_in_an_outage_does_not_wait_for_the_database() -> None:
+    """What waits for it goes back at once; a statement that is under way is waited for."""
+    stage = Stage()
+    hold = Hold()
+    stage.store.script(hold)
+    stage.store.script(*[Refuse(failing(Treatment.RECONNECT))] * 1000, call="ping")
+    async with stage.running():
+        await stage.inbox.send(batch(put("a")))
+        await hold.reached.wait()
+        stage.outage.begin(failing(Treatment.RECONNECT))
+        await stage.inbox.send(batch(put("b")))
+        await settle()
+        begun = asyncio.get_running_loop().time()
+        stage.outage.stop()
+        hold.release()
+    assert asyncio.get_running_loop().time() - begun < 1
+    assert sorted(one.verdict for one in stage.receipts()) == ["returned", "stored"]
 
 
 async def test_a_writer_that_gives_up_in_an_outage_does_not_keep_it_going() -> None:
@@ -99,10 +151,11 @@ async def test_a_writer_that_gives_up_in_an_outage_does_not_keep_it_going() -> N
     stage = Stage()
     stage.store.script(Refuse(failing(Treatment.RECONNECT)), Hold())
     async with stage.running():
-        await stage.inbox.send(batch(put("a")))
-        await asyncio.sleep(DEADLINE_SECONDS + 60)
-        assert [one.verdict for one in stage.receipts()] == ["failed"]
+        await stage.inbox.send(batch(*stage.hold(put("a"))))
+        await asyncio.sleep(HOLD_SECONDS + 60)
+        assert [one.verdict for one in stage.receipts()] == ["returned"]
         assert stage.seen_outage() == (False, False)
+        assert stage.intake.is_on_trial
 
 
 FAULTS = st.one_of(
@@ -148,7 +201,7 @@ def test_any_faults_end_in_exactly_one_true_receipt_for_each_message(
             stage.store.script(Hold() if isinstance(fault, str) else fault, call="quarantine")
         for fault in ping:
             stage.store.script(None if isinstance(fault, str) else fault, call="ping")
-        written = [batch(*(meant(meaning) for meaning in meanings)) for meanings in batches]
+        written = [batch(*stage.hold(*(meant(meaning) for meaning in meanings))) for meanings in batches]
         async with stage.running():
             for part in written:
                 await stage.inbox.send(part)

@@ -11,19 +11,20 @@ from subscriber.flow.gate import Gate
 from subscriber.flow.outage import Outage
 from subscriber.model import Batch, Delivery, Receipt
 from subscriber.observe.metrics import Metrics
-from subscriber.pipeline.write import WriteOptions, Writer
+from subscriber.pipeline.write import Writer
 from tests.fakes.intake import Intake
 from tests.fakes.store import FakeStore
 from tests.fakes.things import batch
 
-DEADLINE_SECONDS = 90.0
+HOLD_SECONDS = 90.0
+"""From the start of a stage until what it has not written is handed back, where a test says so."""
 
 
 class Stage:
     """Everything the writer touches."""
 
-    def __init__(self, *, limit: float = 4.0) -> None:
-        self.store = FakeStore()
+    def __init__(self, *, limit: float = 4.0, store: FakeStore | None = None) -> None:
+        self.store = store or FakeStore()
         self.intake = Intake()
         self.reported: list[float] = []
         self.outage = Outage(self.intake, self.reported.append)
@@ -32,7 +33,6 @@ class Stage:
         self.inbox: Channel[Batch] = Channel(1000)
         self.outbox: Channel[tuple[Receipt, ...]] = Channel(1000)
         self.writer = Writer(
-            WriteOptions(deadline_seconds=DEADLINE_SECONDS),
             self.inbox,
             self.outbox,
             self.gate,
@@ -52,6 +52,13 @@ class Stage:
         finally:
             probe.cancel()
             await asyncio.wait([probe])
+
+    @staticmethod
+    def hold(*deliveries: Delivery) -> tuple[Delivery, ...]:
+        """These, under leases that end when HOLD_SECONDS are over."""
+        for one in deliveries:
+            one.message.lease.held_until = asyncio.get_running_loop().time() + HOLD_SECONDS
+        return deliveries
 
     async def write(self, *deliveries: Delivery) -> list[tuple[str, str]]:
         """Verdict and reason of each, written as one batch by a room that then ends."""

@@ -1,0 +1,74 @@
+"""From failure to treatment, row by row: each is caused in a real server by a test, or it says why it cannot be."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+from subscriber.errors import FAILURES
+
+CAUSED = {
+    "40": "test_treatment_session.test_a_serialization_race",
+    "40P01": "test_treatment.test_deadlock",
+    "55P03": "test_treatment.test_lock_timeout",
+    "23505": "test_treatment.test_what_an_operator_did_to_the_schema",
+    "42P10": "test_treatment.test_what_an_operator_did_to_the_schema",
+    "21000": "test_treatment_session.test_a_version_named_twice",
+    "53": "test_treatment_session.test_what_was_done_to_the_session",
+    "53300": "test_treatment.test_too_many_connections",
+    "57014": "test_treatment.test_statement_timeout",
+    "54001": "test_treatment.test_what_an_operator_did_to_the_schema",
+    "08": "test_treatment.test_session_ended_in_the_middle",
+    "57P03": "test_treatment_session.test_a_server_that_is_shutting_down",
+    "25": "test_treatment_session.test_a_session_in_a_broken_transaction",
+    "25006": "test_treatment.test_read_only_session",
+    "26000": "test_treatment_session.test_what_was_done_to_the_session",
+    "42P05": "test_treatment_session.test_prepared_statements_mixed_up",
+    "interface": "test_treatment_session.test_a_connection_closed_underneath",
+    "network": "test_postgres_outage.test_away_and_back",
+    "timeout": "test_postgres_outage.test_silence_ends_in_time",
+    "28": "test_treatment.test_wrong_password",
+    "22": "test_treatment.test_unstorable_value",
+    "23502": "test_treatment.test_what_an_operator_did_to_the_schema",
+    "23503": "test_treatment.test_what_an_operator_did_to_the_schema",
+    "23514": "test_treatment.test_what_an_operator_did_to_the_schema",
+    "54000": "test_treatment.test_what_an_operator_did_to_the_schema",
+    "P0": "test_treatment.test_what_an_operator_did_to_the_schema",
+    "0A": "test_treatment.test_what_an_operator_did_to_the_schema",
+    "3D000": "test_treatment.test_missing_database",
+    "42": "test_treatment.test_what_an_operator_did_to_the_schema",
+    "42501": "test_treatment.test_no_privilege",
+    "42704": "test_treatment.test_useless_parameter",
+    "53100": "test_treatment_session.test_a_full_disk",
+    "58": "test_treatment_session.test_a_file_that_is_missing",
+    "XX": "test_treatment_session.test_a_page_that_is_corrupt",
+    "certificate": "test_postgres_tls.test_an_unverified_server_is_not",
+    "no_tls": "test_treatment.test_encryption_where_there_is_none",
+    "driver": "test_treatment.test_useless_parameter",
+}
+
+NOT_CAUSED = {
+    "55006": "only commands that we never send, as DROP DATABASE, meet an object in use",
+    "53200": "a server that lacks memory takes the machine's other tests with it",
+    "57P01": "the driver reports the end of the connection, which is 08003, or a closed one",
+    "57P02": "the same: a crash of another process reaches us as the end of the connection",
+    "57P05": "an idle session that ends is noticed as closed before it is used",
+    "cached_statement": "outside of a transaction, where we are, the driver prepares anew by itself",
+    "3F000": "a statement that names a missing schema is told of a missing table, 42P01",
+    "57P04": "the session is ended with its database, which is 08003, and the next one meets 3D000",
+    "F0": "a server whose configuration files are broken does not start",
+}
+
+
+def test_no_row_is_forgotten() -> None:
+    """A new row of the table comes with the test that causes it, or with the reason why none can."""
+    assert not CAUSED.keys() & NOT_CAUSED.keys()
+    assert CAUSED.keys() | NOT_CAUSED.keys() == FAILURES.keys()
+
+
+@pytest.mark.parametrize("name", sorted(set(CAUSED.values())))
+def test_the_test_is_there(name: str) -> None:
+    """By the name it is given here."""
+    module, _, function = name.partition(".")
+    assert callable(getattr(importlib.import_module(f"tests.edge.{module}"), function))

@@ -1,0 +1,153 @@
+"""From failure to treatment: what can befall a session, and what may be wrong with the server's own files."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import msgspec
+import psutil
+import pytest
+
+from benchmarks.lab.postgres import LocalPostgres
+from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.edge.postgres_migrations import migrate
+from subscriber.errors import Treatment
+from tests.edge.object_rows import row
+from tests.edge.test_treatment import ROWS, Database, failure, until_waiting
+
+MANY = [row(key=f"{number:05}" + "x" * 500) for number in range(500)]
+
+
+@pytest.mark.parametrize(
+    ("sql", "treatment", "word", "sqlstate"),
+    [
+        ("DEALLOCATE ALL", Treatment.RECONNECT, "statement_lost", "26000"),
+        ("SET work_mem = '64kB'; SET temp_file_limit = '1kB'", Treatment.BACK_OFF, "resources", "53400"),
+    ],
+)
+async def test_what_was_done_to_the_session(
+    store: PostgresStore, *, sql: str, treatment: Treatment, word: str, sqlstate: str
+) -> None:
+    """A session that was changed underneath us: statements gone, as behind a pooler, or a limit that is too low."""
+    await store.store(ROWS)
+    await store._idle[-1].execute(sql)
+    assert await failure(store, rows=MANY) == (treatment, word, sqlstate)
+
+
+async def test_a_session_in_a_broken_transaction(store: PostgresStore) -> None:
+    """A transaction that somebody left broken takes no statement; the session is left behind."""
+    await store.store(ROWS)
+    session = store._idle[-1]
+    await session.execute("BEGIN")
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await session.execute("SELECT 1 / 0")
+    assert await failure(store) == (Treatment.RECONNECT, "transaction_state", "25P02")
+    assert await store.store(ROWS) == 0
+
+
+async def test_prepared_statements_mixed_up(store: PostgresStore) -> None:
+    """A name that is taken, as where a pooler gives us somebody else's session."""
+    session = store._idle[-1]
+    number = asyncpg.connection._uid + 1  # type: ignore[attr-defined]  # the driver's count of names
+    for name in range(number, number + 5):
+        await session.execute(f'PREPARE "__asyncpg_stmt_{name:x}__" AS SELECT 1')
+    assert await failure(store) == (Treatment.RECONNECT, "statement_mixed", "42P05")
+
+
+async def test_a_serialization_race(store: PostgresStore, database: Database) -> None:
+    """Where a session was made stricter than ours, who loses a race is told to write again."""
+    await store.store(ROWS)
+    await store._idle[-1].execute("SET default_transaction_isolation = 'repeatable read'")
+    newer = [msgspec.structs.replace(event, sequencer="F") for event in ROWS]
+    async with database.transaction():
+        await database.execute("UPDATE object_versions SET ingested_at = ingested_at + interval '1 s'")
+        writing = asyncio.create_task(failure(store, rows=newer), name="write")
+        await until_waiting(database)
+    assert await writing == (Treatment.RETRY, "serialization", "40001")
+
+
+async def test_a_version_named_twice(store: PostgresStore) -> None:
+    """A fault of ours would be told apart from a bad row, and repeated."""
+    assert await failure(store, rows=[row(), row()]) == (Treatment.RETRY, "duplicate_row", "21000")
+
+
+async def test_a_connection_closed_underneath(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between taking it and writing on it: the driver's word carries no code, and a new one is made."""
+    session = store._idle[-1]
+    await session.close()
+    monkeypatch.setattr(type(session), "is_closed", lambda _: False)
+    assert await failure(store) == (Treatment.RECONNECT, "connection_closed", None)
+    monkeypatch.undo()
+    assert await store.store(ROWS) == 2
+
+
+@asynccontextmanager
+async def _own_store(server: LocalPostgres) -> AsyncIterator[PostgresStore]:
+    options = StoreOptions(url=server.url, tls="disable", write_timeout_seconds=10)
+    store = PostgresStore(options)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def _file_of(server: LocalPostgres) -> Path:
+    """Where the server keeps the table; the server is stopped afterwards."""
+    await migrate(StoreOptions(url=server.url, tls="disable"))
+    connection = await asyncpg.connect(server.url)
+    path: str = await connection.fetchval("SELECT pg_relation_filepath('subscriber.object_versions')")
+    await connection.close()
+    server.stop()
+    return server.log_path.parent / "data" / path
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a platform without a device that is always full")
+async def test_a_full_disk(postgres_server: LocalPostgres) -> None:
+    """The kernel has no room for the table: nothing is wrong with a row, and an operator has to make some."""
+    path = await _file_of(postgres_server)
+    path.unlink()
+    path.symlink_to("/dev/full")
+    postgres_server.start()
+    try:
+        async with _own_store(postgres_server) as store:
+            assert await failure(store) == (Treatment.STOP, "disk_full", "53100")
+    finally:
+        postgres_server.stop("immediate")
+
+
+async def test_a_file_that_is_missing(postgres_server: LocalPostgres) -> None:
+    """The table's file is gone: the database's operating system fails."""
+    path = await _file_of(postgres_server)
+    path.unlink()
+    postgres_server.start()
+    async with _own_store(postgres_server) as store:
+        assert await failure(store) == (Treatment.STOP, "system_error", "58P01")
+    postgres_server.stop("immediate")
+
+
+async def test_a_page_that_is_corrupt(postgres_server: LocalPostgres) -> None:
+    """What the table holds is no page: the database says so, and only its operator can mend it."""
+    path = await _file_of(postgres_server)
+    path.write_bytes(b"\xff" * 8192)
+    postgres_server.start()
+    async with _own_store(postgres_server) as store:
+        assert await failure(store) == (Treatment.STOP, "internal_error", "XX001")
+
+
+async def test_a_server_that_is_shutting_down(postgres_server: LocalPostgres) -> None:
+    """While it waits for its last client it takes no new one: wait, and knock again."""
+    last_client = await asyncpg.connect(postgres_server.url)
+    try:
+        psutil.Process(postgres_server.process_ids()[0]).terminate()
+        async with asyncio.timeout(10):
+            while "received smart shutdown request" not in postgres_server.log_tail():  # noqa: ASYNC110 – another process
+                await asyncio.sleep(0.01)
+        async with _own_store(postgres_server) as store:
+            assert await failure(store) == (Treatment.RECONNECT, "not_ready", "57P03")
+    finally:
+        await last_client.close()

@@ -1,0 +1,77 @@
+"""What the lease keeper decides: what is due of a lease, for how long it is renewed, and when to look again."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.flow.lease import LeaseTerms
+from subscriber.flow.lease_keeper import act_for, errands_for, renewal_seconds, wake_at
+from subscriber.model import Lease
+from tests.fakes.things import OTHER_QUEUE, QUEUE
+
+VISIBILITY_SECONDS = 300.0
+HOLD_SECONDS = 1000.0
+TERMS = LeaseTerms(VISIBILITY_SECONDS, HOLD_SECONDS)
+TWELVE_HOURS = 12 * 3600
+
+
+def lease_of(handles: set[str], queue: str = QUEUE, *, taken_at: float = 0.0) -> Lease:
+    """A lease as the book fills it."""
+    return Lease(
+        queue=queue,
+        expires_at=taken_at + VISIBILITY_SECONDS,
+        handles=handles,
+        taken_at=taken_at,
+        renew_at=taken_at + VISIBILITY_SECONDS / 2,
+        held_until=taken_at + HOLD_SECONDS,
+    )
+
+
+def test_what_is_due_of_a_lease() -> None:
+    """Nothing in its first half, then a renewal; the limit comes before a renewal, and the end before all."""
+    lease = lease_of({"a"})
+    assert [act_for(lease, now) for now in (0, 149, 150, 299, 300)] == [None, None, "renew", "renew", "lose"]
+    lease.expires_at = lease.renew_at = 2 * HOLD_SECONDS
+    assert [act_for(lease, now) for now in (999, 1000, 2000)] == [None, "hand_back", "lose"]
+
+
+@given(
+    taken_at=st.floats(0, 1e6),
+    age_seconds=st.floats(0, TWELVE_HOURS + 100),
+    visibility_seconds=st.integers(1, TWELVE_HOURS),
+)
+def test_no_renewal_reaches_beyond_twelve_hours_after_the_receive(
+    taken_at: float, age_seconds: float, visibility_seconds: int
+) -> None:
+    """The queue would refuse it; short of that it is the whole visibility."""
+    lease = lease_of({"a"}, taken_at=taken_at)
+    now = taken_at + age_seconds
+    seconds = renewal_seconds(lease, now, LeaseTerms(visibility_seconds, HOLD_SECONDS))
+    assert 0 <= seconds <= visibility_seconds
+    assert seconds == 0 or now + seconds <= taken_at + TWELVE_HOURS - 59
+    assert seconds == visibility_seconds or now + visibility_seconds > taken_at + TWELVE_HOURS - 61
+
+
+@given(ages=st.lists(st.floats(0, 149), max_size=5), coming_seconds=st.floats(0, 1000))
+def test_the_keeper_never_oversleeps(ages: list[float], coming_seconds: float) -> None:
+    """What it knows is due no earlier than its waking, and so is whatever is taken while it sleeps."""
+    leases = [lease_of({"a"}, taken_at=1000 - age) for age in ages]
+    wakes = wake_at(leases, 1000, TERMS)
+    later = lease_of({"b"}, taken_at=1000 + coming_seconds)
+    assert wakes > 1000
+    assert all(act_for(one, moment) is None for one in (*leases, later) for moment in (wakes - 0.001,))
+
+
+@given(sizes=st.lists(st.tuples(st.sampled_from([QUEUE, OTHER_QUEUE]), st.integers(1, 10)), max_size=12))
+def test_calls_are_of_one_queue_and_ten_at_most(sizes: list[tuple[str, int]]) -> None:
+    """Every handle once, and no more calls than tens."""
+    leases = [
+        lease_of({f"{number}-{one}" for one in range(count)}, queue) for number, (queue, count) in enumerate(sizes)
+    ]
+    errands = list(errands_for(leases, 0, TERMS, "renew"))
+    asked = [(errand.queue, handle) for errand in errands for handle in errand.handles]
+    assert sorted(asked) == sorted((lease.queue, handle) for lease in leases for handle in lease.handles)
+    assert all(1 <= len(errand.handles) <= 10 and errand.seconds == VISIBILITY_SECONDS for errand in errands)
+    totals = [sum(count for queue, count in sizes if queue == one) for one in (QUEUE, OTHER_QUEUE)]
+    assert len(errands) == sum(-(-total // 10) for total in totals)

@@ -1,0 +1,22 @@
+"""Acknowledge: what it does with messages that were not written through no fault of their own."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tests.fakes.things import receipt
+from tests.rooms.test_acknowledge import Stage, handles
+
+
+async def test_what_is_returned_is_visible_at_once_and_of_what_is_lost_nothing_is_said() -> None:
+    """Both leave the book; neither is deleted or hidden."""
+    stage = Stage()
+    returned, lost = [receipt("returned") for _ in range(12)], [receipt("lost") for _ in range(3)]
+    await stage.tell(*lost, *returned)
+    asked = [entry for call in stage.queues.visibility_changes for entry in call]
+    assert asked == [(handle, 0) for handle in handles(returned)]
+    assert stage.book.settled == Counter(handles([*returned, *lost]))
+    assert (stage.counts(), stage.queues.deleted) == ((0, 0, 0), [])
+    assert stage.requests("hand_back") == 2
+    value = stage.metrics.registry.get_sample_value
+    assert value("subscriber_handed_back_messages_total", {"queue": "events"}) == 12

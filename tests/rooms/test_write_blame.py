@@ -1,0 +1,64 @@
+"""Write, when a failure does not say whether the database or a row is at fault: what is found out, and when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from subscriber.errors import Treatment
+from subscriber.model import ObjectEvent
+from tests.fakes.store import FakeStore
+from tests.fakes.things import batch, delivery, failing, object_event, put
+from tests.rooms.write_stage import Stage
+
+STORED = ("stored", "")
+
+
+class Picky(FakeStore):
+    """Refuses every write that contains one of some keys, with a failure that does not speak of a row."""
+
+    def __init__(self, treatment: Treatment, *keys: str) -> None:
+        super().__init__()
+        self.treatment = treatment
+        self.refused = frozenset(keys)
+
+    async def store(self, rows: Sequence[ObjectEvent]) -> int:
+        """As ever, unless one of the keys is among them."""
+        if self.refused & {row.key for row in rows}:
+            raise failing(self.treatment)
+        return await super().store(rows)
+
+
+@pytest.mark.parametrize("treatment", [one for one in Treatment if one not in {Treatment.HALVE, Treatment.SUSPECT}])
+async def test_a_message_that_is_refused_alone_while_others_are_stored_is_to_blame(treatment: Treatment) -> None:
+    """Whatever the failure is called: it comes again after a while, and all others are stored."""
+    stage = Stage(store=Picky(treatment, "07"))
+    deliveries = [put(f"{number:02}") for number in range(20)]
+    verdicts = await stage.write(*deliveries)
+    assert verdicts == [("failed", treatment.value) if number == 7 else STORED for number in range(20)]
+    assert stage.seen_outage() == (False, False)
+
+
+async def test_a_suspected_row_that_is_refused_alone_goes_to_quarantine() -> None:
+    """As with a trigger of the operator's that raises for some rows; what is good in its message is stored."""
+    stage = Stage(store=Picky(Treatment.SUSPECT, "bad"))
+    mixed = delivery(object_event("good"), object_event("bad"))
+    assert await stage.write(put("before"), mixed, put("after")) == [STORED, ("quarantined", "suspect"), STORED]
+    assert stage.keys() == {"before", "good", "after"}
+
+
+async def test_where_every_row_is_refused_none_is_to_blame() -> None:
+    """A trigger that raises for all is the operator's to mend: nothing is quarantined, all is stored afterwards."""
+    store = Picky(Treatment.SUSPECT, *"abcd")
+    stage = Stage(store=store)
+    async with stage.running():
+        await stage.inbox.send(batch(*(put(key) for key in "abcd")))
+        await asyncio.sleep(600)
+        assert stage.seen_outage() == (True, True)
+        assert (stage.receipts(), stage.reasons()) == ([], {})
+        store.refused = frozenset()
+        await asyncio.sleep(5)
+        assert stage.keys() == set("abcd")
+    assert [one.verdict for one in stage.receipts()] == ["stored"] * 4
