@@ -21,6 +21,7 @@ from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
 from subscriber.edge.load_chosen import ChosenSensor
 from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_auth import authenticated
 from subscriber.edge.postgres_migrations import check_schema
 from subscriber.edge.postgres_migrations import migrate as apply_migrations
 from subscriber.edge.sqs import Sqs
@@ -34,7 +35,7 @@ from subscriber.observe.control_page import ControlPage
 from subscriber.observe.http import Pages
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
-from subscriber.options import line_options, regulator_options, sensor_options, sqs_options, store_options
+from subscriber.options import auth_options, line_options, regulator_options, sensor_options, sqs_options, store_options
 from subscriber.pipeline.line import Line
 from subscriber.settings.table import Settings
 
@@ -63,7 +64,12 @@ def run(settings: Settings, *, migrate: bool) -> ExitCode:
 def migrate(settings: Settings) -> list[str]:
     """Bring the schema up to date; the names of what was applied."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(apply_migrations(store_options(settings)))
+        return runner.run(_migrate(settings))
+
+
+async def _migrate(settings: Settings) -> list[str]:
+    async with authenticated(store_options(settings), auth_options(settings)) as options:
+        return await apply_migrations(options)
 
 
 class Daemon:
@@ -75,6 +81,8 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._database = store_options(settings)
+        """Once it is opened, with the source of logins."""
         self._metrics = Metrics()
         self._stop = StopRequest()
         self._line: Line | None = None
@@ -95,7 +103,8 @@ class Daemon:
             edges.push_async_callback(pages.stop)
             _log.info("pages.opened", host=settings.http_host, port=pages.port)
             queues = await edges.enter_async_context(Sqs(sqs_options(settings)))
-            store = PostgresStore(store_options(settings))
+            self._database = await edges.enter_async_context(authenticated(self._database, auth_options(settings)))
+            store = PostgresStore(self._database)
             edges.push_async_callback(store.close)
             opened = await unless(self._stop.asked, self._open(queues, store, migrate_first=migrate_first))
             code = await self._run_line(queues, store) if opened else ExitCode.DRY
@@ -133,7 +142,7 @@ class Daemon:
 
     async def _open_database(self, store: PostgresStore, *, migrate_first: bool) -> None:
         """Wait for the database as long as it takes; a refusal that waiting cannot mend ends the start."""
-        options = store_options(self._settings)
+        options = self._database
         attempt = 0
         while True:
             try:
@@ -155,7 +164,7 @@ class Daemon:
         leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds)
         line = self._line = Line(line_options(settings), queues, store, gate, leases, self._metrics)
         self._show(gate, leases)
-        sensor = ChosenSensor(sensor_options(settings))
+        sensor = ChosenSensor(sensor_options(settings, self._database))
         self._regulator = self._regulator_of(line, queues, sensor)
         regulator = asyncio.create_task(self._regulator.run(), name="regulator")
         regulator.add_done_callback(self._side_task_ended)

@@ -10,7 +10,7 @@ import uvloop
 
 from tests.fakes.virtual_time import VirtualTimeLoop
 
-pytest_plugins = ["tests.stage.postgres", "tests.stage.queues"]
+pytest_plugins = ["tests.stage.aws", "tests.stage.postgres", "tests.stage.queues"]
 
 ROOMS_WITH_THEIR_OWN_CLOCK = ("tests/flow/", "tests/rooms/", "tests/control/")
 

@@ -23,7 +23,7 @@ _SETTINGS = {
     "SKIP_SSL_CERT_DOWNLOAD": "1",
     "DNS_ADDRESS": "0",  # no DNS server of its own
     "DISABLE_EVENTS": "1",  # no reports about its use
-    "SERVICES": "s3,sqs,sns,events,cloudwatch",
+    "SERVICES": "s3,sqs,sns,events,cloudwatch,secretsmanager",
 }
 
 
