@@ -35,6 +35,18 @@ def sqs_options(settings: Settings) -> SqsOptions:
     )
 
 
+def check_options(settings: Settings) -> SqsOptions:
+    """How a check asks the queues: at once, for one message at a time, which is visible again immediately."""
+    return SqsOptions(
+        queues=settings.queue_urls,
+        wait_seconds=0,
+        visibility_seconds=0,
+        polls_at_most=len(settings.queue_urls),
+        settle_calls_at_most=2 * len(settings.queue_urls),
+        messages_per_poll=1,
+    )
+
+
 def store_options(settings: Settings) -> StoreOptions:
     """What the database's edge needs of the settings."""
     return StoreOptions(

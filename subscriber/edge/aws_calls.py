@@ -28,6 +28,7 @@ class AwsCallError(SensorError):
 
     def __init__(self, action: str, code: str, detail: str) -> None:
         self.code = code
+        self.detail = detail
         self.is_denied = code in _DENIED
         advice = f" (the role needs {action})" if self.is_denied else ""
         super().__init__(f"{action} failed: {code}: {detail or 'no more was said'}{advice}")
