@@ -1,4 +1,4 @@
-"""The command line: `run`, `migrate`, `settings`; `check` and `control` are in files of their own.
+"""The command line: `run`, `migrate`, `settings`; `check`, `control` and `quarantine` have files of their own.
 
 It turns failures into sentences: what an operator can mend is said on stderr with an exit code of its own
 (`errors.ExitCode`), anything else is logged with its traceback and exits 1. What is heavy to import is
@@ -15,6 +15,7 @@ import click
 
 from subscriber.cli_check import check
 from subscriber.cli_control import control
+from subscriber.cli_quarantine import quarantine
 from subscriber.errors import ExitCode, SubscriberError
 from subscriber.settings.table import Settings
 
@@ -90,6 +91,7 @@ def main() -> None:
 
 main.add_command(check)
 main.add_command(control)
+main.add_command(quarantine)
 
 
 @main.command()
