@@ -166,6 +166,8 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
         "P0": ("trigger", "A trigger of yours on the index raises an exception."),
         "XX": ("internal_error", "The database reports a fault or corruption of its own: look at its log."),
         "certificate": ("certificate", "The server's certificate does not verify: check the CA file and host."),
+        "no_tls": ("no_tls", "The server offers no TLS: set ssl=on there, or SUBSCRIBER_DATABASE_TLS=disable here."),
+        "pooler": ("pooler", "A pooler stands before the database: set SUBSCRIBER_DATABASE_POOLER=transaction."),
         "driver": ("driver", "A setting, or a parameter of the URL, is refused; it is not the data."),
     },
 }

@@ -60,10 +60,10 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
 def failure_finding(error: StoreError, auth: AuthMethod) -> Finding:
     """What a connection, or the look, that failed means."""
     said = f"{error.word}{f' {error.sqlstate}' if error.sqlstate else ''}: {error.detail}"
-    if "rejected SSL upgrade" in error.detail:
+    if error.word == "no_tls":
         problem = "takes no TLS, and SUBSCRIBER_DATABASE_TLS asks for it"
         return _error(f"{problem} ({said})", "turn TLS on in the server; only for a tunnel of your own choose disable")
-    if "unsupported startup parameter" in error.detail:
+    if error.word == "pooler":
         return _error(f"a pooler stands before it ({said})", "set SUBSCRIBER_DATABASE_POOLER=transaction")
     if error.sqlstate == "28000" and "no encryption" in error.detail:
         return _error(f"takes this user only under TLS ({said})", "set SUBSCRIBER_DATABASE_TLS=verify-full")

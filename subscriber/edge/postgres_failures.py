@@ -41,6 +41,13 @@ _FAMILIES: tuple[tuple[type[Exception], str], ...] = (
 """Exceptions that say more than their SQLSTATE, or have none, and their keys in the table of failures."""
 
 
+_TLS_REFUSED = "rejected SSL upgrade"
+"""What the driver says, in a ConnectionError like any other, of a server that answers our request for TLS with no."""
+
+_POOLER_REFUSES = "unsupported startup parameter"
+"""What PgBouncer says, as a protocol violation like any other, of settings that a session may not begin with."""
+
+
 def store_error(error: Exception) -> StoreError:
     """What one of FOREIGN_ERRORS means to the caller, who raises it from the error."""
     sqlstate = error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
@@ -58,6 +65,10 @@ def connect_error(error: Exception) -> StoreError:
 
 
 def _family(error: Exception) -> str | None:
+    if isinstance(error, ConnectionError) and _TLS_REFUSED in str(error):
+        return "no_tls"
+    if isinstance(error, asyncpg.PostgresError) and _POOLER_REFUSES in str(error):
+        return "pooler"
     return next((key for kind, key in _FAMILIES if isinstance(error, kind)), None)
 
 

@@ -241,4 +241,4 @@ async def test_encryption_where_there_is_none(migrated: StoreOptions) -> None:
     """Asked for TLS, we never fall back to plain text."""
     async with _another(migrated, tls="verify-full") as store:
         treatment, word, _ = await _failure(store)
-    assert (treatment, word) == (Treatment.RECONNECT, "unreachable")
+    assert (treatment, word) == (Treatment.STOP, "no_tls")

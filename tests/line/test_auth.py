@@ -95,3 +95,14 @@ async def test_through_a_pooler(scene: Scene) -> None:
         assert len(await scene.fetch("SELECT FROM quarantined_messages")) == 1
         await _stopped(daemon)
         assert not daemon.events("database.lost")
+
+
+@pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)")
+async def test_a_pooler_nobody_spoke_of_ends_the_start(scene: Scene) -> None:
+    """Waiting mends nothing: exit 3, and the line names the setting."""
+    with (
+        pgbouncer(scene.database_url, sessions=2) as pooler,
+        scene.daemon(DATABASE_URL=pooler.url) as daemon,
+    ):
+        assert await asyncio.to_thread(daemon.wait) == ExitCode.DATABASE
+        assert "set SUBSCRIBER_DATABASE_POOLER=transaction" in daemon.log[-1]["text"]
