@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -26,6 +26,7 @@ from tests.stage.queues import OpenClient
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:lake-AbCdEf"
 ROTATIONS = 4
+WRITERS = 3
 
 
 def version(stage: str, **passwords: str) -> dict[str, Any] | Fault:
@@ -143,16 +144,17 @@ class Rotation:
     def __init__(self, admin: asyncpg.Connection[asyncpg.Record], client: Any, secret_id: str, role: str) -> None:
         self._admin, self._client, self._secret_id, self._role = admin, client, secret_id, role
 
-    async def rotate(self) -> None:
-        """createSecret, setSecret, finishSecret, with a moment for connections between any two."""
+    async def rotate(self, between: Callable[[], Awaitable[None]]) -> None:
+        """createSecret, setSecret, finishSecret, and what is to happen between any two."""
         old = await self._version_of("AWSCURRENT")
         new = uuid.uuid4().hex
         secret = json.dumps({"username": self._role, "password": new})
         made = await self._client.put_secret_value(
             SecretId=self._secret_id, SecretString=secret, VersionStages=["AWSPENDING"]
         )
+        await between()
         await self._admin.execute(f"ALTER ROLE {self._role} PASSWORD '{new}'")
-        await asyncio.sleep(0.3)  # the rotation is here; whoever connects now is ahead of AWSCURRENT
+        await between()  # whoever connects now is ahead of AWSCURRENT
         await self._client.update_secret_version_stage(
             SecretId=self._secret_id,
             VersionStage="AWSCURRENT",
@@ -187,6 +189,7 @@ async def rotation(
 
 async def test_a_rotation_under_load_is_noticed_by_nobody(
     migrated: StoreOptions,
+    database: asyncpg.Connection[asyncpg.Record],
     rotation: tuple[Rotation, str],
     localstack_url: str,
     aws_environment: pytest.MonkeyPatch,
@@ -196,22 +199,30 @@ async def test_a_rotation_under_load_is_noticed_by_nobody(
     ongoing, secret_id = rotation
     place = migrated.url.rpartition("@")[2]
     nameless = msgspec.structs.replace(migrated, url=f"postgresql://{place}", connections_max=2)
+    made: list[str] = []
     ended = asyncio.Event()
-    auth = AuthOptions(method="secret", secret_id=secret_id)
-    async with authenticated(nameless, auth) as options:
 
-        async def keep_writing(writer: int) -> int:
-            connections = 0
-            while not ended.is_set():
-                store = PostgresStore(options)  # each with a connection of its own
-                assert await store.store([row(key=f"{writer}/{connections}")]) == 1
-                await store.close()
-                connections += 1
-            return connections
+    async def keep_writing(writer: int, options: StoreOptions) -> None:
+        while not ended.is_set():
+            store = PostgresStore(options)  # each with a connection of its own
+            made.append(f"{writer}/{len(made)}")
+            assert await store.store([row(key=made[-1])]) == 1
+            await store.close()
 
-        async with asyncio.TaskGroup() as writers:
-            tasks = [writers.create_task(keep_writing(number), name=f"writer {number}") for number in range(3)]
-            for _ in range(ROTATIONS):
-                await ongoing.rotate()
-            ended.set()
-    assert sum(task.result() for task in tasks) > 10 * ROTATIONS
+    async def more_connections() -> None:
+        enough = len(made) + 2 * WRITERS  # so each writer began and ended one meanwhile
+        while len(made) < enough:  # noqa: ASYNC110 - the writers tell nobody
+            await asyncio.sleep(0.005)
+
+    async with (
+        authenticated(nameless, AuthOptions(method="secret", secret_id=secret_id)) as options,
+        asyncio.timeout(90),
+        asyncio.TaskGroup() as writers,
+    ):
+        for number in range(WRITERS):
+            writers.create_task(keep_writing(number, options), name=f"writer {number}")
+        for _ in range(ROTATIONS):
+            await ongoing.rotate(more_connections)
+            await more_connections()
+        ended.set()
+    assert await database.fetchval("SELECT count(*) FROM object_versions") == len(made)
