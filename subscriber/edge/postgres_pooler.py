@@ -49,8 +49,8 @@ async def unit_of_work(
         return
     transaction = connection.transaction(isolation="read_committed")
     await transaction.start()
-    await connection.execute(local_settings(settings))
     try:
+        await connection.execute(local_settings(settings))
         yield
     except asyncpg.PostgresError:
         if not connection.is_closed():

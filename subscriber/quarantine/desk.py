@@ -66,12 +66,13 @@ def replay(settings: Settings, filters: Filters, replay_options: ReplayOptions, 
         async with _store(options) as store:
             ongoing = Replay(quarantine, store, decode, replay_options, progress.show)
             try:
-                return await ongoing.run(filters)
+                tally = await ongoing.run(filters)
             except (asyncio.CancelledError, StoreError):
-                stream.write(f"\nended early, {ongoing.tally.replayed} of {total} replayed: run it again to go on\n")
-                raise
-            finally:
                 progress.end()
+                stream.write(f"ended early, {ongoing.tally.replayed} of {total} replayed: run it again to go on\n")
+                raise
+            progress.end()
+            return tally
 
     return _run(settings, run)
 
