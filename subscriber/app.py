@@ -24,9 +24,11 @@ from subscriber.edge.ecs_agent import EcsAgent, task_identity
 from subscriber.edge.ecs_protection import task_protection
 from subscriber.edge.load_chosen import ChosenSensor
 from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_auth import authenticated
 from subscriber.edge.postgres_migrations import check_schema
 from subscriber.edge.postgres_migrations import migrate as apply_migrations
 from subscriber.edge.sqs import Sqs
+from subscriber.edge.sqs_hand_back import hand_back
 from subscriber.edge.sqs_probe import probe
 from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError, Treatment
 from subscriber.flow.gate import Gate
@@ -37,7 +39,7 @@ from subscriber.observe.control_page import ControlPage
 from subscriber.observe.http import Pages
 from subscriber.observe.log import get_logger, name_worker
 from subscriber.observe.metrics import Metrics
-from subscriber.options import line_options, regulator_options, sensor_options, sqs_options, store_options
+from subscriber.options import auth_options, line_options, regulator_options, sensor_options, sqs_options, store_options
 from subscriber.pipeline.line import Line
 from subscriber.settings.table import Settings
 
@@ -69,7 +71,12 @@ def run(settings: Settings, *, migrate: bool) -> ExitCode:
 def migrate(settings: Settings) -> list[str]:
     """Bring the schema up to date; the names of what was applied."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(apply_migrations(store_options(settings)))
+        return runner.run(_migrate(settings))
+
+
+async def _migrate(settings: Settings) -> list[str]:
+    async with authenticated(store_options(settings), auth_options(settings)) as options:
+        return await apply_migrations(options)
 
 
 class Daemon:
@@ -81,6 +88,8 @@ class Daemon:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._database = store_options(settings)
+        """Once it is opened, with the source of logins."""
         self._metrics = Metrics()
         self._stop = StopRequest()
         self._line: Line | None = None
@@ -101,7 +110,9 @@ class Daemon:
             edges.push_async_callback(pages.stop)
             _log.info("pages.opened", host=settings.http_host, port=pages.port)
             queues = await edges.enter_async_context(Sqs(sqs_options(settings)))
-            store = PostgresStore(store_options(settings, await self._worker()))
+            database = store_options(settings, await self._worker())
+            self._database = await edges.enter_async_context(authenticated(database, auth_options(settings)))
+            store = PostgresStore(self._database)
             edges.push_async_callback(store.close, STORE_CLOSE_SECONDS)
             opened = await unless(self._stop.asked, self._open(queues, store, migrate_first=migrate_first))
             code = await self._run_line(queues, store) if opened else ExitCode.DRY
@@ -145,7 +156,7 @@ class Daemon:
 
     async def _open_database(self, store: PostgresStore, *, migrate_first: bool) -> None:
         """Wait for the database as long as it takes; a refusal that waiting cannot mend ends the start."""
-        options = store_options(self._settings)
+        options = self._database
         attempt = 0
         while True:
             try:
@@ -167,7 +178,7 @@ class Daemon:
         leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds, settings.hold_max_seconds)
         line = self._line = Line(line_options(settings), queues, store, gate, leases, self._metrics)
         self._show(gate, leases)
-        sensor = ChosenSensor(sensor_options(settings))
+        sensor = ChosenSensor(sensor_options(settings, self._database))
         self._regulator = self._regulator_of(line, queues, sensor)
         regulator = asyncio.create_task(self._regulator.run(), name="regulator")
         regulator.add_done_callback(self._side_task_ended)
@@ -177,7 +188,8 @@ class Daemon:
                 return await self._run_until_dry(line)
         finally:
             regulator.cancel()
-            await asyncio.gather(self._hand_back(queues, leases), sensor.close())
+            outstanding = list(leases.outstanding())
+            await asyncio.gather(hand_back(queues, outstanding, HAND_BACK_CALLS_SECONDS), sensor.close())
 
     def _regulator_of(self, line: Line, queues: Sqs, sensor: ChosenSensor) -> Regulator:
         signs = LineSigns(line.tally, line.gate, line.leases, line.arrivals, lambda: line.outage.is_ongoing)
@@ -209,30 +221,6 @@ class Daemon:
             for task in (running, asked, urged):
                 task.cancel()
             await asyncio.gather(running, asked, urged, return_exceptions=True)
-
-    async def _hand_back(self, queues: Sqs, leases: LeaseBook) -> None:
-        """Whatever is still held becomes visible again at once; a stop that went well finds nothing."""
-        outstanding = list(leases.outstanding())
-        if not outstanding:
-            return
-        done = 0
-
-        async def hand_back(queue: str, handles: tuple[str, ...]) -> None:
-            nonlocal done
-            try:
-                handed_back = await queues.hand_back(queue, handles)
-            except QueueCallError as error:  # the others go on
-                _log.error("messages.not_handed_back", messages=len(handles), detail=str(error))
-            else:
-                done += handed_back
-
-        try:
-            async with asyncio.timeout(HAND_BACK_CALLS_SECONDS), asyncio.TaskGroup() as calls:
-                for queue, handles in outstanding:
-                    calls.create_task(hand_back(queue, handles), name="hand back")
-        except TimeoutError:
-            _log.error("messages.not_handed_back", detail="the stop budget is used up")
-        _log.warning("messages.handed_back", done=done, held=sum(len(handles) for _, handles in outstanding))
 
     def _show(self, gate: Gate, leases: LeaseBook) -> None:
         self._metrics.in_process_messages.set_function(lambda: leases.messages_held)

@@ -1,4 +1,4 @@
-"""The command line: `run`, `migrate`, `settings`, `failures`; `control` is in a file of its own.
+"""The command line: `run`, `migrate`, `settings`, `failures`; `check`, `control`, `quarantine` have files of their own.
 
 It turns failures into sentences: what an operator can mend is said on stderr with an exit code of its own
 (`errors.ExitCode`), anything else is logged with its traceback and exits 1. What is heavy to import is
@@ -13,7 +13,9 @@ from typing import Any
 
 import click
 
+from subscriber.cli_check import check
 from subscriber.cli_control import control
+from subscriber.cli_quarantine import quarantine
 from subscriber.errors import ExitCode, SubscriberError
 from subscriber.settings.table import Settings
 
@@ -87,7 +89,9 @@ def main() -> None:
     """
 
 
+main.add_command(check)
 main.add_command(control)
+main.add_command(quarantine)
 
 
 @main.command()

@@ -172,6 +172,7 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
         "XX": ("internal_error", "The database reports a fault or corruption of its own: look at its log."),
         "certificate": ("certificate", "The server's certificate does not verify: check the CA file and host."),
         "no_tls": ("no_tls", "The server answers that it speaks no TLS: set ssl=on there, and trust no other host."),
+        "pooler": ("pooler", "A pooler stands before the database: set SUBSCRIBER_DATABASE_POOLER=transaction."),
         "driver": ("driver", "A setting, or a parameter of the URL, is refused; it is not the data."),
     },
 }

@@ -9,6 +9,7 @@ from subscriber.control.governor import GovernorOptions
 from subscriber.control.regulator import RegulatorOptions
 from subscriber.edge.aws import region_of
 from subscriber.edge.load_sensor import SensorOptions
+from subscriber.edge.postgres_auth import AuthOptions
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.sqs import SqsOptions
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
@@ -33,6 +34,18 @@ def sqs_options(settings: Settings) -> SqsOptions:
     )
 
 
+def check_options(settings: Settings) -> SqsOptions:
+    """How a check asks the queues: at once, for one message at a time, which is visible again immediately."""
+    return SqsOptions(
+        queues=settings.queue_urls,
+        wait_seconds=0,
+        visibility_seconds=0,
+        polls_at_most=len(settings.queue_urls),
+        settle_calls_at_most=2 * len(settings.queue_urls),
+        messages_per_poll=1,
+    )
+
+
 def store_options(settings: Settings, worker: str = "") -> StoreOptions:
     """What the database's edge needs of the settings; `worker` is shown in pg_stat_activity."""
     return StoreOptions(
@@ -43,14 +56,27 @@ def store_options(settings: Settings, worker: str = "") -> StoreOptions:
         tls=settings.database_tls,
         ca_file=settings.database_ca_file,
         application_name=f"subscriber-{worker}" if worker else "subscriber",
+        pooler=settings.database_pooler,
     )
 
 
-def sensor_options(settings: Settings) -> SensorOptions:
-    """What the sensors of the database's load need of the settings."""
+def auth_options(settings: Settings) -> AuthOptions:
+    """How we prove to the database who we are."""
+    url = DatabaseUrl.parse(settings.database_url)
+    return AuthOptions(
+        method=settings.database_auth,
+        secret_id=settings.database_secret_arn or "",
+        host=url.hosts[0],
+        port=url.port,
+        user=url.user,
+    )
+
+
+def sensor_options(settings: Settings, store: StoreOptions) -> SensorOptions:
+    """What the sensors of the database's load need of the settings; they connect as the writers do."""
     return SensorOptions(
         source=settings.database_load_source,
-        store=store_options(settings),
+        store=store,
         hosts=DatabaseUrl.parse(settings.database_url).hosts,
         instance_id=settings.database_instance_id,
         vcpus=settings.database_vcpus,

@@ -11,7 +11,7 @@ import uvloop
 
 from tests.fakes.virtual_time import VirtualTimeLoop
 
-pytest_plugins = ["tests.stage.postgres", "tests.stage.queues"]
+pytest_plugins = ["tests.stage.aws", "tests.stage.postgres", "tests.stage.queues"]
 
 hypothesis.settings.register_profile(
     "house",

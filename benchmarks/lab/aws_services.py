@@ -5,7 +5,7 @@
         os.environ["AWS_ENDPOINT_URL"] = services.endpoint_url
 
 Requests and answers are held to the models of the services, see `aws_shapes`. What was not told how to answer is
-denied, as everything is in AWS to a role without a policy.
+denied, as everything is in AWS to a role without a policy. S3, which speaks another way, is always denied.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ class AwsServices:
         services = cls()
         application = web.Application()
         application.router.add_post("/", services._handle)
+        application.router.add_get("/{bucket}", _deny_bucket)
         runner = web.AppRunner(application, shutdown_timeout=0.1)
         await runner.setup()
         try:
@@ -131,3 +132,9 @@ class AwsServices:
             case Raw(raw):
                 return web.Response(body=raw, headers=headers)
         return web.Response(body=answer_body(operation, answer, _REQUEST_ID), headers=headers)
+
+
+async def _deny_bucket(_request: web.Request) -> web.Response:
+    """What S3 says where a policy does not allow to read a bucket."""
+    text = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+    return web.Response(status=403, text=text, content_type="application/xml")

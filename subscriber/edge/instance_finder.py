@@ -6,6 +6,7 @@ import asyncio
 
 import msgspec
 
+from subscriber.edge.aws_calls import AwsCallError, AwsCalls
 from subscriber.edge.instance_facts import (
     InstanceFacts,
     facts_in,
@@ -14,7 +15,6 @@ from subscriber.edge.instance_facts import (
     vcpus_in,
     writer_in,
 )
-from subscriber.edge.load_aws import AwsCallError, AwsCalls
 from subscriber.edge.load_sensor import SensorOptions
 from subscriber.edge.rds_endpoint import RdsEndpoint, is_resource_id, rds_endpoint
 from subscriber.errors import SensorError

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from subscriber.edge.aws_calls import AwsCalls
 from subscriber.edge.instance_finder import InstanceFinder, endpoint_of
 from subscriber.edge.load_auto import best_that_answers
-from subscriber.edge.load_aws import AwsCalls
 from subscriber.edge.load_bounded import BoundedSensor
 from subscriber.edge.load_cloudwatch import CloudWatchSensor
 from subscriber.edge.load_connection import LoadConnection
@@ -12,13 +12,12 @@ from subscriber.edge.load_local import LocalSensor
 from subscriber.edge.load_performance_insights import PerformanceInsightsSensor
 from subscriber.edge.load_sensor import LoadSource, Sensor, SensorOptions
 from subscriber.edge.load_statements import ActiveSessionsSensor, AuroraStatSensor
-from subscriber.edge.postgres_connection import PasswordSource
 from subscriber.observe.log import get_logger
 
 _log = get_logger()
 
 
-async def open_sensor(options: SensorOptions, password: PasswordSource | None = None) -> Sensor | None:
+async def open_sensor(options: SensorOptions) -> Sensor | None:
     """The sensor to read; None for `none`, and for `auto` where no source answers: then it may be tried again later.
 
     A source that was named is not tried here: its failures are those of its readings. `auto` tries, for ten seconds
@@ -26,14 +25,13 @@ async def open_sensor(options: SensorOptions, password: PasswordSource | None = 
 
     Args:
         options: the source, and what is known of the database.
-        password: as for the writers' connections.
     """
     endpoint = endpoint_of(options.hosts)
     calls = AwsCalls(endpoint.region if endpoint is not None else options.region)
     finder = InstanceFinder(options, calls)
 
     def make(source: LoadSource) -> Sensor:
-        return BoundedSensor(_sensor(source, options, password, finder, calls))
+        return BoundedSensor(_sensor(source, options, finder, calls))
 
     match options.source:
         case "none":
@@ -48,11 +46,10 @@ async def open_sensor(options: SensorOptions, password: PasswordSource | None = 
 def _sensor(
     source: LoadSource,
     options: SensorOptions,
-    password: PasswordSource | None,
     finder: InstanceFinder,
     calls: AwsCalls,
 ) -> Sensor:
-    connection = LoadConnection(options.store, password)
+    connection = LoadConnection(options.store)
     match source:
         case "performance_insights":
             return PerformanceInsightsSensor(finder, calls)

@@ -27,9 +27,9 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 from subscriber.control.reading import LoadReading
+from subscriber.edge.aws_calls import AwsCallError, AwsCalls
 from subscriber.edge.instance_facts import InstanceFacts
 from subscriber.edge.instance_finder import InstanceFinder
-from subscriber.edge.load_aws import AwsCallError, AwsCalls
 from subscriber.edge.load_sensor import checked
 from subscriber.errors import SensorError
 

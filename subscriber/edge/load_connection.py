@@ -12,8 +12,9 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from subscriber.edge.postgres_connection import Connection, PasswordSource, StoreOptions, connect, tls_context
+from subscriber.edge.postgres_connection import Connection, StoreOptions, connect, session_settings, tls_context
 from subscriber.edge.postgres_failures import FOREIGN_ERRORS, store_error
+from subscriber.edge.postgres_pooler import unit_of_work
 from subscriber.edge.postgres_statements import statement
 from subscriber.errors import SensorError, StoreError
 
@@ -39,11 +40,10 @@ def _statement(name: str) -> str:
 class LoadConnection:
     """Made when it is first needed, dropped by any failure and made anew by the next call. Not for several at once."""
 
-    def __init__(self, options: StoreOptions, password: PasswordSource | None = None) -> None:
+    def __init__(self, options: StoreOptions) -> None:
         self._options = msgspec.structs.replace(
             options, write_timeout_seconds=STATEMENT_SECONDS, application_name=APPLICATION_NAME
         )
-        self._password = password
         self._tls: ssl.SSLContext | None = None
         self._connection: Connection | None = None
 
@@ -57,7 +57,8 @@ class LoadConnection:
         try:
             async with asyncio.timeout(2 * STATEMENT_SECONDS):
                 connection = await self._connected()
-                return await connection.fetch(_statement(name))
+                async with unit_of_work(connection, session_settings(self._options), self._options.pooler):
+                    return await connection.fetch(_statement(name))
         except FOREIGN_ERRORS as error:
             self._drop()
             raise StatementError(store_error(error)) from error
@@ -81,7 +82,7 @@ class LoadConnection:
     async def _connected(self) -> Connection:
         if self._connection is None or self._connection.is_closed():
             self._tls = self._tls or await asyncio.to_thread(tls_context, self._options)
-            self._connection = await connect(self._options, self._tls, self._password)
+            self._connection = await connect(self._options, self._tls)
         return self._connection
 
     def _drop(self) -> None:

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from subscriber.control.reading import LoadReading
+from subscriber.edge.aws_calls import AwsCalls
 from subscriber.edge.instance_finder import InstanceFinder
-from subscriber.edge.load_aws import AwsCalls
 from subscriber.edge.load_sensor import checked
 
 METRIC = "os.cpuUtilization.total.avg"

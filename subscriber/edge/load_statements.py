@@ -11,8 +11,8 @@ import random
 import time
 
 from subscriber.control.reading import LoadReading
+from subscriber.edge.aws_calls import AwsCalls
 from subscriber.edge.instance_finder import InstanceFinder
-from subscriber.edge.load_aws import AwsCalls
 from subscriber.edge.load_connection import LoadConnection, StatementError
 from subscriber.edge.load_sensor import checked
 from subscriber.errors import SensorError

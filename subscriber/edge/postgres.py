@@ -19,8 +19,9 @@ from contextlib import asynccontextmanager
 import asyncpg
 
 from subscriber.edge.postgres_columns import upsert_parameters
-from subscriber.edge.postgres_connection import Connection, PasswordSource, StoreOptions, connect, tls_context
+from subscriber.edge.postgres_connection import Connection, StoreOptions, connect, session_settings, tls_context
 from subscriber.edge.postgres_failures import FOREIGN_ERRORS, REUSABLE, store_error
+from subscriber.edge.postgres_pooler import unit_of_work
 from subscriber.edge.postgres_statements import statement
 from subscriber.errors import Treatment
 from subscriber.model import Message, ObjectEvent, Refusal
@@ -36,9 +37,9 @@ class PostgresStore:
         ConfigurationError: the CA file cannot be used.
     """
 
-    def __init__(self, options: StoreOptions, password: PasswordSource | None = None) -> None:
+    def __init__(self, options: StoreOptions) -> None:
         self._options = options
-        self._password = password
+        self._settings = session_settings(options)
         self._upsert = statement("upsert", options.schema)
         self._quarantine = statement("quarantine", options.schema)
         self._tls = tls_context(options)
@@ -115,18 +116,26 @@ class PostgresStore:
         if self._closed:
             raise RuntimeError("the store is closed")
         try:
-            timeout_seconds = min(seconds_at_most, self._options.write_timeout_seconds)
-            async with asyncio.timeout(timeout_seconds), self._places:
-                connection = self._take_idle() or await connect(self._options, self._tls, self._password)
-                self._busy.add(connection)
-                try:
-                    yield connection
-                except BaseException as error:
-                    self._give_back_after(connection, error)
-                    raise
-                self._give_back(connection)
+            async with (
+                asyncio.timeout(min(seconds_at_most, self._options.write_timeout_seconds)),
+                self._places,
+                self._held() as connection,
+                unit_of_work(connection, self._settings, self._options.pooler),
+            ):
+                yield connection
         except FOREIGN_ERRORS as error:
             raise store_error(error) from error
+
+    @asynccontextmanager
+    async def _held(self) -> AsyncIterator[Connection]:
+        connection = self._take_idle() or await connect(self._options, self._tls)
+        self._busy.add(connection)
+        try:
+            yield connection
+        except BaseException as error:
+            self._give_back_after(connection, error)
+            raise
+        self._give_back(connection)
 
     def _take_idle(self) -> Connection | None:
         """The connection last given back, if its end has not been noticed meanwhile."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -13,17 +12,20 @@ import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
 from subscriber.edge.postgres_failures import FOREIGN_ERRORS, connect_error
+from subscriber.edge.postgres_login import Login, LoginSource
+from subscriber.edge.postgres_pooler import Pooler, startup_settings
 from subscriber.edge.silence import watch_for_silence
-from subscriber.errors import ConfigurationError
+from subscriber.errors import ConfigurationError, StoreError, Treatment
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 TlsMode: TypeAlias = Literal["verify-full", "disable"]
-PasswordSource: TypeAlias = Callable[[], Awaitable[str]]
-"""Asked for every new connection, so that a rotated secret or a token of fifteen minutes is always fresh."""
 
 _MAX_SCHEMA_BYTES = 63
 """PostgreSQL cuts longer identifiers without a word (NAMEDATALEN - 1)."""
 _CONNECT_SECONDS = 10.0
+_LOGINS_AT_MOST = 4
+_STATEMENTS_KEPT = 100
+"""Prepared statements of a connection; the driver's own default, and we have a handful."""
 _CLIENT_PARAMETERS = frozenset(
     {
         "connect_timeout",
@@ -56,6 +58,10 @@ class StoreOptions(msgspec.Struct, frozen=True):
     """From wanting to write until the outcome is known, waiting for a connection included."""
     connections_max: int = 8
     application_name: str = "subscriber"
+    logins: LoginSource | None = None
+    """Who knows user and password of the moment; None: what the URL says."""
+    pooler: Pooler = "none"
+    """What stands between us and the database."""
 
     def __post_init__(self) -> None:
         if not self.schema or "\0" in self.schema or len(self.schema.encode()) > _MAX_SCHEMA_BYTES:
@@ -80,25 +86,46 @@ def tls_context(options: StoreOptions) -> ssl.SSLContext | None:
         raise ConfigurationError(f"The CA file {options.ca_file} cannot be used: {error}") from error
 
 
-async def connect(
-    options: StoreOptions, tls: ssl.SSLContext | None, password: PasswordSource | None = None
-) -> Connection:
+async def connect(options: StoreOptions, tls: ssl.SSLContext | None) -> Connection:
     """A new connection to the writer of the cluster.
+
+    A login that is refused is replaced by the next that `options.logins` knows, if any: during a rotation the second
+    one is right.
 
     Raises:
         ConfigurationError: the URL cannot be read.
         StoreError: it cannot be made; the treatment tells waiting from despair.
     """
+    if options.logins is None:
+        return await _dial(options, tls, None)
+    refusal: StoreError | None = None
+    refused: list[Login] = []
+    while (login := await options.logins.login(refused)) is not None and len(refused) < _LOGINS_AT_MOST:
+        try:
+            return await _dial(options, tls, login)
+        except StoreError as error:
+            if error.treatment is not Treatment.CREDENTIALS:
+                raise
+            refusal = error
+            refused.append(login)
+    raise refusal or StoreError(Treatment.CREDENTIALS, "no_login", None, "nobody knows a login for the database")
+
+
+async def _dial(options: StoreOptions, tls: ssl.SSLContext | None, login: Login | None) -> Connection:
+    is_pooled = options.pooler == "transaction"
     try:
         connection = await asyncpg.connect(
             _url_for_driver(options.url),
-            password=password,
+            user=login.user if login else None,
+            password=login.password if login else None,
             ssl=tls or False,
             timeout=min(_CONNECT_SECONDS, options.write_timeout_seconds),
             command_timeout=options.write_timeout_seconds,
+            statement_cache_size=0 if is_pooled else _STATEMENTS_KEPT,
             max_cached_statement_lifetime=0,  # prepared once, kept as long as the connection
-            target_session_attrs=SessionAttribute.read_write,
-            server_settings=_server_settings(options),
+            # A pooler tells who the writer is only to a transaction: the first ping does that.
+            target_session_attrs=SessionAttribute.any if is_pooled else SessionAttribute.read_write,
+            server_settings=startup_settings(session_settings(options), options.pooler),
         )
     except FOREIGN_ERRORS as error:
         raise connect_error(error) from error
@@ -114,7 +141,7 @@ def _url_for_driver(url: str) -> str:
     return f"{address}?{'&'.join(kept)}" if kept else address
 
 
-def _server_settings(options: StoreOptions) -> dict[str, str]:
+def session_settings(options: StoreOptions) -> dict[str, str]:
     """What the session asks of the server, whatever the defaults of database, role or URL are."""
     return {
         "application_name": options.application_name,

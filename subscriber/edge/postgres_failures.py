@@ -48,6 +48,9 @@ Nothing but the request has been sent by then. Waiting would not help, and going
 sits in between would like.
 """
 
+_POOLER_REFUSES = "unsupported startup parameter"
+"""What PgBouncer says, as a protocol violation like any other, of settings that a session may not begin with."""
+
 
 def store_error(error: Exception) -> StoreError:
     """What one of FOREIGN_ERRORS means to the caller, who raises it from the error."""
@@ -68,6 +71,8 @@ def connect_error(error: Exception) -> StoreError:
 def _family(error: Exception) -> str | None:
     if isinstance(error, ConnectionError) and _TLS_REFUSED in str(error):
         return "no_tls"
+    if isinstance(error, asyncpg.PostgresError) and _POOLER_REFUSES in str(error):
+        return "pooler"
     return next((key for kind, key in _FAMILIES if isinstance(error, kind)), None)
 
 

@@ -6,15 +6,10 @@ and of several tasks that start at once one migrates while the others wait and t
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import msgspec
-
-from subscriber.edge.postgres_connection import Connection, PasswordSource, StoreOptions, connect, tls_context
-from subscriber.edge.postgres_failures import FOREIGN_ERRORS, store_error
+from subscriber.edge.postgres_connection import Connection, StoreOptions
+from subscriber.edge.postgres_session import session
 from subscriber.edge.postgres_statements import Migration, migrations, quoted
 from subscriber.errors import SchemaError
 
@@ -22,18 +17,15 @@ MIGRATION_TIMEOUT_SECONDS = 300.0
 _COMMAND = "subscriber migrate"
 
 
-async def migrate(
-    options: StoreOptions,
-    password: PasswordSource | None = None,
-    timeout_seconds: float = MIGRATION_TIMEOUT_SECONDS,
-) -> list[str]:
+async def migrate(options: StoreOptions, timeout_seconds: float = MIGRATION_TIMEOUT_SECONDS) -> list[str]:
     """Apply the migrations that are missing; return their names, oldest first. Safe to run many times at once.
 
     Raises:
         SchemaError: the schema is of a later major than this release, or the database cannot hold every key.
         StoreError: the database refuses; then nothing has changed.
     """
-    async with _session(options, password, timeout_seconds) as connection, connection.transaction():
+    async with session(options, timeout_seconds) as connection, connection.transaction():
+        _refuse_other_encodings(connection)
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _lock_key(options.schema))
         await _make_ledger(connection, options.schema)
         applied = await _applied(connection, options.schema)
@@ -44,14 +36,15 @@ async def migrate(
         return [step.name for step in missing]
 
 
-async def check_schema(options: StoreOptions, password: PasswordSource | None = None) -> None:
+async def check_schema(options: StoreOptions) -> None:
     """Return if the schema is one that this release can write to: of its major, and not older.
 
     Raises:
         SchemaError: it is not; the text says what to do.
         StoreError: the database refuses.
     """
-    async with _session(options, password, options.write_timeout_seconds) as connection:
+    async with session(options, options.write_timeout_seconds) as connection:
+        _refuse_other_encodings(connection)
         ledger = await connection.fetchval("SELECT to_regclass($1)::text", _ledger(options.schema))
         applied = await _applied(connection, options.schema) if ledger else frozenset()
     _refuse_later_major(options.schema, applied)
@@ -118,22 +111,3 @@ def _lock_key(schema: str) -> int:
     """A number that no other user of advisory locks is likely to have chosen, one per schema."""
     digest = hashlib.sha256(f"subscriber migrations of {schema}".encode()).digest()
     return int.from_bytes(digest[:8], "big", signed=True)
-
-
-@asynccontextmanager
-async def _session(
-    options: StoreOptions, password: PasswordSource | None, timeout_seconds: float
-) -> AsyncIterator[Connection]:
-    """A connection of our own for `timeout_seconds`, closed whatever happens."""
-    patient = msgspec.structs.replace(options, write_timeout_seconds=timeout_seconds)
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            connection = await connect(patient, tls_context(options), password)
-            try:
-                _refuse_other_encodings(connection)
-                yield connection
-                await connection.close()
-            finally:
-                connection.terminate()
-    except FOREIGN_ERRORS as error:
-        raise store_error(error) from error

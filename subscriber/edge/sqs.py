@@ -50,6 +50,7 @@ class SqsOptions(msgspec.Struct, frozen=True):
     """How long what a poll brings is hidden from others, whatever the queue's own setting."""
     polls_at_most: int
     settle_calls_at_most: int
+    messages_per_poll: int = MESSAGES_PER_CALL
 
 
 class _Region(msgspec.Struct, frozen=True):
@@ -72,7 +73,8 @@ class Sqs:
         self._open = AsyncExitStack()
         self._regions: dict[str, _Region] = {}
         self._receive_bodies = {
-            queue: receive_body(queue, options.wait_seconds, options.visibility_seconds) for queue in options.queues
+            queue: receive_body(queue, options.wait_seconds, options.visibility_seconds, options.messages_per_poll)
+            for queue in options.queues
         }
 
     async def __aenter__(self) -> Self:
@@ -118,9 +120,9 @@ class Sqs:
             done += len((await self.change_visibility(queue, [(handle, 0) for handle in some])).done)
         return done
 
-    async def attributes(self, queue: str) -> Mapping[str, str]:
-        """All attributes of a queue, as text."""
-        call = self._regions[queue].rest.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
+    async def attributes(self, queue: str, through: str | None = None) -> Mapping[str, str]:
+        """All attributes of a queue, as text; one that is not ours is asked for through one that is."""
+        call = self._regions[through or queue].rest.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
         answer = await _answer(call, SETTLE_TIMEOUT_SECONDS)
         attributes: Mapping[str, str] = answer.get("Attributes", {})
         return attributes

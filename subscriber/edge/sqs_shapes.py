@@ -52,12 +52,12 @@ _SETTLED = msgspec.json.Decoder(_Settled)
 _ENCODER = msgspec.json.Encoder()
 
 
-def receive_body(queue: str, wait_seconds: int, visibility_seconds: int) -> bytes:
+def receive_body(queue: str, wait_seconds: int, visibility_seconds: int, messages: int = MESSAGES_PER_CALL) -> bytes:
     """A ReceiveMessage call; the same for every poll of a queue."""
     return _ENCODER.encode(
         {
             "QueueUrl": queue,
-            "MaxNumberOfMessages": MESSAGES_PER_CALL,
+            "MaxNumberOfMessages": messages,
             "WaitTimeSeconds": wait_seconds,
             "VisibilityTimeout": visibility_seconds,
             "MessageSystemAttributeNames": ["SentTimestamp", "ApproximateReceiveCount"],

@@ -11,6 +11,8 @@ from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 import msgspec
 
+DEFAULT_PORT = 5432
+
 _SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
 
 
@@ -25,6 +27,10 @@ class DatabaseUrl(msgspec.Struct, frozen=True):
     """The URL with its passwords hidden."""
     tls_parameters: tuple[tuple[str, str], ...]
     """What the URL itself says about TLS: sslmode, sslrootcert and their like."""
+    user: str = ""
+    """Empty where it names none."""
+    port: int = DEFAULT_PORT
+    """Of the first host."""
 
     @classmethod
     def parse(cls, text: str) -> DatabaseUrl:
@@ -48,6 +54,8 @@ class DatabaseUrl(msgspec.Struct, frozen=True):
             secrets=_secrets(text, login, parts.query),
             shown=_shown(text, login, parts.query),
             tls_parameters=tuple((name, value) for name, value in parameters if name.startswith("ssl")),
+            user=unquote(login.partition(":")[0]) or dict(parameters).get("user", ""),
+            port=_port(host_list or dict(parameters).get("host", ""), dict(parameters).get("port", "")),
         )
 
     @property
@@ -78,6 +86,14 @@ def _host(entry: str) -> str:
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
         raise ValueError("its port is not a number from 1 to 65535")
     return host
+
+
+def _port(host_list: str, port_parameter: str) -> int:
+    """The port of the first of several hosts; what is none is somebody else's complaint."""
+    first = unquote(host_list.partition(",")[0])
+    given = "" if first.startswith("/") else first.rpartition("]")[2].rpartition(":")[2] if ":" in first else ""
+    text = given or port_parameter.partition(",")[0]
+    return int(text) if text.isascii() and text.isdigit() else DEFAULT_PORT
 
 
 def _is_local(host: str) -> bool:

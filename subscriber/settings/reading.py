@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from subscriber.errors import ConfigurationError
+from subscriber.settings.auth import auth_mistakes
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.declaration import Declared
 from subscriber.settings.sums import SUMS
@@ -45,7 +46,9 @@ def read_settings(
             mistakes.append(str(mistake))
     if "database_url" in values:
         tls_given = PREFIX + "DATABASE_TLS" in given
-        mistakes += _settle_tls(values, DatabaseUrl.parse(values["database_url"]), tls_given=tls_given)
+        url = DatabaseUrl.parse(values["database_url"])
+        mistakes += _settle_tls(values, url, tls_given=tls_given)
+        mistakes += auth_mistakes(values, url)
     mistakes += _broken_sums(values)
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))

@@ -17,6 +17,7 @@ from subscriber.settings.values import (
     INSTANCE_ID,
     QUEUE_URLS,
     SCHEMA,
+    SECRET,
     Setting,
     choice,
     number,
@@ -45,6 +46,31 @@ class EndsSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_schema: Annotated[
         str, Setting(SCHEMA, "The schema of tables and view. PostgreSQL's names end at 63 bytes.")
     ] = "subscriber"
+    database_auth: Annotated[
+        Literal["password", "iam", "secret"],
+        Setting(
+            choice("password", "iam", "secret"),
+            "Where the password comes from, for every new connection: the URL, a token of IAM that the task's role "
+            "signs, or DATABASE_SECRET_ARN.",
+        ),
+    ] = "password"
+    database_secret_arn: Annotated[
+        str | None,
+        Setting(
+            SECRET,
+            "The secret in Secrets Manager that holds the password, as RDS's JSON or as plain text. A user in it "
+            "counts more than that of the URL.",
+            default_shown="none; needed for DATABASE_AUTH=secret",
+        ),
+    ] = None
+    database_pooler: Annotated[
+        Literal["none", "transaction"],
+        Setting(
+            choice("none", "transaction"),
+            "Whether a pooler with transaction pooling (PgBouncer) stands before the database. It costs three round "
+            "trips a write; a direct connection is better, since there are few.",
+        ),
+    ] = "none"
     database_tls: Annotated[
         Literal["verify-full", "disable"],
         Setting(

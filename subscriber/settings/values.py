@@ -132,6 +132,14 @@ def _instance_id(text: str) -> str:
     return text
 
 
+def _secret(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9/_+=.@:-]{1,2048}", text):
+        raise ValueError("not the ARN of a secret")
+    if text.startswith("arn:") and not re.fullmatch(r"arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:.+", text):
+        raise ValueError("an ARN, but not of a secret")
+    return text
+
+
 def _schema(text: str) -> str:
     if not re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", text):
         raise ValueError("not a plain schema name")
@@ -156,6 +164,7 @@ DATABASE_URL = Kind(
 )
 SCHEMA = Kind("a name of a-z, 0-9 and _, at most 63 characters, not starting with a digit or pg_", _schema)
 INSTANCE_ID = Kind("an instance's name in RDS, or its resource id (db- and capitals)", _instance_id)
+SECRET = Kind("the ARN of a secret in Secrets Manager, or its name", _secret)
 FILE = Kind("the path of an existing file", _existing_file)
 HOST = Kind("an address or a host name to listen on", _host)
 TOKEN = Kind(f"printable ASCII without spaces, at least {TOKEN_AT_LEAST} characters", _token)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ import uvloop
 from benchmarks.lab.postgres import LocalPostgres
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_connection import Connection, StoreOptions, connect, tls_context
-from subscriber.errors import ConfigurationError, StoreError
+from subscriber.edge.postgres_login import Login
+from subscriber.errors import ConfigurationError, StoreError, Treatment
 
 
 @asynccontextmanager
@@ -83,23 +84,52 @@ async def test_what_libpq_keeps_to_itself_is_kept_from_the_server(store_options:
         assert await connection.fetchval("SHOW lock_timeout") == "77ms"
 
 
-async def test_a_password_is_fetched_for_every_connection(store_options: StoreOptions) -> None:
-    """A source of passwords is asked anew each time, so that a token is never older than its connection."""
-    login, _, place = store_options.url.rpartition("@")
-    _, _, password = login.rpartition(":")
-    asked: list[int] = []
+class _Logins:
+    """Gives these in turn, one for each that was refused, and remembers how often it was asked."""
 
-    async def source() -> str:
-        asked.append(len(asked))
-        return password if len(asked) > 1 else "stale"
+    def __init__(self, *passwords: str) -> None:
+        self._passwords = passwords
+        self.asked: list[int] = []
 
-    options = msgspec.structs.replace(store_options, url=f"postgresql://postgres@{place}")
-    store = PostgresStore(options, source)
-    with pytest.raises(StoreError):
-        await store.open()
-    await store.open()
-    assert asked == [0, 1]
-    await store.close()
+    async def login(self, refused: Sequence[Login]) -> Login | None:
+        self.asked.append(len(refused))
+        return Login(self._passwords[len(refused)]) if len(refused) < len(self._passwords) else None
+
+
+def _without_password(options: StoreOptions, logins: _Logins) -> tuple[StoreOptions, str]:
+    login, _, place = options.url.rpartition("@")
+    return msgspec.structs.replace(options, url=f"postgresql://postgres@{place}", logins=logins), login.rpartition(":")[
+        2
+    ]
+
+
+async def test_a_login_is_asked_for_every_connection(store_options: StoreOptions) -> None:
+    """A source of logins is asked anew each time, so that a token is never older than its connection."""
+    _, password = _without_password(store_options, _Logins())
+    logins = _Logins(password)
+    options, _ = _without_password(store_options, logins)
+    for _ in range(2):
+        await (await connect(options, None)).close()
+    assert logins.asked == [0, 0]
+
+
+async def test_a_refused_login_is_replaced_by_the_next(store_options: StoreOptions) -> None:
+    """Where the server refuses a password and the source knows another, the caller never hears of it."""
+    _, password = _without_password(store_options, _Logins())
+    logins = _Logins("stale", password)
+    options, _ = _without_password(store_options, logins)
+    await (await connect(options, None)).close()
+    assert logins.asked == [0, 1]
+
+
+async def test_refusals_have_an_end(store_options: StoreOptions) -> None:
+    """A source that knows ever more wrong passwords is asked a few times; the failure is that of the server."""
+    logins = _Logins(*map(str, range(100)))
+    options, _ = _without_password(store_options, logins)
+    with pytest.raises(StoreError) as caught:
+        await connect(options, None)
+    assert (caught.value.treatment, caught.value.sqlstate) == (Treatment.CREDENTIALS, "28P01")
+    assert len(logins.asked) < 10
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:secret@h:port/", "postgresql://u:secret@h/?a", "postgresql://[/"])

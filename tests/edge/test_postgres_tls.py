@@ -6,9 +6,7 @@ authority of the run's own, for `localhost` alone.
 
 from __future__ import annotations
 
-import asyncio
 import re
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -21,45 +19,7 @@ from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.errors import StoreError, Treatment
 from tests.edge.object_rows import row
-
-SSL_REQUEST = bytes.fromhex("0000000804d2162f")
-"""PostgreSQL, "Message Formats": length 8 and the code 80877103."""
-
-
-class TlsFront:
-    """Takes what a client says under TLS to a server that knows no TLS."""
-
-    def __init__(self, host: str, port: int, authority: trustme.CA) -> None:
-        self._behind = (host, port)
-        self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        authority.issue_cert("localhost").configure_cert(self._context)
-        self.encrypted = 0
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, until either side leaves."""
-        try:
-            assert await reader.readexactly(8) == SSL_REQUEST
-            writer.write(b"S")
-            await writer.start_tls(self._context)
-            self.encrypted += 1
-            inner_reader, inner_writer = await asyncio.open_connection(*self._behind)
-            await asyncio.wait(
-                [
-                    asyncio.create_task(_copy(reader, inner_writer), name="to the server"),
-                    asyncio.create_task(_copy(inner_reader, writer), name="to the client"),
-                ]
-            )
-        except OSError:
-            pass  # the client did not like the certificate
-        finally:
-            writer.close()
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while data := await reader.read(65_536):
-        writer.write(data)
-        await writer.drain()
-    writer.close()
+from tests.edge.tls_front import TlsFront, tls_front
 
 
 @asynccontextmanager
@@ -67,19 +27,13 @@ async def _front(
     options: StoreOptions, host: str, authority: trustme.CA, ca_file: Path | None
 ) -> AsyncIterator[tuple[PostgresStore, TlsFront]]:
     """A store which goes through the front under the name `host`."""
-    found = re.search(r"@([^@:/]+):(\d+)/", options.url)
-    assert found is not None
-    front = TlsFront(found[1], int(found[2]), authority)
-    server = await asyncio.start_server(front.serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    url = options.url.replace(found[0], f"@{host}:{port}/")
-    store = PostgresStore(msgspec.structs.replace(options, url=url, tls="verify-full", ca_file=ca_file))
-    try:
-        yield store, front
-    finally:
-        await store.close()
-        server.close()
-        await server.wait_closed()
+    async with tls_front(options.url, authority) as (port, front):
+        url = re.sub(r"@[^@/]+/", f"@{host}:{port}/", options.url)
+        store = PostgresStore(msgspec.structs.replace(options, url=url, tls="verify-full", ca_file=ca_file))
+        try:
+            yield store, front
+        finally:
+            await store.close()
 
 
 @pytest.fixture(scope="module")

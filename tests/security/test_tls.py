@@ -14,7 +14,7 @@ import trustme
 from benchmarks.lab.daemon import DaemonProcess, daemon_process
 from subscriber.errors import ConfigurationError, ExitCode
 from subscriber.settings.table import Settings
-from tests.edge.test_postgres_tls import SSL_REQUEST, TlsFront
+from tests.edge.tls_front import SSL_REQUEST, TlsFront
 from tests.line.scene import Scene, put_body
 from tests.security.fronts import ca_file_of, tls_front
 

@@ -11,9 +11,9 @@ import structlog
 
 from benchmarks.lab.aws_services import AwsServices, Fault
 from subscriber.edge import instance_finder
+from subscriber.edge.aws_calls import AwsCallError, AwsCalls
 from subscriber.edge.instance_facts import InstanceFacts, vcpus_by_name
 from subscriber.edge.instance_finder import InstanceFinder
-from subscriber.edge.load_aws import AwsCallError, AwsCalls
 from subscriber.edge.load_sensor import SensorOptions
 from subscriber.errors import SensorError
 from tests.edge.load.answers import RESOURCE_ID, cluster, instance

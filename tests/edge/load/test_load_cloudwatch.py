@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.lab.aws_services import Answer, AwsServices, Fault, Silence
 from subscriber.control.reading import LoadReading
-from subscriber.edge import load_aws
+from subscriber.edge import aws_calls
 from subscriber.edge.load import open_sensor
 from subscriber.edge.load_cloudwatch import METRICS, capacity_shares, newest_reading
 from subscriber.edge.load_sensor import Sensor, SensorOptions
@@ -131,7 +131,7 @@ async def test_a_failure_is_one_sentence_in_time(
 ) -> None:
     """Whatever the service does, `read` raises SensorError within its limit."""
     if isinstance(answer, Silence):
-        monkeypatch.setattr(load_aws, "CALL_SECONDS", 0.3)
+        monkeypatch.setattr(aws_calls, "CALL_SECONDS", 0.3)
     services.answer("rds", "DescribeDBInstances", instance())
     services.answer("cloudwatch", "GetMetricData", answer)
     sensor = await sensor_for(aws_options)

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.lab.aws_services import Answer, AwsServices, Fault, Raw, Silence
 from subscriber.control.reading import LoadReading
-from subscriber.edge import load_aws
+from subscriber.edge import aws_calls
 from subscriber.edge.load import open_sensor
 from subscriber.edge.load_performance_insights import METRIC, Point, newest_reading
 from subscriber.edge.load_sensor import Sensor, SensorOptions
@@ -135,7 +135,7 @@ async def test_a_failure_is_one_sentence_in_time(
 ) -> None:
     """Whatever the service does, `read` raises SensorError within its limit, and asks no second time by itself."""
     if isinstance(answer, Silence):
-        monkeypatch.setattr(load_aws, "CALL_SECONDS", 0.3)
+        monkeypatch.setattr(aws_calls, "CALL_SECONDS", 0.3)
     services.answer("pi", "GetResourceMetrics", answer)
     sensor = await sensor_for(aws_options)
     with pytest.raises(SensorError, match=sentence):

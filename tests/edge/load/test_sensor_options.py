@@ -23,14 +23,15 @@ def test_settings_become_options() -> None:
         "SUBSCRIBER_DATABASE_VCPUS": "2.5",
     }
     settings = Settings.from_environment(REQUIRED | given)
-    options = sensor_options(settings)
+    options = sensor_options(settings, store_options(settings))
     assert (options.source, options.instance_id, options.vcpus) == ("cloudwatch", "lake-1", 2.5)
     assert (options.hosts, options.region, options.store) == ((WRITER_HOST,), "eu-west-1", store_options(settings))
 
 
 def test_no_source_unless_one_is_named() -> None:
     """Nothing needs to be said, and then nothing is read of the database's load."""
-    options = sensor_options(Settings.from_environment(REQUIRED))
+    settings = Settings.from_environment(REQUIRED)
+    options = sensor_options(settings, store_options(settings))
     assert (options.source, options.instance_id, options.vcpus) == ("none", None, None)
 
 

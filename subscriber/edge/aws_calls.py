@@ -1,4 +1,4 @@
-"""Calls of the AWS services a sensor asks: seldom, bounded in time, and every failure one sentence."""
+"""Calls of AWS services that are asked seldom: bounded in time, and every failure one sentence."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ PAGES_AT_MOST = 10
 _DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthFailure", "NotAuthorizedException", "UnauthorizedOperation"}
 )
-_PREFIXES = {"pi": "pi", "rds": "rds", "ec2": "ec2", "cloudwatch": "cloudwatch"}
-"""From a client's name to the prefix of its actions in IAM (Service Authorization Reference)."""
 
 
 class AwsCallError(SensorError):
@@ -30,6 +28,7 @@ class AwsCallError(SensorError):
 
     def __init__(self, action: str, code: str, detail: str) -> None:
         self.code = code
+        self.detail = detail
         self.is_denied = code in _DENIED
         advice = f" (the role needs {action})" if self.is_denied else ""
         super().__init__(f"{action} failed: {code}: {detail or 'no more was said'}{advice}")
@@ -38,7 +37,7 @@ class AwsCallError(SensorError):
 class AwsCalls:
     """Clients of aiobotocore, made when they are first needed, in one region.
 
-    Credentials, profiles and `AWS_ENDPOINT_URL_PI`, `_RDS`, `_CLOUDWATCH`, `_EC2` count as everywhere. `close` may
+    Credentials, profiles and `AWS_ENDPOINT_URL_PI`, `_RDS` and their like count as everywhere. `close` may
     be called at any time: the next call opens what it needs anew.
     """
 
@@ -54,9 +53,9 @@ class AwsCalls:
         Raises:
             AwsCallError: there is none, or not within five seconds; making a client comes on top once.
         """
-        action = f"{_PREFIXES[service]}:{operation}"
+        action = f"{service}:{operation}"
         try:
-            client = await self._client(service)
+            client = await self.client(service)
             async with asyncio.timeout(CALL_SECONDS):
                 answer: dict[str, Any] = await getattr(client, xform_name(operation))(**parameters)
                 return answer
@@ -76,7 +75,7 @@ class AwsCalls:
         while (token := found[-1].get("NextToken")) and len(found) < PAGES_AT_MOST:
             found.append(await self.call(service, operation, **parameters, NextToken=token))
         if not all(answered in page for page in found):
-            raise AwsCallError(f"{_PREFIXES[service]}:{operation}", "NoAnswer", f"an answer without {answered}")
+            raise AwsCallError(f"{service}:{operation}", "NoAnswer", f"an answer without {answered}")
         return found
 
     async def close(self) -> None:
@@ -85,7 +84,12 @@ class AwsCalls:
         self._clients.clear()
         await opened.aclose()
 
-    async def _client(self, service: str) -> Any:
+    async def client(self, service: str) -> Any:
+        """The client of a service, made when it is first asked for.
+
+        Raises:
+            BotoCoreError: region or profile cannot be used.
+        """
         if service not in self._clients:
             self._session = self._session or session_with_region(())
             # Reading a service's model takes a tenth of a second and more: in a thread, not on the line's loop.

@@ -1,0 +1,71 @@
+"""PgBouncer as Debian packages it, before a server of the lab, with transaction pooling."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import psutil
+
+from benchmarks.lab.process import LabError, child_process, free_port
+
+_START_SECONDS = 20.0
+_UNPRIVILEGED = "nobody"
+"""PgBouncer refuses to run as root."""
+
+
+class PgBouncer(msgspec.Struct, frozen=True):
+    """A running pooler."""
+
+    url: str
+    """As that of the server behind it, with the pooler's port."""
+
+
+def pgbouncer_program() -> str | None:
+    """Where the program is; None where the package is not installed."""
+    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+
+
+@contextmanager
+def pgbouncer(server_url: str, *, sessions: int) -> Iterator[PgBouncer]:
+    """A pooler before the server at `server_url` while the block runs.
+
+    Args:
+        server_url: with user and password, over TCP.
+        sessions: how many it keeps with the server; fewer than clients, so that they really share them.
+
+    Raises:
+        LabError: the package is missing, or it does not come up.
+    """
+    program = pgbouncer_program()
+    if program is None:
+        raise LabError("PgBouncer is not installed: apt-get install pgbouncer")
+    parts = urlsplit(server_url)
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="pgbouncer-") as folder:
+        home = Path(folder)
+        home.chmod(0o755)
+        users = home / "users.txt"
+        users.write_text(f'"{parts.username}" "{unquote(parts.password or "")}"\n')
+        settings = home / "pgbouncer.ini"
+        settings.write_text(
+            f"[databases]\n* = host={parts.hostname} port={parts.port}\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            f"auth_type = scram-sha-256\nauth_file = {users}\n"
+            f"pool_mode = transaction\ndefault_pool_size = {sessions}\nmax_client_conn = 100\n"
+        )
+        command = [program, *(["-u", _UNPRIVILEGED] if os.getuid() == 0 else []), str(settings)]
+        with child_process("PgBouncer", command, is_foreign=True, grace_seconds=1.0) as child:
+            child.wait_until(lambda: _listens(port) or None, _START_SECONDS)
+            yield PgBouncer(server_url.replace(f":{parts.port}/", f":{port}/"))
+
+
+def _listens(port: int) -> bool:
+    connections = psutil.net_connections("tcp4")
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in connections if each.laddr)

@@ -1,0 +1,77 @@
+"""A look at the database with the daemon's own connection: does it answer, may we, does the schema fit?"""
+
+from __future__ import annotations
+
+from subscriber.check.database import (
+    NEEDED,
+    AuthMethod,
+    DatabaseFacts,
+    can_read_ledger,
+    database_findings,
+    failure_finding,
+    schema_finding,
+)
+from subscriber.check.finding import Finding
+from subscriber.edge.postgres_connection import Connection, StoreOptions
+from subscriber.edge.postgres_migrations import check_schema
+from subscriber.edge.postgres_session import session
+from subscriber.edge.postgres_statements import statement
+from subscriber.errors import SchemaError, StoreError
+
+LOOK_SECONDS = 10.0
+
+
+async def look_at_database(options: StoreOptions, auth: AuthMethod) -> list[Finding]:
+    """What is wrong with it; empty where the daemon could start.
+
+    Raises:
+        ConfigurationError: the CA file or the URL cannot be used.
+    """
+    try:
+        async with session(options, LOOK_SECONDS) as connection:
+            facts = await _facts(connection, options.schema)
+    except StoreError as error:
+        return [failure_finding(error, auth)]
+    found = list(database_findings(options.schema, facts, options.connections_max))
+    if can_read_ledger(facts):
+        found += await _look_at_schema(options, auth)
+    return found
+
+
+async def _look_at_schema(options: StoreOptions, auth: AuthMethod) -> list[Finding]:
+    try:
+        await check_schema(options)
+    except StoreError as error:
+        return [failure_finding(error, auth)]
+    except SchemaError as error:
+        return [schema_finding(error)]
+    return []
+
+
+async def buckets_in_index(options: StoreOptions, at_most: int) -> list[str]:
+    """Buckets that have rows, the first in the order of names.
+
+    Raises:
+        StoreError: the index cannot be read.
+    """
+    async with session(options, LOOK_SECONDS) as connection:
+        rows = await connection.fetch(statement("check_buckets", options.schema), at_most)
+    return [row["bucket"] for row in rows]
+
+
+async def _facts(connection: Connection, schema: str) -> DatabaseFacts:
+    row = await connection.fetchrow(statement("check_database", schema), schema)
+    assert row is not None
+    wanted = [(table, privilege) for table, privileges in NEEDED for privilege in privileges]
+    tables, privileges = zip(*wanted, strict=True)
+    denied = await connection.fetch(statement("check_privileges", schema), schema, tables, privileges)
+    return DatabaseFacts(
+        user=row["user_name"],
+        version_number=row["version_number"],
+        is_read_only=row["is_read_only"],
+        has_schema=row["has_schema"],
+        may_use_schema=row["may_use_schema"],
+        denied=tuple((each["relation"], each["privilege"]) for each in denied),
+        connections_at_most=row["connections_at_most"],
+        connections_free=row["connections_free"],
+    )

@@ -1,0 +1,1 @@
+"""What `subscriber check` says: each mistake was made on purpose, and read."""

@@ -1,0 +1,149 @@
+"""Mistakes that LocalStack would let pass: a server in AWS's shape says no, and the sentence it leads to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from benchmarks.lab.aws_services import AwsServices, Fault, Silence
+from benchmarks.lab.process import free_port
+from subscriber.check.finding import exit_code_of
+from subscriber.checkup import findings_of
+from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.edge.postgres_migrations import migrate
+from subscriber.errors import ExitCode
+from subscriber.settings.table import Settings
+from tests.check.test_checkup import POLICY
+from tests.line.conftest import plain_schema as plain_schema  # noqa: PLC0414 - a fixture
+
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
+GOOD: Mapping[str, Any] = {
+    "GetQueueAttributes": {
+        "Attributes": {
+            "QueueArn": "arn:aws:sqs:eu-west-1:123456789012:events",
+            "MessageRetentionPeriod": "345600",
+            "VisibilityTimeout": "300",
+            "KmsMasterKeyId": "alias/lake",
+            "Policy": json.dumps(POLICY),
+        }
+    },
+    "DeleteMessageBatch": {
+        "Successful": [],
+        "Failed": [{"Id": "0", "SenderFault": True, "Code": "ReceiptHandleIsInvalid"}],
+    },
+    "ChangeMessageVisibilityBatch": Fault("ReceiptHandleIsInvalid"),
+    "ReceiveMessage": {},
+}
+ROLE = {"UserId": "AROA:task", "Account": "123456789012", "Arn": "arn:aws:sts::123456789012:assumed-role/lake/task"}
+
+
+@pytest.fixture
+async def aws(aws_services: AwsServices, migrated_plain: dict[str, str]) -> AwsServices:
+    """A queue of AWS's shape where everything is allowed but buckets."""
+    for operation, answer in GOOD.items():
+        aws_services.answer("sqs", operation, answer)
+    aws_services.answer("sts", "GetCallerIdentity", ROLE)
+    return aws_services
+
+
+@pytest.fixture
+async def migrated_plain(postgres_url: str, plain_schema: str) -> dict[str, str]:
+    """A database that is right, as settings."""
+    await migrate(StoreOptions(url=postgres_url, schema=plain_schema, tls="disable"))
+    return {
+        "SUBSCRIBER_QUEUE_URLS": QUEUE,
+        "SUBSCRIBER_DATABASE_URL": postgres_url,
+        "SUBSCRIBER_DATABASE_SCHEMA": plain_schema,
+    }
+
+
+async def errors(environment: dict[str, str]) -> list[str]:
+    """The sentences of the errors, which are all the queue's."""
+    findings = [each for each in await findings_of(Settings.from_environment(environment)) if each.severity == "error"]
+    assert {each.kind for each in findings} == {ExitCode.QUEUE}
+    return [each.text for each in findings]
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("GetQueueAttributes", "sqs:GetQueueAttributes"),
+        ("ReceiveMessage", "sqs:ReceiveMessage"),
+        ("DeleteMessageBatch", "sqs:DeleteMessage"),
+        ("ChangeMessageVisibilityBatch", "sqs:ChangeMessageVisibility"),
+    ],
+)
+async def test_each_permission_of_the_daemon_is_missed(
+    aws: AwsServices, migrated_plain: dict[str, str], operation: str, action: str
+) -> None:
+    """The one that is missing is named, and who was refused."""
+    aws.answer("sqs", operation, Fault.denied(action))
+    (text,) = await errors(migrated_plain)
+    assert text.startswith(f"access denied to {action} ")
+    assert text.endswith(f"; let the role do {action} on this queue; you are {ROLE['Arn']}")
+
+
+async def test_a_key_that_may_not_be_used(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
+    """An encrypted queue without kms:Decrypt: the key is named."""
+    aws.answer("sqs", "ReceiveMessage", Fault("KmsAccessDenied", message="not authorized to perform: kms:Decrypt"))
+    (text,) = await errors(migrated_plain)
+    assert "kms:Decrypt with the key alias/lake" in text
+
+
+async def test_a_queue_of_another_account(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
+    """Both accounts are named, and that the queue's own policy must allow it."""
+    aws.answer("sqs", "GetQueueAttributes", Fault("QueueDoesNotExist"))
+    aws.answer("sts", "GetCallerIdentity", ROLE | {"Account": "999999999999"})
+    (text,) = await errors(migrated_plain)
+    assert "the queue is of account 123456789012" in text
+    assert "of account 999999999999: in a queue of another account" in text
+
+
+async def test_credentials_nobody_knows(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
+    """AWS's word for it, and what to correct."""
+    aws.answer("sqs", "GetQueueAttributes", Fault("UnrecognizedClientException", 403))
+    (text,) = await errors(migrated_plain)
+    assert text.startswith("AWS does not accept the credentials (UnrecognizedClientException")
+
+
+async def test_an_endpoint_that_does_not_answer(
+    migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch
+) -> None:
+    """Nobody listens there: what to look at, from the name to the network."""
+    aws_environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    (text,) = await errors(migrated_plain)
+    assert text.startswith("cannot be asked (")
+    assert "AWS_ENDPOINT_URL_SQS" in text
+
+
+async def test_a_queue_that_is_silent(
+    aws: AwsServices, migrated_plain: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that never ends is given up, and the rest is said all the same."""
+    monkeypatch.setattr("subscriber.checkup.PART_SECONDS", 1.0)
+    aws.answer("sqs", "GetQueueAttributes", Silence())
+    (text,) = await errors(migrated_plain)
+    assert text.startswith("gave no answer within 1 s; check DNS and the security group")
+
+
+async def test_no_credentials_at_all(migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch) -> None:
+    """The queues are not asked, the database is."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        aws_environment.delenv(name)
+    aws_environment.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    aws_environment.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    findings = await findings_of(Settings.from_environment(migrated_plain))
+    assert exit_code_of(findings) is ExitCode.QUEUE
+    assert any(each.kind is ExitCode.DATABASE and each.severity == "good" for each in findings)
+
+
+async def test_buckets_that_may_not_be_read_are_a_note(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
+    """The daemon needs no right on buckets; what was not seen is said, with the right that would show it."""
+    findings = await findings_of(Settings.from_environment(migrated_plain))
+    (note,) = [each for each in findings if each.subject == "bucket BUCKET"]
+    assert (note.severity, note.kind) == ("note", ExitCode.QUEUE)
+    assert "allow s3:GetBucketNotification" in note.remedy
+    assert exit_code_of(findings) is ExitCode.DRY

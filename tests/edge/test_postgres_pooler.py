@@ -1,0 +1,138 @@
+"""Behind PgBouncer with transaction pooling: everything works, and every write is as durable and as bounded.
+
+The pooler is Debian's; where its package is not installed these tests are skipped, and the report says so. Two
+sessions serve many connections, so that consecutive transactions of one connection do meet strangers' sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import asyncpg
+import msgspec
+import pytest
+
+from benchmarks.lab.pgbouncer import pgbouncer, pgbouncer_program
+from subscriber.edge.load_connection import LoadConnection
+from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_connection import StoreOptions, connect, session_settings
+from subscriber.edge.postgres_migrations import check_schema, migrate
+from subscriber.edge.postgres_pooler import local_settings, unit_of_work
+from subscriber.errors import StoreError, Treatment
+from subscriber.model import Refusal
+from tests.edge.object_rows import row
+from tests.fakes.things import message
+
+pytestmark = pytest.mark.skipif(
+    pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)"
+)
+
+WRITERS = 6
+
+
+@pytest.fixture(scope="module")
+def pooled_url(postgres_url: str) -> Iterator[str]:
+    """The shared server, behind a pooler with two sessions."""
+    with pgbouncer(postgres_url, sessions=2) as pooler:
+        yield pooler.url
+
+
+@pytest.fixture
+def pooled(store_options: StoreOptions, pooled_url: str) -> StoreOptions:
+    """How to reach the test's schema through the pooler."""
+    return msgspec.structs.replace(store_options, url=pooled_url, pooler="transaction", connections_max=WRITERS)
+
+
+async def test_a_schema_is_made_and_checked_through_the_pooler(pooled: StoreOptions) -> None:
+    """Migrations, their lock included, and the check of the schema need no session of their own."""
+    applied = await asyncio.gather(*(migrate(pooled) for _ in range(3)))
+    assert sorted(map(len, applied))[:2] == [0, 0]
+    await check_schema(pooled)
+
+
+async def test_many_writers_share_few_sessions(pooled: StoreOptions) -> None:
+    """Six connections write a hundred batches and quarantine beside it over two sessions, and all rows are there."""
+    await migrate(pooled)
+    store = PostgresStore(pooled)
+
+    async def write(writer: int) -> int:
+        stored = 0
+        for number in range(17):
+            stored += await store.store([row(key=f"{writer}/{number}/{part}") for part in range(5)])
+            await store.quarantine([(message(f"{writer}-{number}"), Refusal("not_json", "x"))])
+            await store.ping()
+        return stored
+
+    try:
+        assert sum(await asyncio.gather(*map(write, range(WRITERS)))) == WRITERS * 17 * 5
+    finally:
+        await store.close()
+    connection = await asyncpg.connect(pooled.url, timeout=10, statement_cache_size=0)
+    schema = pooled.schema.replace('"', '""')
+    assert await connection.fetchval(f'SELECT count(*) FROM "{schema}".object_versions') == WRITERS * 17 * 5
+    assert await connection.fetchval(f'SELECT count(*) FROM "{schema}".quarantined_messages') == WRITERS * 17
+    await connection.close()
+
+
+async def test_each_transaction_is_told_what_a_session_would_be(pooled: StoreOptions) -> None:
+    """Durability, isolation and the timeout hold inside a unit of work, and leave nothing behind in the session."""
+    options = msgspec.structs.replace(pooled, write_timeout_seconds=7.0)
+    settings = session_settings(options)
+    connection = await connect(options, None)
+    try:
+        async with unit_of_work(connection, settings, "transaction"):
+            inside = {name: await connection.fetchval(f"SELECT current_setting('{name}')") for name in settings}
+        assert inside["statement_timeout"] == "6300ms"
+        assert inside["synchronous_commit"] == "on"
+        assert inside["default_transaction_isolation"] == "read committed"
+        assert inside["jit"] == "off"
+        assert inside["timezone"] == "UTC"
+        assert await connection.fetchval("SHOW statement_timeout") == "0"
+    finally:
+        await connection.close()
+
+
+async def test_what_the_server_refuses_leaves_a_good_connection(pooled: StoreOptions) -> None:
+    """A bad value fails as without a pooler, and the same connection writes the next row."""
+    await migrate(pooled)
+    store = PostgresStore(msgspec.structs.replace(pooled, connections_max=1))
+    try:
+        with pytest.raises(StoreError) as caught:
+            await store.store([row(key="nul\0")])
+        assert caught.value.treatment is Treatment.HALVE
+        before = list(store._idle)
+        assert await store.store([row(key="good")]) == 1
+        assert store._idle == before != []
+    finally:
+        await store.close()
+
+
+async def test_a_write_that_takes_too_long_ends_in_time(pooled: StoreOptions, database: asyncpg.Connection) -> None:
+    """The server itself gives a stuck statement up, behind a pooler too, and the store goes on."""
+    await migrate(pooled)
+    store = PostgresStore(msgspec.structs.replace(pooled, write_timeout_seconds=1.0))
+    try:
+        async with database.transaction():
+            await database.execute("LOCK TABLE object_versions")
+            with pytest.raises(StoreError) as caught:
+                await store.store([row()])
+        assert caught.value.sqlstate == "57014"
+        assert await store.store([row()]) == 1
+    finally:
+        await store.close()
+
+
+async def test_the_sensor_asks_through_the_pooler(pooled: StoreOptions) -> None:
+    """The statistics of the server can be read, statement after statement."""
+    connection = LoadConnection(pooled)
+    try:
+        assert [await connection.value("load_may_see_all") for _ in range(5)] == [True] * 5
+    finally:
+        await connection.close()
+
+
+def test_local_settings_are_one_text() -> None:
+    """What the pooler follows by itself is left out, the rest is set for one transaction each."""
+    text = local_settings({"timezone": "UTC", "jit": "off", "application_name": "x", "statement_timeout": "5"})
+    assert text == "SET LOCAL jit = 'off'; SET LOCAL statement_timeout = '5'"

@@ -1,0 +1,47 @@
+"""Messages in a real quarantine, made with one call each."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import TypeAlias
+
+import asyncpg
+import pytest
+
+from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.edge.postgres_quarantine import Quarantine
+
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
+Keep: TypeAlias = Callable[..., Awaitable[None]]
+
+
+@pytest.fixture
+def quarantine(migrated: StoreOptions) -> Quarantine:
+    """The quarantine of the test's schema."""
+    return Quarantine(migrated)
+
+
+@pytest.fixture
+def keep(database: asyncpg.Connection[asyncpg.Record], migrated: StoreOptions) -> Keep:
+    """A way to put a message there."""
+
+    async def put(
+        message_id: str,
+        *,
+        body: bytes = b"{}",
+        reason: str = "not_json",
+        queue: str = QUEUE,
+        age: timedelta | None = None,
+    ) -> None:
+        await database.execute(
+            "INSERT INTO quarantined_messages (queue, message_id, reason, detail, body, receive_count, quarantined_at) "
+            "VALUES ($1, $2, $3, 'a word', $4, 1, now() - $5::interval)",
+            queue,
+            message_id,
+            reason,
+            body,
+            age or timedelta(),
+        )
+
+    return put

@@ -1,0 +1,167 @@
+"""`subscriber quarantine` as a process, on a real database: what it shows, and that killing it loses nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from typing import TypeAlias
+
+import asyncpg
+import pytest
+from click.testing import CliRunner
+
+from subscriber.cli import main
+from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.edge.postgres_migrations import migrate
+from tests.line.conftest import plain_schema as plain_schema  # noqa: PLC0414 - a fixture
+from tests.line.scene import put_body
+
+Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
+MANY = 60
+
+
+class Desk:
+    """The command with a schema of its own, and a connection that looks on."""
+
+    def __init__(self, environment: dict[str, str], database: Database) -> None:
+        self.environment = environment
+        self.database = database
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Begin a command."""
+        command = [sys.executable, "-m", "subscriber", "quarantine", *arguments]
+        return subprocess.Popen(
+            command, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, standard output and error of a whole command; in this process, which is sooner ready."""
+        command = ["quarantine", *arguments]
+        done = await asyncio.to_thread(CliRunner().invoke, main, command, env=self.environment)
+        return done.exit_code, done.stdout, done.stderr
+
+    async def keep(self, *bodies: str, reason: str = "not_json") -> None:
+        """Put messages into the quarantine, named by their number."""
+        rows = [
+            (QUEUE, f"{reason}-{number:03}", reason, "a word", body.encode(), 1) for number, body in enumerate(bodies)
+        ]
+        columns = ["queue", "message_id", "reason", "detail", "body", "receive_count"]
+        await self.database.copy_records_to_table("quarantined_messages", records=rows, columns=columns)
+
+    async def count(self, what: str) -> int:
+        """Of rows."""
+        return int(await self.database.fetchval(f"SELECT count(*) FROM {what}"))
+
+
+@pytest.fixture
+async def desk(postgres_url: str, plain_schema: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
+    """A desk in front of an empty quarantine."""
+    # The log is set up for the whole process; here that would outlive the test.
+    monkeypatch.setattr("subscriber.observe.log.configure", lambda *_: None)
+    await migrate(StoreOptions(url=postgres_url, schema=plain_schema, tls="disable"))
+    foreign = {name: value for name, value in os.environ.items() if not name.startswith(("SUBSCRIBER_", "AWS_"))}
+    environment = foreign | {
+        "SUBSCRIBER_QUEUE_URLS": QUEUE,
+        "SUBSCRIBER_DATABASE_URL": postgres_url,
+        "SUBSCRIBER_DATABASE_SCHEMA": plain_schema,
+    }
+    connection = await asyncpg.connect(postgres_url, timeout=10, server_settings={"search_path": plain_schema})
+    yield Desk(environment, connection)
+    await connection.close()
+
+
+async def test_list_counts_and_shows(desk: Desk) -> None:
+    """Counts by reason, then a line for each message; filters narrow both, and JSON has the bodies."""
+    await desk.keep("{}", "[]")
+    await desk.keep(put_body("a.txt"), reason="bad_key")
+    code, out, errors = await desk.run("list", "--limit", "2")
+    assert (code, errors) == (0, "")
+    head, first, second, *messages = out.splitlines()
+    assert head.split() == ["waiting", "replayed", "reason", "oldest", "newest"]
+    assert [first.split()[:3], second.split()[:3]] == [["2", "0", "not_json"], ["1", "0", "bad_key"]]
+    assert [line.split()[2:5] for line in messages] == [
+        ["bad_key", "events", "bad_key-000"],
+        ["not_json", "events", "not_json-000"],
+    ]
+    _, out, _ = await desk.run("list", "--json", "--reason", "bad_key", "--newer-than", "1h", "--queue", "events")
+    assert json.loads(out)["body"] == put_body("a.txt")
+    assert (await desk.run("list", "--older-than", "1h"))[
+        1
+    ] == "no message is in quarantine, as far as these filters see\n"
+    code, _, errors = await desk.run("list", "--older-than", "yesterday")
+    assert (code, "'yesterday' is no age" in errors) == (2, True)
+
+
+async def test_show_one(desk: Desk) -> None:
+    """Why it is here, what it would lead to today, its body; and its bytes alone."""
+    await desk.keep(put_body("a.txt"))
+    code, out, _ = await desk.run("show", "not_json-000")
+    assert code == 0
+    assert "today        would be written: lake/a.txt present" in out
+    assert (await desk.run("show", "not_json-000", "--raw"))[1] == put_body("a.txt")
+    code, _, errors = await desk.run("show", "nobody")
+    assert (code, errors) == (
+        2,
+        "subscriber: no message nobody is in quarantine; `subscriber quarantine list` shows them\n",
+    )
+
+
+async def test_replay_says_what_it_does(desk: Desk) -> None:
+    """First what would be, then what was; who did it is marked."""
+    await desk.keep(put_body("a.txt"), "no JSON")
+    _, out, _ = await desk.run("replay", "--dry-run")
+    assert out == "1 of 2 messages would be replayed; nothing was written\n1 still refused: not_json\n"
+    assert await desk.count("object_versions") == 0
+    code, out, errors = await desk.run("replay", "--by", "operator")
+    assert (code, errors) == (0, "")
+    assert out == "1 of 2 messages replayed, 1 rows were newer than the index\n1 still refused: not_json\n"
+    assert await desk.count("quarantined_messages WHERE replayed_by = 'operator'") == 1
+    counts = (await desk.run("list", "--all", "--limit", "0"))[1].splitlines()[1]
+    assert counts.split()[:3] == ["1", "1", "not_json"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+async def test_a_replay_that_is_killed_is_simply_run_again(desk: Desk, number: signal.Signals) -> None:
+    """Whatever was marked is in the index; the second run does the rest, and the end is as if nothing had happened."""
+    await desk.keep(*(put_body(f"{key:03}") for key in range(MANY)))
+    process = desk.start("replay", "--rate", "10")
+    marked = 0
+    try:
+        while not marked:
+            assert process.poll() is None
+            marked = await desk.count("quarantined_messages WHERE replayed_at IS NOT NULL")
+    finally:
+        process.send_signal(number)
+        _, errors = await asyncio.to_thread(process.communicate, timeout=30)
+    marked = await desk.count("quarantined_messages WHERE replayed_at IS NOT NULL")
+    assert 0 < marked < MANY
+    assert await desk.count("object_versions") >= marked
+    assert ("run it again to go on" in errors) is (number is signal.SIGINT)
+    code, out, _ = await desk.run("replay", "--rate", "0")
+    assert (code, out.split(",")[0]) == (0, f"{MANY - marked} of {MANY - marked} messages replayed")
+    assert await desk.count("object_versions") == MANY
+    assert await desk.count("quarantined_messages WHERE replayed_at IS NULL") == 0
+
+
+async def test_without_a_database_it_is_one_line(desk: Desk) -> None:
+    """An exit code and a sentence."""
+    desk.environment["SUBSCRIBER_DATABASE_URL"] = "postgresql://u:secret@127.0.0.1:1/lake"
+    code, out, errors = await desk.run("list")
+    assert (code, out, len(errors.splitlines())) == (3, "", 1)
+    assert "secret" not in errors
+
+
+async def test_progress_is_told_while_it_lasts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay that takes its time says how far it is, on standard error."""
+    monkeypatch.setattr("subscriber.quarantine.progress.ELSEWHERE_SECONDS", 0.1)
+    await desk.keep(*(put_body(f"{key:03}") for key in range(MANY)))
+    code, _, errors = await desk.run("replay", "--rate", "50")
+    assert code == 0
+    assert f"of {MANY} (" in errors.splitlines()[0]
+    assert await desk.count("quarantined_messages WHERE replayed_at IS NULL") == 0
