@@ -111,7 +111,7 @@ def parsed(lines: Iterable[str], schema: str) -> Iterator[Change]:
             rows.append(_row(line))
         elif line.startswith(quarantine):
             found = _QUARANTINED.search(line)
-            quarantined.append(found[1] if found else "")
+            quarantined.append(_plain(found[1]) if found else "")
         elif commit := _COMMIT.fullmatch(line):
             moment = datetime.fromisoformat(commit[1]).timestamp()
             yield from (RowCommit(moment, row) for row in rows)

@@ -62,6 +62,8 @@ class Passage(msgspec.Struct, gc=False):
     received_at: list[float] = []
     deleted_at: float | None = None
     """Of the first delete that took effect."""
+    number: int = 0
+    """The how-manieth message of the queue it is, from 1."""
 
 
 class QueueRecord(msgspec.Struct, frozen=True):

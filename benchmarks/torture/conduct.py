@@ -42,7 +42,7 @@ async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> Run
     """
     started, notebook = time.monotonic(), Notebook()
     load = TortureLoad(plan.seed, plan.messages, plan.load_seconds)
-    async with _staged(plan, database, queue, notebook) as scene:
+    async with staged(plan, database, queue, notebook) as scene:
         await asyncio.gather(*(daemon.started() for daemon in scene.daemons))
         async with _supervised(scene):
             began = time.monotonic()
@@ -51,7 +51,7 @@ async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> Run
                 for number, occurrence in enumerate(plan.occurrences):
                     act = _befall(scene, occurrence, Random(f"{plan.seed}/{number}"), began)
                     faults.create_task(act, name=occurrence.fault)
-            is_dry = await _drained(queue, began + plan.load_seconds)
+            is_dry = await drained(queue, began + plan.load_seconds)
         if is_dry:
             await asyncio.gather(*(daemon.terminate() for daemon in scene.daemons))
         else:
@@ -72,10 +72,10 @@ async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> Run
 
 
 @asynccontextmanager
-async def _staged(
+async def staged(
     plan: Plan, database: TortureDatabase, queue: TortureQueue, notebook: Notebook
 ) -> AsyncIterator[Scene]:
-    """Schema, queue, network and daemons of one run; the daemons are starting."""
+    """Schema, queue, network and daemons of one run while the block runs; the daemons are starting."""
     name = f"torture_{plan.seed}_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
     async with AsyncExitStack() as parts:
         folder = Path(parts.enter_context(TemporaryDirectory(prefix="torture-")))
@@ -113,6 +113,9 @@ def _environment(plan: Plan, database: TortureDatabase, queue: TortureQueue, por
         "DATABASE_URL": database.url(port if goes_through_network else database.postgres.port),
         "DATABASE_SCHEMA": database.schema,
         "DATABASE_LOAD_SOURCE": sensor,
+        # The question is what becomes of a lost sensor, not how fast a busy machine may be driven.
+        "DATABASE_CPU_TARGET_PERCENT": "95",
+        "DATABASE_CPU_MAX_PERCENT": "100",
         "RECEIVE_WAIT_SECONDS": "1",
         "RECEIVE_VISIBILITY_SECONDS": "20",
         "RECEIVE_MAX_POLLS": "16",
@@ -154,7 +157,7 @@ async def _befall(scene: Scene, occurrence: Occurrence, random: Random, began: f
         await asyncio.sleep(occurrence.lasts)
 
 
-async def _drained(queue: TortureQueue, load_ends_at: float) -> bool:
+async def drained(queue: TortureQueue, load_ends_at: float) -> bool:
     """Wait until nothing is left anywhere; whether that came to pass in time."""
     deadline = max(time.monotonic(), load_ends_at) + PATIENCE_SECONDS
     last, moved_at = queue.counts(), time.monotonic()

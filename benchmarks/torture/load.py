@@ -27,6 +27,8 @@ Block: TypeAlias = Literal["lives", "new", "hot"]
 
 _WEIGHTS: Final[dict[Block, int]] = {"lives": 20, "new": 50, "hot": 30}
 _HOT_OBJECTS = 100
+_GRAIN_SECONDS = 0.001
+"""A poll is woken for the next message no sooner than so much later: several come together."""
 _STRIDE = 347
 """Prime to 500: places of a block times this, modulo 500, come in another order and each once."""
 _CHAPTERS_PER_SEED = 1_000
@@ -40,6 +42,8 @@ class TortureLoad(msgspec.Struct, frozen=True):
     seed: int
     messages: int
     seconds: float = 0.0
+    is_steady: bool = False
+    """All come evenly, and each tells of a new object."""
 
     def attach(self, client: RawClient, queue_url: str) -> None:
         """Put them into a queue, to be made as they are received."""
@@ -47,17 +51,32 @@ class TortureLoad(msgspec.Struct, frozen=True):
 
     def body(self, index: int) -> str:
         """The body of the message with this index."""
-        kind = block_kind(self.seed, index // BLOCK_MESSAGES)
+        kind = self._kind(index)
         if kind == "lives":
             return self._telling(index).body
         return backlogs.put_body(*_object_and_moment(kind, index))
 
     def told(self, index: int, message_id: str) -> Told:
         """What the message with this index told, under the id the queue gave it."""
-        kind = block_kind(self.seed, index // BLOCK_MESSAGES)
+        kind = self._kind(index)
         if kind == "lives":
             return told_by(self._telling(index), message_id)
         return Told(message_id, (_put_event(*_object_and_moment(kind, index)),))
+
+    def arrives_after(self, index: int) -> float:
+        """Seconds from the begin of the load until the message with this index is there."""
+        at_once = 0.0 if self.is_steady else 0.5
+        share = (index + 1) / self.messages
+        return max(0.0, share - at_once) / (1.0 - at_once) * self.seconds
+
+    def arrived_after(self, seconds: float) -> int:
+        """How many messages are there so long after the begin."""
+        at_once = 0.0 if self.is_steady else 0.5
+        share = 1.0 if seconds >= self.seconds else at_once + (1.0 - at_once) * seconds / self.seconds
+        return int(share * self.messages)
+
+    def _kind(self, index: int) -> Block:
+        return "new" if self.is_steady else block_kind(self.seed, index // BLOCK_MESSAGES)
 
     def _telling(self, index: int) -> Telling:
         return chapters.telling(self.seed * _CHAPTERS_PER_SEED * BLOCK_MESSAGES + index)
@@ -73,9 +92,7 @@ class ArrivingBacklog:
 
     def available(self, now: float) -> int:
         """What has arrived and was not taken."""
-        load = self._load
-        arrived = 1.0 if load.seconds <= 0 else 0.5 + 0.5 * (now - self._started_at) / load.seconds
-        return int(min(1.0, arrived) * load.messages) - self._taken
+        return self._load.arrived_after(now - self._started_at) - self._taken
 
     def take(self, limit: int, now: float) -> Sequence[tuple[str, float]]:
         """The next bodies by index."""
@@ -85,17 +102,15 @@ class ArrivingBacklog:
 
     def next_arrival(self, now: float) -> float | None:
         """When the next message comes; None after the last."""
-        load = self._load
-        if self._taken >= load.messages or load.seconds <= 0:
+        following = self._taken + self.available(now)
+        if following >= self._load.messages:
             return None
-        share = max(0.0, (self._taken + self.available(now) + 1) / load.messages - 0.5) / 0.5
-        due = self._started_at + share * load.seconds
-        return max(due, now + 0.001) if share <= 1 else None
+        return max(now + _GRAIN_SECONDS, self._started_at + self._load.arrives_after(following))
 
 
-def arriving(seed: int, messages: int, seconds: float) -> ArrivingBacklog:
+def arriving(seed: int, messages: int, seconds: float, *, is_steady: bool) -> ArrivingBacklog:
     """The backlog that begins to arrive now."""
-    return ArrivingBacklog(TortureLoad(seed, messages, seconds), time.time())
+    return ArrivingBacklog(TortureLoad(seed, messages, seconds, is_steady), time.time())
 
 
 @functools.cache

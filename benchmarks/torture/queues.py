@@ -90,7 +90,7 @@ class TortureQueue:
         dead = frozenset(self._client.call_lab("TakeHistory", QueueUrl=self._dead_url).get("Queued", []))
         lines = answer.get("Lines", [])
         told = [load.told(number - 1, name) for name, number, _, _ in lines]
-        passages = {name: Passage(received_at, deleted_at) for name, _, received_at, deleted_at in lines}
+        passages = {name: Passage(received_at, deleted_at, number) for name, number, received_at, deleted_at in lines}
         queued = frozenset(answer.get("Queued", []))
         if answer.get("Untold") or len(passages.keys() | queued) < load.messages:
             raise LabError(f"of {load.messages} messages {len(passages)} were handed out, {len(queued)} are queued")

@@ -85,15 +85,15 @@ class Service:
 
         `send` is called exactly once, unless the waiting poll is told to leave.
         """
-        moment = time.time() + self._faults.plan.clock_offset_seconds
+        moment, ahead = time.time(), self._faults.plan.clock_offset_seconds
         try:
-            if self._checker.check(request, moment):
+            if self._checker.check(request, moment, ahead):
                 send = self._faulty(send)
             now = self._clock()
             operation = self._operation(request.headers.get(b"x-amz-target", b"").decode("latin-1"))
             result = operation.act(_decoded(operation.decoder, request.body), now)
         except errors.Refused as refused:
-            send(Answer(errors.fault_body(refused), refused.fault, moment))
+            send(Answer(errors.fault_body(refused), refused.fault, moment + ahead))
             return None
         except Exception:
             LOG.exception("a request broke the queue server")

@@ -70,8 +70,13 @@ class SignatureChecker:
         self._secrets = {**guests, own: self._secrets[own]}
         self._scope.cache_clear()
 
-    def check(self, request: SignedRequest, now: float) -> bool:
+    def check(self, request: SignedRequest, now: float, guests_ahead_seconds: float = 0.0) -> bool:
         """Refuse the request unless it is signed, with a secret we know, as it stands, and lately.
+
+        Args:
+            request: as it came.
+            now: Unix seconds.
+            guests_ahead_seconds: how much later it is for guests.
 
         Returns:
             Whether it is a guest's, and not signed with the server's own pair.
@@ -89,13 +94,14 @@ class SignatureChecker:
         scope = self._scope(front)
         timestamp = request.headers.get(b"x-amz-date", b"").decode("latin-1")
         _check_coverage(scope.signed_headers, tuple(request.headers))
-        _check_moment(timestamp, scope, now)
+        is_guest = scope.access_key != self._own_key
+        _check_moment(timestamp, scope, now + guests_ahead_seconds if is_guest else now)
         if not hmac.compare_digest(_signature(request, scope, timestamp).encode(), signature):
             raise errors.SIGNATURE_DOES_NOT_MATCH.because(
                 "The request signature we calculated does not match the signature you provided. Check your "
                 "AWS Secret Access Key and signing method."
             )
-        return scope.access_key != self._own_key
+        return is_guest
 
     def _read_scope(self, front: bytes) -> Scope:
         algorithm, _, rest = front.decode("latin-1").partition(" ")
