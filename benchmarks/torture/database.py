@@ -40,6 +40,7 @@ class TortureDatabase:
         self.password_file = password_file
         self.schema = ""
         """Of the run that is on."""
+        self._is_prepared = False
         self.small_disk: Path | None = None
         """Where a disk of little room is mounted, while one is."""
 
@@ -79,11 +80,14 @@ class TortureDatabase:
         self.password_file.write_text(f"*:*:*:{ROLE}:{password}\n")
 
     async def prepare(self) -> None:
-        """The role, once for the server."""
+        """The role; a second time does nothing."""
+        if self._is_prepared:
+            return
         await self.execute(
             f"CREATE ROLE {ROLE} LOGIN PASSWORD '{_FIRST_PASSWORD}'", f"GRANT CREATE ON DATABASE postgres TO {ROLE}"
         )
         self.write_password(_FIRST_PASSWORD)
+        self._is_prepared = True
 
     @asynccontextmanager
     async def schema_for(self, name: str) -> AsyncIterator[None]:

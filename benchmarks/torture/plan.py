@@ -16,8 +16,10 @@ _TOGETHER = (55, 30, 15)
 _THREE_DAEMONS = 0.25
 _CONCURRENCY = (1, 2, 4)
 _BATCH_ROWS = (50, 200, 500)
-_FIRST_SECONDS = 0.2
+_FIRST_SECONDS, _LAST_SECONDS = 0.2, 2.0
+"""Between these a fault begins."""
 _LOAD_SECONDS = 2.5
+_SHORT_LOAD_SECONDS = 0.8
 
 
 class Occurrence(msgspec.Struct, frozen=True):
@@ -58,27 +60,32 @@ class Plan(msgspec.Struct, frozen=True):
         )
 
 
-def plan_of(seed: int, messages: int) -> Plan:
-    """The run of this seed. Seeds in a row go through all faults; further ones join by chance."""
+def plan_of(seed: int, messages: int, *, is_short: bool = False) -> Plan:
+    """The run of this seed. Seeds in a row go through all faults; further ones join by chance.
+
+    A short one is the same in less time, with one daemon and the first of the faults alone.
+    """
     random = Random(f"torture/{VERSION}/{seed}")
+    load_seconds = _SHORT_LOAD_SECONDS if is_short else _LOAD_SECONDS
+    pace = load_seconds / _LOAD_SECONDS
     names = list(FAULTS)
     chosen = [FAULTS[names[seed % len(names)]]]
-    for _ in range(random.choices((0, 1, 2), _TOGETHER)[0]):
+    for _ in range(0 if is_short else random.choices((0, 1, 2), _TOGETHER)[0]):
         groups = {fault.group for fault in chosen}
         chosen.append(random.choice([fault for fault in FAULTS.values() if fault.group not in groups]))
     occurrences = tuple(
         Occurrence(
             fault.name,
-            round(random.uniform(_FIRST_SECONDS, _LOAD_SECONDS - 0.5), 2),
-            round(random.uniform(fault.least_seconds, fault.most_seconds), 2),
+            round(pace * random.uniform(_FIRST_SECONDS, _LAST_SECONDS), 2),
+            round(pace * random.uniform(fault.least_seconds, fault.most_seconds), 2),
         )
         for fault in chosen
     )
     return Plan(
         seed=seed,
         messages=messages,
-        load_seconds=_LOAD_SECONDS,
-        daemons=3 if random.random() < _THREE_DAEMONS else 1,
+        load_seconds=load_seconds,
+        daemons=3 if not is_short and random.random() < _THREE_DAEMONS else 1,
         concurrency=random.choice(_CONCURRENCY),
         batch_rows=random.choice(_BATCH_ROWS),
         occurrences=occurrences,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,7 +35,7 @@ def put(sequence: int = 1, **changed: Any) -> ObjectEvent:
 def judged(
     told: list[Told],
     passages: dict[str, Passage],
-    changes: list[Change],
+    changes: Sequence[Change],
     rows: list[ObjectEvent],
     *,
     queued: tuple[str, ...] = (),
@@ -66,7 +67,7 @@ def test_a_right_history_has_no_error() -> None:
         Told("waiting", (put(3),)),
     ]
     passages = {name: deleted() for name in ("applied", "stale", "nonsense", "silent")}
-    changes = [RowCommit(COMMITTED, put(2)), QuarantineCommit(COMMITTED, "nonsense")]
+    changes: list[Change] = [RowCommit(COMMITTED, put(2)), QuarantineCommit(COMMITTED, "nonsense")]
     account = judged(told, passages, changes, [put(2)], queued=("waiting",), quarantined={"nonsense": b"?"})
     assert account == Account(messages=5, stored=2, quarantined=1, without_row=1, queued=1, findings=())
 
