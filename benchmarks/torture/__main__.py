@@ -43,15 +43,22 @@ async def torture(plans: Sequence[Plan], record: Path, screen: Screen) -> None:
     """Conduct these runs one after the other, and put each into the record."""
     waiting = deque(plans)
     while waiting:
-        async with torture_stage() as (database, queue):
-            for _ in range(min(RUNS_PER_STAGE, len(waiting))):
-                plan = waiting.popleft()
-                screen.say(plan.printed())
-                result = await _conducted(plan, database, queue)
-                append_result(record, result)
-                _print_result(screen, result)
-                if not result.is_flawless:
-                    break  # what this stage is like now, nobody knows
+        async with torture_stage() as stage:
+            await _on_one_stage(waiting, stage, record, screen)
+
+
+async def _on_one_stage(
+    waiting: deque[Plan], stage: tuple[TortureDatabase, TortureQueue], record: Path, screen: Screen
+) -> None:
+    """Some of the runs, which are then waiting no more."""
+    for _ in range(min(RUNS_PER_STAGE, len(waiting))):
+        plan = waiting.popleft()
+        screen.say(plan.printed())
+        result = await _conducted(plan, *stage)
+        append_result(record, result)
+        _print_result(screen, result)
+        if not result.is_flawless:
+            return  # what this stage is like now, nobody knows
 
 
 async def _conducted(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> RunResult:

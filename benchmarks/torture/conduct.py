@@ -47,10 +47,7 @@ async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> Run
         async with _supervised(scene):
             began = time.monotonic()
             queue.attach(load)
-            async with asyncio.TaskGroup() as faults:
-                for number, occurrence in enumerate(plan.occurrences):
-                    act = _befall(scene, occurrence, Random(f"{plan.seed}/{number}"), began)
-                    faults.create_task(act, name=occurrence.fault)
+            await _befall_all(scene, plan, began)
             is_dry = await drained(queue, began + plan.load_seconds)
         if is_dry:
             await asyncio.gather(*(daemon.terminate() for daemon in scene.daemons))
@@ -68,6 +65,7 @@ async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> Run
         most_receives=max((len(passage.received_at) for passage in record.passages.values()), default=0),
         errors=(*notebook.errors, *traces(account.findings)),
         notes=tuple(notebook.notes),
+        signs=dict(sorted(notebook.signs.items())),
     )
 
 
@@ -147,6 +145,14 @@ async def _supervised(scene: Scene) -> AsyncIterator[None]:
         for watch in watches:
             watch.cancel()
         await asyncio.gather(*watches, return_exceptions=True)
+
+
+async def _befall_all(scene: Scene, plan: Plan, began: float) -> None:
+    """Every fault at its time; returns when the last is over."""
+    async with asyncio.TaskGroup() as faults:
+        for number, occurrence in enumerate(plan.occurrences):
+            act = _befall(scene, occurrence, Random(f"{plan.seed}/{number}"), began)
+            faults.create_task(act, name=occurrence.fault)
 
 
 async def _befall(scene: Scene, occurrence: Occurrence, random: Random, began: float) -> None:

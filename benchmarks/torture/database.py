@@ -20,6 +20,7 @@ from benchmarks.lab.postgres import LocalPostgres
 from subscriber.model import ObjectEvent
 
 ROLE: Final = "indexer"
+OTHERS: Final = "others"
 MAX_CONNECTIONS: Final = 60
 _FIRST_PASSWORD = "first"
 _ROWS = """
@@ -68,6 +69,11 @@ class TortureDatabase:
         """Where the daemon finds it, at this port; the password is in `password_file`."""
         return f"postgresql://{ROLE}@127.0.0.1:{port}/postgres"
 
+    @property
+    def url_of_others(self) -> str:
+        """Where those find it who are neither daemon nor driver."""
+        return f"postgresql://{OTHERS}:{_FIRST_PASSWORD}@127.0.0.1:{self.postgres.port}/postgres"
+
     async def set_password(self, password: str, *, in_file: bool = True) -> None:
         """Give the role another password, and tell the daemon or not."""
         await self.execute(f"ALTER ROLE {ROLE} PASSWORD '{password}'")
@@ -84,7 +90,9 @@ class TortureDatabase:
         if self._is_prepared:
             return
         await self.execute(
-            f"CREATE ROLE {ROLE} LOGIN PASSWORD '{_FIRST_PASSWORD}'", f"GRANT CREATE ON DATABASE postgres TO {ROLE}"
+            f"CREATE ROLE {ROLE} LOGIN PASSWORD '{_FIRST_PASSWORD}'",
+            f"CREATE ROLE {OTHERS} LOGIN PASSWORD '{_FIRST_PASSWORD}'",
+            f"GRANT CREATE ON DATABASE postgres TO {ROLE}",
         )
         self.write_password(_FIRST_PASSWORD)
         self._is_prepared = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.lab.daemon import DaemonProcess
@@ -15,6 +16,8 @@ class Notebook:
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.notes: list[str] = []
+        self.signs: Counter[str] = Counter()
+        """What the daemons said of troubles, and how often."""
 
     def stuck(self, counts: Counts, daemons: Sequence[DaemonProcess | None]) -> None:
         """The line did not run dry."""
@@ -26,3 +29,4 @@ class Notebook:
         for daemon in daemons:
             self.errors += daemon.errors
             self.notes += daemon.notes
+            self.signs += daemon.signs

@@ -28,6 +28,8 @@ class RunResult(msgspec.Struct, frozen=True):
     """Of one message."""
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    signs: dict[str, int] = {}
+    """What the daemons said of troubles, in their logs and metrics, and how often: that a fault was felt."""
     version: int = VERSION
 
     @property

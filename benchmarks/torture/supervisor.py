@@ -6,16 +6,21 @@ import asyncio
 import contextlib
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 
-from benchmarks.lab.daemon import DaemonProcess, daemon_process
+from prometheus_client.parser import text_string_to_metric_families
+
+from benchmarks.lab.daemon import DaemonProcess, LogLine, daemon_process
 from benchmarks.lab.process import LabError
 from subscriber.errors import ExitCode
 
 STOP_TIMEOUT_SECONDS = 26.0
 _LOOK_SECONDS = 0.05
 _RESTART_SECONDS = 0.5
+_LOUD = frozenset({"warning", "error", "critical"})
+_TROUBLES = frozenset({"subscriber_write_failures_total", "subscriber_queue_errors_total"})
 _EXPECTED = frozenset({ExitCode.DRY, ExitCode.STOPPED_LATE})
 _FAILURES_OF_OURS = frozenset({ExitCode.FAILED, ExitCode.CONFIGURATION, ExitCode.SCHEMA})
 """Codes that no fault of the world around excuses."""
@@ -32,6 +37,8 @@ class Supervised:
         self.errors: list[str] = []
         """Sentences about what a daemon should not have done."""
         self.notes: list[str] = []
+        self.signs: Counter[str] = Counter()
+        """What the daemons said of troubles, in their logs and metrics, and how often."""
 
     def start(self) -> None:
         """Start one; returns at once. Only the main thread may: the child dies with the thread that made it."""
@@ -59,6 +66,7 @@ class Supervised:
         self._is_wanted = False
         if self.daemon is None:
             return
+        await asyncio.to_thread(self._read_metrics, self.daemon)
         self.daemon.signal(signal.SIGTERM)
         try:
             code = await asyncio.to_thread(self.daemon.wait, STOP_TIMEOUT_SECONDS + 2)
@@ -90,7 +98,21 @@ class Supervised:
         sentence = f"a daemon ended with code {code}"
         (self.errors if code < 0 or code in _FAILURES_OF_OURS else self.notes).append(f"{sentence}\n{tail}")
 
+    def _read_metrics(self, daemon: DaemonProcess) -> None:
+        with contextlib.suppress(LabError, OSError):
+            text = daemon.page("/metrics")[1]
+            samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+            for sample in samples:
+                if sample.name in _TROUBLES and sample.value:
+                    self.signs[" ".join(["counted", *sample.labels.values()])] += int(sample.value)
+
     def _drop(self) -> None:
+        if self.daemon is not None:
+            self.signs.update(_sign(line) for line in self.daemon.log if line.get("level") in _LOUD)
         self.daemon = None
         with contextlib.suppress(LabError):
             self._open.close()
+
+
+def _sign(line: LogLine) -> str:
+    return " ".join(str(line[name]) for name in ("event", "reason") if line.get(name))

@@ -10,10 +10,12 @@ import asyncpg
 
 from benchmarks.torture.database import ROLE, Connection
 from benchmarks.torture.scene import Scene
+from benchmarks.trial.backlogs import BUCKET
 
 _HELD_SECONDS = 0.4
 _BETWEEN_SECONDS = 0.05
 _ROWS_TAKEN = 30
+"""The first by key: those that the load overwrites again and again."""
 _COMES_TO_NOTHING = (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
 
 
@@ -73,7 +75,7 @@ async def _take_backwards(scene: Scene, connection: Connection) -> None:
     table = f"{scene.database.schema}.object_versions"
     async with connection.transaction():
         keys = await connection.fetch(
-            f"SELECT bucket, key, version_id FROM {table} ORDER BY bucket, key, version_id LIMIT {_ROWS_TAKEN}"
+            f"SELECT bucket, key, version_id FROM {table} WHERE bucket = $1 ORDER BY key LIMIT {_ROWS_TAKEN}", BUCKET
         )
         for row in reversed(keys):
             await connection.execute(
@@ -102,6 +104,7 @@ async def _repeated(scene: Scene, act: Callable[[Scene, Connection], Awaitable[N
     async def repeat() -> None:
         async with scene.database.connected() as connection:
             await connection.execute("SET statement_timeout = '5s'")
+            await connection.execute("SET deadlock_timeout = '3s'")  # whoever looks first gives way: the daemon
             while not is_over.is_set():
                 try:
                     await act(scene, connection)

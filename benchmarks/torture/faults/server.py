@@ -17,7 +17,7 @@ import asyncpg
 
 from benchmarks.lab.postgres import StopMode
 from benchmarks.lab.postgres_binaries import account, give
-from benchmarks.torture.database import MAX_CONNECTIONS, ROLE, TortureDatabase
+from benchmarks.torture.database import MAX_CONNECTIONS, ROLE, Connection, TortureDatabase
 from benchmarks.torture.scene import Scene
 
 SMALL_DISK = "small_disk"
@@ -96,20 +96,24 @@ async def disk_full(scene: Scene) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def too_many_connections(scene: Scene) -> AsyncIterator[None]:
-    """Others take every place there is, and the daemon's own sessions are ended."""
-    others: list[asyncpg.Connection[asyncpg.Record]] = []
+    """Others have every place there is, and the daemon's own sessions are ended."""
+    others: list[Connection] = []
     try:
-        async with scene.database.connected() as connection:
-            await connection.execute(_TERMINATE)
-            with contextlib.suppress(asyncpg.TooManyConnectionsError):
-                for _ in range(MAX_CONNECTIONS):
-                    other = await asyncpg.connect(_foreign_url(scene), timeout=5)
-                    others.append(other)
-            await connection.execute(f"{_TERMINATE} AND application_name = 'subscriber'")
+        await scene.database.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT 0", _TERMINATE)
+        with contextlib.suppress(asyncpg.TooManyConnectionsError):
+            await _take_every_place(scene.database.url_of_others, others)
+        await scene.database.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT -1")
         yield
     finally:
         for other in others:
             other.terminate()
+
+
+async def _take_every_place(url: str, taken: list[Connection]) -> None:
+    """Until the server says that there are too many; a superuser's places are left."""
+    for _ in range(MAX_CONNECTIONS):
+        connection = await asyncpg.connect(url, timeout=5)
+        taken.append(connection)
 
 
 @asynccontextmanager
@@ -211,8 +215,3 @@ async def _stopped(scene: Scene, mode: StopMode) -> AsyncIterator[None]:
 async def _set_system(database: TortureDatabase, name: str, value: str | None) -> None:
     change = f"ALTER SYSTEM RESET {name}" if value is None else f"ALTER SYSTEM SET {name} = '{value}'"
     await database.execute(change, "SELECT pg_reload_conf()")
-
-
-def _foreign_url(scene: Scene) -> str:
-    password = scene.database.password_file.read_text().rstrip("\n").rpartition(":")[2]
-    return f"postgresql://{ROLE}:{password}@127.0.0.1:{scene.database.postgres.port}/postgres?application_name=foreign"
