@@ -168,7 +168,7 @@ class History:
         for event in message.events:
             committed_at = self._committed_at(event)
             if committed_at is None or not self._is_held(event):
-                yield self._finding("lost", message, event)
+                yield self._finding("lost", message, event, committed_at)
             elif committed_at > deleted_at:
                 yield self._finding("deleted_before_commit", message, event, committed_at)
         if message.undecodable_body is not None:
