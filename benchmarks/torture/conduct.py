@@ -54,6 +54,8 @@ async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> Run
         else:
             notebook.stuck(queue.counts(), [daemon.daemon for daemon in scene.daemons])
         told, record = queue.testimony(load)
+        if is_dry and len(told) < plan.messages:
+            notebook.errors.append(f"the queue is empty, and only {len(told)} messages were ever handed out")
         account = History(told, record, await database.changes(), await database.tables()).check()
         notebook.take(scene.daemons)
     return RunResult(

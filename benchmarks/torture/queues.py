@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.lab.history import Passage, QueueRecord, Told
-from benchmarks.lab.process import LabError
 from benchmarks.lab.queue.launch import local_queue_server
 from benchmarks.lab.queue.raw_client import RawClient
 from benchmarks.torture.load import TortureLoad
@@ -81,19 +80,13 @@ class TortureQueue:
         return Counts(*(int(answer["Attributes"][f"ApproximateNumberOfMessages{name}"]) for name in names))
 
     def testimony(self, load: TortureLoad) -> tuple[list[Told], QueueRecord]:
-        """What each message told, and what the queue saw of it.
-
-        Raises:
-            LabError: the queue never handed out some of the load.
-        """
+        """What each message told that was ever handed out, and what the queue saw of it."""
         answer = self._client.call_lab("TakeHistory", QueueUrl=self.url)
         dead = frozenset(self._client.call_lab("TakeHistory", QueueUrl=self._dead_url).get("Queued", []))
         lines = answer.get("Lines", [])
         told = [load.told(number - 1, name) for name, number, _, _ in lines]
         passages = {name: Passage(received_at, deleted_at, number) for name, number, received_at, deleted_at in lines}
         queued = frozenset(answer.get("Queued", []))
-        if answer.get("Untold") or len(passages.keys() | queued) < load.messages:
-            raise LabError(f"of {load.messages} messages {len(passages)} were handed out, {len(queued)} are queued")
         return told, QueueRecord(passages, queued, dead)
 
     def _tell(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,14 +12,18 @@ from benchmarks.torture.menu import FAULTS
 from benchmarks.torture.plan import VERSION
 from benchmarks.torture.result import RunResult
 
+_SIGNS_SHOWN = 3
 _HEAD = """# The torture, fault by fault
 
 Written by `make torture` from `{record}`. A run is one seed: the real daemon under load, with one, two or three of the
 faults below at random moments; a run with several faults counts for each of them. Afterwards the whole history is
 checked: every message, every delete, every commit and every row (`benchmarks/README.md`).
 
-| fault | what it does | runs | of them alone | events | errors |
-| --- | --- | ---: | ---: | ---: | --- |
+"Said" is what the daemons said most of, in runs with this fault alone: from their logs, and of failures that were
+counted but not worth a line.
+
+| fault | what it does | runs | of them alone | events | said | errors |
+| --- | --- | ---: | ---: | ---: | --- | --- |
 """
 
 
@@ -52,11 +57,15 @@ def write_table(path: Path, record: Path, results: Sequence[RunResult]) -> None:
 
 
 def _row(name: str, results: Sequence[RunResult]) -> str:
-    alone = sum(len(result.plan.faults) == 1 for result in results)
+    alone = [result for result in results if len(result.plan.faults) == 1]
+    said: Counter[str] = Counter()
+    for result in alone:
+        said.update(result.signs)
+    most = ", ".join(sign for sign, _ in said.most_common(_SIGNS_SHOWN)) or "–"
     events = sum(result.plan.messages for result in results)
     flawed = [str(result.plan.seed) for result in results if not result.is_flawless]
     verdict = f"seed {', '.join(flawed)}" if flawed else "none"
-    return f"| {name} | {FAULTS[name].says} | {len(results)} | {alone} | {events:,} | {verdict} |"
+    return f"| {name} | {FAULTS[name].says} | {len(results)} | {len(alone)} | {events:,} | {most} | {verdict} |"
 
 
 def _kinds(result: RunResult) -> str:

@@ -145,6 +145,7 @@ def small_disk(database: TortureDatabase, folder: Path) -> Iterator[bool]:
         database.small_disk = None
         if is_mounted:
             subprocess.run(["umount", "--lazy", str(folder)], check=False, capture_output=True)
+        folder.rmdir()
 
 
 @asynccontextmanager
