@@ -70,6 +70,9 @@ _ALL: Final = (
     Fault("sensor-lost", "database", clock.sensor_lost, need="active_sessions"),
     Fault("sensor-local-lost", "database", clock.sensor_lost, need="local"),
     Fault("wall-clock-jumps", "clock", clock.jumps, need="clock"),
+    # Longer than a batch is tried, and longer than messages are hidden: they come back while the database is away.
+    Fault("postgres-long-away", "database", server.stopped_fast, 12.0, 25.0),
+    Fault("network-long-silent", "network", wire.silent, 12.0, 25.0),
 )
 
 FAULTS: Final[Mapping[str, Fault]] = {fault.name: fault for fault in _ALL}
