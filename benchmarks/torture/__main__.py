@@ -30,6 +30,9 @@ RESULTS = Path(__file__).parents[1] / "results"
 RUNS_PER_STAGE = 20
 """After so many runs everything is made anew: a fault must not be able to hide in what an earlier one left."""
 
+RUN_SECONDS_AT_MOST = 300.0
+"""Faults of half a minute and a minute of patience leave plenty of it."""
+
 
 @asynccontextmanager
 async def torture_stage() -> AsyncIterator[tuple[TortureDatabase, TortureQueue]]:
@@ -63,7 +66,8 @@ async def _on_one_stage(
 
 async def _conducted(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> RunResult:
     try:
-        return await run(plan, database, queue)
+        async with asyncio.timeout(RUN_SECONDS_AT_MOST):
+            return await run(plan, database, queue)
     except Exception as error:  # noqa: BLE001 -- whatever it is, it belongs into the record, and other seeds go on
         return RunResult(plan=plan, errors=(f"lab: {_told(error)}",))
 

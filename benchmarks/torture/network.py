@@ -7,7 +7,6 @@ made before obey as well.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Literal, TypeAlias
@@ -24,6 +23,7 @@ cut_after_commit: the database's word that a row was stored is not passed on; bo
 """
 
 _READ_BYTES = 65_536
+_HANG_UP_SECONDS = 1.0
 _COMMITTED: Final = b"INSERT 0 "
 """The tag of the statement that stores: what it did is durable once the server has sent it."""
 
@@ -56,24 +56,35 @@ class Network:
         task = asyncio.current_task()
         assert task is not None
         self._relays.add(task)
-        with contextlib.suppress(OSError):
+        self._writers.add(writer)
+        try:
             await self._until_fair_enough()
             target_reader, target_writer = await asyncio.open_connection(HOST, self.target_port)
-            writers = {writer, target_writer}
-            self._writers |= writers
+            self._writers.add(target_writer)
             try:
                 await self._both_ways((reader, writer), (target_reader, target_writer))
             finally:
-                self._writers -= writers
-                target_writer.close()
-        writer.close()
-        self._relays.discard(task)
+                await self._hang_up(target_writer)
+        except OSError:
+            pass  # a database that is away refuses: so does the network
+        finally:
+            await self._hang_up(writer)
+            self._relays.discard(task)
 
     async def close(self) -> None:
         """Break everything off."""
         for task in list(self._relays):
             task.cancel()
         await asyncio.gather(*self._relays, return_exceptions=True)
+
+    async def _hang_up(self, writer: asyncio.StreamWriter) -> None:
+        self._writers.discard(writer)
+        writer.close()
+        try:
+            async with asyncio.timeout(_HANG_UP_SECONDS):
+                await writer.wait_closed()
+        except OSError:  # it is gone already, or does not read what is left (TimeoutError)
+            writer.transport.abort()
 
     async def _both_ways(
         self,
