@@ -61,7 +61,7 @@ async def test_fair(ends: Ends) -> None:
 async def test_silence_keeps_what_was_sent_until_it_ends(ends: Ends) -> None:
     """Nothing arrives and nobody hangs up; afterwards everything arrives."""
     ends.between.set_weather("silent")
-    sending = asyncio.create_task(ends.to_server(b"hello?"))
+    sending = asyncio.create_task(ends.to_server(b"hello?"), name="sending")
     done, _ = await asyncio.wait({sending}, timeout=0.2)
     assert not done
     ends.between.set_weather("fair")
