@@ -3,6 +3,9 @@
 
 PYTHON ?= python3
 SCENARIO ?= all
+RUNS ?= 300
+SEED ?= 1
+MODE ?= runs
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 RUN := .venv/bin
 ENVIRONMENT := .venv/.ready
@@ -10,7 +13,7 @@ LOCALSTACK := .lab/localstack/.ready
 MQ_BRIDGE := .lab/mq-bridge/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test check format lock clean
+.PHONY: help setup demo bench torture test check format lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -22,6 +25,9 @@ demo: $(ENVIRONMENT) ## a minute of the whole line on this machine, then a summa
 
 bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## the load test, all of it in under 15 minutes (SCENARIO=… for one of its parts)
 	@$(RUN)/python -m benchmarks.bench $(SCENARIO)
+
+torture: $(ENVIRONMENT) ## seeded faults under load, every history checked, resumable (RUNS=… SEED=… MODE=runs|stop|restart)
+	@$(RUN)/python -m benchmarks.torture $(MODE) --runs $(RUNS) --seed $(SEED)
 
 test: $(ENVIRONMENT) $(LOCALSTACK) $(MQ_BRIDGE) ## every test, with branch coverage (ARGS=… goes to pytest)
 	@$(RUN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term $(ARGS)

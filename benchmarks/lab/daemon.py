@@ -44,6 +44,11 @@ class DaemonProcess:
         return self._process.pid
 
     @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+    @property
     def log(self) -> list[LogLine]:
         """What it has logged so far; a line that is not JSON is there as {"text": …}."""
         with self._words:

@@ -1,108 +1,247 @@
-"""Seeded lives of buckets: a random walk over everything that can be done to an object.
+"""Was anything lost, wrong or forgotten too early? The whole story of every message, told by others than the daemon.
 
-The same seed gives the same history on every machine. The walk is made of single steps that name what to do and
-to which key, so that a property test may choose the steps itself.
+Four witnesses: the load says what each message told; the queue server says what it handed out, deleted and still
+has; the database's log says what was committed and when (`commit_log.py`); the tables say what is there in the end.
+Afterwards each message is exactly one of: stored (its events applied, or outdone by newer ones), quarantined, without
+anything for the index, or still in the queue. Whatever else happened is an error, with its trace.
+
+The one order of events decides what is newer (`subscriber/events/order.py`), over all columns.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from random import Random
-from typing import Final, Literal, TypeAlias, get_args
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Literal, TypeAlias
 
-from benchmarks.lab.bucket import START, SimulatedBucket, Versioning
+import msgspec
 
-Action: TypeAlias = Literal[
-    "put",
-    "post",
-    "copy",
-    "multipart",
-    "delete",
-    "delete_version",
-    "undelete",
-    "expire",
-    "expire_version",
-    "enable_versioning",
-    "suspend_versioning",
+from benchmarks.lab.commit_log import Change, QuarantineCommit, RowCommit
+from subscriber.events.order import order
+from subscriber.model import ObjectEvent
+
+Version: TypeAlias = tuple[str, str, str]
+ErrorKind: TypeAlias = Literal[
+    "lost",
+    "vanished",
+    "deleted_before_commit",
+    "wrong_row",
+    "invented_row",
+    "went_back",
+    "quarantined_wrongly",
+    "wrong_body",
+    "dead_letter",
 ]
-ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
-_OBJECT_ACTIONS = ACTIONS[:9]
-_WEIGHTS = (60, 2, 6, 6, 10, 4, 4, 4, 4)
-"""How often each is chosen: uploads rule, as in a lake, but every way to vanish happens."""
-_MAX_SIZE_BYTES = 5 * 1024**3
+"""What can be wrong:
+
+lost: deleted from the queue, and no trace in the database.
+vanished: neither deleted nor in the queue.
+deleted_before_commit: deleted at a moment at which nothing durable stood for it yet.
+wrong_row: the final row is none of what was told of this version, or older than what was deleted.
+invented_row: a row of a version nobody told of.
+went_back: a commit left a row older than the one before.
+quarantined_wrongly: a body that can be read is in the quarantine.
+wrong_body: the quarantine holds another body than the one that was sent.
+dead_letter: a message that can be read was received too often, and is in the dead-letter queue.
+"""
 
 
-def perform(bucket: SimulatedBucket, action: Action, key: str, random: Random) -> None:
-    """Does one thing to one key; what the bucket's state does not allow does nothing."""
-    match action:
-        case "put":
-            bucket.put(key, random.randrange(_MAX_SIZE_BYTES))
-        case "post":
-            bucket.put(key, random.randrange(_MAX_SIZE_BYTES), event_name="ObjectCreated:Post")
-        case "copy":
-            bucket.put(key, random.randrange(_MAX_SIZE_BYTES), event_name="ObjectCreated:Copy")
-        case "multipart":
-            bucket.complete_multipart(key, random.randrange(_MAX_SIZE_BYTES), random.randint(1, 10_000))
-        case "delete":
-            bucket.delete(key)
-        case "expire":
-            bucket.expire(key)
-        case "enable_versioning":
-            bucket.enable_versioning()
-        case "suspend_versioning":
-            bucket.suspend_versioning()
-        case _:
-            _perform_on_version(bucket, action, key, random)
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """One message that was put into the queue, and what must become of it."""
+
+    message_id: str
+    events: tuple[ObjectEvent, ...] = ()
+    undecodable_body: bytes | None = None
+    """Set where the whole body must end in the quarantine."""
 
 
-def _perform_on_version(bucket: SimulatedBucket, action: Action, key: str, random: Random) -> None:
-    version_ids = bucket.version_ids(key)
-    if not version_ids:
-        return
-    if action == "undelete" and not bucket.is_current(key):
-        bucket.delete_version(key, version_ids[-1])
-    elif action == "delete_version":
-        bucket.delete_version(key, random.choice(version_ids))
-    elif action == "expire_version" and len(version_ids) > 1:
-        bucket.expire_version(key, version_ids[0])
+class Passage(msgspec.Struct, gc=False):
+    """What the queue saw of one message; moments are Unix seconds by this machine's clock."""
+
+    received_at: list[float] = []
+    deleted_at: float | None = None
+    """Of the first delete that took effect."""
+    number: int = 0
+    """The how-manieth message of the queue it is, from 1."""
 
 
-def live(bucket: SimulatedBucket, random: Random, *, events: int, keys: int) -> None:
-    """Lets `bucket` live until it has told `events` more events, on about `keys` keys."""
-    goal = len(bucket.history) + events
-    while len(bucket.history) < goal:
-        action = random.choices(_OBJECT_ACTIONS, _WEIGHTS)[0]
-        perform(bucket, action, lake_key(random.randrange(keys)), random)
+class QueueRecord(msgspec.Struct, frozen=True):
+    """What the queue server says, by message id."""
+
+    passages: Mapping[str, Passage]
+    queued: frozenset[str]
+    """Still there: visible, in flight or delayed."""
+    dead_letters: frozenset[str]
 
 
-def lake_key(number: int) -> str:
-    """A key as lakes have them, with what needs encoding in it now and then."""
-    odd = (" ", "+", "ü", "%20", "日本", "=")[number % 6] if number % 10 == 0 else ""
-    return f"raw/table={number % 40:02}/dt=2026-08-{number % 28 + 1:02}/part-{number:06}{odd}.parquet"
+class Tables(msgspec.Struct, frozen=True):
+    """What the database holds in the end."""
+
+    rows: Mapping[Version, ObjectEvent]
+    quarantined: Mapping[str, bytes]
+    """Body by message id."""
 
 
-def seeded_buckets(
-    seed: int, *, events: int, keys: int, start: datetime = START, suffix: str = ""
-) -> tuple[SimulatedBucket, ...]:
-    """Three buckets, one of each kind, that share `events` between them: half of it unversioned.
+class Finding(msgspec.Struct, frozen=True):
+    """One error, with all that is known of it."""
 
-    `suffix` is put behind their names, so that several lives can share one index.
+    kind: ErrorKind
+    message_id: str = ""
+    version: Version | None = None
+    told: ObjectEvent | None = None
+    row: ObjectEvent | None = None
+    commits: tuple[RowCommit, ...] = ()
+    received_at: tuple[float, ...] = ()
+    deleted_at: float | None = None
+    committed_at: float | None = None
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What became of all messages, and every error."""
+
+    messages: int
+    stored: int
+    quarantined: int
+    without_row: int
+    queued: int
+    findings: tuple[Finding, ...]
+
+
+class History:
+    """The witnesses of one run, and what follows from them.
+
+    Args:
+        told: every message that entered the queue.
+        queue: what the queue server saw.
+        changes: every commit, in order.
+        tables: what is there in the end.
     """
-    random = Random(seed)
-    plan: tuple[tuple[str, Versioning, float], ...] = (
-        ("lake-raw", "unversioned", 0.5),
-        ("lake-curated", "enabled", 0.35),
-        ("lake-archive", "suspended", 0.15),
-    )
-    buckets = []
-    for name, versioning, share in plan:
-        # A bucket can only be suspended after it was versioned: its versions stay in the stacks.
-        bucket = SimulatedBucket(name + suffix, random, versioning=versioning, start=start)
-        if versioning == "suspended":
-            bucket.enable_versioning()
-            live(bucket, random, events=int(events * share) // 2, keys=max(1, int(keys * share)))
-            bucket.suspend_versioning()
-        remaining = int(events * share) - len(bucket.history)
-        live(bucket, random, events=remaining, keys=max(1, int(keys * share)))
-        buckets.append(bucket)
-    return tuple(buckets)
+
+    def __init__(self, told: Iterable[Told], queue: QueueRecord, changes: Sequence[Change], tables: Tables) -> None:
+        self._told = {message.message_id: message for message in told}
+        self._queue = queue
+        self._tables = tables
+        self._commits: dict[Version, list[RowCommit]] = defaultdict(list)
+        self._quarantined_at: dict[str, float] = {}
+        for change in changes:
+            if isinstance(change, QuarantineCommit):
+                self._quarantined_at.setdefault(change.message_id, change.committed_at)
+            else:
+                self._commits[version_of(change.row)].append(change)
+
+    def check(self) -> Account:
+        """Every message, every row and every commit."""
+        findings = list(self._findings())
+        deleted = [message for message in self._told.values() if self._passage(message).deleted_at is not None]
+        return Account(
+            messages=len(self._told),
+            stored=sum(bool(message.events) for message in deleted),
+            quarantined=sum(message.undecodable_body is not None for message in deleted),
+            without_row=sum(not message.events and message.undecodable_body is None for message in deleted),
+            queued=len(self._queue.queued),
+            findings=tuple(findings),
+        )
+
+    def _findings(self) -> Iterator[Finding]:
+        for message in self._told.values():
+            yield from self._findings_of_place(message)
+            if self._passage(message).deleted_at is not None:
+                yield from self._findings_of_deleted(message)
+        yield from self._findings_of_rows()
+        yield from self._findings_of_commits()
+
+    def _findings_of_place(self, message: Told) -> Iterator[Finding]:
+        passage, name = self._passage(message), message.message_id
+        if passage.deleted_at is None and name not in self._queue.queued and name not in self._queue.dead_letters:
+            yield self._finding("vanished", message)
+        if message.undecodable_body is None:
+            if name in self._queue.dead_letters:
+                yield self._finding("dead_letter", message)
+            if name in self._tables.quarantined:
+                yield self._finding("quarantined_wrongly", message)
+        elif self._tables.quarantined.get(name, message.undecodable_body) != message.undecodable_body:
+            yield self._finding("wrong_body", message)
+
+    def _findings_of_deleted(self, message: Told) -> Iterator[Finding]:
+        deleted_at = self._passage(message).deleted_at or 0.0
+        for event in message.events:
+            committed_at = self._committed_at(event)
+            if committed_at is None or not self._is_held(event):
+                yield self._finding("lost", message, event, committed_at)
+            elif committed_at > deleted_at:
+                yield self._finding("deleted_before_commit", message, event, committed_at)
+        if message.undecodable_body is not None:
+            quarantined_at = self._quarantined_at.get(message.message_id)
+            if quarantined_at is None or message.message_id not in self._tables.quarantined:
+                yield self._finding("lost", message)
+            elif quarantined_at > deleted_at:
+                yield self._finding("deleted_before_commit", message, None, quarantined_at)
+
+    def _findings_of_rows(self) -> Iterator[Finding]:
+        newest: dict[Version, ObjectEvent] = {}
+        for message in self._told.values():
+            for event in message.events:
+                held = newest.get(version_of(event))
+                if held is None or order(event) > order(held):
+                    newest[version_of(event)] = event
+        for version, row in self._tables.rows.items():
+            if version not in newest:
+                yield Finding("invented_row", version=version, row=row, commits=tuple(self._commits[version]))
+            elif row != newest[version] and not self._is_excused(row):
+                commits = tuple(self._commits[version])
+                yield Finding("wrong_row", version=version, told=newest[version], row=row, commits=commits)
+
+    def _is_excused(self, row: ObjectEvent) -> bool:
+        """Whether it is something that was told, and all that is newer is still to come from the queue."""
+        told = [(message, event) for message in self._told.values() for event in message.events if is_same(event, row)]
+        newer = [message for message, event in told if order(event) > order(row)]
+        return any(event == row for _, event in told) and all(
+            self._passage(message).deleted_at is None for message in newer
+        )
+
+    def _findings_of_commits(self) -> Iterator[Finding]:
+        for version, commits in self._commits.items():
+            for earlier, later in pairwise(commits):
+                if order(later.row) < order(earlier.row):
+                    yield Finding("went_back", version=version, row=later.row, commits=tuple(commits))
+
+    def _passage(self, message: Told) -> Passage:
+        return self._queue.passages.get(message.message_id) or Passage()
+
+    def _is_held(self, event: ObjectEvent) -> bool:
+        row = self._tables.rows.get(version_of(event))
+        return row is not None and order(row) >= order(event)
+
+    def _committed_at(self, event: ObjectEvent) -> float | None:
+        """When a row first stood for the event: its own, or a newer one that makes it stale."""
+        asked = order(event)
+        commits = self._commits.get(version_of(event), ())
+        return next((commit.committed_at for commit in commits if order(commit.row) >= asked), None)
+
+    def _finding(
+        self, kind: ErrorKind, message: Told, event: ObjectEvent | None = None, committed_at: float | None = None
+    ) -> Finding:
+        passage = self._passage(message)
+        version = version_of(event) if event else None
+        return Finding(
+            kind,
+            message_id=message.message_id,
+            version=version,
+            told=event,
+            row=self._tables.rows.get(version) if version else None,
+            commits=tuple(self._commits.get(version, ())) if version else (),
+            received_at=tuple(passage.received_at),
+            deleted_at=passage.deleted_at,
+            committed_at=committed_at,
+        )
+
+
+def version_of(event: ObjectEvent) -> Version:
+    """The row an event is about."""
+    return (event.bucket, event.key, event.version_id)
+
+
+def is_same(one: ObjectEvent, other: ObjectEvent) -> bool:
+    """Whether both are about the same row."""
+    return version_of(one) == version_of(other)

@@ -25,7 +25,7 @@ import msgspec
 
 from benchmarks.lab.bucket import START, SimulatedBucket
 from benchmarks.lab.disorder import DUPLICATED, Telling, tellings
-from benchmarks.lab.history import seeded_buckets
+from benchmarks.lab.lives import seeded_buckets
 from benchmarks.lab.queue.raw_client import RawClient
 from benchmarks.lab.sent import Sent, sent_event
 

@@ -57,7 +57,7 @@ class BacklogLoad(msgspec.Struct, frozen=True):
         if self.kind == "mixed":
             return chapters.telling(index).body
         number = index % HOT_KEYS if self.kind == "hot" else index * _SCATTER % self.messages * self.spacing + 1
-        return _flat_body(number, index) if self.is_flat else _native_body(number, index)
+        return _flat_body(number, index) if self.is_flat else put_body(number, index)
 
     def versions(self) -> Iterator[VersionRow]:
         """The rows of `object_versions` that must be there in the end, in the order of the primary key."""
@@ -65,7 +65,7 @@ class BacklogLoad(msgspec.Struct, frozen=True):
             yield from chapters.versions(self.messages)
         else:
             for number, index in self._last_told():
-                yield VersionRow(BUCKET, key(number), "", "present", _size_bytes(index), _etag(index))
+                yield VersionRow(BUCKET, key(number), "", "present", size_of(index), etag_of(index))
 
     def objects(self) -> Iterator[ObjectRow]:
         """What the view must show in the end, in the same order."""
@@ -103,12 +103,19 @@ def key(number: int) -> str:
     return f"{_PREFIX}{number:012}.parquet"
 
 
-def _size_bytes(index: int) -> int:
+def size_of(index: int) -> int:
+    """The size in bytes that the message with this index tells of."""
     return _MIB + index
 
 
-def _etag(index: int) -> str:
+def etag_of(index: int) -> str:
+    """The ETag that it tells of."""
     return f"{index:032x}"
+
+
+def sequencer_of(index: int) -> str:
+    """The sequencer that it tells of, as S3 writes them: later indexes are newer."""
+    return f"00{_FIRST_SEQUENCE + index + 1:016X}"
 
 
 def _cut(template: str) -> tuple[str, ...]:
@@ -138,15 +145,16 @@ _NATIVE: Final = _cut(_native_template())
 _FLAT: Final = _cut(_flat_template())
 
 
-def _native_body(number: int, index: int) -> str:
+def put_body(number: int, index: int) -> str:
+    """A native notification: the object of this number was put, by the message with this index."""
     before, key_size, size_etag, etag_sequencer, after = _NATIVE
     quoted = key(number).replace("=", "%3D")
-    sequencer = f"00{_FIRST_SEQUENCE + index + 1:016X}"
-    return f"{before}{quoted}{key_size}{_size_bytes(index)}{size_etag}{_etag(index)}{etag_sequencer}{sequencer}{after}"
+    sequencer = sequencer_of(index)
+    return f"{before}{quoted}{key_size}{size_of(index)}{size_etag}{etag_of(index)}{etag_sequencer}{sequencer}{after}"
 
 
 def _flat_body(number: int, index: int) -> str:
     before, key_size, size_etag, etag_sequencer, after = _FLAT
     sequencer = f"{_FIRST_SEQUENCE + index + 1:016X}".rstrip("0")  # canonical, as the table wants it
-    size_bytes, etag = _size_bytes(index), _etag(index)
+    size_bytes, etag = size_of(index), etag_of(index)
     return f"{before}{key(number)}{key_size}{size_bytes}{size_etag}{etag}{etag_sequencer}{sequencer}{after}"

@@ -16,7 +16,7 @@ from typing import Final
 
 from benchmarks.lab.bucket import ObjectRow, SimulatedBucket, VersionRow
 from benchmarks.lab.disorder import UNDECODABLE, Telling, tellings
-from benchmarks.lab.history import seeded_buckets
+from benchmarks.lab.lives import seeded_buckets
 
 CHAPTER_MESSAGES: Final = 500
 _CHAPTER_EVENTS = 400

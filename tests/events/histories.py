@@ -27,7 +27,7 @@ import msgspec
 from hypothesis import strategies as st
 
 from benchmarks.lab.bucket import Emission, ObjectRow, SimulatedBucket, Versioning, VersionRow
-from benchmarks.lab.history import ACTIONS, Action, live, perform
+from benchmarks.lab.lives import ACTIONS, Action, live, perform
 from benchmarks.lab.notifications import ENVELOPES, body_of, native_body
 
 VERSIONS_SQL: Final = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from benchmarks.lab.bucket import EMPTY_ETAG, SimulatedBucket, Versioning
-from benchmarks.lab.history import seeded_buckets
+from benchmarks.lab.lives import seeded_buckets
 
 
 def bucket_with(versioning: Versioning) -> SimulatedBucket:

@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks.lab.bucket import ObjectRow, SimulatedBucket, VersionRow
 from benchmarks.lab.disorder import DUPLICATED, UNDECODABLE, Telling, tellings
-from benchmarks.lab.history import seeded_buckets
 from benchmarks.lab.latency import Latency, commit_latency, percentile
+from benchmarks.lab.lives import seeded_buckets
 from benchmarks.lab.sent import Sent, sent_event
 from benchmarks.lab.terminal import Screen, clock, duration, fitting
 from benchmarks.lab.verdict import Stored, StoredRow, Verdict, judge

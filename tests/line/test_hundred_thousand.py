@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from benchmarks.lab.bucket import ObjectRow, VersionRow
-from benchmarks.lab.history import seeded_buckets
+from benchmarks.lab.lives import seeded_buckets
 from benchmarks.lab.notifications import native_body
 from subscriber.errors import ExitCode
 from tests.events.histories import OBJECTS_SQL, VERSIONS_SQL

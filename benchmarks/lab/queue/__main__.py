@@ -33,6 +33,7 @@ def _options() -> ServerOptions:
     parser.add_argument("--secret-key", default=environment.get("QUEUE_LAB_SECRET_KEY", "local"))
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--in-flight-limit", type=int, default=limits.MAX_IN_FLIGHT)
+    parser.add_argument("--history", dest="keeps_history", action="store_true", help="remember receives and deletes")
     return ServerOptions(**vars(parser.parse_args()))
 
 

@@ -23,7 +23,7 @@ class Account:
     ) -> None:
         self._url_prefix = f"{endpoint_url}/{ACCOUNT}/"
         self._arn_prefix = f"arn:aws:sqs:{region}:{ACCOUNT}:"
-        self._in_flight_limit = in_flight_limit
+        self.in_flight_limit = in_flight_limit
         self._journal = journal
         self._queues: dict[str, Queue] = {}
         self._created_at: dict[str, float] = {}
@@ -61,7 +61,7 @@ class Account:
                 f"You must wait {limits.NAME_REUSE_SECONDS} seconds after deleting a queue before you can "
                 "create another with the same name."
             )
-        queue = Queue(name, attributes, in_flight_limit=self._in_flight_limit, journal=self._journal)
+        queue = Queue(name, attributes, in_flight_limit=self.in_flight_limit, journal=self._journal)
         self._queues[name] = queue
         self._created_at[name] = self._modified_at[name] = now
         return queue

@@ -65,6 +65,9 @@ MALFORMED_INPUT = Fault(FRONT + "SerializationException", "MalformedInput")
 UNKNOWN_OPERATION = Fault(FRONT + "UnknownOperationException", "InvalidAction")
 REQUEST_TOO_LARGE = Fault(FRONT + "RequestEntityTooLargeException", "RequestEntityTooLarge", 413)
 INTERNAL_FAILURE = Fault(FRONT + "InternalFailure", "InternalFailure", 500)
+SERVICE_UNAVAILABLE = Fault(FRONT + "ServiceUnavailableException", "ServiceUnavailable", 503)
+REQUEST_THROTTLED = _modelled("RequestThrottled", "RequestThrottled", 403)
+EXPIRED_TOKEN = Fault(FRONT + "ExpiredTokenException", "ExpiredToken", 403)
 
 # The front reports a clock that is off as a signature that does not match.
 SIGNATURE_DOES_NOT_MATCH = Fault(FRONT + "InvalidSignatureException", "SignatureDoesNotMatch", 403)

@@ -39,6 +39,7 @@ def local_queue_server(
     secret_key: str = "local",
     region: str = "us-east-1",
     in_flight_limit: int = limits.MAX_IN_FLIGHT,
+    keeps_history: bool = False,
 ) -> Iterator[QueueServer]:
     """A queue server that runs while the block runs.
 
@@ -47,6 +48,8 @@ def local_queue_server(
     """
     command = [sys.executable, "-m", "benchmarks.lab.queue", "--port", str(port), "--region", region]
     command += ["--in-flight-limit", str(in_flight_limit)]
+    if keeps_history:
+        command.append("--history")
     # Credentials travel in the environment: arguments can be read by every user of the machine.
     environment = {"QUEUE_LAB_ACCESS_KEY": access_key, "QUEUE_LAB_SECRET_KEY": secret_key}
     with child_process("the local queue server", command, environment=environment) as child:

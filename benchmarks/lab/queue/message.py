@@ -43,6 +43,21 @@ class StoredMessage(msgspec.Struct, gc=False):
     place: Place = "gone"
 
 
+class Counts(msgspec.Struct, frozen=True, gc=False):
+    """How many messages are where."""
+
+    visible: int
+    in_flight: int
+    delayed: int
+
+
+class Taken(msgspec.Struct, frozen=True, gc=False):
+    """What one receive brought, and which messages had used up their receives and belong elsewhere now."""
+
+    received: list[StoredMessage]
+    dead: list[StoredMessage]
+
+
 class HandleStamp:
     """Makes the receipt handles of one queue and reads them again.
 

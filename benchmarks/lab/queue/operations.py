@@ -14,8 +14,10 @@ import msgspec
 
 from benchmarks.lab.queue import errors, limits, shapes
 from benchmarks.lab.queue.account import Account
+from benchmarks.lab.queue.faults import Faults
 from benchmarks.lab.queue.message import StoredMessage
 from benchmarks.lab.queue.store import Queue
+from benchmarks.lab.queue.witness import Witness
 
 EntryT = TypeVar("EntryT", bound=limits.Entry)
 
@@ -49,8 +51,10 @@ class Poll(msgspec.Struct, frozen=True, gc=False):
 class MessageOperations:
     """The operations on messages."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, faults: Faults, witness: Witness) -> None:
         self._account = account
+        self._faults = faults
+        self._witness = witness
 
     def send(self, request: shapes.SendMessageRequest, now: float) -> shapes.SentAnswer:
         """SendMessage."""
@@ -84,12 +88,17 @@ class MessageOperations:
 
     def try_poll(self, poll: Poll, now: float) -> shapes.ReceiveAnswer | None:
         """What the queue has for the poll at this moment, or None."""
-        taken = poll.queue.receive(poll.limit, poll.visibility_seconds, now)
+        faults, queue = self._faults, poll.queue
+        taken = queue.receive(poll.limit, faults.visibility_seconds(poll.visibility_seconds), now)
         if taken.dead:
-            self._account.bury(poll.queue, taken.dead)
-        if not taken.received:
+            self._account.bury(queue, taken.dead)
+        received = faults.passed_on(queue, taken.received, now)
+        if not received:
             return None
-        return shapes.ReceiveAnswer([_received(poll, message) for message in taken.received])
+        self._witness.received(queue.name, received, now)
+        answer = shapes.ReceiveAnswer([_received(poll, message) for message in received])
+        faults.show_again(queue, received, now)
+        return answer
 
     def delete(self, request: shapes.DeleteMessageRequest, now: float) -> shapes.Nothing:
         """DeleteMessage."""
@@ -103,7 +112,9 @@ class MessageOperations:
         limits.check_batch(request.entries)
 
         def delete_entry(entry: shapes.DeleteEntry) -> shapes.EntryAnswer:
-            queue.delete(entry.receipt_handle or _missing("ReceiptHandle"), now)
+            self._faults.fail_entry()
+            if not self._faults.forgets_delete():
+                queue.delete(entry.receipt_handle or _missing("ReceiptHandle"), now)
             return shapes.EntryAnswer(entry.id)
 
         return _each(request.entries, delete_entry)
@@ -122,6 +133,7 @@ class MessageOperations:
         limits.check_batch(request.entries)
 
         def change_entry(entry: shapes.VisibilityEntry) -> shapes.EntryAnswer:
+            self._faults.fail_entry()
             _change_visibility(queue, entry.receipt_handle, entry.visibility_timeout, now)
             return shapes.EntryAnswer(entry.id)
 
@@ -138,7 +150,8 @@ def _each(entries: Sequence[EntryT], act: Callable[[EntryT], _Answer]) -> shapes
             answer.successful.append(act(entry))
         except errors.Refused as refused:
             code = refused.fault.query_code.removeprefix(errors.LEGACY)
-            answer.failed.append(shapes.EntryFailure(entry.id, True, code, refused.message))  # noqa: FBT003 - positional for speed, named in the shape
+            is_senders = refused.fault.status < 500
+            answer.failed.append(shapes.EntryFailure(entry.id, is_senders, code, refused.message))
     return answer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import formatdate
 from typing import cast
 
 import httptools
@@ -101,6 +102,9 @@ class Connection(asyncio.Protocol):
         self._is_answering = False
         if self._transport is None:
             return
+        if answer.is_lost:
+            self._transport.abort()
+            return
         self._transport.write(_response(answer, keeps_alive=self._keeps_alive))
         if not self._keeps_alive:
             self._transport.close()
@@ -115,6 +119,8 @@ class Connection(asyncio.Protocol):
 def _response(answer: Answer, *, keeps_alive: bool) -> bytes:
     status = answer.fault.status if answer.fault else 200
     extra = f"x-amzn-query-error: {errors.query_error(answer.fault)}\r\n" if answer.fault else ""
+    if answer.served_at is not None:
+        extra += f"Date: {formatdate(answer.served_at, usegmt=True)}\r\n"
     if not keeps_alive:
         extra += "Connection: close\r\n"
     head = (

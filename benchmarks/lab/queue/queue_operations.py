@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from benchmarks.lab.queue import errors, shapes
 from benchmarks.lab.queue.account import Account
-from benchmarks.lab.queue.backlog import load_backlog
 
 _FIFO_ONLY = frozenset({"FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"})
 """Attributes one may ask for, and a standard queue does not have."""
@@ -65,13 +64,4 @@ class QueueOperations:
     def purge(self, request: shapes.QueueRequest, now: float) -> shapes.Nothing:
         """PurgeQueue."""
         self._account.purge(self._account.at(request.queue_url), now)
-        return shapes.Nothing()
-
-    def attach_backlog(self, request: shapes.AttachBacklogRequest, _now: float) -> shapes.Nothing:
-        """The lab's own operation: let the queue make messages as they are asked for."""
-        queue = self._account.at(request.queue_url)
-        try:
-            queue.backlog = load_backlog(request.function, request.arguments)
-        except (ValueError, ImportError, AttributeError, TypeError) as error:
-            raise errors.INVALID_PARAMETER.because(f"No backlog from {request.function}: {error}") from error
         return shapes.Nothing()

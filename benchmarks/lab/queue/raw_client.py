@@ -71,8 +71,15 @@ class RawClient:
         Raises:
             QueueFault: if there is no such function.
         """
-        parameters = {"QueueUrl": queue_url, "Function": function, "Arguments": arguments}
-        self.exchange(self.build("QueueLab.AttachBacklog", parameters))
+        self.call_lab("AttachBacklog", QueueUrl=queue_url, Function=function, Arguments=arguments)
+
+    def call_lab(self, operation: str, **parameters: Any) -> Any:
+        """Call one of the lab's own operations (`SetFaults`) and give the decoded answer.
+
+        Raises:
+            QueueFault: if the queue refuses.
+        """
+        return msgspec.json.decode(self.exchange(self.build(f"QueueLab.{operation}", parameters)))
 
     def build(self, target: str, parameters: Any) -> bytes:
         """The whole request, signed now."""

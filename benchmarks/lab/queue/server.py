@@ -14,6 +14,7 @@ from benchmarks.lab.queue.protocol import Connection
 from benchmarks.lab.queue.service import LabClock, Service
 from benchmarks.lab.queue.signature import SignatureChecker
 from benchmarks.lab.queue.store import Journal
+from benchmarks.lab.queue.witness import Witness
 
 
 class ServerOptions(msgspec.Struct, frozen=True):
@@ -26,6 +27,8 @@ class ServerOptions(msgspec.Struct, frozen=True):
     secret_key: str = "local"
     region: str = "us-east-1"
     in_flight_limit: int = limits.MAX_IN_FLIGHT
+    keeps_history: bool = False
+    """Remember every receive and delete until somebody asks."""
 
 
 @asynccontextmanager
@@ -40,9 +43,12 @@ async def serve(options: ServerOptions, *, journal: Journal | None = None) -> As
     )
     host, port = server.sockets[0].getsockname()[:2]
     endpoint_url = f"http://{host}:{port}"
+    witness = Witness(is_attentive=options.keeps_history)
+    if options.keeps_history:
+        journal = witness.deleted
     account = Account(endpoint_url, region=options.region, in_flight_limit=options.in_flight_limit, journal=journal)
     checker = SignatureChecker(options.access_key, options.secret_key)
-    services.append(Service(account, checker, LabClock()))
+    services.append(Service(account, checker, LabClock(), witness))
     try:
         await server.start_serving()
         yield endpoint_url

@@ -5,6 +5,7 @@ Nothing waits here either: the answer is there, or the request became a poll tha
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -14,16 +15,19 @@ import msgspec
 
 from benchmarks.lab.queue import errors, shapes
 from benchmarks.lab.queue.account import Account
+from benchmarks.lab.queue.faults import Faults
+from benchmarks.lab.queue.lab_operations import LabOperations
 from benchmarks.lab.queue.operations import MessageOperations, Poll
 from benchmarks.lab.queue.polls import Polls, WaitingPoll
 from benchmarks.lab.queue.queue_operations import QueueOperations
 from benchmarks.lab.queue.signature import SignatureChecker, SignedRequest
+from benchmarks.lab.queue.witness import Witness
 
 LOG = logging.getLogger(__name__)
 
 TARGET_PREFIX = "AmazonSQS."
-BACKLOG_TARGET = "QueueLab.AttachBacklog"
-"""The one target the real service does not know."""
+LAB_PREFIX = "QueueLab."
+"""Of the targets that the real service does not know."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
@@ -31,6 +35,10 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
     body: bytes
     fault: errors.Fault | None = None
+    served_at: float | None = None
+    """Unix seconds, by the clock that judges signatures: a client whose own is off learns it from a refusal."""
+    is_lost: bool = False
+    """The line goes dead instead."""
 
 
 Send: TypeAlias = Callable[[Answer], None]
@@ -55,26 +63,37 @@ class LabClock:
 class Service:
     """The queue service without its wire."""
 
-    def __init__(self, account: Account, checker: SignatureChecker, clock: Callable[[], float]) -> None:
-        messages = MessageOperations(account)
+    def __init__(
+        self,
+        account: Account,
+        checker: SignatureChecker,
+        clock: Callable[[], float],
+        witness: Witness | None = None,
+    ) -> None:
+        witness = witness or Witness(is_attentive=False)
+        self._faults = Faults()
+        messages = MessageOperations(account, self._faults, witness)
+        lab = LabOperations(account, checker, self._faults, witness)
         self._checker = checker
         self._clock = clock
         self._polls = Polls(messages, clock)
         self._encoder = msgspec.json.Encoder()
-        self._operations = _table(QueueOperations(account), messages)
+        self._operations = _table(QueueOperations(account), messages) | _lab_table(lab)
 
     def answer(self, request: SignedRequest, send: Send) -> WaitingPoll | None:
         """Answer the request through `send`, at once or, if a waiting poll is returned, later.
 
         `send` is called exactly once, unless the waiting poll is told to leave.
         """
+        moment, ahead = time.time(), self._faults.plan.clock_offset_seconds
         try:
-            self._checker.check(request, time.time())
+            if self._checker.check(request, moment, ahead):
+                send = self._faulty(send)
             now = self._clock()
             operation = self._operation(request.headers.get(b"x-amz-target", b"").decode("latin-1"))
             result = operation.act(_decoded(operation.decoder, request.body), now)
         except errors.Refused as refused:
-            send(Answer(errors.fault_body(refused), refused.fault))
+            send(Answer(errors.fault_body(refused), refused.fault, moment + ahead))
             return None
         except Exception:
             LOG.exception("a request broke the queue server")
@@ -86,6 +105,17 @@ class Service:
         send(Answer(self._encoder.encode(result)))
         self._polls.serve()
         return None
+
+    def _faulty(self, send: Send) -> Send:
+        """For a guest, who may be refused, kept waiting, or left without an answer."""
+        self._faults.refuse()
+        is_lost = self._faults.loses_answer()
+
+        def send_in_time(answer: Answer) -> None:
+            given = msgspec.structs.replace(answer, is_lost=True) if is_lost else answer
+            self._faults.later(asyncio.get_running_loop().call_later, lambda: send(given))
+
+        return send_in_time
 
     def _operation(self, target: str) -> _Operation:
         operation = self._operations.get(target)
@@ -120,6 +150,15 @@ def _table(queues: QueueOperations, messages: MessageOperations) -> dict[str, _O
         ("ChangeMessageVisibility", shapes.ChangeMessageVisibilityRequest, messages.change_visibility),
         ("ChangeMessageVisibilityBatch", batch[shapes.VisibilityEntry], messages.change_visibility_batch),
     ]
-    table = {TARGET_PREFIX + name: _Operation(msgspec.json.Decoder(shape), act) for name, shape, act in operations}
-    table[BACKLOG_TARGET] = _Operation(msgspec.json.Decoder(shapes.AttachBacklogRequest), queues.attach_backlog)
-    return table
+    return {TARGET_PREFIX + name: _Operation(msgspec.json.Decoder(shape), act) for name, shape, act in operations}
+
+
+def _lab_table(lab: LabOperations) -> dict[str, _Operation]:
+    """The same for what only the lab knows."""
+    operations: list[tuple[str, Any, Callable[[Any, float], msgspec.Struct]]] = [
+        ("AttachBacklog", shapes.AttachBacklogRequest, lab.attach_backlog),
+        ("SetFaults", shapes.FaultPlan, lab.set_faults),
+        ("ExpireVisibility", shapes.QueueRequest, lab.expire_visibility),
+        ("TakeHistory", shapes.QueueRequest, lab.take_history),
+    ]
+    return {LAB_PREFIX + name: _Operation(msgspec.json.Decoder(shape), act) for name, shape, act in operations}

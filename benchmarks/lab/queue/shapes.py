@@ -190,6 +190,40 @@ class Nothing(Shape):
     """DeleteMessage and the others that have nothing to say."""
 
 
+class FaultPlan(Shape):
+    """The lab's own: what goes wrong from now on (faults.py); an empty plan ends it. Shares are 0 … 1."""
+
+    seed: int = 0
+    accepted_keys: dict[str, str] = {}
+    """Secret by access key, beside the server's own pair. Who comes with another is told that it has expired."""
+    refused_share: float = 0.0
+    """Of calls, which have no effect then."""
+    refusal: str = "internal"
+    lost_answer_share: float = 0.0
+    """Of calls that had their effect."""
+    delay_seconds: float = 0.0
+    """Of an answer, on average."""
+    failed_entry_share: float = 0.0
+    forgotten_delete_share: float = 0.0
+    duplicate_share: float = 0.0
+    postponed_share: float = 0.0
+    """Of received messages: they come later, hence in another order."""
+    visibility_seconds_at_most: int | None = None
+    in_flight_limit: int | None = None
+    clock_offset_seconds: float = 0.0
+    """How far the service's clock, by which signatures are judged, runs ahead."""
+
+
+class HistoryAnswer(Shape):
+    """The lab's own: what a queue saw (witness.py), and what is still in it."""
+
+    lines: list[Any] = []
+    queued: list[str] = []
+    """Message ids."""
+    untold: int = 0
+    """How many bodies the backlog still has to give."""
+
+
 class AttachBacklogRequest(QueueRequest):
     """The lab's own: let the queue make messages as they are asked for (backlog.py)."""
 

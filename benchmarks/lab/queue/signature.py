@@ -54,16 +54,32 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class SignatureChecker:
-    """Knows one pair of credentials and refuses what was not signed with it."""
+    """Knows its own pair of credentials, and guests' if told, and refuses what was not signed with one of them."""
 
     def __init__(self, access_key: str, secret_key: str) -> None:
-        self._access_key = access_key
-        self._secret_key = secret_key
+        self._own_key = access_key
+        self._secrets = {access_key: secret_key}
+        self._expired: frozenset[str] = frozenset()
         # One client signs a whole day with the same scope: parsing it and deriving its key is done once.
         self._scope = functools.lru_cache(_KEPT_SCOPES)(self._read_scope)
 
-    def check(self, request: SignedRequest, now: float) -> None:
-        """Refuse the request unless it is signed, with our secret, as it stands, and lately.
+    def accept(self, guests: Mapping[str, str]) -> None:
+        """Let these secrets, by access key, be good from now on beside our own; those before them have expired."""
+        own = self._own_key
+        self._expired = (self._expired | self._secrets.keys()) - guests.keys() - {own}
+        self._secrets = {**guests, own: self._secrets[own]}
+        self._scope.cache_clear()
+
+    def check(self, request: SignedRequest, now: float, guests_ahead_seconds: float = 0.0) -> bool:
+        """Refuse the request unless it is signed, with a secret we know, as it stands, and lately.
+
+        Args:
+            request: as it came.
+            now: Unix seconds.
+            guests_ahead_seconds: how much later it is for guests.
+
+        Returns:
+            Whether it is a guest's, and not signed with the server's own pair.
 
         Raises:
             errors.Refused: MissingAuthenticationToken, IncompleteSignature, InvalidClientTokenId or
@@ -78,12 +94,14 @@ class SignatureChecker:
         scope = self._scope(front)
         timestamp = request.headers.get(b"x-amz-date", b"").decode("latin-1")
         _check_coverage(scope.signed_headers, tuple(request.headers))
-        _check_moment(timestamp, scope, now)
+        is_guest = scope.access_key != self._own_key
+        _check_moment(timestamp, scope, now + guests_ahead_seconds if is_guest else now)
         if not hmac.compare_digest(_signature(request, scope, timestamp).encode(), signature):
             raise errors.SIGNATURE_DOES_NOT_MATCH.because(
                 "The request signature we calculated does not match the signature you provided. Check your "
                 "AWS Secret Access Key and signing method."
             )
+        return is_guest
 
     def _read_scope(self, front: bytes) -> Scope:
         algorithm, _, rest = front.decode("latin-1").partition(" ")
@@ -95,11 +113,13 @@ class SignatureChecker:
                 f"Authorization header requires {ALGORITHM}, a full 'Credential' and 'SignedHeaders'."
             )
         access_key, day, region, service, terminator = parts
-        if access_key != self._access_key:
+        if access_key in self._expired:
+            raise errors.EXPIRED_TOKEN.because("The security token included in the request is expired")
+        if access_key not in self._secrets:
             raise errors.UNKNOWN_ACCESS_KEY.because("The security token included in the request is invalid.")
         if service != "sqs" or terminator != "aws4_request":
             raise errors.SIGNATURE_DOES_NOT_MATCH.because("Credential should be scoped to correct service: 'sqs'.")
-        mac = signing_mac(self._secret_key, day, region)
+        mac = signing_mac(self._secrets[access_key], day, region)
         return Scope(access_key, day, "/".join(parts[1:]), signed_headers, mac)
 
 

@@ -16,31 +16,22 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-import msgspec
-
 from benchmarks.lab.queue import errors, limits
 from benchmarks.lab.queue.attributes import QueueAttributes
 from benchmarks.lab.queue.backlog import Backlog
 from benchmarks.lab.queue.deadlines import Deadlines
-from benchmarks.lab.queue.message import HandleStamp, StoredMessage, md5_hex, milliseconds, new_message_id
+from benchmarks.lab.queue.message import (
+    Counts,
+    HandleStamp,
+    StoredMessage,
+    Taken,
+    md5_hex,
+    milliseconds,
+    new_message_id,
+)
 
 Journal: TypeAlias = Callable[[str, str, float], None]
 """Told the queue's name, the message id and the Unix seconds of every deletion that took effect."""
-
-
-class Counts(msgspec.Struct, frozen=True, gc=False):
-    """How many messages are where."""
-
-    visible: int
-    in_flight: int
-    delayed: int
-
-
-class Taken(msgspec.Struct, frozen=True, gc=False):
-    """What one receive brought, and which messages had used up their receives and belong elsewhere now."""
-
-    received: list[StoredMessage]
-    dead: list[StoredMessage]
 
 
 class Queue:
@@ -58,7 +49,7 @@ class Queue:
         self.attributes = attributes
         self.backlog: Backlog | None = None
         self._journal = journal
-        self._in_flight_limit = in_flight_limit
+        self.in_flight_limit = in_flight_limit
         self._stamp = HandleStamp()
         self.handle_of = self._stamp.handle
         """The receipt handle of a message's newest receive."""
@@ -99,7 +90,7 @@ class Queue:
         taken = Taken([], [])
         moment, deadline = milliseconds(now), now + visibility_seconds
         max_receives = self.attributes.max_receive_count
-        limit = min(limit, self._in_flight_limit - len(self._in_flight))
+        limit = min(limit, self.in_flight_limit - len(self._in_flight))
         while len(taken.received) < limit and (message := self._next_visible(limit, now)):
             if message.receives_here >= max_receives:
                 del self._messages[message.number]
@@ -118,7 +109,7 @@ class Queue:
     def is_over_limit(self, now: float) -> bool:
         """Whether as many messages are in flight as may be."""
         self.advance(now)
-        return len(self._in_flight) >= self._in_flight_limit
+        return len(self._in_flight) >= self.in_flight_limit
 
     def delete(self, handle: str, now: float) -> None:
         """Delete the message the handle is the newest of; any older handle has no effect, and no error.
@@ -165,6 +156,18 @@ class Queue:
         self._hide(self._in_flight, message, now + visibility_seconds)
         self.advance(now)
 
+    def postpone(self, message: StoredMessage, until: float) -> None:
+        """Take back a message that was received but not handed out: it comes later, and nothing is counted."""
+        self._in_flight.remove(message)
+        message.receive_count -= 1
+        message.receives_here -= 1
+        self._hide(self._delayed, message, until)
+
+    def expire(self) -> None:
+        """Let every visibility timeout be over now."""
+        for message in self._in_flight.clear():
+            self._show(message)
+
     def purge(self) -> None:
         """Drop every message, wherever it is, and the backlog."""
         for message in (*self._visible, *self._in_flight.clear(), *self._delayed.clear()):
@@ -193,7 +196,7 @@ class Queue:
     def has_visible(self, now: float) -> bool:
         """Whether a receive at this moment would find something to hand out."""
         counts = self.counts(now)
-        return counts.visible > 0 and counts.in_flight < self._in_flight_limit
+        return counts.visible > 0 and counts.in_flight < self.in_flight_limit
 
     def next_change(self, now: float) -> float | None:
         """When, in Unix seconds, a message becomes visible by itself; None if none does."""

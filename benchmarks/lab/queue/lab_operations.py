@@ -1,0 +1,49 @@
+"""What only the lab can be asked: messages out of nothing, faults on purpose, and what the queue has seen."""
+
+from __future__ import annotations
+
+from benchmarks.lab.queue import errors, shapes
+from benchmarks.lab.queue.account import Account
+from benchmarks.lab.queue.backlog import load_backlog
+from benchmarks.lab.queue.faults import Faults
+from benchmarks.lab.queue.signature import SignatureChecker
+from benchmarks.lab.queue.witness import Witness
+
+
+class LabOperations:
+    """The operations that the real service does not have."""
+
+    def __init__(self, account: Account, checker: SignatureChecker, faults: Faults, witness: Witness) -> None:
+        self._account = account
+        self._checker = checker
+        self._faults = faults
+        self._witness = witness
+
+    def attach_backlog(self, request: shapes.AttachBacklogRequest, _now: float) -> shapes.Nothing:
+        """Let the queue make messages as they are asked for."""
+        queue = self._account.at(request.queue_url)
+        try:
+            queue.backlog = load_backlog(request.function, request.arguments)
+        except (ValueError, ImportError, AttributeError, TypeError) as error:
+            raise errors.INVALID_PARAMETER.because(f"No backlog from {request.function}: {error}") from error
+        return shapes.Nothing()
+
+    def set_faults(self, plan: shapes.FaultPlan, _now: float) -> shapes.Nothing:
+        """Let this go wrong from now on, and nothing else."""
+        self._faults.set(plan)
+        self._checker.accept(plan.accepted_keys)
+        for queue in self._account:
+            self._faults.limit_in_flight(queue, self._account.in_flight_limit)
+        return shapes.Nothing()
+
+    def expire_visibility(self, request: shapes.QueueRequest, _now: float) -> shapes.Nothing:
+        """Let every visibility timeout of a queue be over, as if so much time had passed."""
+        self._account.at(request.queue_url).expire()
+        return shapes.Nothing()
+
+    def take_history(self, request: shapes.QueueRequest, now: float) -> shapes.HistoryAnswer:
+        """What a queue saw, which is then forgotten, and what is still in it."""
+        queue = self._account.at(request.queue_url)
+        queued = [message.message_id for message in queue.messages()]
+        untold = queue.backlog.available(now) if queue.backlog else 0
+        return shapes.HistoryAnswer(self._witness.tell(queue.name), queued, untold)

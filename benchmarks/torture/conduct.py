@@ -1,0 +1,183 @@
+"""One run: the stage is set, the load comes, faults begin and end, the line runs dry, and the history is checked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from benchmarks.lab.history import History
+from benchmarks.torture.credentials import CredentialsServer, credentials_server
+from benchmarks.torture.database import TortureDatabase
+from benchmarks.torture.faults.clock import clock_environment
+from benchmarks.torture.faults.server import index_on_small_disk, small_disk
+from benchmarks.torture.load import TortureLoad
+from benchmarks.torture.menu import FAULTS
+from benchmarks.torture.network import network
+from benchmarks.torture.notebook import Notebook
+from benchmarks.torture.plan import Occurrence, Plan
+from benchmarks.torture.queues import DAEMONS_KEY, TortureQueue
+from benchmarks.torture.result import RunResult, traces
+from benchmarks.torture.scene import Scene
+from benchmarks.torture.supervisor import STOP_TIMEOUT_SECONDS, Supervised
+
+PATIENCE_SECONDS: Final = 60.0
+"""So long after the last fault a line may take to run dry."""
+_LOOK_SECONDS = 0.1
+_IDLE_SECONDS = 1.0
+"""Nothing visible and nothing moving for so long: what is in flight waits for a timeout, and need not."""
+
+
+async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> RunResult:
+    """Conduct one run; what goes wrong with the daemon is in the result, what goes wrong with the lab is raised.
+
+    Raises:
+        LabError: a part of the lab did not do its work.
+    """
+    started, notebook = time.monotonic(), Notebook()
+    load = TortureLoad(plan.seed, plan.messages, plan.load_seconds)
+    async with staged(plan, database, queue, notebook) as scene:
+        await asyncio.gather(*(daemon.started() for daemon in scene.daemons))
+        async with _supervised(scene):
+            began = time.monotonic()
+            queue.attach(load)
+            await _befall_all(scene, plan, began)
+            is_dry = await drained(queue, began + plan.load_seconds)
+        if is_dry:
+            await asyncio.gather(*(daemon.terminate() for daemon in scene.daemons))
+        else:
+            notebook.stuck(queue.counts(), [daemon.daemon for daemon in scene.daemons])
+        told, record = queue.testimony(load)
+        if is_dry and len(told) < plan.messages:
+            notebook.errors.append(f"the queue is empty, and only {len(told)} messages were ever handed out")
+        account = History(told, record, await database.changes(), await database.tables()).check()
+        notebook.take(scene.daemons)
+    return RunResult(
+        plan=plan,
+        seconds=round(time.monotonic() - started, 1),
+        stored=account.stored,
+        quarantined=account.quarantined,
+        receives=sum(len(passage.received_at) for passage in record.passages.values()),
+        most_receives=max((len(passage.received_at) for passage in record.passages.values()), default=0),
+        errors=(*notebook.errors, *traces(account.findings)),
+        notes=tuple(notebook.notes),
+        signs=dict(sorted(notebook.signs.items())),
+    )
+
+
+@asynccontextmanager
+async def staged(
+    plan: Plan, database: TortureDatabase, queue: TortureQueue, notebook: Notebook
+) -> AsyncIterator[Scene]:
+    """Schema, queue, network and daemons of one run while the block runs; the daemons are starting."""
+    name = f"torture_{plan.seed}_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
+    async with AsyncExitStack() as parts:
+        folder = Path(parts.enter_context(TemporaryDirectory(prefix="torture-")))
+        if "small_disk" in plan.needs:
+            parts.enter_context(small_disk(database, folder.with_name(folder.name + "-disk")))
+        await parts.enter_async_context(database.schema_for(name))
+        await parts.enter_async_context(index_on_small_disk(database))
+        queue.open(name.replace("_", "-"))
+        parts.callback(queue.close)
+        wire = await parts.enter_async_context(network(database.postgres.port))
+        source = parts.enter_context(credentials_server(DAEMONS_KEY))
+        environment = _environment(plan, database, queue, wire.port, folder) | _aws(plan, queue, source)
+        daemons = [Supervised(environment) for _ in range(plan.daemons)]
+        for daemon in daemons:
+            parts.callback(daemon.close)
+            daemon.start()
+        yield Scene(
+            database=database,
+            queue=queue,
+            network=wire,
+            credentials=source,
+            daemons=daemons,
+            random=Random(plan.seed),
+            folder=folder,
+            notebook=notebook,
+            is_alone=len(plan.faults) == 1 and plan.daemons == 1,
+        )
+
+
+def _environment(plan: Plan, database: TortureDatabase, queue: TortureQueue, port: int, folder: Path) -> dict[str, str]:
+    goes_through_network = any(FAULTS[name].group == "network" for name in plan.faults)
+    sensor = next((need for need in ("active_sessions", "local") if need in plan.needs), "none")
+    settings = {
+        "QUEUE_URLS": queue.url,
+        "DATABASE_URL": database.url(port if goes_through_network else database.postgres.port),
+        "DATABASE_SCHEMA": database.schema,
+        "DATABASE_LOAD_SOURCE": sensor,
+        # The question is what becomes of a lost sensor, not how fast a busy machine may be driven.
+        "DATABASE_CPU_TARGET_PERCENT": "95",
+        "DATABASE_CPU_MAX_PERCENT": "100",
+        "RECEIVE_WAIT_SECONDS": "1",
+        "RECEIVE_VISIBILITY_SECONDS": "20",
+        "RECEIVE_MAX_POLLS": "16",
+        "WRITE_TIMEOUT_SECONDS": "1.5",
+        "WRITE_MAX_CONCURRENCY": str(plan.concurrency),
+        "STOP_TIMEOUT_SECONDS": f"{STOP_TIMEOUT_SECONDS:g}",
+        "BATCH_MAX_ROWS": str(plan.batch_rows),
+        "BATCH_LINGER_SECONDS": "0.05",
+    }
+    ours = {f"SUBSCRIBER_{name}": value for name, value in settings.items()}
+    clock = clock_environment(folder, os.environ.get("PYTHONPATH", "")) if "clock" in plan.needs else {}
+    # Coverage of these processes would measure little that other tests do not, and slow all of them down.
+    return {**ours, **clock, "PGPASSFILE": str(database.password_file), "COVERAGE_PROCESS_CONFIG": ""}
+
+
+def _aws(plan: Plan, queue: TortureQueue, source: CredentialsServer) -> dict[str, str]:
+    place = {"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL_SQS": queue.endpoint_url}
+    if "credentials" in plan.needs:
+        return place | {"AWS_CONTAINER_CREDENTIALS_FULL_URI": source.url}
+    return place | {"AWS_ACCESS_KEY_ID": DAEMONS_KEY, "AWS_SECRET_ACCESS_KEY": DAEMONS_KEY}
+
+
+@asynccontextmanager
+async def _supervised(scene: Scene) -> AsyncIterator[None]:
+    watches = [asyncio.create_task(daemon.watch(), name="supervisor") for daemon in scene.daemons]
+    try:
+        yield
+    finally:
+        for watch in watches:
+            watch.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+
+
+async def _befall_all(scene: Scene, plan: Plan, began: float) -> None:
+    """Every fault at its time; returns when the last is over."""
+    async with asyncio.TaskGroup() as faults:
+        for number, occurrence in enumerate(plan.occurrences):
+            act = _befall(scene, occurrence, Random(f"{plan.seed}/{number}"), began)
+            faults.create_task(act, name=occurrence.fault)
+
+
+async def _befall(scene: Scene, occurrence: Occurrence, random: Random, began: float) -> None:
+    """One fault, from its begin to its end."""
+    fault = FAULTS[occurrence.fault]
+    await asyncio.sleep(began + occurrence.begins_at - time.monotonic())
+    async with fault.act(scene.with_random(random)):
+        await asyncio.sleep(occurrence.lasts)
+
+
+async def drained(queue: TortureQueue, load_ends_at: float) -> bool:
+    """Wait until nothing is left anywhere; whether that came to pass in time."""
+    deadline = max(time.monotonic(), load_ends_at) + PATIENCE_SECONDS
+    last, moved_at = queue.counts(), time.monotonic()
+    while time.monotonic() < deadline:
+        await asyncio.sleep(_LOOK_SECONDS)
+        counts = queue.counts()
+        now = time.monotonic()
+        if counts.is_empty and now > load_ends_at:
+            return True
+        if counts != last:
+            last, moved_at = counts, now
+        elif now - moved_at > _IDLE_SECONDS and not counts.visible:
+            queue.expire_visibility()
+            moved_at = now
+    return False

@@ -1,0 +1,68 @@
+"""What came of a run, and how an error reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from benchmarks.lab.history import Finding
+from benchmarks.torture.plan import VERSION, Plan
+from subscriber.model import ObjectEvent
+
+TRACES_AT_MOST: Final = 5
+"""Of each kind of error; there may be thousands of one."""
+
+
+class RunResult(msgspec.Struct, frozen=True):
+    """One line of the record."""
+
+    plan: Plan
+    seconds: float = 0.0
+    stored: int = 0
+    quarantined: int = 0
+    receives: int = 0
+    most_receives: int = 0
+    """Of one message."""
+    errors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    signs: dict[str, int] = {}
+    """What the daemons said of troubles, in their logs and metrics, and how often: that a fault was felt."""
+    version: int = VERSION
+
+    @property
+    def is_flawless(self) -> bool:
+        """Nothing lost, nothing wrong, nothing too early, nothing stuck."""
+        return not self.errors
+
+
+def traces(findings: Sequence[Finding]) -> Iterator[str]:
+    """The errors of a history as text, the first few of each kind, and how many there are."""
+    for kind in dict.fromkeys(finding.kind for finding in findings):
+        same = [finding for finding in findings if finding.kind == kind]
+        yield f"{kind}: {len(same)}\n" + "\n".join(_trace(finding) for finding in same[:TRACES_AT_MOST])
+
+
+def _trace(finding: Finding) -> str:
+    lines = [
+        f"  message {finding.message_id or '–'} of {finding.version or '–'}",
+        f"    told      {_words(finding.told)}",
+        f"    row       {_words(finding.row)}",
+        f"    received  {', '.join(_moment(at) for at in finding.received_at) or 'never'}",
+        f"    deleted   {_moment(finding.deleted_at)}",
+        f"    committed {_moment(finding.committed_at)}",
+    ]
+    lines += [f"    commit    {_moment(commit.committed_at)} {_words(commit.row)}" for commit in finding.commits]
+    return "\n".join(lines)
+
+
+def _words(event: ObjectEvent | None) -> str:
+    if event is None:
+        return "–"
+    return f"{event.state} {event.sequencer} {event.event_name} {event.event_time} {event.size_bytes} {event.etag}"
+
+
+def _moment(unix_seconds: float | None) -> str:
+    return "never" if unix_seconds is None else f"{datetime.fromtimestamp(unix_seconds, UTC):%H:%M:%S.%f}"

@@ -1,0 +1,49 @@
+"""Everything a fault may lay its hands on, for the length of one run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import msgspec
+
+from benchmarks.torture.credentials import CredentialsServer
+from benchmarks.torture.database import TortureDatabase
+from benchmarks.torture.network import Network
+from benchmarks.torture.notebook import Notebook
+from benchmarks.torture.queues import TortureQueue
+from benchmarks.torture.supervisor import Supervised
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """One run's database, queue, network and daemons."""
+
+    database: TortureDatabase
+    queue: TortureQueue
+    network: Network
+    credentials: CredentialsServer
+    daemons: list[Supervised]
+    random: Random
+    """Of the fault at work: seeded, and nobody else's."""
+    folder: Path
+    """For what a fault writes; gone with the run."""
+    notebook: Notebook
+    is_alone: bool
+    """Whether no other fault is part of the run, and one daemon has the queue to itself."""
+
+    def with_random(self, random: Random) -> Scene:
+        """The same for a fault with dice of its own."""
+        return msgspec.structs.replace(self, random=random)
+
+    def error(self, sentence: str) -> None:
+        """Something that must not have happened."""
+        self.notebook.errors.append(sentence)
+
+    def note(self, sentence: str) -> None:
+        """Something that is worth knowing, once."""
+        if sentence not in self.notebook.notes:
+            self.notebook.notes.append(sentence)
+
+    def some_daemon(self) -> Supervised:
+        """One of them, by the seed."""
+        return self.random.choice(self.daemons)

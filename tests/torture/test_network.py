@@ -1,0 +1,98 @@
+"""The network of the torture does to what passes what it is told to, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from benchmarks.torture.network import Network, network
+
+COMMITTED = b"INSERT 0 5\0"
+
+
+class Ends:
+    """A client, and the server it reaches through the network."""
+
+    def __init__(self, between: Network, client: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        self.between = between
+        self.client_reader, self.client_writer = client
+        self.server_reader: asyncio.StreamReader
+        self.server_writer: asyncio.StreamWriter
+
+    async def to_server(self, data: bytes) -> bytes:
+        """What arrives at the server of what the client sends."""
+        self.client_writer.write(data)
+        return await self.server_reader.readexactly(len(data))
+
+    async def to_client(self, data: bytes) -> bytes:
+        """What arrives at the client of what the server sends."""
+        self.server_writer.write(data)
+        return await self.client_reader.readexactly(len(data))
+
+
+@pytest.fixture
+async def ends() -> AsyncIterator[Ends]:
+    """Two ends with a fair network between them."""
+    accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue(1)
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accepted.put((reader, writer))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with server, network(server.sockets[0].getsockname()[1]) as between, asyncio.timeout(20):
+        made = Ends(between, await asyncio.open_connection("127.0.0.1", between.port))
+        made.server_reader, made.server_writer = await accepted.get()
+        yield made
+        for writer in (made.client_writer, made.server_writer):
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+
+async def test_fair(ends: Ends) -> None:
+    """Both ways, whatever it is."""
+    assert await ends.to_server(b"question") == b"question"
+    assert await ends.to_client(COMMITTED) == COMMITTED
+
+
+async def test_silence_keeps_what_was_sent_until_it_ends(ends: Ends) -> None:
+    """Nothing arrives and nobody hangs up; afterwards everything arrives."""
+    ends.between.set_weather("silent")
+    sending = asyncio.create_task(ends.to_server(b"hello?"), name="sending")
+    done, _ = await asyncio.wait({sending}, timeout=0.2)
+    assert not done
+    ends.between.set_weather("fair")
+    assert await sending == b"hello?"
+
+
+async def test_a_commit_is_cut_off_from_its_answer(ends: Ends) -> None:
+    """Other answers pass; the word that a row is stored does not, and both sides are hung up on."""
+    ends.between.set_weather("cut_after_commit")
+    assert await ends.to_server(b"insert") == b"insert"
+    assert await ends.to_client(b"parsed") == b"parsed"
+    ends.server_writer.write(COMMITTED)
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await ends.client_reader.readexactly(1)
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await ends.server_reader.readexactly(1)
+
+
+async def test_a_reset_breaks_every_connection(ends: Ends) -> None:
+    """Neither end is told why."""
+    assert await ends.to_server(b"here") == b"here"
+    ends.between.reset_all()
+    with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+        await ends.client_reader.readexactly(1)
+
+
+async def test_slow_is_late(ends: Ends) -> None:
+    """What passes takes the given time longer."""
+    ends.between.slow_seconds = 0.2
+    ends.between.set_weather("slow")
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    assert await ends.to_server(b"late") == b"late"
+    assert clock() - began >= 0.2

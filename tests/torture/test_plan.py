@@ -1,0 +1,96 @@
+"""A seed is a run: its plan, its load and what is known of each message never differ; the record remembers it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.torture.load import ArrivingBacklog, TortureLoad
+from benchmarks.torture.menu import FAULTS
+from benchmarks.torture.plan import plan_of
+from benchmarks.torture.record import append_result, read_record, write_table
+from benchmarks.torture.result import RunResult
+from benchmarks.trial.backlogs import key
+from subscriber.model import Lease, Message
+from subscriber.pipeline.decode import decode
+
+MESSAGES = 4_000
+
+
+def test_a_plan_is_its_seed() -> None:
+    """The same seed is the same plan, and another is another."""
+    assert plan_of(7, MESSAGES) == plan_of(7, MESSAGES) != plan_of(7 + len(FAULTS), MESSAGES)
+
+
+def test_seeds_in_a_row_go_through_all_faults() -> None:
+    """As many seeds as there are faults meet each of them; no run has two of one group, which would undo each other."""
+    plans = [plan_of(seed, MESSAGES) for seed in range(100, 100 + len(FAULTS))]
+    assert {plan.faults[0] for plan in plans} == set(FAULTS)
+    for plan in plans:
+        groups = [FAULTS[name].group for name in plan.faults]
+        assert len(set(groups)) == len(groups)
+
+
+def test_three_hundred_seeds_meet_each_fault_five_times() -> None:
+    """What `make torture` promises without further words."""
+    plans = [plan_of(seed, MESSAGES) for seed in range(1, 301)]
+    assert min(sum(name in plan.faults for plan in plans) for name in FAULTS) >= 5
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_a_message_told_is_what_stands_in_it(seed: int) -> None:
+    """The judge knows rows without reading bodies; the daemon's decode, which reads them, finds the same."""
+    load = TortureLoad(seed, MESSAGES)
+    lease = Lease(queue="q", expires_at=0.0, handles=set())
+    for index in range(MESSAGES):
+        told = load.told(index, "id")
+        delivery = decode(Message("q", "id", "h", load.body(index), 0.0, 1, lease))
+        if told.undecodable_body is None:
+            assert (delivery.events, delivery.refusal) == (told.events, None)
+        else:
+            assert delivery.refusal is not None
+
+
+def test_a_load_is_not_all_alike() -> None:
+    """Rows told of once, rows told of often and out of order, messages without a row, and nonsense."""
+    tolds = [TortureLoad(3, 30_000).told(index, "id") for index in range(30_000)]
+    events = [event for told in tolds for event in told.events]
+    hot = [event.sequencer for event in events if event.key == key(7)]
+    assert hot != sorted(hot)
+    assert {event.state for event in events} == {"present", "removed", "delete_marker"}
+    assert any(not told.events and told.undecodable_body is None for told in tolds)
+    assert any(told.undecodable_body for told in tolds)
+
+
+def test_half_of_a_load_waits_and_the_rest_arrives_evenly() -> None:
+    """The backlog tells when the next message comes, gives what is there, and ends."""
+    backlog = ArrivingBacklog(TortureLoad(1, 100, seconds=10.0), started_at=1000.0)
+    assert len(backlog.take(1000, 1000.0)) == 50
+    due = backlog.next_arrival(1000.0)
+    assert due == pytest.approx(1000.2)
+    assert [backlog.available(moment) for moment in (1000.1, 1000.25, 1005.0, 1010.0, 2000.0)] == [0, 1, 25, 50, 50]
+    assert len(backlog.take(1000, 1010.0)) == 50
+    assert backlog.next_arrival(1010.0) is None
+
+
+def test_the_record_is_resumed_and_becomes_a_table(tmp_path: Path) -> None:
+    """The last result of a seed counts; the table names each fault, its runs, events and failed seeds."""
+    record, table = tmp_path / "torture.jsonl", tmp_path / "torture.md"
+    failed = RunResult(plan=plan_of(2, MESSAGES), errors=("lost: 1\n  trace",))
+    plan = plan_of(2 + len(FAULTS), MESSAGES)
+    alone = msgspec.structs.replace(plan, occurrences=plan.occurrences[:1])
+    good = RunResult(plan=alone, signs={"database.lost network": 2})
+    mended = RunResult(plan=plan_of(3, MESSAGES))
+    for result in (failed, good, msgspec.structs.replace(mended, errors=("stuck",)), mended):
+        append_result(record, result)
+    results = read_record(record)
+    assert results == [failed, good, mended]
+    write_table(table, record, results)
+    text = table.read_text()
+    name = failed.plan.faults[0]
+    row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
+    assert row.split(" | ")[2] == "2"
+    assert row.split(" | ")[4:] == ["8,000", "database.lost network", "seed 2 |"]
+    assert f"In all 3 runs with {3 * MESSAGES:,} events; 1 of them with an error." in text

@@ -1,0 +1,68 @@
+"""The real daemon under seeded faults: nothing is lost, nothing is wrong, nothing is deleted too early.
+
+The same driver as `make torture`, with less of everything. A run that fails says its seed; `make torture SEED=…
+RUNS=1` is its long form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks.torture.conduct import run
+from benchmarks.torture.database import TortureDatabase, torture_database
+from benchmarks.torture.menu import FAULTS
+from benchmarks.torture.plan import plan_of
+from benchmarks.torture.queues import TortureQueue, torture_queues
+
+MESSAGES = 3_000
+NAMES = list(FAULTS)
+SHORT = (
+    "daemon-killed",
+    "daemon-terminated",
+    "postgres-stopped-fast",
+    "postgres-crashed",
+    "database-read-only",
+    "disk-full",
+    "too-many-connections",
+    "password-rotated",
+    "deadlocks",
+    "table-changed",
+    "network-silent",
+    "network-reset",
+    "network-cut-after-commit",
+    "sqs-500",
+    "sqs-failed-entries",
+    "sqs-lost-answers",
+    "sqs-duplicates",
+    "sqs-short-visibility",
+    "sqs-clock-skewed",
+    "credentials-expired",
+    "wall-clock-jumps",
+)
+"""Of every kind those that say much in a short time; `make torture` has them all, and together."""
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[TortureDatabase]:
+    """One server for all runs of this file."""
+    with torture_database() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def queue() -> Iterator[TortureQueue]:
+    """One queue server that remembers."""
+    with torture_queues() as made:
+        yield made
+
+
+@pytest.mark.parametrize("seed", [pytest.param(NAMES.index(name), id=name) for name in SHORT])
+async def test_a_history_under_fault_is_right(database: TortureDatabase, queue: TortureQueue, seed: int) -> None:
+    """Every message is stored, quarantined or without a row; every row is the newest told; no delete came early."""
+    await database.prepare()
+    plan = plan_of(seed, MESSAGES, is_short=True)
+    result = await run(plan, database, queue)
+    assert not result.errors, f"{plan.printed()}\n" + "\n".join(result.errors)
+    assert result.stored + result.quarantined > MESSAGES * 0.9
