@@ -67,7 +67,7 @@ class EndsSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["none", "transaction"],
         Setting(
             choice("none", "transaction"),
-            "Whether a pooler with transaction pooling (PgBouncer) stands before the database. It costs three round "
+            "Whether a pooler with transaction pooling (PgBouncer) stands before the database. It costs four round "
             "trips a write; a direct connection is better, since there are few.",
         ),
     ] = "none"

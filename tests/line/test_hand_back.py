@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from subscriber.app import Daemon
 from subscriber.edge.sqs import Sqs
+from subscriber.edge.sqs_hand_back import hand_back
 from subscriber.errors import QueueCallError
 from subscriber.flow.lease import Ceiling, LeaseBook
-from subscriber.settings.table import Settings
 from tests.fakes.things import QUEUE, message
-from tests.line.scene import sums_that_fit
 
 POLLS = 5
 
@@ -34,13 +32,11 @@ class FailsOnce:
 
 async def test_one_failed_call_takes_no_other_with_it() -> None:
     """Of five polls' messages, those of four are visible again."""
-    environment = {"SUBSCRIBER_QUEUE_URLS": QUEUE, "SUBSCRIBER_DATABASE_URL": "postgresql://u@127.0.0.1/d"}
-    daemon = Daemon(Settings.from_environment(environment | sums_that_fit()))
     leases = LeaseBook((QUEUE,), Ceiling(messages=1_000, bytes=10**9), 30)
     for _ in range(POLLS):
         lease = await leases.open(QUEUE)
         leases.fill(lease, [message(under=lease) for _ in range(10)])
     queues = FailsOnce()
-    await daemon._hand_back(cast("Sqs", queues), leases)
+    await hand_back(cast("Sqs", queues), list(leases.outstanding()), 5.0)
     assert queues.calls == POLLS
     assert len(set(queues.handed_back)) == (POLLS - 1) * 10
