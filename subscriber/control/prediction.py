@@ -24,6 +24,10 @@ Tasks of one fleet take each other for foreign when their number changes, and al
 it with the sign turned, which dies away; at one half it would never.
 """
 
+STAYING_SHARE_AT_MOST = 2 / 3
+"""How much of a reading may be expected to stay when we take less. Tasks of a fleet all take less at once and so expect
+too much to stay; then they take a little too little, and know it with the next readings."""
+
 SATURATED_PERCENT = 95.0
 """From here on a reading says that there is too much, but not how much too much."""
 
@@ -157,15 +161,26 @@ def predict(mean: Mean | None, cost: RowCost, row_time_ratio: float, limit: floa
         demand = demand_percent(cpu_percent, row_time_ratio)
         return Prediction(demand, 0.0, demand, READING_ERROR_PERCENT, is_measured=False)
     demand = demand_percent(mean.cpu_percent, row_time_ratio)
-    foreign = demand * min(FOREIGN_SHARE_AT_MOST, cost.foreign_share(mean))
-    own = demand - foreign
+    share = cost.foreign_share(mean)
+    foreign = demand * min(FOREIGN_SHARE_AT_MOST, share)
     if not is_in_use(mean):
+        own = demand - foreign
         return Prediction(own, foreign, own, READING_ERROR_PERCENT, is_measured=False)
     cautious = min(mean.expected, max(mean.used, USED_SHARE_AT_LEAST * mean.expected))
     return Prediction(
-        own_percent=own * limit / mean.expected,
+        own_percent=_carried(demand, share, limit / mean.expected) - foreign,
         foreign_percent=foreign,
-        own_at_most_percent=own * limit / cautious,
+        own_at_most_percent=_carried(demand, share, limit / cautious) - foreign,
         error_percent=READING_ERROR_PERCENT * limit / cautious,
         is_measured=True,
     )
+
+
+def _carried(demand_percent: float, foreign_share: float, ratio: float) -> float:
+    """The CPU when our part is multiplied by `ratio`.
+
+    Of two beliefs about what is foreign the more cautious one counts. A cut frees no more than our rows explain: what
+    is a neighbour's stays. A rise may be everybody's, if those others are of our fleet.
+    """
+    foreign = demand_percent * min(FOREIGN_SHARE_AT_MOST if ratio > 1 else STAYING_SHARE_AT_MOST, foreign_share)
+    return foreign + (demand_percent - foreign) * ratio

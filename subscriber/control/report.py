@@ -43,12 +43,11 @@ class Report:
         self._journal = Journal()
 
     def mode_is(self, mode: Mode) -> None:
-        """Which mode is in force; outside of auto nothing is predicted."""
+        """Which mode is in force; what is predicted and allowed is unknown until the next decision."""
         for one in MODES:
             self._metrics.control_mode.labels(one).set(one == mode)
-        if mode != "auto":
-            self._metrics.database_cpu_predicted_percent.set(math.nan)
-            self._metrics.database_cpu_ceiling_percent.set(math.nan)
+        self._metrics.database_cpu_predicted_percent.set(math.nan)
+        self._metrics.database_cpu_ceiling_percent.set(math.nan)
 
     def decided(self, decision: Decision, reading: Reading, *, was: float) -> None:
         """The governor has decided on this evidence, under the limit `was`."""

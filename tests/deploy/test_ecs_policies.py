@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from subscriber.edge.load_aws import _PREFIXES
 from tests.deploy.given import POLICIES, complaints, filled
 from tests.house.source import texts
 
@@ -68,7 +67,7 @@ def test_the_task_may_do_what_the_daemon_calls() -> None:
     """Every call of the queue and of the sensors of the load, and protection."""
     sensors = "".join(text for path, text in texts().items() if path.startswith("subscriber/edge/"))
     called = {
-        f"{_PREFIXES[service]}:{operation}"
+        f"{service}:{operation}"
         for service, operation in re.findall(r'"(pi|rds|ec2|cloudwatch)",\s*"([A-Z]\w+)"', sensors)
     }
     assert len(called) >= 4
