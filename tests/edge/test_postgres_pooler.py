@@ -51,6 +51,15 @@ async def test_a_schema_is_made_and_checked_through_the_pooler(pooled: StoreOpti
     await check_schema(pooled)
 
 
+async def test_a_pooler_that_was_not_named_is_refused_with_its_remedy(pooled: StoreOptions) -> None:
+    """It does not let a session begin with settings: an operator has to say that it is there."""
+    store = PostgresStore(msgspec.structs.replace(pooled, pooler="none"))
+    with pytest.raises(StoreError) as caught:
+        await store.ping()
+    await store.close()
+    assert (caught.value.treatment, caught.value.word) == (Treatment.STOP, "pooler")
+
+
 async def test_many_writers_share_few_sessions(pooled: StoreOptions) -> None:
     """Six connections write a hundred batches and quarantine beside it over two sessions, and all rows are there."""
     await migrate(pooled)

@@ -45,6 +45,7 @@ CAUSED = {
     "XX": "test_treatment_session.test_a_page_that_is_corrupt",
     "certificate": "test_postgres_tls.test_an_unverified_server_is_not",
     "no_tls": "test_treatment.test_encryption_where_there_is_none",
+    "pooler": "test_postgres_pooler.test_a_pooler_that_was_not_named_is_refused_with_its_remedy",
     "driver": "test_treatment.test_useless_parameter",
 }
 
