@@ -1,6 +1,6 @@
 """The governor on the real plant: everyday, then a flood, a neighbour who comes and goes, and a fixed limit beside it.
 
-    0 s     two million messages are there; the daemon has just been started, at its smallest limit
+    0 s     two million messages are there; the daemon, idle so far, is at its smallest limit
     90 s    the neighbour comes, and takes half of the core
     130 s   he goes
     165 s   the limit is fixed at the mean of what the governor gave it between 20 and 90 s
@@ -102,6 +102,7 @@ def _flood(built: Plant, screen: Screen) -> Run:
         ExitStack() as visit,
     ):
         hands = Hands(daemon)
+        hands.wait_for_sensor()
         acts = [
             Act(0, "flood", lambda _: load.attach(parts.client, queue_url)),
             Act(COMES, "neighbour", lambda _: visit.enter_context(neighbour.at_work(NEIGHBOUR_SHARE))),

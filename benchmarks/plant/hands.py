@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from benchmarks.lab.daemon import DaemonProcess
@@ -11,6 +12,8 @@ from subscriber.control_client import address_of, ask
 from subscriber.errors import ConfigurationError, DaemonError
 
 TOKEN: Final = "bench-control-token"
+SENSOR_SECONDS: Final = 30.0
+_LOOK_SECONDS = 0.1
 SETTINGS: Final = {"SUBSCRIBER_CONTROL_TOKEN": TOKEN}
 
 
@@ -30,6 +33,18 @@ class Hands:
             LabError: the daemon does not answer.
         """
         return self._ask(None)
+
+    def wait_for_sensor(self) -> None:
+        """Until the sensor has spoken: a daemon that has just been started has yet to find it.
+
+        Raises:
+            LabError: it does not in good time.
+        """
+        deadline = time.monotonic() + SENSOR_SECONDS
+        while (reading := self.status().reading) is None or reading.load is None:
+            if time.monotonic() > deadline:
+                raise LabError(f"the sensor says nothing\n{self._daemon.log_tail()}")
+            time.sleep(_LOOK_SECONDS)
 
     def fix(self, limit: float) -> None:
         """From now on this limit, within the daemon's bounds, and no other."""

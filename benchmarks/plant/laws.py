@@ -40,9 +40,9 @@ QUESTION: Final = (
     "How do the published laws hold the same database with the same daemon, and what becomes of the queue?"
 )
 MESSAGES: Final = 600_000
-COMES: Final = 60.0
-GOES: Final = 90.0
-ENDS: Final = 120.0
+COMES: Final = 40.0
+GOES: Final = 65.0
+ENDS: Final = 90.0
 
 Doing = Callable[[Sequence[Sample]], None]
 
@@ -124,8 +124,10 @@ def _steered(built: Plant, neighbour: Neighbour, law: Law, screen: Screen) -> Ru
             Act(COMES, "neighbour", lambda _: visit.enter_context(neighbour.at_work(NEIGHBOUR_SHARE))),
             Act(GOES, "neighbour gone", lambda _: visit.close()),
         ]
+        hands = Hands(daemon)
+        hands.wait_for_sensor()
         if law is not GOVERNOR:
-            steer = _steering(law, Hands(daemon))
+            steer = _steering(law, hands)
             acts += [Act(float(second), "", steer) for second in range(int(ENDS))]
         meter = Meter(parts, queue_url, daemon_as_consumer(daemon))
         with built.watched() as disturbance:

@@ -32,6 +32,7 @@ def test_the_governor_steers_a_database_with_a_neighbour() -> None:
             burden(built.parts.postgres.url)
             burden(built.parts.postgres.url)  # a second time it is there already
             hands, done = Hands(daemon), list[str]()
+            hands.wait_for_sensor()
 
             def flood(_: object) -> None:
                 load.attach(built.parts.client, queue_url)

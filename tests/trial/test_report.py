@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -137,3 +138,10 @@ def test_a_scenario_that_fails_fails_alone(
     assert terminal.getvalue().count("second FAILED: the queue server is out of luck") == 2
     assert terminal.getvalue().count("its last words") == 1
     assert "2 of 3 measured" in terminal.getvalue()
+
+
+def test_the_committed_results_make_a_page(tmp_path: Path) -> None:
+    """Whatever else is kept in the folder of results, its reports can be read and drawn."""
+    for path in bench.RESULTS.glob("*.json"):
+        shutil.copy(path, tmp_path)
+    assert "<h2>flood</h2>" in write_page(tmp_path).read_text("utf-8")
