@@ -26,7 +26,7 @@ from subscriber.errors import StoreError
 from subscriber.events.order import fold
 from subscriber.model import Delivery, Message, ObjectEvent, Refusal
 
-RESULT = Path(__file__).parent.parent / "results" / "fuzz.json"
+RESULT = Path(__file__).parent.parent / "results" / "fuzz" / "fuzz.json"
 
 _ROWS_PER_WRITE = 1_000
 _QUARANTINED_EVERY = 100

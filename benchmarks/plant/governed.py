@@ -39,9 +39,7 @@ from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
 from benchmarks.trial.scenarios import Scenario
 
 GOVERNOR: Final = "governor"
-QUESTION: Final = (
-    "Does the governor bring a database of one core to its ceiling and hold it there, and does it make room for others?"
-)
+QUESTION: Final = "Does the governor hold a database of one core at its ceiling, and make room for others?"
 GOVERNED: Final = {"SUBSCRIBER_DATABASE_LOAD_SOURCE": "local", **SETTINGS}
 
 MESSAGES: Final = 2_000_000
