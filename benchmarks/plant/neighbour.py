@@ -17,6 +17,7 @@ from benchmarks.lab.process import LabError, child_process
 SESSIONS: Final = 2
 _SCRIPT: Final = "SELECT sum(number * number % 7) FROM generate_series(1, 20000) AS number;\n"
 _TRIAL_SECONDS = 3
+_TRIAL_SHARE = 0.5
 _TIMEOUT_SECONDS = 30
 _LATENCY_LIMIT_MILLISECONDS = 1_000
 """What could not begin in time is left out: a neighbour does not come back for what it missed."""
@@ -35,16 +36,21 @@ class Neighbour:
     @contextmanager
     def at_work(self, share: float) -> Iterator[None]:
         """Takes this share of a core while the block runs."""
-        rate = share / self.statement_cpu_seconds
-        limits = ["-T", str(_SECONDS_AT_MOST), "-R", f"{rate:.2f}", "-L", str(_LATENCY_LIMIT_MILLISECONDS)]
-        command = [*_command(self._postgres, self._script), "-c", str(SESSIONS), *limits]
+        command = [*_command(self._postgres, self._script), "-T", str(_SECONDS_AT_MOST), *_paced(self.rate(share))]
         with child_process("the neighbour", command, is_foreign=True):
             yield
+
+    def rate(self, share: float) -> float:
+        """Statements a second that take this share of a core."""
+        return share / self.statement_cpu_seconds
 
 
 @contextmanager
 def neighbour_of(postgres: LocalPostgres) -> Iterator[Neighbour]:
     """A neighbour who knows what a statement of his costs here: he tries it, alone, for some seconds.
+
+    First as fast as one session goes, then at the rate that seems to be half of a core: with pauses between them
+    statements cost more, for caches and processor have turned to something else meanwhile.
 
     Raises:
         LabError: pgbench fails.
@@ -52,13 +58,23 @@ def neighbour_of(postgres: LocalPostgres) -> Iterator[Neighbour]:
     with tempfile.TemporaryDirectory(prefix="subscriber-neighbour-") as folder:
         script = Path(folder) / "statement.sql"
         script.write_text(_SCRIPT)
-        before = postgres.cpu_seconds()
-        command = [*_command(postgres, script), "-c", "1", "-T", str(_TRIAL_SECONDS)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
-        counted = _TRANSACTIONS.search(done.stdout)
-        if done.returncode != 0 or counted is None or not int(counted[1]):
-            raise LabError(f"pgbench failed ({done.returncode}):\n{done.stdout}{done.stderr}")
-        yield Neighbour(postgres, script, (postgres.cpu_seconds() - before) / int(counted[1]))
+        rough = Neighbour(postgres, script, _trial(postgres, script, ["-c", "1"]))
+        yield Neighbour(postgres, script, _trial(postgres, script, _paced(rough.rate(_TRIAL_SHARE))))
+
+
+def _trial(postgres: LocalPostgres, script: Path, options: list[str]) -> float:
+    """Processor time of a statement, seconds, in some seconds of them."""
+    before = postgres.cpu_seconds()
+    command = [*_command(postgres, script), "-T", str(_TRIAL_SECONDS), *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
+    counted = _TRANSACTIONS.search(done.stdout)
+    if done.returncode != 0 or counted is None or not int(counted[1]):
+        raise LabError(f"pgbench failed ({done.returncode}):\n{done.stdout}{done.stderr}")
+    return (postgres.cpu_seconds() - before) / int(counted[1])
+
+
+def _paced(rate: float) -> list[str]:
+    return ["-c", str(SESSIONS), "-R", f"{rate:.2f}", "-L", str(_LATENCY_LIMIT_MILLISECONDS)]
 
 
 def _command(postgres: LocalPostgres, script: Path) -> list[str]:
