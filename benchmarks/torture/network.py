@@ -35,6 +35,8 @@ class Network:
         self.target_port = target_port
         self.port = 0
         self.slow_seconds = 0.0
+        self.connections = 0
+        """Made so far."""
         self._weather: Weather = "fair"
         self._changed = asyncio.Event()
         self._relays: set[asyncio.Task[None]] = set()
@@ -53,6 +55,7 @@ class Network:
 
     async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until either side is gone."""
+        self.connections += 1
         task = asyncio.current_task()
         assert task is not None
         self._relays.add(task)

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
+from benchmarks.torture.network import network as network_to
 from subscriber.edge.http_pool import DirectTransport, Origin
 from subscriber.edge.postgres import PING_SECONDS, PostgresStore
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.errors import StoreError, Treatment
 from tests.edge.object_rows import row
-from tests.edge.silent_network import silent_network
 
 WRITE_TIMEOUT_SECONDS = 0.8
 
@@ -36,17 +36,17 @@ def port_of(options: StoreOptions) -> int:
 
 async def test_a_write_into_silence_ends_in_time_and_the_next_is_on_a_new_connection(migrated: StoreOptions) -> None:
     """Its outcome is unknown, which counts as not done: written again it is the same row."""
-    async with silent_network(port_of(migrated)) as network:
+    async with network_to(port_of(migrated)) as network:
         store = PostgresStore(through(migrated, network.port, write_timeout_seconds=WRITE_TIMEOUT_SECONDS))
         await store.open()
-        network.fall_silent()
+        network.set_weather("silent")
         began = time.monotonic()
         with pytest.raises(StoreError) as caught:
             await store.store([row()])
         assert time.monotonic() - began < WRITE_TIMEOUT_SECONDS + 1
         assert (caught.value.treatment, caught.value.word) == (Treatment.RECONNECT, "timeout")
         made = network.connections
-        network.speak()
+        network.set_weather("fair")
         assert await store.store([row()]) + await store.store([row()]) <= 1
         assert network.connections > made
         await store.close()
@@ -54,9 +54,9 @@ async def test_a_write_into_silence_ends_in_time_and_the_next_is_on_a_new_connec
 
 async def test_a_ping_into_silence_is_short(migrated: StoreOptions) -> None:
     """Whatever the write timeout is: who knocks must soon be free to knock again."""
-    async with silent_network(port_of(migrated)) as network:
+    async with network_to(port_of(migrated)) as network:
         store = PostgresStore(through(migrated, network.port, write_timeout_seconds=30))
-        network.fall_silent()
+        network.set_weather("silent")
         began = time.monotonic()
         with pytest.raises(StoreError):
             await store.ping()

@@ -9,10 +9,10 @@ import msgspec
 import pytest
 
 from benchmarks.lab.postgres import LocalPostgres
+from benchmarks.torture.network import network as network_to
 from subscriber.app import HAND_BACK_SECONDS, Daemon
 from subscriber.errors import ExitCode
 from subscriber.settings.table import Settings
-from tests.edge.silent_network import silent_network
 from tests.line.scene import QueueCounts, Scene, put_body, until
 
 EMPTY = QueueCounts(visible=0, in_flight=0)
@@ -122,7 +122,7 @@ async def test_a_stop_is_in_time_though_queue_and_database_are_silent(
     """All that it waits for, hand-back and closing of the edges included, fits the stop budget."""
     database_port = int(scene.database_url.rpartition(":")[2].partition("/")[0])
     queue_port = int(scene.endpoint_url.rpartition(":")[2].rstrip("/"))
-    async with silent_network(database_port) as database, silent_network(queue_port) as queues:
+    async with network_to(database_port) as database, network_to(queue_port) as queues:
         url = scene.database_url.replace(f":{database_port}/", f":{database.port}/")
         environment = scene.environment(
             DATABASE_URL=url, HTTP_PORT=0, WRITE_TIMEOUT_SECONDS=10, STOP_TIMEOUT_SECONDS=45
@@ -135,10 +135,10 @@ async def test_a_stop_is_in_time_though_queue_and_database_are_silent(
         daemon = Daemon(msgspec.structs.replace(settings, stop_timeout_seconds=budget_seconds))
         running = asyncio.create_task(daemon.run(migrate_first=True), name="daemon")
         await until(lambda: daemon.readiness()["started"])
-        database.fall_silent()
+        database.set_weather("silent")
         scene.send([put_body("one.txt")])
         await until(lambda: daemon._line is not None and bool(list(daemon._line.leases.outstanding())))
-        queues.fall_silent()
+        queues.set_weather("silent")
         began = time.monotonic()
         daemon._stop.ask()
         assert await running == ExitCode.STOPPED_LATE
