@@ -10,18 +10,15 @@ import pytest
 from subscriber.control.hands import Mode
 from subscriber.control.journal import DecisionNote
 from subscriber.control.reading import LoadReading, Reading
-from subscriber.control.status import AlarmStatus, ControlStatus, QueueStatus, SensorStatus
+from subscriber.control.status import AlarmStatus, QueueStatus, SensorStatus
 from subscriber.control_client import mode_text, status_text
+from tests.fakes.control_status import QUIET
 
 AT = datetime(2026, 3, 1, 3, 12, 5, tzinfo=UTC)
-BUSY = ControlStatus(
-    mode="auto",
+BUSY = msgspec.structs.replace(
+    QUIET,
     limit=3.25,
-    limit_at_least=0.05,
-    limit_at_most=8,
-    fixed_limit=None,
     held_messages=812,
-    database_available=True,
     reading=Reading(
         taken_at=1000,
         rows_per_second=5321.4,
@@ -36,7 +33,6 @@ BUSY = ControlStatus(
     ),
     sensor=SensorStatus(source="performance_insights", period_seconds=1, is_stale=False, problem=""),
     queues=(QueueStatus(name="events", visible_messages=40213, in_flight_messages=812, age_seconds=7.3),),
-    alarms=(),
     decisions=(
         DecisionNote(began_at=AT, ended_at=AT, times=1, limit=3.25, was=2.9, reason="below_ceiling"),
         DecisionNote(began_at=AT, ended_at=AT, times=41, limit=2.9, was=2.9, reason="steady"),
