@@ -39,7 +39,7 @@ from subscriber.observe.control_page import ControlPage
 from subscriber.observe.http import Pages
 from subscriber.observe.log import get_logger, name_worker
 from subscriber.observe.metrics import Metrics
-from subscriber.options import auth_options, line_options, regulator_options, sensor_options, sqs_options, store_options
+from subscriber.options import auth_options, governor_options, line_options, sensor_options, sqs_options, store_options
 from subscriber.pipeline.line import Line
 from subscriber.settings.table import Settings
 
@@ -177,7 +177,7 @@ class Daemon:
         ceiling = Ceiling(messages=settings.prefetch_messages, bytes=settings.prefetch_bytes)
         leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds, settings.hold_max_seconds)
         line = self._line = Line(line_options(settings), queues, store, gate, leases, self._metrics)
-        self._show(gate, leases)
+        self._show(line)
         sensor = ChosenSensor(sensor_options(settings, self._database))
         self._regulator = self._regulator_of(line, queues, sensor)
         regulator = asyncio.create_task(self._regulator.run(), name="regulator")
@@ -199,7 +199,15 @@ class Daemon:
         observer = Observer(signs, backlog, load, self._metrics)
         alarms = Alarms(line.arrivals, backlog, self._metrics)
         report = Report(observer, alarms, self._metrics)
-        return Regulator(regulator_options(self._settings), observer, alarms, report, line.gate, line.leases)
+        return Regulator(
+            governor_options(self._settings),
+            observer,
+            alarms,
+            report,
+            line.gate,
+            leases=line.leases,
+            batches=line.batches,
+        )
 
     async def _run_until_dry(self, line: Line) -> ExitCode:
         running = asyncio.create_task(line.run(), name="line")
@@ -222,11 +230,12 @@ class Daemon:
                 task.cancel()
             await asyncio.gather(running, asked, urged, return_exceptions=True)
 
-    def _show(self, gate: Gate, leases: LeaseBook) -> None:
-        self._metrics.in_process_messages.set_function(lambda: leases.messages_held)
-        self._metrics.in_process_bytes.set_function(lambda: leases.bytes_held)
-        self._metrics.concurrency_limit.set_function(lambda: gate.limit)
-        self._metrics.concurrency.set_function(lambda: gate.at_work)
+    def _show(self, line: Line) -> None:
+        self._metrics.in_process_messages.set_function(lambda: line.leases.messages_held)
+        self._metrics.in_process_bytes.set_function(lambda: line.leases.bytes_held)
+        self._metrics.concurrency_limit.set_function(lambda: line.gate.limit)
+        self._metrics.concurrency.set_function(lambda: line.gate.at_work)
+        self._metrics.batch_rows_limit.set_function(lambda: line.batches.rows_at_most)
 
     def _side_task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():

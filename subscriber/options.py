@@ -6,7 +6,6 @@ Every room and edge takes a frozen options struct of its own, so that none of th
 from __future__ import annotations
 
 from subscriber.control.governor import GovernorOptions
-from subscriber.control.regulator import RegulatorOptions
 from subscriber.edge.aws import region_of
 from subscriber.edge.load_sensor import SensorOptions
 from subscriber.edge.postgres_auth import AuthOptions
@@ -98,18 +97,16 @@ def line_options(settings: Settings) -> LineOptions:
     )
 
 
-def regulator_options(settings: Settings) -> RegulatorOptions:
-    """What the regulator needs of the settings."""
-    return RegulatorOptions(
-        governor=GovernorOptions(
-            limit_at_least=min(settings.write_min_concurrency, settings.write_max_concurrency),
-            limit_at_most=settings.write_max_concurrency,
-            slow_statement_seconds=settings.write_timeout_seconds / 3,
-            cpu_target_percent=settings.database_cpu_target_percent,
-            cpu_max_percent=settings.database_cpu_max_percent,
-            lag_target_seconds=settings.lag_target_seconds,
-            lag_max_seconds=settings.lag_max_seconds,
-            has_load_signal=settings.database_load_source != "none",
-        ),
+def governor_options(settings: Settings) -> GovernorOptions:
+    """What the governor needs of the settings."""
+    return GovernorOptions(
+        limit_at_least=min(settings.write_min_concurrency, settings.write_max_concurrency),
+        limit_at_most=settings.write_max_concurrency,
+        slow_statement_seconds=settings.write_timeout_seconds / 3,
+        cpu_target_percent=settings.database_cpu_target_percent,
+        cpu_max_percent=settings.database_cpu_max_percent,
+        lag_target_seconds=settings.lag_target_seconds,
+        lag_max_seconds=settings.lag_max_seconds,
+        has_load_signal=settings.database_load_source != "none",
         batch_max_rows=settings.batch_max_rows,
     )

@@ -53,6 +53,11 @@ class Hands:
         self._ask({"mode": "limit", "limit": within})
         self.fixed = limit
 
+    def release(self) -> None:
+        """The governor decides again, from the limit in force."""
+        self._ask({"mode": "auto"})
+        self.fixed = None
+
     def _ask(self, command: dict[str, object] | None) -> ControlStatus:
         try:
             return ask(self._address, TOKEN, command)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
+from subscriber.control.batch_size import rows_at_most
 from subscriber.control.governor import Decision, GovernorOptions, GovernorState, decide
 from subscriber.control.reading import Reading
 
@@ -21,6 +22,7 @@ class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lag_target_seconds: float = 10.0
     lag_max_seconds: float = 300.0
     slow_statement_seconds: float = 10.0
+    batch_max_rows: int = 1000
 
 
 class Policy(Protocol):
@@ -33,6 +35,16 @@ class Policy(Protocol):
 
     def decide(self, reading: Reading) -> float:
         """The limit from now on. Asked once a second."""
+        ...
+
+
+@runtime_checkable
+class SizingPolicy(Policy, Protocol):
+    """A law that also says how large statements may be. No published one does."""
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of a statement at most."""
         ...
 
 
@@ -66,6 +78,7 @@ class Governor:
             lag_target_seconds=bounds.lag_target_seconds,
             lag_max_seconds=bounds.lag_max_seconds,
             has_load_signal=has_load_signal,
+            batch_max_rows=bounds.batch_max_rows,
         )
         self._state = GovernorState.at_start(self._options)
         self.last: Decision | None = None
@@ -75,6 +88,11 @@ class Governor:
     def limit(self) -> float:
         """As of the last decision."""
         return self._state.limit
+
+    @property
+    def batch_rows(self) -> int:
+        """Likewise."""
+        return rows_at_most(self._options, self._state.cost, self._state.limit)
 
     def decide(self, reading: Reading) -> float:
         """One step."""

@@ -56,7 +56,6 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The daemons."""
 
     tasks: int = 1
-    batch_max_rows: int = 1000
     linger_seconds: float = 0.25
     bounds: Bounds = Bounds()
 

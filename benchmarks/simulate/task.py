@@ -12,7 +12,7 @@ from typing import Protocol
 
 from benchmarks.simulate.backlog import Backlog
 from benchmarks.simulate.database import Database, Statement
-from benchmarks.simulate.policy import Policy
+from benchmarks.simulate.policy import Policy, SizingPolicy
 from benchmarks.simulate.scenario import Fleet
 from benchmarks.simulate.sensor import Sensor
 from benchmarks.simulate.timers import Timers
@@ -73,21 +73,27 @@ class Task:
         self._used_until = now
         return self._used_seconds
 
+    @property
+    def _batch_rows(self) -> int:
+        """The most in one statement: as the law says, if it says so."""
+        policy = self._policy
+        return policy.batch_rows if isinstance(policy, SizingPolicy) else self._fleet.bounds.batch_max_rows
+
     def look(self) -> None:
         """Start what can be started."""
         if self.is_leaving or self._held:
             return None
-        world, fleet = self._world, self._fleet
+        world = self._world
         while True:
             waiting = world.backlog.waiting
             available = max(waiting / world.sharers, min(1.0, waiting))
             is_due = available >= 1 and world.timers.now >= self._due_at
-            if available < fleet.batch_max_rows and not is_due:
+            if available < self._batch_rows and not is_due:
                 return self._wait_for_due()
             if self._at_work + len(self._rests) >= places_for(self.limit):
                 self._was_reached = True
                 return None
-            self._start(min(fleet.batch_max_rows, int(available)))
+            self._start(min(self._batch_rows, int(available)))
 
     def has_stored(self, statement: Statement) -> None:
         """A statement has committed."""
@@ -224,5 +230,5 @@ class Task:
 
     def _visible_messages(self, rows_per_second: float) -> int:
         """What the queue counts: not what the tasks have received already, which is as much as their budgets allow."""
-        held = max(2 * self._fleet.batch_max_rows, int(BUDGET_SECONDS * rows_per_second))
+        held = max(2 * self._fleet.bounds.batch_max_rows, int(BUDGET_SECONDS * rows_per_second))
         return max(0, int(self._world.backlog.waiting) - self._world.sharers * held)

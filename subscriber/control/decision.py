@@ -46,6 +46,8 @@ class GovernorOptions(msgspec.Struct, frozen=True):
     lag_max_seconds: float = 300.0
     has_load_signal: bool = False
     """Whether a sensor was chosen at all; False is source `none`: the largest limit, braked by time and errors."""
+    batch_max_rows: int = 1000
+    """The most that a statement may have."""
 
 
 class GovernorState(msgspec.Struct, frozen=True):
@@ -93,6 +95,8 @@ class Decision(msgspec.Struct, frozen=True):
 
     limit: float
     reason: Reason
+    batch_rows: int
+    """How many rows a statement may have from now on."""
     ceiling_percent: float | None = None
     """None without a sensor, by choice."""
     urgency: float = 0.0

@@ -1,4 +1,4 @@
-"""The governor: from what was seen to how many writes may be at work. Pure, one step per reading.
+"""The governor: from what was seen to how many writes may be at work, and how large each. Pure, one step per reading.
 
 The database's CPU is held at a ceiling that rises with lateness (`ceiling`). A reading speaks of the past, so it is
 first carried to today (`prediction`); the limit then goes part of the way (`step`). The rest of the law says when
@@ -9,6 +9,8 @@ not to (`rules`):
 2. Up only on evidence: a batch had to wait for the gate, and a new reading shows the limit in use.
 3. A sensor that falls silent freezes growth, and after a while caps the limit: the line never stops for its sake.
 
+How many rows a statement may have follows from what a row costs the database (`batch_size`).
+
 Where no sensor was chosen, the limit is the largest allowed, braked by time and errors; it comes back when they end.
 """
 
@@ -18,6 +20,7 @@ from typing import Final
 
 import msgspec
 
+from subscriber.control.batch_size import rows_at_most
 from subscriber.control.ceiling import ceiling_percent, urgency_of
 from subscriber.control.decision import Decision, GovernorOptions, GovernorState, Reason
 from subscriber.control.prediction import Mean, Prediction, is_in_use, memory_seconds, predict
@@ -46,7 +49,7 @@ def decide(options: GovernorOptions, state: GovernorState, reading: Reading) -> 
     """
     seen = sound(reading)
     if seen is None or (state.taken_at is not None and seen.taken_at <= state.taken_at):
-        return state, Decision(state.limit, "no_news")
+        return state, Decision(state.limit, "no_news", rows_at_most(options, state.cost, state.limit))
     load = _news(state, seen)
     state = _with_work(state, seen)
     prediction = None
@@ -161,6 +164,7 @@ def _decision(case: Case, move: Move, urgency: float) -> Decision:
     return Decision(
         limit=move.limit,
         reason=move.reason,
+        batch_rows=rows_at_most(case.options, case.state.cost, move.limit),
         ceiling_percent=case.ceiling_percent if case.options.has_load_signal else None,
         urgency=urgency,
         cpu_percent=case.load.cpu_percent if case.load else None,

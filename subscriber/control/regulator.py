@@ -1,8 +1,8 @@
-"""The loop around the governor: once a second it reads, lets the governor decide, and sets two numbers.
+"""The loop around the governor: once a second it reads, lets the governor decide, and sets three numbers.
 
-The limit of the gate, and the live budget of the leases: two seconds of what was stored per second of late, so
-that a slow database is not handed a long queue inside the process, where no other task can help; but never less
-than the batches that the gate lets be written need.
+The limit of the gate, the rows that a batch may have, and the live budget of the leases: two seconds of what was
+stored per second of late, so that a slow database is not handed a long queue inside the process, where no other task
+can help; but never less than the batches that the gate lets be written need.
 
 It is also where the operator's hands take hold. While the daemon is paused or its limit is fixed the governor is not
 asked; readings, alarms and the budget go on. Asked again, it begins anew at the limit in force.
@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from subscriber.control.alarms import Alarms
+from subscriber.control.batch_size import rows_at_most
 from subscriber.control.governor import Decision, GovernorOptions, GovernorState, decide
 from subscriber.control.hands import Command, Wish, wish_after
 from subscriber.control.observer import Observer
@@ -73,13 +74,12 @@ class Budget(Protocol):
         ...
 
 
-class RegulatorOptions(msgspec.Struct, frozen=True):
-    """What the governor may do, and the least budget."""
+class Batches(Protocol):
+    """The batches, as the regulator sees them."""
 
-    governor: GovernorOptions
-    batch_max_rows: int
-    """The least budget is as many full batches as the gate lets be written, one that waits and one that grows: with
-    less, statements that take long would starve the writers, and the budget that follows their rate with them."""
+    def set_rows_at_most(self, rows: int) -> None:
+        """How many rows one may have from now on."""
+        ...
 
 
 class Regulator:
@@ -92,16 +92,19 @@ class Regulator:
         report: is told of every decision, for metrics, log and page.
         gate: whose limit is set.
         leases: whose budget is set.
+        batches: whose size is set.
     """
 
     def __init__(
         self,
-        options: RegulatorOptions,
+        options: GovernorOptions,
         observer: Observer,
         alarms: Alarms,
         report: Report,
         gate: Limit,
+        *,
         leases: Budget,
+        batches: Batches,
     ) -> None:
         self._options = options
         self._observer = observer
@@ -109,11 +112,13 @@ class Regulator:
         self._report = report
         self._gate = gate
         self._leases = leases
+        self._batches = batches
         self._wish = Wish()
-        self._state = GovernorState.at_start(options.governor)
+        self._state = GovernorState.at_start(options)
         self._reading: Reading | None = None
         self._rate = 0.0
         gate.set_limit(self._state.limit)
+        batches.set_rows_at_most(rows_at_most(options, self._state.cost, self._state.limit))
         report.mode_is(self._wish.mode)
 
     async def run(self) -> None:
@@ -128,7 +133,7 @@ class Regulator:
         Raises:
             CommandError: it cannot be done; nothing has changed.
         """
-        bounds, before, limit_before = self._options.governor, self._wish, self._gate.limit
+        bounds, before, limit_before = self._options, self._wish, self._gate.limit
         wish = self._wish = wish_after(before, command, bounds.limit_at_least, bounds.limit_at_most)
         if wish.fixed_limit is not None and wish.fixed_limit != limit_before:
             self._gate.set_limit(wish.fixed_limit)
@@ -139,13 +144,13 @@ class Regulator:
             self._leases.resume("operator")
             self._gate.resume()
         if wish.mode == "auto" and before.mode != "auto":
-            anew = GovernorState.at_start(self._options.governor)
+            anew = GovernorState.at_start(self._options)
             self._state = msgspec.structs.replace(anew, limit=self._gate.limit)
         self._report.obeyed(command, wish, limit=self._gate.limit, was=limit_before)
 
     def status(self) -> ControlStatus:
         """All there is to see."""
-        bounds = self._options.governor
+        bounds = self._options
         return self._report.status(
             self._wish,
             self._reading,
@@ -162,17 +167,22 @@ class Regulator:
             is_receiving = self._observer.is_receiving and not self._wish.is_paused
             self._alarms.look(reading.taken_at, is_receiving=is_receiving)
             if self._wish.mode == "auto":
-                self._state, decision = decide(self._options.governor, self._state, reading)
+                self._state, decision = decide(self._options, self._state, reading)
                 self._apply(reading, decision)
             self._set_budget(reading)
 
     def _apply(self, reading: Reading, decision: Decision) -> None:
         was = self._gate.limit
         self._report.decided(decision, reading, was=was)
+        self._batches.set_rows_at_most(decision.batch_rows)
         if decision.limit != was:
             self._gate.set_limit(decision.limit)
 
     def _set_budget(self, reading: Reading) -> None:
+        """At least as many full batches as the gate lets be written, one that waits and one that grows.
+
+        With less, statements that take long would starve the writers, and the budget that follows their rate with them.
+        """
         self._rate += RATE_SMOOTHING * (reading.rows_per_second - self._rate)
         in_hand = (places_for(self._gate.limit) + 2) * self._options.batch_max_rows
         self._leases.set_live_messages(max(in_hand, int(BUDGET_SECONDS * self._rate)))

@@ -96,6 +96,9 @@ class Metrics:
         self.rows_stale = self._counter("rows_stale", "Rows that were older than what the table had, or equal to it.")
         self.batches = self._counter("batches", "Batches closed, by trigger (full, due, drain).", "trigger")
         self.batch_rows = self._histogram("batch_rows", "Rows in a batch, after folding.", ROW_BUCKETS)
+        self.batch_rows_limit = self._gauge(
+            "batch_rows_limit", "Rows a batch may have: fewer where so many would keep the database busy for long."
+        )
         self.write_seconds = self._histogram(
             "write_seconds", "Time of one statement, commit included.", WRITE_BUCKETS_SECONDS
         )

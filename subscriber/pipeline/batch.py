@@ -38,6 +38,7 @@ class BatchOptions(msgspec.Struct, frozen=True):
     """When a batch is full and when it is due."""
 
     max_rows: int
+    """At the start; `Batcher.set_rows_at_most` may ask for less."""
     max_messages: int
     """Some messages carry no row; a batch of them must end too."""
     linger_seconds: float
@@ -50,7 +51,7 @@ class OpenBatch:
     """
 
     def __init__(self, options: BatchOptions) -> None:
-        self._options = options
+        self.options = options
         self.deliveries: list[Delivery] = []
         self.rows = 0
         self.opened_at = 0.0
@@ -58,21 +59,21 @@ class OpenBatch:
     @property
     def due_at(self) -> float:
         """When the linger of the first delivery is over, by the loop's clock."""
-        return self.opened_at + self._options.linger_seconds
+        return self.opened_at + self.options.linger_seconds
 
     def fits(self, delivery: Delivery) -> bool:
         """Whether `delivery` can join: the first always does."""
         if not self.deliveries:
             return True
         return (
-            len(self.deliveries) < self._options.max_messages
-            and self.rows + len(delivery.events) <= self._options.max_rows
+            len(self.deliveries) < self.options.max_messages
+            and self.rows + len(delivery.events) <= self.options.max_rows
         )
 
     @property
     def is_full(self) -> bool:
         """Whether no further delivery with a row in it could join."""
-        return len(self.deliveries) >= self._options.max_messages or self.rows >= self._options.max_rows
+        return len(self.deliveries) >= self.options.max_messages or self.rows >= self.options.max_rows
 
     def add(self, delivery: Delivery, now: float) -> None:
         """Take `delivery` in; the first one starts the linger."""
@@ -130,6 +131,18 @@ class Batcher:
         self._waiting: deque[Delivery] = deque()
         self._batch = OpenBatch(options)
         inbox.watch(self._bell.ring)
+
+    @property
+    def rows_at_most(self) -> int:
+        """How many rows a batch may have."""
+        return self._options.max_rows
+
+    def set_rows_at_most(self, rows: int) -> None:
+        """Change that. What has been gathered already leaves together, however much it is."""
+        if rows != self._options.max_rows:
+            self._options = msgspec.structs.replace(self._options, max_rows=rows)
+            self._batch.options = self._options
+            self._bell.ring()
 
     def ring(self) -> None:
         """Look again: the gate may have room now."""

@@ -87,14 +87,14 @@ class Line:
         receipts: Channel[tuple[Receipt, ...]] = Channel(RECEIPTS_IN_CHANNEL)
         understand = functools.partial(decode, buckets=options.buckets)
         self._receiver = Receiver(options.receive, queues, understand, leases, deliveries, metrics=metrics)
-        batcher = Batcher(options.batch, deliveries, batches, gate, metrics)
+        self.batches = Batcher(options.batch, deliveries, batches, gate, metrics)
         writer = Writer(batches, receipts, gate, store, outages=self.outage, metrics=metrics)
         self.tally = writer.tally
         acknowledger = Acknowledger(options.acknowledge, receipts, queues, leases, metrics)
-        gate.watch(batcher.ring)
+        gate.watch(self.batches.ring)
         self._rooms: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "receive": self._receiver.run,
-            "batch": batcher.run,
+            "batch": self.batches.run,
             "write": writer.run,
             "acknowledge": acknowledger.run,
         }

@@ -14,7 +14,7 @@ from subscriber.control.hands import Command, Verb
 from subscriber.control.load_watch import LoadWatch, Sensor
 from subscriber.control.observer import LineSigns, Observer
 from subscriber.control.reading import LoadReading, Reading, WriteTally
-from subscriber.control.regulator import Regulator, RegulatorOptions
+from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
 from subscriber.flow.gate import Gate
 from subscriber.flow.lease import Ceiling, LeaseBook
@@ -23,8 +23,12 @@ from tests.fakes.things import OTHER_QUEUE, QUEUE
 
 QUEUES = (QUEUE, OTHER_QUEUE)
 BUDGET_AT_LEAST = 2000
-BOUNDS = GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_seconds=10)
-OPTIONS = RegulatorOptions(governor=BOUNDS, batch_max_rows=BUDGET_AT_LEAST // 10)  # eight places and two
+OPTIONS = GovernorOptions(
+    limit_at_least=0.05,
+    limit_at_most=8,
+    slow_statement_seconds=10,
+    batch_max_rows=BUDGET_AT_LEAST // 10,  # eight places and two
+)
 EPOCH = 1_795_000_000.0
 """Unix seconds at second 0 of the loop's clock."""
 
@@ -111,10 +115,22 @@ class RecordingLeases(LeaseBook):
         self.budgets.append(messages)
 
 
+class RecordingBatches:
+    """Remembers every size it was given."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def set_rows_at_most(self, rows: int) -> None:
+        """How many rows one may have from now on."""
+        self.sizes.append(rows)
+
+
 class Stage:
     """Everything the regulator touches. Made inside a running loop."""
 
-    def __init__(self, sensor: Sensor | None = None) -> None:
+    def __init__(self, sensor: Sensor | None = None, options: GovernorOptions = OPTIONS) -> None:
+        self.batches = RecordingBatches()
         self.tally, self.gate, self.leases, self.metrics = WriteTally(), RecordingGate(8), RecordingLeases(), Metrics()
         self.arrivals = {queue: Arrivals() for queue in QUEUES}
         self.is_away = False
@@ -125,7 +141,9 @@ class Stage:
         self.observer = Observer(signs, self.backlog, self.load, self.metrics, wall_clock=wall_clock)
         self.alarms = Alarms(self.arrivals, self.backlog, self.metrics)
         report = Report(self.observer, self.alarms, self.metrics)
-        self.regulator = Regulator(OPTIONS, self.observer, self.alarms, report, self.gate, self.leases)
+        self.regulator = Regulator(
+            options, self.observer, self.alarms, report, self.gate, leases=self.leases, batches=self.batches
+        )
         self.gate.changes.clear()
 
     @asynccontextmanager

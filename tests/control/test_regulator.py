@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.control.stage import BUDGET_AT_LEAST, Stage
+import msgspec
+
+from subscriber.control.batch_size import ROWS_AT_LEAST
+from tests.control.stage import BUDGET_AT_LEAST, OPTIONS, FakeSensor, Stage, load
 
 
 def stored(stage: Stage) -> None:
@@ -81,3 +84,20 @@ async def test_the_budget_follows_two_seconds_of_stored_rows() -> None:
             stage.tally.rows += rows
             await asyncio.sleep(1)
     assert stage.leases.budgets == [BUDGET_AT_LEAST, 4000, 6000, 7000, 3500, BUDGET_AT_LEAST]
+
+
+async def test_batches_are_as_large_as_the_governor_says() -> None:
+    """From the first moment, when nothing is known yet, and with every decision; an operator's limit leaves them."""
+    options = msgspec.structs.replace(OPTIONS, has_load_signal=True)
+    sensor = FakeSensor(lambda: load(50.0))
+    stage = Stage(sensor, options)
+    async with stage.running():
+        assert stage.batches.sizes == [ROWS_AT_LEAST]
+        for _ in range(5):
+            stage.tally.rows += 1000
+            await asyncio.sleep(1)
+        decided = len(stage.batches.sizes)
+        assert stage.batches.sizes[-1] == options.batch_max_rows
+        stage.obey("limit", 0.5)
+        await asyncio.sleep(3)
+        assert len(stage.batches.sizes) == decided

@@ -47,6 +47,8 @@ def test_the_governor_steers_a_database_with_a_neighbour() -> None:
             with built.watched() as disturbance, neighbour.at_work(0.2):
                 samples = follow(meter, MESSAGES, acts, SECONDS, Screen(io.StringIO()))
             assert hands.status().fixed_limit == hands.status().limit_at_most
+            hands.release()
+            assert hands.status().mode == "auto"
             exit_code = daemon.stop()
         run = built.judged("flood", Drained(load, queue_url, samples, exit_code, {}), {})
     assert done == ["flood", "limit"]

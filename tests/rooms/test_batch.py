@@ -219,3 +219,29 @@ def test_any_arrivals_leave_whole_in_order_and_in_time(groups: list[tuple[float,
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(scene())
+
+
+async def test_a_smaller_size_holds_at_once() -> None:
+    """What has been gathered beyond it leaves together, full; the next batches are of the new size."""
+    stage = Stage()
+    async with stage.running():
+        await stage.inbox.send(deliveries(7))
+        await settle()
+        stage.batcher.set_rows_at_most(4)
+        await stage.inbox.send(deliveries(8))
+        await settle()
+        assert stage.left() == [("full", 7), ("full", 4), ("full", 4)]
+    assert stage.batcher.rows_at_most == 4
+
+
+async def test_a_larger_size_holds_for_the_open_batch_too() -> None:
+    """It goes on growing."""
+    stage = Stage()
+    stage.gate.has_room = False
+    async with stage.running():
+        await stage.inbox.send(deliveries(9))
+        await settle()
+        stage.batcher.set_rows_at_most(15)
+        await stage.inbox.send(deliveries(6))
+        await settle()
+        assert stage.left() == [("full", 15)]

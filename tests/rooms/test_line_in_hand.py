@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 import structlog
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from subscriber.control.governor import GovernorOptions
 from subscriber.control.hands import Command
 from subscriber.control.load_watch import LoadWatch
 from subscriber.control.observer import LineSigns, Observer
-from subscriber.control.regulator import Regulator, RegulatorOptions
+from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
 from subscriber.errors import Treatment
 from subscriber.model import ObjectEvent
@@ -27,7 +28,9 @@ from tests.fakes.virtual_time import VirtualTimeLoop
 from tests.rooms.line_stage import OPTIONS, QUEUES, Stage
 
 WRITERS = 4
-GOVERNOR = GovernorOptions(limit_at_least=0.05, limit_at_most=WRITERS, slow_statement_seconds=30)
+GOVERNOR = GovernorOptions(
+    limit_at_least=0.05, limit_at_most=WRITERS, slow_statement_seconds=30, batch_max_rows=OPTIONS.batch.max_rows
+)
 
 
 @pytest.fixture(autouse=True)
@@ -55,10 +58,17 @@ class SlowStore(FakeStore):
         return applied
 
 
+class UnchangedBatches:
+    """Stay as large as they are: here it is the budget that matters."""
+
+    def set_rows_at_most(self, rows: int) -> None:
+        """Not heard."""
+
+
 class RegulatedStage(Stage):
     """The line, and the regulator as app.py puts it together."""
 
-    def __init__(self, *, statement_seconds: float = 0.1, least_budget_rows: int = OPTIONS.batch.max_rows) -> None:
+    def __init__(self, *, statement_seconds: float = 0.1, governor: GovernorOptions = GOVERNOR) -> None:
         self.slow_store = SlowStore(statement_seconds)
         super().__init__(limit=WRITERS, store=self.slow_store)
         line = self.line
@@ -67,8 +77,9 @@ class RegulatedStage(Stage):
         observer = Observer(signs, backlog, LoadWatch(None, self.metrics), self.metrics)
         alarms = Alarms(line.arrivals, backlog, self.metrics)
         report = Report(observer, alarms, self.metrics)
-        options = RegulatorOptions(governor=GOVERNOR, batch_max_rows=least_budget_rows)
-        self.regulator = Regulator(options, observer, alarms, report, line.gate, line.leases)
+        self.regulator = Regulator(
+            governor, observer, alarms, report, line.gate, leases=line.leases, batches=UnchangedBatches()
+        )
 
     @asynccontextmanager
     async def regulated(self) -> AsyncIterator[None]:
@@ -108,7 +119,7 @@ async def test_slow_statements_do_not_starve_the_writers() -> None:
 
 async def test_without_the_least_budget_they_would_starve() -> None:
     """What the claim above rests on: the same line with a budget by its rate alone."""
-    stage = RegulatedStage(statement_seconds=20, least_budget_rows=1)
+    stage = RegulatedStage(statement_seconds=20, governor=msgspec.structs.replace(GOVERNOR, batch_max_rows=1))
     stage.send(16_000)
     async with stage.regulated():
         assert await rows_per_second(stage, 100, 200) < FULL_RATE / 2
