@@ -113,6 +113,7 @@ def _environment(plan: Plan, database: TortureDatabase, queue: TortureQueue, por
         "DATABASE_URL": database.url(port if goes_through_network else database.postgres.port),
         "DATABASE_SCHEMA": database.schema,
         "DATABASE_LOAD_SOURCE": sensor,
+        "DATABASE_VCPUS": str(os.cpu_count() or 1),
         # The question is what becomes of a lost sensor, not how fast a busy machine may be driven.
         "DATABASE_CPU_TARGET_PERCENT": "95",
         "DATABASE_CPU_MAX_PERCENT": "100",

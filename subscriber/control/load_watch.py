@@ -141,20 +141,22 @@ class LoadWatch:
             return "failed"
 
     def _take(self, reading: LoadReading | None) -> Outcome:
-        flaw = flaw_in(reading, self._wall_clock()) if reading else None
+        if reading is None:
+            return "nothing_new"  # nor is a problem gone: a sensor that rests after a failure says None
+        flaw = flaw_in(reading, self._wall_clock())
         self.problem = flaw or ""
         if flaw:
             return "refused"
-        if reading is None or (self.newest and reading.taken_at <= self.newest.taken_at):
+        if self.newest and reading.taken_at <= self.newest.taken_at:
             return "nothing_new"
         self.newest = reading
         return "news"
 
     def _tell(self, outcome: Outcome) -> None:
         if outcome in {"news", "nothing_new"}:
-            if self._failures:
+            if self._failures and not self.problem:
                 _log.info("sensor.returned", source=self.source, reads_failed=self._failures)
-            self._failures = 0
+                self._failures = 0
         else:
             self._failures += 1
             if self._failures & (self._failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from subscriber.control.load_watch import CLOCKS_DIFFER_SECONDS, flaw_in
 from subscriber.control.reading import LoadReading
-from tests.control.stage import FakeSensor, Stage, load, wall_clock
+from tests.control.stage import EPOCH, FakeSensor, Stage, load, wall_clock
 
 NOW = 1_800_000_000.0
 HONEST = LoadReading(cpu_percent=50, taken_at=NOW - 1, window_seconds=1)
@@ -161,3 +161,27 @@ async def test_a_sensor_that_says_nothing_new_becomes_stale() -> None:
         assert not stage.regulator.status().sensor.is_stale
         await asyncio.sleep(2)
         assert stage.regulator.status().sensor.is_stale
+
+
+async def test_a_sensor_that_rests_has_not_returned() -> None:
+    """One that says nothing after a failure has its problem still; one that repeats itself answers again."""
+    answers: list[LoadReading | None | Exception] = [load(40, taken_at=EPOCH), OSError("denied"), None, None]
+
+    def answer() -> LoadReading | None:
+        next_one = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(next_one, Exception):
+            raise next_one
+        return next_one
+
+    stage = Stage(FakeSensor(answer))
+    with structlog.testing.capture_logs() as lines:
+        async with stage.running():
+            await asyncio.sleep(20)
+            assert stage.regulator.status().sensor.problem == "denied"
+            answers[:] = [load(40, taken_at=EPOCH)]
+            await asyncio.sleep(2)
+            assert stage.regulator.status().sensor.problem == ""
+    told = [
+        (line["event"], line["reads_failed"]) for line in lines if line["event"] in {"sensor.failed", "sensor.returned"}
+    ]
+    assert told == [("sensor.failed", 1), ("sensor.returned", 1)]
