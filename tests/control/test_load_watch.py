@@ -165,7 +165,7 @@ async def test_a_sensor_that_says_nothing_new_becomes_stale() -> None:
 
 async def test_a_sensor_that_rests_has_not_returned() -> None:
     """One that says nothing after a failure has its problem still; one that repeats itself answers again."""
-    answers: list[LoadReading | None | Exception] = [load(40, taken_at=EPOCH), OSError("denied"), None, None]
+    answers: list[LoadReading | Exception | None] = [load(40, taken_at=EPOCH), OSError("denied"), None, None]
 
     def answer() -> LoadReading | None:
         next_one = answers.pop(0) if len(answers) > 1 else answers[0]
