@@ -202,3 +202,18 @@ def test_a_backlog_comes_from_our_own_packages(reference: str) -> None:
     """The control path that names a function cannot reach outside the project."""
     with pytest.raises(ValueError, match="module:function"):
         load_backlog(reference, {})
+
+
+def test_a_postponed_message_can_be_deleted_by_its_earlier_receive() -> None:
+    """Its newest handle is valid wherever it is; afterwards it is nowhere, and never comes back."""
+    account = Account("http://lab")
+    queue = account.create("live", {}, 0.0)
+    queue.send("body", 0.0)
+    (message,) = queue.receive(1, 1, 0.0).received
+    handle = queue.handle_of(message)
+    (again,) = queue.receive(1, 30, 1.0).received
+    queue.postpone(again, 3.0)
+    queue.delete(handle, 2.0)
+    counts = queue.counts(2.0)
+    assert (counts.visible, counts.in_flight, counts.delayed) == (0, 0, 0)
+    assert queue.receive(1, 30, 4.0).received == []

@@ -121,11 +121,14 @@ class Queue:
         message = self._named_by(handle)
         if message is None:
             return
-        if message.place == "in_flight":
-            self._in_flight.remove(message)
-        else:
-            message.place = "gone"
-            self._visible_voids += 1
+        match message.place:
+            case "in_flight":
+                self._in_flight.remove(message)
+            case "delayed":  # it was postponed, and its newest handle is that of an earlier receive
+                self._delayed.remove(message)
+            case _:
+                message.place = "gone"
+                self._visible_voids += 1
         del self._messages[message.number]
         message.body = ""
         if self._journal:
