@@ -17,6 +17,9 @@ from benchmarks.simulate.policy import GOVERNOR
 from benchmarks.simulate.scenario import Event, LeadIn, Load, Scenario
 from benchmarks.simulate.world import simulate
 
+pytestmark = pytest.mark.no_cover
+"""Hours are simulated here; a tracer would double what they take, and tests/control covers the law."""
+
 SHORT = Scenario(
     question="",
     seconds=60,

@@ -9,6 +9,9 @@ from benchmarks.simulate.policy import GOVERNOR
 from benchmarks.simulate.scenario import names, read
 from benchmarks.simulate.world import simulate
 
+pytestmark = pytest.mark.no_cover
+"""Hours are simulated here; a tracer would double what they take, and tests/control covers the law."""
+
 
 @pytest.mark.parametrize("name", names())
 def test_the_governor_keeps_the_ranges_of(name: str) -> None:
