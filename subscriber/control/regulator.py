@@ -137,6 +137,7 @@ class Regulator:
         wish = self._wish = wish_after(before, command, bounds.limit_at_least, bounds.limit_at_most)
         if wish.fixed_limit is not None and wish.fixed_limit != limit_before:
             self._gate.set_limit(wish.fixed_limit)
+            self._batches.set_rows_at_most(rows_at_most(bounds, self._state.cost, wish.fixed_limit))
         if wish.is_paused and not before.is_paused:
             self._gate.pause()
             self._leases.pause("operator")
