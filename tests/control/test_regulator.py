@@ -87,7 +87,7 @@ async def test_the_budget_follows_two_seconds_of_stored_rows() -> None:
 
 
 async def test_batches_are_as_large_as_the_governor_says() -> None:
-    """From the first moment, when nothing is known yet, and with every decision; under an operator's limit by what is known."""
+    """From the first moment, when nothing is known yet; under an operator's limit by what is known."""
     options = msgspec.structs.replace(OPTIONS, has_load_signal=True)
     sensor = FakeSensor(lambda: load(50.0))
     stage = Stage(sensor, options)
