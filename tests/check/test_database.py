@@ -174,6 +174,23 @@ async def test_rights_that_are_missing(guest: tuple[str, StoreOptions], database
     assert await look_at_database(options, "password") == []
 
 
+async def test_a_right_on_some_columns(guest: tuple[str, StoreOptions], database: Database) -> None:
+    """What a column of the table still lacks is named with the column, as GRANT takes it."""
+    role, options = guest
+    schema = quoted(options.schema)
+    await database.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+    await database.execute(f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {schema} TO {role}")
+    await database.execute(f"REVOKE UPDATE ON {schema}.object_versions FROM {role}")
+    await database.execute(
+        f"GRANT UPDATE (state, sequencer, event_name, event_time, size_bytes) ON {schema}.object_versions TO {role}"
+    )
+    (finding,) = await look_at_database(options, "password")
+    assert (
+        finding.text == f"user {role} lacks UPDATE (etag, ingested_at) on {options.schema}.object_versions; "
+        f"GRANT UPDATE (etag, ingested_at) ON {options.schema}.object_versions TO {role}"
+    )
+
+
 async def test_too_few_connections_for_the_user(guest: tuple[str, StoreOptions], database: Database) -> None:
     """The role's own limit is below what one daemon may open."""
     role, options = guest

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from benchmarks.lab.daemon import daemon_process
+from subscriber.edge.check_database import look_at_database
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_migrations import check_schema, migrate
@@ -101,15 +102,18 @@ async def test_the_writer_may_do_nothing_else(roles: Roles) -> None:
 
 
 async def test_no_grant_is_superfluous(roles: Roles) -> None:
-    """Without any one of them the daemon's own statements fail; so there is none too many."""
+    """Without any one of them the daemon's own statements fail, so there is none too many; `check` sees it as well."""
     script = re.sub(r"^--.*$", "", roles.script("grants.sql"), flags=re.MULTILINE)
     grants = [grant.strip() for grant in script.split(";") if f'"{roles.writer}"' in grant]
     assert len(grants) == 8
+    as_writer = _options(roles, roles.writer_url)
+    assert await look_at_database(as_writer, "password") == []
     for grant in grants:
         revoked = grant.replace("GRANT", "REVOKE", 1).replace(f'TO "{roles.writer}"', f'FROM "{roles.writer}"', 1)
         await run(roles.owner_url, revoked)
         with pytest.raises(StoreError, match="permission denied"):
             await _everything_a_daemon_does(roles)
+        assert [each.kind for each in await look_at_database(as_writer, "password")] == [ExitCode.DATABASE], grant
         await run(roles.owner_url, grant)
     await _everything_a_daemon_does(roles)
 
