@@ -14,6 +14,7 @@ from subscriber.edge.check_database import look_at_database
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_migrations import check_schema, migrate
+from subscriber.edge.postgres_quarantine import Filters, Quarantine
 from subscriber.errors import ExitCode, StoreError
 from subscriber.model import Refusal
 from tests.edge.object_rows import message, row
@@ -126,8 +127,15 @@ async def test_the_grants_may_be_given_again(roles: Roles) -> None:
 
 async def test_the_writer_cannot_migrate(roles: Roles) -> None:
     """Whoever has the daemon's password cannot make a schema of his own either."""
-    with pytest.raises(StoreError, match="permission denied"):
-        await migrate(StoreOptions(url=roles.writer_url, schema=f"{roles.schema}_2", tls="disable"))
+    for schema in (roles.schema, f"{roles.schema}_2"):
+        with pytest.raises(StoreError, match=r"^Migrations are for the owner of the schema.*permission denied"):
+            await migrate(StoreOptions(url=roles.writer_url, schema=schema, tls="disable"))
+
+
+async def test_the_writer_is_sent_to_the_owner_for_the_quarantine(roles: Roles) -> None:
+    """Whoever looks at kept bodies with the daemon's login is told whose business it is."""
+    with pytest.raises(StoreError, match=r"^The quarantine is read and marked by the owner.*permission denied"):
+        await Quarantine(_options(roles, roles.writer_url)).counts(Filters())
 
 
 async def test_readers_see_what_exists_and_no_more(roles: Roles, postgres_url: str) -> None:
