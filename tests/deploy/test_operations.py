@@ -72,20 +72,22 @@ async def walked(filled_folder: Path, localstack_url: str, aws_client: OpenClien
 
 @pytest.fixture
 async def database(postgres_url: str) -> AsyncIterator[str]:
-    """A database made as step four says: the URL of the role that the document creates."""
-    name = f"lake_{uuid.uuid4().hex[:8]}"
-    server = postgres_url.rpartition("/")[0]
+    """The URL of the role that step four makes, made by one who may no more than RDS's master user."""
+    suffix = uuid.uuid4().hex[:8]
+    name, master = f"lake_{suffix}", f"master_{suffix}"
+    host = postgres_url.rpartition("/")[0].rpartition("@")[2]
     superuser = await asyncpg.connect(postgres_url, timeout=10)
     try:
-        await superuser.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
-        owner = await asyncpg.connect(f"{server}/{name}", timeout=10)
+        await superuser.execute(f"CREATE ROLE {master} LOGIN PASSWORD 'secret' NOSUPERUSER CREATEROLE CREATEDB")
+        await superuser.execute(f"CREATE DATABASE {name} OWNER {master} ENCODING 'UTF8' TEMPLATE template0")
+        owner = await asyncpg.connect(f"postgresql://{master}:secret@{host}/{name}", timeout=10)
         await owner.execute(blocks(document(), "sql")[0])
         await owner.close()
-        host = server.rpartition("@")[2]
         yield f"postgresql://subscriber:a%20long%20random%20one@{host}/{name}"
     finally:
         await superuser.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await superuser.execute("DROP ROLE IF EXISTS subscriber")
+        await superuser.execute(f"DROP ROLE IF EXISTS {master}")
         await superuser.close()
 
 
