@@ -162,6 +162,15 @@ def test_scaling_speaks_of_the_service() -> None:
     assert [filled(name)["ResourceId"] for name in ("scalable-target.json", "scaling-policy.json")] == [resource] * 2
 
 
+def test_a_one_off_task_runs_where_the_service_does() -> None:
+    """Cluster, network, definition and container are the service's: what it finds is what the daemon would find."""
+    once, service = filled("one-off-task.json"), filled("service.json")
+    shared = ("cluster", "taskDefinition", "launchType", "platformVersion", "networkConfiguration")
+    assert {name: once[name] for name in shared} == {name: service[name] for name in shared}
+    (override,) = once["overrides"]["containerOverrides"]
+    assert override == {"name": container()["name"], "command": ["check"]}
+
+
 def test_the_queue_fits_the_daemon(settings: Settings) -> None:
     """Ten receives before the dead-letter queue, which keeps longer; the URL of the settings is this queue's."""
     queue, dead = filled("queue.json"), filled("dead-letter-queue.json")

@@ -16,12 +16,13 @@ import botocore.session
 import pytest
 
 from benchmarks.lab.daemon import daemon_process
+from subscriber.cli import main
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_migrations import migrate
 from subscriber.errors import ExitCode
 from subscriber.settings.table import settings_table
 from tests.deploy.commands import Command, blocks, commands, operation_names, parameters, run_aws
-from tests.deploy.given import complaints, container_environment, example_values, fill_script
+from tests.deploy.given import complaints, container_environment, example_values, fill_script, filled
 from tests.deploy.test_watch import series
 from tests.house.source import ROOT, texts
 from tests.line.scene import sums_that_fit, until
@@ -30,7 +31,7 @@ from tests.stage.queues import OpenClient
 DOCUMENT = "docs/operations.md"
 CARRIED = ("sqs", "s3api", "secretsmanager", "iam", "logs")
 """What LocalStack's free edition has; ECS, its scaling and the registry it has not."""
-CHECKED = ("ecs", "application-autoscaling")
+CHECKED = ("ecs", "ecr", "application-autoscaling")
 ELSEWHERE = ("cp", "python3", "subscriber", "docker")
 
 
@@ -142,7 +143,7 @@ def test_the_other_steps_are_calls_that_aws_takes(filled_folder: Path) -> None:
     """ECS and its scaling: each operation exists, and takes what the command gives it."""
     session = botocore.session.get_session()
     checked = aws_commands(*CHECKED)
-    assert len(checked) >= 6
+    assert len(checked) >= 12
     for command in checked:
         service, operation, given = parameters(command, filled_folder)
         name = operation_names(session.get_service_model(service))[operation]
@@ -171,8 +172,28 @@ def test_the_alarms_are_given_what_they_ask_for() -> None:
 
 def test_the_image_that_is_built_is_the_one_that_runs() -> None:
     """Build, push and values.env name one tag."""
-    docker = [words for words in commands(document()) if words[0] == "docker"]
-    assert [words[-2] if words[1] == "build" else words[-1] for words in docker] == [example_values()["IMAGE"]] * 2
+    docker = {words[1]: words for words in commands(document()) if words[0] == "docker"}
+    image = example_values()["IMAGE"]
+    assert (docker["build"][-2], docker["push"][-1]) == (image, image)
+    assert image.startswith(f"{docker['login'][-3]}/{example_values()['REPOSITORY']}:")
+
+
+def test_the_image_is_built_for_the_processors_it_runs_on() -> None:
+    """On a laptop with ARM it would else be built for that."""
+    (build,) = [words for words in commands(document()) if words[:2] == ["docker", "build"]]
+    platforms = {"linux/amd64": "X86_64", "linux/arm64": "ARM64"}
+    built_for = platforms[build[build.index("--platform") + 1]]
+    assert built_for == filled("task-definition.json")["runtimePlatform"]["cpuArchitecture"]
+
+
+def test_one_off_tasks_run_before_the_service(filled_folder: Path) -> None:
+    """The tables are made, then everything is looked at, then the service is made: by commands that exist."""
+    orders = [words for words in aws_commands("ecs") if words[2] in ("run-task", "create-service")]
+    given = [parameters(words, filled_folder)[2] for words in orders]
+    run = [one.get("overrides", {"containerOverrides": [{"command": ["run"]}]}) for one in given]
+    asked = [one["containerOverrides"][0]["command"] for one in run]
+    assert asked == [["migrate"], ["check"], ["run"]]
+    assert {words[0] for words in asked} <= set(main.commands)
 
 
 def test_names_of_the_document_are_those_of_the_example() -> None:
