@@ -119,6 +119,20 @@ async def test_an_endpoint_that_does_not_answer(
     assert "AWS_ENDPOINT_URL_SQS" in text
 
 
+async def test_an_endpoint_without_its_scheme(
+    migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch
+) -> None:
+    """As people write it for LocalStack: what is wrong, and which of AWS's variables to look at; the settings' code."""
+    aws_environment.setenv("AWS_ENDPOINT_URL", "localhost:4566")
+    findings = await findings_of(Settings.from_environment(migrated_plain))
+    (finding,) = [each for each in findings if each.severity == "error"]
+    assert finding.kind is ExitCode.CONFIGURATION
+    assert finding.sentence == (
+        "the AWS settings cannot be used: Invalid endpoint: localhost:4566; look at AWS_PROFILE, AWS_REGION and "
+        "AWS_ENDPOINT_URL (which takes http:// or https:// and a host)"
+    )
+
+
 async def test_a_queue_that_is_silent(
     aws: AwsServices, migrated_plain: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
