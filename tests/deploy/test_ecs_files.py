@@ -189,7 +189,12 @@ def test_every_event_that_moves_the_index_is_subscribed() -> None:
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [("ACCOUNT=1\n", "no value for "), ("nonsense\n", "values.env: "), (None, "No such file")],
+    [
+        ("ACCOUNT=1\n", "values.env: no value for "),
+        ("# ours\nnonsense\n", "values.env: line 2 is not NAME=value"),
+        ('ACCOUNT="1"\n', "values.env: line 1: write the value of ACCOUNT as it is"),
+        (None, "No such file"),
+    ],
 )
 def test_a_mistake_in_the_values_is_a_line(tmp_path: Path, values: str | None, said: str) -> None:
     """Nothing is written, and the line says what is missing."""
