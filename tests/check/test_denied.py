@@ -154,6 +154,19 @@ async def test_no_credentials_at_all(migrated_plain: dict[str, str], aws_environ
     assert any(each.kind is ExitCode.DATABASE and each.severity == "good" for each in findings)
 
 
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "localhost:4566"])
+async def test_buckets_that_cannot_be_asked_are_a_note(
+    aws: AwsServices, migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """Where S3 is not reached it is not a right that is missing; an endpoint that is none is no traceback either."""
+    aws_environment.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+    findings = await findings_of(Settings.from_environment(migrated_plain))
+    (note,) = [each for each in findings if each.severity == "note" and each.subject == "bucket BUCKET"]
+    assert endpoint in note.problem
+    assert note.remedy.startswith("to have them checked, see that S3 can be reached")
+    assert exit_code_of(findings) is ExitCode.DRY
+
+
 async def test_buckets_that_may_not_be_read_are_a_note(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
     """The daemon needs no right on buckets; what was not seen is said, with the right that would show it."""
     findings = await findings_of(Settings.from_environment(migrated_plain))
