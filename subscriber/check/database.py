@@ -40,6 +40,7 @@ _LOGIN_REMEDIES: dict[AuthMethod, str] = {
 _REMEDIES = {
     "certificate": "set SUBSCRIBER_DATABASE_CA_FILE to RDS's bundle, and name the host as its certificate does",
     "no_database": "CREATE DATABASE, or correct the name in SUBSCRIBER_DATABASE_URL",
+    "no_privilege": "GRANT CONNECT ON DATABASE for the database in SUBSCRIBER_DATABASE_URL to its user",
     "read_only": "name the cluster's writer endpoint in SUBSCRIBER_DATABASE_URL",
     "too_many_connections": "raise max_connections or the role's limit, or lower SUBSCRIBER_WRITE_MAX_CONCURRENCY",
     "unreachable": "check host and port in SUBSCRIBER_DATABASE_URL, the security group, and that the database runs",
