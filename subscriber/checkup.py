@@ -7,6 +7,7 @@ be allowed to see is asked for all the same, and where it may not be seen that i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import uvloop
 
@@ -21,7 +22,7 @@ from subscriber.check.queue import (
     queue_subject,
 )
 from subscriber.edge.aws import region_of
-from subscriber.edge.aws_calls import AwsCalls
+from subscriber.edge.aws_calls import CALL_ERRORS, AwsCalls
 from subscriber.edge.check_bucket import look_at_bucket
 from subscriber.edge.check_database import buckets_in_index, look_at_database
 from subscriber.edge.check_queue import QueueFacts, look_at_queue
@@ -139,7 +140,8 @@ async def _buckets(settings: Settings, buckets: list[str], facts: list[QueueFact
     regions = (region for url in settings.queue_urls if (region := region_of(url)) is not None)
     calls = AwsCalls(next(regions, None))
     try:
-        await calls.client("s3")  # once, before all ask for it
+        with contextlib.suppress(*CALL_ERRORS):  # each look will say so
+            await calls.client("s3")  # once, before all ask for it
         async with asyncio.TaskGroup() as looks:
             tasks = [looks.create_task(look_at_bucket(calls, each, arns), name="look at a bucket") for each in buckets]
         return [finding for task in tasks for finding in task.result()]

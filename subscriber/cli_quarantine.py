@@ -150,8 +150,9 @@ def _who() -> str:
 def _settings() -> Any:
     """The settings of this process; what goes wrong meanwhile is told on standard error."""
     from subscriber.observe.log import configure  # noqa: PLC0415 - see above
+    from subscriber.settings.foreign_secrets import foreign_secrets  # noqa: PLC0415 - see above
     from subscriber.settings.table import Settings  # noqa: PLC0415 - see above
 
     read = Settings.from_environment(os.environ)
-    configure(read.log_level, read.log_format, read.secrets, sys.stderr.buffer)
+    configure(read.log_level, read.log_format, (*read.secrets, *foreign_secrets(os.environ)), sys.stderr.buffer)
     return read

@@ -15,9 +15,22 @@ TEMPLATES = Path(__file__).parent
 
 
 def values_in(text: str) -> dict[str, str]:
-    """The NAME=value lines of a file; the rest is blank or a comment."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return dict(line.split("=", 1) for line in lines)
+    """The NAME=value lines of a file; the rest is blank or a comment.
+
+    Raises:
+        ValueError: a line is neither, or a value is written with what JSON would have to escape.
+    """
+    values = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        name, is_one, value = (part.strip() for part in line.partition("="))
+        if not line.strip() or line.startswith("#"):
+            continue
+        if not is_one:
+            raise ValueError(f"line {number} is not NAME=value")
+        if {'"', "'", "\\"} & set(value):
+            raise ValueError(f"line {number}: write the value of {name} as it is, without quotes or backslashes")
+        values[name] = value
+    return values
 
 
 def filled(template: str, values: dict[str, str]) -> str:

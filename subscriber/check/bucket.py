@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from subscriber.check.call import is_denied
 from subscriber.check.finding import Finding, Severity
 from subscriber.errors import ExitCode
 
@@ -77,7 +78,9 @@ def unreadable_bucket(bucket: str, code: str, detail: str) -> Finding:
         problem = "is named by a queue's policy or by the index, and does not exist"
         return _found("note", bucket, problem, "it needs no mending if the bucket was deleted on purpose")
     problem = f"its notifications could not be looked at ({code}: {detail or 'no more was said'})"
-    remedy = "to have them checked, allow s3:GetBucketNotification; the daemon does not need it"
+    right = "allow s3:GetBucketNotification"
+    way = "see that S3 can be reached with these credentials (AWS_ENDPOINT_URL_S3, a NAT or the VPC endpoint for S3)"
+    remedy = f"to have them checked, {right if is_denied(code) else way}; the daemon does not need it"
     return _found("note", bucket, problem, remedy)
 
 

@@ -14,12 +14,20 @@ SUBJECT = "database"
 OLDEST_VERSION = 140_000
 """PostgreSQL 14, the oldest that is still maintained (PostgreSQL's versioning policy); as server_version_num."""
 
-NEEDED: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("object_versions", ("SELECT", "INSERT", "UPDATE")),
-    ("quarantined_messages", ("SELECT", "INSERT", "UPDATE")),
-    ("schema_migrations", ("SELECT",)),
+_KEY = ("bucket", "key", "version_id")
+_COMPARED = ("state", "sequencer", "event_name", "event_time", "size_bytes", "etag")
+NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("object_versions", "SELECT", (*_KEY, *_COMPARED)),
+    ("object_versions", "INSERT", (*_KEY, *_COMPARED)),
+    ("object_versions", "UPDATE", (*_COMPARED, "ingested_at")),
+    ("quarantined_messages", "SELECT", ("queue", "message_id", "receive_count")),
+    ("quarantined_messages", "INSERT", ("queue", "message_id", "reason", "detail", "body", "receive_count")),
+    ("quarantined_messages", "UPDATE", ("receive_count",)),
+    ("schema_migrations", "SELECT", ("major", "number")),
 )
-"""An upsert reads what it compares with: ON CONFLICT DO UPDATE needs SELECT too (PostgreSQL, "INSERT")."""
+"""Table, privilege, columns: what the daemon's statements touch. Who may do it to the table may do it to each column,
+and not the other way round: the writer of config/sql has no more than these columns. An upsert reads what it compares
+with: ON CONFLICT DO UPDATE needs SELECT too (PostgreSQL, "INSERT")."""
 
 AuthMethod: TypeAlias = Literal["password", "iam", "secret"]
 
@@ -32,6 +40,7 @@ _LOGIN_REMEDIES: dict[AuthMethod, str] = {
 _REMEDIES = {
     "certificate": "set SUBSCRIBER_DATABASE_CA_FILE to RDS's bundle, and name the host as its certificate does",
     "no_database": "CREATE DATABASE, or correct the name in SUBSCRIBER_DATABASE_URL",
+    "no_privilege": "GRANT CONNECT ON DATABASE for the database in SUBSCRIBER_DATABASE_URL to its user",
     "read_only": "name the cluster's writer endpoint in SUBSCRIBER_DATABASE_URL",
     "too_many_connections": "raise max_connections or the role's limit, or lower SUBSCRIBER_WRITE_MAX_CONCURRENCY",
     "unreachable": "check host and port in SUBSCRIBER_DATABASE_URL, the security group, and that the database runs",
@@ -49,8 +58,8 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
     is_read_only: bool
     has_schema: bool
     may_use_schema: bool
-    denied: Sequence[tuple[str, str]] = ()
-    """Table and privilege, of those in NEEDED whose table exists."""
+    denied: Sequence[tuple[str, str, str]] = ()
+    """Table, privilege and column, of those in NEEDED whose column exists."""
     connections_at_most: int = -1
     """The user's own limit; −1: none."""
     connections_free: int = 0
@@ -93,7 +102,7 @@ def can_read_ledger(facts: DatabaseFacts) -> bool:
     """Whether it can be seen of which release the schema is; without a schema that is seen too."""
     if not facts.has_schema:
         return True
-    return facts.may_use_schema and ("schema_migrations", "SELECT") not in facts.denied
+    return facts.may_use_schema and "schema_migrations" not in {table for table, _, _ in facts.denied}
 
 
 def schema_finding(error: SchemaError) -> Finding:
@@ -106,11 +115,18 @@ def _privileges(schema: str, facts: DatabaseFacts) -> Iterator[Finding]:
     if facts.has_schema and not facts.may_use_schema:
         problem = f"user {facts.user} may not use the schema {schema}"
         yield _error(problem, f"GRANT USAGE ON SCHEMA {schema} TO {facts.user}")
-    tables = dict.fromkeys(table for table, _ in facts.denied)
-    for table in tables:
-        denied = ", ".join(privilege for name, privilege in facts.denied if name == table)
+    for table in dict.fromkeys(table for table, _, _ in facts.denied):
+        denied = ", ".join(_denied(table, facts))
         problem = f"user {facts.user} lacks {denied} on {schema}.{table}"
         yield _error(problem, f"GRANT {denied} ON {schema}.{table} TO {facts.user}")
+
+
+def _denied(wanted: str, facts: DatabaseFacts) -> Iterator[str]:
+    """The privileges on a table as GRANT takes them: with their columns where only some of these are denied."""
+    for table, privilege, columns in NEEDED:
+        lacking = [column for column in columns if (wanted, privilege, column) in facts.denied]
+        if table == wanted and lacking:
+            yield privilege if len(lacking) == len(columns) else f"{privilege} ({', '.join(lacking)})"
 
 
 def _connections(facts: DatabaseFacts, connections: int) -> Iterator[Finding]:

@@ -41,6 +41,12 @@ _PERMANENT = frozenset(
 """Codes that do not pass by waiting: somebody has to change something (SQS API reference, common errors)."""
 
 
+def unusable_settings(error: Exception) -> ConfigurationError:
+    """What to say where AWS's own variables, or the files they lead to, make no client."""
+    variables = "look at AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL (which takes http:// or https:// and a host)"
+    return ConfigurationError(f"the AWS settings cannot be used: {str(error).rstrip('.')}; {variables}")
+
+
 def region_of(queue_url: str) -> str | None:
     """The region a queue's URL names; None where its host is not AWS's (emulators, custom endpoints).
 

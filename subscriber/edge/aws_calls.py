@@ -17,6 +17,9 @@ from subscriber.errors import SensorError
 CALL_SECONDS = 5.0
 """These services answer in tenths of a second; what takes longer is late for a decision anyway."""
 PAGES_AT_MOST = 10
+CALL_ERRORS = (ClientError, BotoCoreError, OSError, RuntimeError, ValueError)
+"""What a call raises that fails. RuntimeError: credentials are still expired; ValueError: the endpoint in the
+environment is none."""
 
 _DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthFailure", "NotAuthorizedException", "UnauthorizedOperation"}
@@ -61,7 +64,7 @@ class AwsCalls:
                 return answer
         except TimeoutError as error:
             raise AwsCallError(action, "Timeout", f"no answer within {CALL_SECONDS:g} s") from error
-        except (ClientError, BotoCoreError, OSError, RuntimeError) as error:  # RuntimeError: credentials still expired
+        except CALL_ERRORS as error:
             ours = call_error(error)
             raise AwsCallError(action, ours.code, ours.detail) from error
 
@@ -89,6 +92,7 @@ class AwsCalls:
 
         Raises:
             BotoCoreError: region or profile cannot be used.
+            ValueError: the endpoint in the environment is none.
         """
         if service not in self._clients:
             self._session = self._session or session_with_region(())

@@ -62,16 +62,15 @@ async def buckets_in_index(options: StoreOptions, at_most: int) -> list[str]:
 async def _facts(connection: Connection, schema: str) -> DatabaseFacts:
     row = await connection.fetchrow(statement("check_database", schema), schema)
     assert row is not None
-    wanted = [(table, privilege) for table, privileges in NEEDED for privilege in privileges]
-    tables, privileges = zip(*wanted, strict=True)
-    denied = await connection.fetch(statement("check_privileges", schema), schema, tables, privileges)
+    wanted = [(table, privilege, column) for table, privilege, columns in NEEDED for column in columns]
+    denied = await connection.fetch(statement("check_privileges", schema), schema, *zip(*wanted, strict=True))
     return DatabaseFacts(
         user=row["user_name"],
         version_number=row["version_number"],
         is_read_only=row["is_read_only"],
         has_schema=row["has_schema"],
         may_use_schema=row["may_use_schema"],
-        denied=tuple((each["relation"], each["privilege"]) for each in denied),
+        denied=tuple((each["relation"], each["privilege"], each["attribute"]) for each in denied),
         connections_at_most=row["connections_at_most"],
         connections_free=row["connections_free"],
     )

@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from subscriber.edge.aws import unusable_settings
 from subscriber.edge.aws_calls import AwsCalls
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_iam import IamLogins, IamTarget
@@ -55,7 +56,7 @@ async def _source(auth: AuthOptions, calls: AwsCalls) -> LoginSource:
     try:
         await calls.client(service)
     except Exception as error:
-        raise ConfigurationError(f"DATABASE_AUTH={auth.method}: the AWS settings cannot be used: {error}") from error
+        raise ConfigurationError(f"SUBSCRIBER_DATABASE_AUTH={auth.method}: {unusable_settings(error)}") from error
     if auth.method == "iam":
         return IamLogins(IamTarget(auth.host, auth.port, auth.user, _region_of(auth)), calls)
     return SecretLogins(auth.secret_id, calls)

@@ -83,7 +83,8 @@ def tls_context(options: StoreOptions) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=options.ca_file)
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"The CA file {options.ca_file} cannot be used: {error}") from error
+        remedy = "SUBSCRIBER_DATABASE_CA_FILE takes certificates as PEM, such as RDS's global-bundle.pem"
+        raise ConfigurationError(f"The CA file {options.ca_file} cannot be used: {error}; {remedy}") from error
 
 
 async def connect(options: StoreOptions, tls: ssl.SSLContext | None) -> Connection:

@@ -15,6 +15,9 @@ from subscriber.errors import SchemaError
 
 MIGRATION_TIMEOUT_SECONDS = 300.0
 _COMMAND = "subscriber migrate"
+_IF_DENIED = (
+    "Migrations are for the owner of the schema, who may make it with CREATE on the database: run them as that role."
+)
 
 
 async def migrate(options: StoreOptions, timeout_seconds: float = MIGRATION_TIMEOUT_SECONDS) -> list[str]:
@@ -24,7 +27,7 @@ async def migrate(options: StoreOptions, timeout_seconds: float = MIGRATION_TIME
         SchemaError: the schema is of a later major than this release, or the database cannot hold every key.
         StoreError: the database refuses; then nothing has changed.
     """
-    async with session(options, timeout_seconds) as connection, connection.transaction():
+    async with session(options, timeout_seconds, if_denied=_IF_DENIED) as connection, connection.transaction():
         _refuse_other_encodings(connection)
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _lock_key(options.schema))
         await _make_ledger(connection, options.schema)

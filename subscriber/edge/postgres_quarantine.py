@@ -18,6 +18,11 @@ _ERRAND_SECONDS = 60.0
 """A filter may have to look at every message that is kept."""
 
 
+_IF_DENIED = (
+    "The quarantine is read and marked by the owner of its table, not by the daemon's writer: run this as that role."
+)
+
+
 class Filters(msgspec.Struct, frozen=True):
     """Which messages are meant; what is None lets all through."""
 
@@ -69,19 +74,19 @@ class Quarantine:
     async def page(self, filters: Filters, behind: tuple[str, str], at_most: int) -> list[Kept]:
         """The messages behind a place, in order; empty at the end. The first page is behind ("", "")."""
         given = (*behind, *_parameters(filters), at_most, PAGE_BYTES)
-        async with session(self._options, _ERRAND_SECONDS) as connection:
+        async with session(self._options, _ERRAND_SECONDS, if_denied=_IF_DENIED) as connection:
             rows = await connection.fetch(statement("quarantine_page", self._options.schema), *given)
         return [Kept(*row) for row in rows]
 
     async def counts(self, filters: Filters) -> list[ReasonCount]:
         """How many there are for each reason, the most first."""
-        async with session(self._options, _ERRAND_SECONDS) as connection:
+        async with session(self._options, _ERRAND_SECONDS, if_denied=_IF_DENIED) as connection:
             text = statement("quarantine_counts", self._options.schema)
             return [ReasonCount(*row) for row in await connection.fetch(text, *_parameters(filters))]
 
     async def find(self, message_id: str, queue: str | None) -> list[Kept]:
         """The messages of an id: one, unless two queues chose the same."""
-        async with session(self._options, _ERRAND_SECONDS) as connection:
+        async with session(self._options, _ERRAND_SECONDS, if_denied=_IF_DENIED) as connection:
             text = statement("quarantine_find", self._options.schema)
             return [Kept(*row) for row in await connection.fetch(text, message_id, queue)]
 
@@ -90,7 +95,7 @@ class Quarantine:
         if not replayed:
             return 0
         queues, ids = zip(*(kept.place for kept in replayed), strict=True)
-        async with session(self._options, _ERRAND_SECONDS) as connection:
+        async with session(self._options, _ERRAND_SECONDS, if_denied=_IF_DENIED) as connection:
             status = await connection.execute(statement("quarantine_mark", self._options.schema), queues, ids, by)
         return int(status.rpartition(" ")[2])
 

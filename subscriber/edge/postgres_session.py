@@ -11,11 +11,17 @@ import msgspec
 from subscriber.edge.postgres_connection import Connection, StoreOptions, connect, session_settings, tls_context
 from subscriber.edge.postgres_failures import FOREIGN_ERRORS, store_error
 from subscriber.edge.postgres_pooler import unit_of_work
+from subscriber.errors import StoreError
 
 
 @asynccontextmanager
-async def session(options: StoreOptions, timeout_seconds: float) -> AsyncIterator[Connection]:
+async def session(options: StoreOptions, timeout_seconds: float, *, if_denied: str = "") -> AsyncIterator[Connection]:
     """A connection of our own for `timeout_seconds`; behind a pooler what it does is one transaction.
+
+    Args:
+        options: how to connect.
+        timeout_seconds: for everything, the connecting included.
+        if_denied: what to advise whose right is missing, where the errand is not the writer's.
 
     Raises:
         ConfigurationError: the CA file or the URL cannot be used.
@@ -28,7 +34,10 @@ async def session(options: StoreOptions, timeout_seconds: float) -> AsyncIterato
                 yield connection
             await connection.close()
     except FOREIGN_ERRORS as error:
-        raise store_error(error) from error
+        ours = store_error(error)
+        if if_denied and ours.word == "no_privilege":
+            raise StoreError(ours.treatment, ours.word, ours.sqlstate, ours.detail, if_denied) from error
+        raise ours from error
 
 
 @asynccontextmanager

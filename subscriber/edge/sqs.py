@@ -19,7 +19,14 @@ import msgspec
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from subscriber.edge.aws import call_error, client_config, region_of, require_usable_endpoint, session_with_region
+from subscriber.edge.aws import (
+    call_error,
+    client_config,
+    region_of,
+    require_usable_endpoint,
+    session_with_region,
+    unusable_settings,
+)
 from subscriber.edge.aws_json import JsonClient
 from subscriber.edge.sqs_shapes import (
     DELETE_TARGET,
@@ -32,7 +39,7 @@ from subscriber.edge.sqs_shapes import (
     receive_body,
     visibility_body,
 )
-from subscriber.errors import ConfigurationError, QueueError
+from subscriber.errors import QueueError
 from subscriber.model import BatchAnswer, Lease, Message
 
 SETTLE_TIMEOUT_SECONDS = 20
@@ -82,7 +89,7 @@ class Sqs:
             await self._open_regions()
         except (BotoCoreError, ValueError, OSError) as error:
             await self._open.aclose()
-            raise ConfigurationError(f"the AWS settings cannot be used: {error}") from error
+            raise unusable_settings(error) from error
         except BaseException:
             await self._open.aclose()
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,7 @@ POLICY = {
     ],
 }
 DAYS_14 = "1209600"
+EVERYTHING = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*")
 
 
 class Stage:
@@ -47,7 +49,7 @@ class Stage:
         attributes = {"RedrivePolicy": redrive, "Policy": policy, "VisibilityTimeout": "300"}
         self.queue = (await self.sqs.create_queue(QueueName=self.name, Attributes=attributes))["QueueUrl"]
         await self.s3.create_bucket(Bucket=self.name)
-        await self.notify("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*")
+        await self.notify(*EVERYTHING)
 
     async def arn(self, queue: str) -> str:
         """The ARN of a queue."""
@@ -58,11 +60,15 @@ class Stage:
         """Set attributes of a queue."""
         await self.sqs.set_queue_attributes(QueueUrl=queue, Attributes=attributes)
 
-    async def notify(self, *events: str) -> None:
-        """What the bucket tells the queue from now on."""
-        subscription = {"QueueArn": await self.arn(self.queue), "Events": list(events)}
+    async def notify(self, *events: str, **of_prefix: tuple[str, ...]) -> None:
+        """What the bucket tells the queue from now on: events of every key, or events of keys with a prefix."""
+        arn = await self.arn(self.queue)
+        subscriptions: list[dict[str, Any]] = [{"QueueArn": arn, "Events": list(events)}] if events else []
+        for prefix, told in of_prefix.items():
+            rules = {"Key": {"FilterRules": [{"Name": "prefix", "Value": prefix}]}}
+            subscriptions.append({"QueueArn": arn, "Events": list(told), "Filter": rules})
         await self.s3.put_bucket_notification_configuration(
-            Bucket=self.name, NotificationConfiguration={"QueueConfigurations": [subscription]}
+            Bucket=self.name, NotificationConfiguration={"QueueConfigurations": subscriptions}
         )
 
     async def check(self, **changed: str) -> list[Finding]:
@@ -163,12 +169,27 @@ async def test_a_queue_that_is_not_there(stage: Stage) -> None:
 
 async def test_ghosts_to_come(stage: Stage) -> None:
     """A bucket that does not tell of lifecycle expirations."""
-    await stage.notify("s3:ObjectCreated:*", "s3:ObjectRemoved:*")
+    await stage.notify(*EVERYTHING[:2])
     ((severity, sentence),) = bad(await stage.check())
     assert (severity, sentence.partition(":")[0]) == ("warning", f"bucket {stage.name}")
     assert (
         "a lifecycle rule expires stay in the index as ghosts; subscribe the queue to s3:LifecycleExpiration:*"
         in sentence
+    )
+
+
+async def test_a_prefix_that_fills_with_ghosts(stage: Stage) -> None:
+    """Objects are told of under two prefixes, deletions under one: a line for the gap, and one for all other keys."""
+    await stage.notify(logs=EVERYTHING, raw=(EVERYTHING[0], EVERYTHING[2]))
+    (gap_severity, gap), (filter_severity, filtered) = bad(await stage.check())
+    assert (gap_severity, filter_severity) == ("warning", "warning")
+    assert gap == (
+        f"bucket {stage.name}: tells of s3:ObjectRemoved only for prefix 'logs', not for prefix 'raw': there "
+        "objects that are deleted stay in the index as ghosts; subscribe s3:ObjectRemoved:* for prefix 'raw' too"
+    )
+    assert filtered == (
+        f"bucket {stage.name}: tells only of keys with prefix 'logs', prefix 'raw': others are not in the index; "
+        "drop the filter if they should be"
     )
 
 

@@ -152,6 +152,22 @@ async def guest(migrated: StoreOptions, database: Database) -> AsyncIterator[tup
     await database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
+async def test_a_database_that_lets_the_user_not_in(guest: tuple[str, StoreOptions], database: Database) -> None:
+    """The password is right, the database is there, and CONNECT is not granted: the GRANT that is missing."""
+    role, options = guest
+    name = f"closed_{role}"
+    await database.execute(f"CREATE DATABASE {name}")
+    try:
+        await database.execute(f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC")
+        finding = await only(options, url=f"{options.url.rpartition('/')[0]}/{name}")
+    finally:
+        await database.execute(f"DROP DATABASE {name}")
+    assert finding.text == (
+        f'no_privilege 42501: permission denied for database "{name}"; GRANT CONNECT ON DATABASE for the database in '
+        "SUBSCRIBER_DATABASE_URL to its user"
+    )
+
+
 async def test_rights_that_are_missing(guest: tuple[str, StoreOptions], database: Database) -> None:
     """Each table with the privileges it lacks, as the GRANT that gives them; granted, they are not missed."""
     role, options = guest
@@ -172,6 +188,23 @@ async def test_rights_that_are_missing(guest: tuple[str, StoreOptions], database
     ]
     await database.execute(f"GRANT UPDATE ON ALL TABLES IN SCHEMA {schema} TO {role}")
     assert await look_at_database(options, "password") == []
+
+
+async def test_a_right_on_some_columns(guest: tuple[str, StoreOptions], database: Database) -> None:
+    """What a column of the table still lacks is named with the column, as GRANT takes it."""
+    role, options = guest
+    schema = quoted(options.schema)
+    await database.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+    await database.execute(f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {schema} TO {role}")
+    await database.execute(f"REVOKE UPDATE ON {schema}.object_versions FROM {role}")
+    await database.execute(
+        f"GRANT UPDATE (state, sequencer, event_name, event_time, size_bytes) ON {schema}.object_versions TO {role}"
+    )
+    (finding,) = await look_at_database(options, "password")
+    assert (
+        finding.text == f"user {role} lacks UPDATE (etag, ingested_at) on {options.schema}.object_versions; "
+        f"GRANT UPDATE (etag, ingested_at) ON {options.schema}.object_versions TO {role}"
+    )
 
 
 async def test_too_few_connections_for_the_user(guest: tuple[str, StoreOptions], database: Database) -> None:

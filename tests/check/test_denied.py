@@ -119,6 +119,20 @@ async def test_an_endpoint_that_does_not_answer(
     assert "AWS_ENDPOINT_URL_SQS" in text
 
 
+async def test_an_endpoint_without_its_scheme(
+    migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch
+) -> None:
+    """As people write it for LocalStack: what is wrong, and which of AWS's variables to look at; the settings' code."""
+    aws_environment.setenv("AWS_ENDPOINT_URL", "localhost:4566")
+    findings = await findings_of(Settings.from_environment(migrated_plain))
+    (finding,) = [each for each in findings if each.severity == "error"]
+    assert finding.kind is ExitCode.CONFIGURATION
+    assert finding.sentence == (
+        "the AWS settings cannot be used: Invalid endpoint: localhost:4566; look at AWS_PROFILE, AWS_REGION and "
+        "AWS_ENDPOINT_URL (which takes http:// or https:// and a host)"
+    )
+
+
 async def test_a_queue_that_is_silent(
     aws: AwsServices, migrated_plain: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +152,19 @@ async def test_no_credentials_at_all(migrated_plain: dict[str, str], aws_environ
     findings = await findings_of(Settings.from_environment(migrated_plain))
     assert exit_code_of(findings) is ExitCode.QUEUE
     assert any(each.kind is ExitCode.DATABASE and each.severity == "good" for each in findings)
+
+
+@pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "localhost:4566"])
+async def test_buckets_that_cannot_be_asked_are_a_note(
+    aws: AwsServices, migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch, endpoint: str
+) -> None:
+    """Where S3 is not reached it is not a right that is missing; an endpoint that is none is no traceback either."""
+    aws_environment.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+    findings = await findings_of(Settings.from_environment(migrated_plain))
+    (note,) = [each for each in findings if each.severity == "note" and each.subject == "bucket BUCKET"]
+    assert endpoint in note.problem
+    assert note.remedy.startswith("to have them checked, see that S3 can be reached")
+    assert exit_code_of(findings) is ExitCode.DRY
 
 
 async def test_buckets_that_may_not_be_read_are_a_note(aws: AwsServices, migrated_plain: dict[str, str]) -> None:

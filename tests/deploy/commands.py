@@ -30,6 +30,8 @@ for command in json.load(sys.stdin):
 """
 
 Command = list[str]
+LISTS = ("--services",)
+"""Options that take several values; here they have one."""
 
 
 def blocks(markdown: str, language: str) -> list[str]:
@@ -45,7 +47,9 @@ def commands(markdown: str) -> list[Command]:
 
 
 def parameters(command: Command, folder: Path) -> tuple[str, str, dict[str, Any]]:
-    """Service, operation and parameters of an `aws` command whose options are scalars or one file of input.
+    """Service, operation and parameters of an `aws` command whose options are scalars, JSON, or one file of input.
+
+    What only shapes the answer (--query, --output) is left out.
 
     Operations are named as in the API reference; `folder` is where file:// begins.
     """
@@ -54,9 +58,15 @@ def parameters(command: Command, folder: Path) -> tuple[str, str, dict[str, Any]
     for name, value in zip(options[::2], options[1::2], strict=True):
         if name == "--cli-input-json":
             given |= json.loads((folder / value.removeprefix("file://")).read_text())
-        else:
-            given[name.removeprefix("--")] = int(value) if value.isdigit() else value
+        elif name not in ("--query", "--output"):
+            given[name.removeprefix("--")] = _parameter(name, value)
     return service, operation, given
+
+
+def _parameter(name: str, value: str) -> Any:
+    if name in LISTS:
+        return [value]
+    return json.loads(value) if value.isdigit() or value.startswith("{") else value
 
 
 def operation_names(model: Any) -> dict[str, str]:

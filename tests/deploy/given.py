@@ -22,6 +22,7 @@ WATCH = ROOT / "config/watch"
 OPERATIONS: Mapping[str, tuple[str, str]] = {
     "bucket-notification.json": ("s3", "PutBucketNotificationConfiguration"),
     "dead-letter-queue.json": ("sqs", "CreateQueue"),
+    "one-off-task.json": ("ecs", "RunTask"),
     "queue.json": ("sqs", "CreateQueue"),
     "scalable-target.json": ("application-autoscaling", "RegisterScalableTarget"),
     "scaling-policy.json": ("application-autoscaling", "PutScalingPolicy"),

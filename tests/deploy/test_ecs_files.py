@@ -162,6 +162,15 @@ def test_scaling_speaks_of_the_service() -> None:
     assert [filled(name)["ResourceId"] for name in ("scalable-target.json", "scaling-policy.json")] == [resource] * 2
 
 
+def test_a_one_off_task_runs_where_the_service_does() -> None:
+    """Cluster, network, definition and container are the service's: what it finds is what the daemon would find."""
+    once, service = filled("one-off-task.json"), filled("service.json")
+    shared = ("cluster", "taskDefinition", "launchType", "platformVersion", "networkConfiguration")
+    assert {name: once[name] for name in shared} == {name: service[name] for name in shared}
+    (override,) = once["overrides"]["containerOverrides"]
+    assert override == {"name": container()["name"], "command": ["check"]}
+
+
 def test_the_queue_fits_the_daemon(settings: Settings) -> None:
     """Ten receives before the dead-letter queue, which keeps longer; the URL of the settings is this queue's."""
     queue, dead = filled("queue.json"), filled("dead-letter-queue.json")
@@ -180,7 +189,12 @@ def test_every_event_that_moves_the_index_is_subscribed() -> None:
 
 @pytest.mark.parametrize(
     ("values", "said"),
-    [("ACCOUNT=1\n", "no value for "), ("nonsense\n", "values.env: "), (None, "No such file")],
+    [
+        ("ACCOUNT=1\n", "values.env: no value for "),
+        ("# ours\nnonsense\n", "values.env: line 2 is not NAME=value"),
+        ('ACCOUNT="1"\n', "values.env: line 1: write the value of ACCOUNT as it is"),
+        (None, "No such file"),
+    ],
 )
 def test_a_mistake_in_the_values_is_a_line(tmp_path: Path, values: str | None, said: str) -> None:
     """Nothing is written, and the line says what is missing."""

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.given import POLICIES, complaints, filled
+from subscriber.settings.values import SECRET
+from tests.deploy.commands import blocks
+from tests.deploy.given import POLICIES, complaints, example_values, filled
 from tests.house.source import texts
 
 WITHOUT_RESOURCE = {"cloudwatch:GetMetricData", "ec2:DescribeInstanceTypes", "ecr:GetAuthorizationToken"}
@@ -82,6 +84,20 @@ def test_secrets_are_read_by_the_role_that_starts_the_task() -> None:
     (secrets,) = [one for one in statements("execution-role-policy.json") if one["Sid"] == "Secrets"]
     named = {secret["valueFrom"] for secret in filled("task-definition.json")["containerDefinitions"][0]["secrets"]}
     assert set(secrets["Resource"]) == named
+
+
+def test_the_other_ways_to_log_in_are_statements_that_fit() -> None:
+    """What docs/database-login.md adds makes a policy of the same kind: one action each, on one thing, named once."""
+    (text,) = blocks(texts()["docs/database-login.md"], "json")
+    more = json.loads(text)
+    assert [one["Action"] for one in more] == ["rds-db:connect", "secretsmanager:GetSecretValue", "kms:Decrypt"]
+    user, secret, key = (one["Resource"] for one in more)
+    assert re.fullmatch(r"arn:aws:rds-db:[a-z0-9-]+:\d{12}:dbuser:cluster-[A-Z0-9]+/[a-z]+", user)
+    assert SECRET.read(secret) == secret
+    assert key == example_values()["SECRETS_KEY_ARN"]
+    policy = filled("task-role-policy.json")
+    names = [one["Sid"] for one in (*policy["Statement"], *more)]
+    assert len(set(names)) == len(names)
 
 
 def test_only_tasks_of_the_account_take_the_roles() -> None:

@@ -14,14 +14,16 @@ from pathlib import Path
 import asyncpg
 import botocore.session
 import pytest
+from click.testing import CliRunner
 
 from benchmarks.lab.daemon import daemon_process
+from subscriber.cli import main
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_migrations import migrate
 from subscriber.errors import ExitCode
 from subscriber.settings.table import settings_table
 from tests.deploy.commands import Command, blocks, commands, operation_names, parameters, run_aws
-from tests.deploy.given import complaints, container_environment, example_values, fill_script
+from tests.deploy.given import complaints, container_environment, example_values, fill_script, filled
 from tests.deploy.test_watch import series
 from tests.house.source import ROOT, texts
 from tests.line.scene import sums_that_fit, until
@@ -30,7 +32,7 @@ from tests.stage.queues import OpenClient
 DOCUMENT = "docs/operations.md"
 CARRIED = ("sqs", "s3api", "secretsmanager", "iam", "logs")
 """What LocalStack's free edition has; ECS, its scaling and the registry it has not."""
-CHECKED = ("ecs", "application-autoscaling")
+CHECKED = ("ecs", "ecr", "application-autoscaling")
 ELSEWHERE = ("cp", "python3", "subscriber", "docker")
 
 
@@ -72,20 +74,22 @@ async def walked(filled_folder: Path, localstack_url: str, aws_client: OpenClien
 
 @pytest.fixture
 async def database(postgres_url: str) -> AsyncIterator[str]:
-    """A database made as step four says: the URL of the role that the document creates."""
-    name = f"lake_{uuid.uuid4().hex[:8]}"
-    server = postgres_url.rpartition("/")[0]
+    """The URL of the role that step four makes, made by one who may no more than RDS's master user."""
+    suffix = uuid.uuid4().hex[:8]
+    name, master = f"lake_{suffix}", f"master_{suffix}"
+    host = postgres_url.rpartition("/")[0].rpartition("@")[2]
     superuser = await asyncpg.connect(postgres_url, timeout=10)
     try:
-        await superuser.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
-        owner = await asyncpg.connect(f"{server}/{name}", timeout=10)
+        await superuser.execute(f"CREATE ROLE {master} LOGIN PASSWORD 'secret' NOSUPERUSER CREATEROLE CREATEDB")
+        await superuser.execute(f"CREATE DATABASE {name} OWNER {master} ENCODING 'UTF8' TEMPLATE template0")
+        owner = await asyncpg.connect(f"postgresql://{master}:secret@{host}/{name}", timeout=10)
         await owner.execute(blocks(document(), "sql")[0])
         await owner.close()
-        host = server.rpartition("@")[2]
         yield f"postgresql://subscriber:a%20long%20random%20one@{host}/{name}"
     finally:
         await superuser.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
         await superuser.execute("DROP ROLE IF EXISTS subscriber")
+        await superuser.execute(f"DROP ROLE IF EXISTS {master}")
         await superuser.close()
 
 
@@ -140,7 +144,7 @@ def test_the_other_steps_are_calls_that_aws_takes(filled_folder: Path) -> None:
     """ECS and its scaling: each operation exists, and takes what the command gives it."""
     session = botocore.session.get_session()
     checked = aws_commands(*CHECKED)
-    assert len(checked) >= 6
+    assert len(checked) >= 12
     for command in checked:
         service, operation, given = parameters(command, filled_folder)
         name = operation_names(session.get_service_model(service))[operation]
@@ -169,8 +173,33 @@ def test_the_alarms_are_given_what_they_ask_for() -> None:
 
 def test_the_image_that_is_built_is_the_one_that_runs() -> None:
     """Build, push and values.env name one tag."""
-    docker = [words for words in commands(document()) if words[0] == "docker"]
-    assert [words[-2] if words[1] == "build" else words[-1] for words in docker] == [example_values()["IMAGE"]] * 2
+    docker = {words[1]: words for words in commands(document()) if words[0] == "docker"}
+    image = example_values()["IMAGE"]
+    assert (docker["build"][-2], docker["push"][-1]) == (image, image)
+    assert image.startswith(f"{docker['login'][-3]}/{example_values()['REPOSITORY']}:")
+
+
+def test_the_image_is_built_for_the_processors_it_runs_on() -> None:
+    """On a laptop with ARM it would else be built for that."""
+    (build,) = [words for words in commands(document()) if words[:2] == ["docker", "build"]]
+    platforms = {"linux/amd64": "X86_64", "linux/arm64": "ARM64"}
+    built_for = platforms[build[build.index("--platform") + 1]]
+    assert built_for == filled("task-definition.json")["runtimePlatform"]["cpuArchitecture"]
+
+
+def test_one_off_tasks_run_before_the_service(filled_folder: Path) -> None:
+    """The tables are made, then everything is looked at, then the service is made; all by commands that exist."""
+    orders = [words for words in aws_commands("ecs") if words[2] in ("run-task", "create-service")]
+    given = [parameters(words, filled_folder)[2] for words in orders]
+    run = [one.get("overrides", {"containerOverrides": [{"command": ["run"]}]}) for one in given]
+    asked = [one["containerOverrides"][0]["command"] for one in run]
+    assert asked[:3] == [["migrate"], ["check"], ["run"]]
+    assert [exit_code_of_help(command) for command in asked] == [0] * len(asked)
+
+
+def exit_code_of_help(command: list[str]) -> int:
+    """That of a command of ours with --help behind it: 0 where it exists and takes these words."""
+    return CliRunner().invoke(main, [*command, "--help"]).exit_code
 
 
 def test_names_of_the_document_are_those_of_the_example() -> None:

@@ -164,5 +164,5 @@ def test_a_useless_ca_file_is_told_at_the_start(tmp_path: Path, content: bytes |
     ca_file = tmp_path / "ca.pem"
     if content is not None:
         ca_file.write_bytes(content)
-    with pytest.raises(ConfigurationError, match=r"ca\.pem"):
+    with pytest.raises(ConfigurationError, match=r"ca\.pem.* SUBSCRIBER_DATABASE_CA_FILE takes"):
         PostgresStore(StoreOptions(url="postgresql://db.test/", ca_file=ca_file))

@@ -86,7 +86,7 @@ async def test_without_a_region_there_is_no_start(aws_environment: pytest.Monkey
     """A profile that does not exist is told before the first write."""
     aws_environment.setenv("AWS_PROFILE", "nobody")
     aws_environment.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(ConfigurationError, match="DATABASE_AUTH=iam: the AWS settings cannot be used"):
+    with pytest.raises(ConfigurationError, match="SUBSCRIBER_DATABASE_AUTH=iam: the AWS settings cannot be used"):
         await token_of(ENDPOINT)
 
 

@@ -132,4 +132,8 @@ async def test_a_profile_that_does_not_exist(scene: Scene) -> None:
     with daemon_process(scene.environment() | {"AWS_PROFILE": "nobody"}) as daemon:
         code, said = await ended(daemon)
     assert code == ExitCode.CONFIGURATION
-    assert said == ["subscriber: the AWS settings cannot be used: The config profile (nobody) could not be found"]
+    (line,) = said
+    assert line == (
+        "subscriber: the AWS settings cannot be used: The config profile (nobody) could not be found; look at "
+        "AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL (which takes http:// or https:// and a host)"
+    )

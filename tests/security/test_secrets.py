@@ -129,23 +129,30 @@ async def test_a_queue_that_repeats_the_session_token(scene: Scene) -> None:
 
 _BROKEN = """
 import os, sys
-from subscriber import app, cli
-async def broken(daemon, **_):
+from subscriber import app, checkup, cli
+from subscriber.quarantine import desk
+def broken(*_, **__):
     names = "SUBSCRIBER_DATABASE_URL", "SUBSCRIBER_CONTROL_TOKEN", "AWS_SESSION_TOKEN"
     secrets = [os.environ[name] for name in names]
-    raise RuntimeError(f"{secrets} {daemon._settings!r}")
-app.Daemon.run = broken
-sys.argv = ["subscriber", "run"]
+    raise RuntimeError(f"{secrets} {_!r}")
+app.Daemon.run = lambda daemon, **_: broken(daemon._settings)
+checkup.check = desk.counts = broken
 cli.main()
 """
 
 
-def test_a_traceback(scene: Scene) -> None:
-    """A failure of our own that quotes every secret ends as a traceback that shows none."""
+@pytest.mark.parametrize("command", [("run",), ("check",), ("quarantine", "list")])
+def test_a_traceback(scene: Scene, command: tuple[str, ...]) -> None:
+    """A failure of our own that quotes every secret ends as a traceback that shows none, whatever the command."""
     environment = scene.environment(CONTROL_TOKEN=TOKEN) | {"AWS_SESSION_TOKEN": SESSION_TOKEN}
     password = urlsplit(scene.database_url).password or ""
     done = subprocess.run(
-        [sys.executable, "-c", _BROKEN], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-c", _BROKEN, *command],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.returncode == ExitCode.FAILED
     heard = done.stdout + done.stderr

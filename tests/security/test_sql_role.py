@@ -10,9 +10,11 @@ import asyncpg
 import pytest
 
 from benchmarks.lab.daemon import daemon_process
+from subscriber.edge.check_database import look_at_database
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_migrations import check_schema, migrate
+from subscriber.edge.postgres_quarantine import Filters, Quarantine
 from subscriber.errors import ExitCode, StoreError
 from subscriber.model import Refusal
 from tests.edge.object_rows import message, row
@@ -101,15 +103,18 @@ async def test_the_writer_may_do_nothing_else(roles: Roles) -> None:
 
 
 async def test_no_grant_is_superfluous(roles: Roles) -> None:
-    """Without any one of them the daemon's own statements fail; so there is none too many."""
+    """Without any one of them the daemon's own statements fail, so there is none too many; `check` sees it as well."""
     script = re.sub(r"^--.*$", "", roles.script("grants.sql"), flags=re.MULTILINE)
     grants = [grant.strip() for grant in script.split(";") if f'"{roles.writer}"' in grant]
     assert len(grants) == 8
+    as_writer = _options(roles, roles.writer_url)
+    assert await look_at_database(as_writer, "password") == []
     for grant in grants:
         revoked = grant.replace("GRANT", "REVOKE", 1).replace(f'TO "{roles.writer}"', f'FROM "{roles.writer}"', 1)
         await run(roles.owner_url, revoked)
         with pytest.raises(StoreError, match="permission denied"):
             await _everything_a_daemon_does(roles)
+        assert [each.kind for each in await look_at_database(as_writer, "password")] == [ExitCode.DATABASE], grant
         await run(roles.owner_url, grant)
     await _everything_a_daemon_does(roles)
 
@@ -122,8 +127,15 @@ async def test_the_grants_may_be_given_again(roles: Roles) -> None:
 
 async def test_the_writer_cannot_migrate(roles: Roles) -> None:
     """Whoever has the daemon's password cannot make a schema of his own either."""
-    with pytest.raises(StoreError, match="permission denied"):
-        await migrate(StoreOptions(url=roles.writer_url, schema=f"{roles.schema}_2", tls="disable"))
+    for schema in (roles.schema, f"{roles.schema}_2"):
+        with pytest.raises(StoreError, match=r"^Migrations are for the owner of the schema.*permission denied"):
+            await migrate(StoreOptions(url=roles.writer_url, schema=schema, tls="disable"))
+
+
+async def test_the_writer_is_sent_to_the_owner_for_the_quarantine(roles: Roles) -> None:
+    """Whoever looks at kept bodies with the daemon's login is told whose business it is."""
+    with pytest.raises(StoreError, match=r"^The quarantine is read and marked by the owner.*permission denied"):
+        await Quarantine(_options(roles, roles.writer_url)).counts(Filters())
 
 
 async def test_readers_see_what_exists_and_no_more(roles: Roles, postgres_url: str) -> None:

@@ -1,8 +1,10 @@
--- Which of the privileges $3 on the tables $2 of schema $1 this user lacks. A table that does not exist lacks none.
+-- Which of the privileges $3 on the columns $4 of the tables $2 of schema $1 this user lacks, whether by a grant on the
+-- table or on the column. A table or a column that does not exist lacks none.
 
-SELECT wanted.relation, wanted.privilege
-FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS wanted (relation, privilege, number)
+SELECT wanted.relation, wanted.privilege, wanted.attribute
+FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS wanted (relation, privilege, attribute, number)
 JOIN pg_namespace ON nspname = $1
 JOIN pg_class ON relnamespace = pg_namespace.oid AND relname = wanted.relation AND relkind IN ('r', 'p')
-WHERE NOT has_table_privilege(pg_class.oid, wanted.privilege)
+JOIN pg_attribute ON attrelid = pg_class.oid AND attname = wanted.attribute AND NOT attisdropped
+WHERE NOT has_column_privilege(pg_class.oid, attnum, wanted.privilege)
 ORDER BY wanted.number
