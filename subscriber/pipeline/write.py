@@ -128,7 +128,7 @@ class Writer:
         if error.treatment is not Treatment.HALVE:
             if not settlement.is_to_blame(delivery, self._persistence.successes):
                 return False
-            self._outages.end()  # it was none
+            self._persistence.acquit_database()
             _log.error("message.refused", message_id=delivery.message.message_id, reason=error.word, detail=str(error))
         if error.treatment not in ROW_FAILURES:
             settlement.failed(delivery, error.word)

@@ -10,7 +10,7 @@ import pytest
 from subscriber.errors import Treatment
 from subscriber.model import ObjectEvent
 from tests.fakes.store import FakeStore
-from tests.fakes.things import batch, delivery, failing, object_event, put
+from tests.fakes.things import REFUSAL, batch, delivery, failing, object_event, put
 from tests.rooms.write_stage import Stage
 
 STORED = ("stored", "")
@@ -62,3 +62,23 @@ async def test_where_every_row_is_refused_none_is_to_blame() -> None:
         await asyncio.sleep(5)
         assert stage.keys() == set("abcd")
     assert [one.verdict for one in stage.receipts()] == ["stored"] * 4
+
+
+@pytest.mark.parametrize("treatment", [one for one in Treatment if one is not Treatment.HALVE])
+async def test_what_the_quarantine_takes_says_nothing_of_the_index(treatment: Treatment) -> None:
+    """Rubbish is quarantined while no row is taken: no healthy message is blamed for it, and the outage goes on."""
+    store = Picky(treatment, *"abcd")
+    stage = Stage(store=store)
+    async with stage.running():
+        await stage.inbox.send(batch(*(put(key) for key in "abcd")))
+        for _ in range(60):
+            await asyncio.sleep(10)
+            await stage.inbox.send(batch(delivery(refusal=REFUSAL)))
+        await asyncio.sleep(100)
+        assert [one.verdict for one in stage.receipts()] == ["quarantined"] * 60
+        assert (stage.outage.is_ongoing, stage.intake.is_paused) == (True, True)
+        store.refused = frozenset()
+        await asyncio.sleep(100)
+        assert stage.keys() == set("abcd")
+    assert [one.verdict for one in stage.receipts()] == ["stored"] * 4
+    assert stage.seen_outage() == (False, False)
