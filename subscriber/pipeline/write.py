@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -29,6 +30,9 @@ ATTEMPTS_AT_MOST = 3
 
 ROW_FAILURES = frozenset({Treatment.HALVE, Treatment.SUSPECT})
 """What a row is refused with; SUSPECT only where other rows are taken meanwhile."""
+
+Refused: TypeAlias = tuple[Delivery, Refusal]
+"""What the quarantine is to take, and why."""
 
 _log = get_logger()
 
@@ -75,27 +79,43 @@ class Writer:
 
     async def _settle(self, batch: Batch) -> tuple[Receipt, ...]:
         """One receipt for each delivery of `batch`, at the latest when the last of them is handed back."""
-        settlement = Settlement(batch.deliveries)
+        settlement = Settlement(batch.deliveries, self._persistence.successes)
+        refused = [(delivery, delivery.refusal) for delivery in batch.deliveries if delivery.refusal]
         try:
             async with asyncio.timeout_at(held_until(batch.deliveries)):
-                await self._quarantine_refused(batch.deliveries, settlement)
+                refused = await self._quarantine_refused(refused, settlement)
                 await self._store_parts(Part(batch.deliveries, batch.rows), settlement)
+                while refused:  # an outage has begun, so each attempt waits for the probe
+                    refused = await self._quarantine_refused(refused, settlement)
         except TimeoutError:
             _log.error("batch.given_up", messages=settlement.open)
         except LineEndsError:
             _log.warning("batch.returned", messages=settlement.open)
         return settlement.receipts(asyncio.get_running_loop().time())
 
-    async def _quarantine_refused(self, deliveries: Sequence[Delivery], settlement: Settlement) -> None:
-        """Commit the bodies of what decode refused, however long the database takes."""
-        refused = [(delivery, delivery.refusal) for delivery in deliveries if delivery.refusal]
-        while refused:
-            try:
-                await self._quarantine(refused, settlement)
-            except StoreError:  # an outage has begun, so the next attempt waits for the probe
-                refused = [one for one in refused if not settlement.is_quarantined(one[0])]
-            else:
-                return
+    async def _quarantine_refused(self, refused: list[Refused], settlement: Settlement) -> list[Refused]:
+        """Commit the bodies of what decode refused; those that are to be tried once more, after the batch's rows."""
+        if not refused:
+            return []
+        try:
+            await self._quarantine(refused, settlement)
+        except StoreError as error:
+            left = [one for one in refused if not settlement.is_quarantined(one[0])]
+            return [] if self._are_unkeepable([one[0] for one in left], error, settlement) else left
+        return []
+
+    def _are_unkeepable(self, bad: Sequence[Delivery], error: StoreError, settlement: Settlement) -> bool:
+        """Settle bad messages which the quarantine refuses again, if all the while the index takes rows.
+
+        Else whatever is wrong with the quarantine alone would hold up the healthy ones, and the line with them.
+        """
+        if not settlement.are_unkeepable(bad, self._persistence.successes):
+            return False
+        self._persistence.acquit_database()
+        for delivery in bad:
+            settlement.failed(delivery, error.word)
+        _log.error("quarantine.failed", message_id=bad[0].message.message_id, messages=len(bad), detail=str(error))
+        return True
 
     async def _store_parts(self, whole: Part, settlement: Settlement) -> None:
         """Store `whole`; where it is refused, its halves, smaller and smaller."""
@@ -135,8 +155,8 @@ class Writer:
             return True
         try:
             await self._store_singly(delivery, error, settlement)
-        except StoreError:
-            return False
+        except StoreError as other:
+            return self._are_unkeepable([delivery], other, settlement)
         return True
 
     async def _store_singly(self, delivery: Delivery, error: StoreError, settlement: Settlement) -> None:
@@ -157,7 +177,7 @@ class Writer:
         if settlement.is_quarantined(delivery):
             settlement.stored([delivery])
 
-    async def _quarantine(self, refused: Sequence[tuple[Delivery, Refusal]], settlement: Settlement) -> None:
+    async def _quarantine(self, refused: Sequence[Refused], settlement: Settlement) -> None:
         """Commit the bodies; should one of them be unstorable itself, it alone stays in the queue."""
         try:
             await self._persistence.quarantine(refused)
@@ -166,7 +186,9 @@ class Writer:
                 raise
             if len(refused) == 1:
                 settlement.failed(refused[0][0], error.word)
-                _log.error("quarantine.failed", message_id=refused[0][0].message.message_id, detail=str(error))
+                _log.error(
+                    "quarantine.failed", message_id=refused[0][0].message.message_id, messages=1, detail=str(error)
+                )
                 return
             for one in refused:
                 await self._quarantine([one], settlement)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from subscriber.errors import Treatment
-from subscriber.model import ObjectEvent
-from tests.fakes.store import FakeStore
-from tests.fakes.things import REFUSAL, batch, delivery, failing, object_event, put
-from tests.rooms.write_stage import Stage
+from subscriber.model import Delivery, ObjectEvent
+from tests.fakes.store import FakeStore, Refuse
+from tests.fakes.things import REFUSAL, bad_event, batch, delivery, failing, object_event, put
+from tests.rooms.write_stage import HOLD_SECONDS, Stage
 
 STORED = ("stored", "")
 
@@ -82,3 +82,24 @@ async def test_what_the_quarantine_takes_says_nothing_of_the_index(treatment: Tr
         assert stage.keys() == set("abcd")
     assert [one.verdict for one in stage.receipts()] == ["stored"] * 4
     assert stage.seen_outage() == (False, False)
+
+
+@pytest.mark.parametrize("bad", [delivery(object_event("good"), refusal=REFUSAL), delivery(bad_event())])
+async def test_where_only_the_quarantine_refuses_healthy_messages_are_stored(bad: Delivery) -> None:
+    """As without a privilege on that table: the bad message alone comes again, after a while."""
+    stage = Stage()
+    stage.store.script(*[Refuse(failing(Treatment.STOP))] * 1000, call="quarantine")
+    async with stage.running():
+        await stage.inbox.send(batch(*stage.hold(put("a"), bad, put("b"))))
+        await asyncio.sleep(HOLD_SECONDS / 2)
+        assert [(one.verdict, one.reason) for one in stage.receipts()] == [STORED, ("failed", "stop"), STORED]
+        assert stage.seen_outage() == (False, False)
+    assert stage.keys() >= {"a", "b"}
+
+
+async def test_a_quarantine_that_refuses_for_a_moment_costs_nobody_a_receive() -> None:
+    """Its failure is the database's, until rows are taken and it refuses once more."""
+    stage = Stage()
+    stage.store.script(Refuse(failing(Treatment.RECONNECT)), call="quarantine")
+    refused = delivery(object_event("good"), refusal=REFUSAL)
+    assert await stage.write(put("a"), refused) == [STORED, ("quarantined", REFUSAL.reason)]
