@@ -134,9 +134,12 @@ class Writer:
         self, part: Part, error: StoreError, others: list[Part], settlement: Settlement
     ) -> list[Part]:
         """What is to be tried now that `part` was refused, the next one last."""
-        if error.treatment not in ROW_FAILURES and part.refusals + 1 < ATTEMPTS_AT_MOST:
+        is_alone = len(part.deliveries) == 1
+        # Of many, so much bad luck was tried often enough already; of one alone, patience costs nobody else anything.
+        is_patient = error.treatment not in ROW_FAILURES and (is_alone or error.treatment is not Treatment.RETRY)
+        if is_patient and part.refusals + 1 < ATTEMPTS_AT_MOST:
             return [*others, msgspec.structs.replace(part, refusals=part.refusals + 1)]
-        if len(part.deliveries) > 1:
+        if not is_alone:
             return [*others, *halves(part.deliveries)]
         if await self._was_blamed(part.deliveries[0], error, settlement):
             return others

@@ -103,3 +103,19 @@ async def test_a_quarantine_that_refuses_for_a_moment_costs_nobody_a_receive() -
     stage.store.script(Refuse(failing(Treatment.RECONNECT)), call="quarantine")
     refused = delivery(object_event("good"), refusal=REFUSAL)
     assert await stage.write(put("a"), refused) == [STORED, ("quarantined", REFUSAL.reason)]
+
+
+async def test_so_much_bad_luck_is_looked_into_at_once() -> None:
+    """Twenty tries of the whole are enough to know that the next twenty will not do: as with a row somebody locks."""
+    store = Picky(Treatment.RETRY, "07")
+    stage = Stage(store=store)
+    tries: list[int] = []
+    refuse = store.store
+
+    async def count(rows: Sequence[ObjectEvent]) -> int:
+        tries.append(len(rows))
+        return await refuse(rows)
+
+    store.store = count  # type: ignore[method-assign]  # to see what is tried
+    await stage.write(*(put(f"{number:02}") for number in range(16)))
+    assert {size: tries.count(size) for size in (16, 8, 4, 2)} == {16: 20, 8: 21, 4: 21, 2: 21}
