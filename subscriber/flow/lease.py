@@ -139,7 +139,7 @@ class LeaseBook:
         self._wake()
 
     def try_out(self) -> None:
-        """End the outage's pause on trial: until `resume`, a queue of which nothing is here may have one poll.
+        """End the outage's pause on trial: until `resume`, a queue of which less than a poll is here may have one.
 
         Should writes be refused once more, so few messages have been received in vain.
         """
@@ -227,7 +227,7 @@ class LeaseBook:
         self._poll_bytes[queue] = min(wanted, max(POLL_BYTES, self._ceiling.bytes // len(self._messages)))
 
     def _may_open(self, queue: str) -> bool:
-        if self._on_trial and self._messages[queue]:
+        if self._on_trial and self._messages[queue] >= POLL_MESSAGES:
             return False
         return not self._pausers and self._has_room(queue) and not self._gives_way(queue)
 

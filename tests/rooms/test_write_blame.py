@@ -56,7 +56,7 @@ async def test_where_every_row_is_refused_none_is_to_blame() -> None:
     async with stage.running():
         await stage.inbox.send(batch(*(put(key) for key in "abcd")))
         await asyncio.sleep(600)
-        assert stage.seen_outage() == (True, True)
+        assert (stage.outage.is_ongoing, stage.intake.is_on_trial) == (True, True)
         assert (stage.receipts(), stage.reasons()) == ([], {})
         store.refused = frozenset()
         await asyncio.sleep(5)
@@ -76,7 +76,7 @@ async def test_what_the_quarantine_takes_says_nothing_of_the_index(treatment: Tr
             await stage.inbox.send(batch(delivery(refusal=REFUSAL)))
         await asyncio.sleep(100)
         assert [one.verdict for one in stage.receipts()] == ["quarantined"] * 60
-        assert (stage.outage.is_ongoing, stage.intake.is_paused) == (True, True)
+        assert (stage.outage.is_ongoing, stage.intake.is_on_trial) == (True, True)
         store.refused = frozenset()
         await asyncio.sleep(100)
         assert stage.keys() == set("abcd")
