@@ -31,10 +31,19 @@ ATTEMPTS_AT_MOST = 3
 ROW_FAILURES = frozenset({Treatment.HALVE, Treatment.SUSPECT})
 """What a row is refused with; SUSPECT only where other rows are taken meanwhile."""
 
+SERVERS_OWN = ("53100", "53300", "28")
+"""What never speaks of a row: a full disk, too many connections, a login. A full disk goes on taking rows that need no
+room, which proves nothing about one that does."""
+
 Refused: TypeAlias = tuple[Delivery, Refusal]
 """What the quarantine is to take, and why."""
 
 _log = get_logger()
+
+
+def is_of_the_server(error: StoreError) -> bool:
+    """Whether no message can be to blame, whatever becomes of others."""
+    return error.sqlstate is not None and error.sqlstate.startswith(SERVERS_OWN)
 
 
 class Writer:
@@ -149,7 +158,7 @@ class Writer:
     async def _was_blamed(self, delivery: Delivery, error: StoreError, settlement: Settlement) -> bool:
         """Settle a message that was refused alone, if it is to blame for it and the database lets us."""
         if error.treatment is not Treatment.HALVE:
-            if not settlement.is_to_blame(delivery, self._persistence.successes):
+            if is_of_the_server(error) or not settlement.is_to_blame(delivery, self._persistence.successes):
                 return False
             self._persistence.acquit_database()
             _log.error("message.refused", message_id=delivery.message.message_id, reason=error.word, detail=str(error))

@@ -9,7 +9,7 @@ import pytest
 
 from subscriber.errors import Treatment
 from subscriber.model import Delivery, ObjectEvent
-from tests.fakes.store import FakeStore, Refuse
+from tests.fakes.store import FakeStore, Refuse, store_error, version_of
 from tests.fakes.things import REFUSAL, bad_event, batch, delivery, failing, object_event, put
 from tests.rooms.write_stage import HOLD_SECONDS, Stage
 
@@ -119,3 +119,24 @@ async def test_so_much_bad_luck_is_looked_into_at_once() -> None:
     store.store = count  # type: ignore[method-assign]  # to see what is tried
     await stage.write(*(put(f"{number:02}") for number in range(16)))
     assert {size: tries.count(size) for size in (16, 8, 4, 2)} == {16: 20, 8: 21, 4: 21, 2: 21}
+
+
+class Full(FakeStore):
+    """A disk without room: what is there already can be written again, and nothing else."""
+
+    async def store(self, rows: Sequence[ObjectEvent]) -> int:
+        """Refused, if a row among them is new."""
+        if any(version_of(row) not in self.rows for row in rows):
+            raise store_error(Treatment.STOP, "53100")
+        return await super().store(rows)
+
+
+async def test_on_a_full_disk_no_message_is_to_blame_though_some_are_stored() -> None:
+    """A row that needs no room proves nothing about one that does: that one is kept, and not hidden again and again."""
+    stage = Stage(store=Full())
+    old = [put(f"old/{number}") for number in range(4)]
+    stage.store.rows = {version_of(event): event for one in old for event in one.events}
+    async with stage.running():
+        await stage.inbox.send(batch(*stage.hold(put("new"), *old, put("newer"))))
+        await asyncio.sleep(HOLD_SECONDS + 10)
+        assert [one.verdict for one in stage.receipts()] == ["returned", *["stored"] * 4, "returned"]
