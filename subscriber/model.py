@@ -48,6 +48,8 @@ class Lease(msgspec.Struct, gc=False):
     """When what is still here is handed back, written or not."""
     oldest_sent_at: float = math.inf
     """Unix seconds at which the oldest message was sent that this poll was the first to receive."""
+    room_bytes: int = 0
+    """Kept for the bodies until the poll is answered."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):

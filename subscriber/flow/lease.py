@@ -1,10 +1,10 @@
 """What the daemon holds of the queues: a ceiling before a poll, and the handles it would have to hand back.
 
-A poll begins by opening a lease, which waits until there is room for all the poll may bring (ten messages of
-the largest size that S3 sends). When the answer is there, the lease shrinks to what came. Each message
-that is settled leaves it. So, for events of S3's sizes, the sum of all leases is at every moment an upper bound of
-what is inside the process (ten bodies of a megabyte may exceed it), and `outstanding` is exactly what a hard stop
-hands back. That leases do not end while their messages wait is lease_keeper.py's business.
+A poll begins by opening a lease, which waits until there is room for all the poll may bring: ten messages of the
+largest size that S3 sends, or as much as its queue has brought lately. When the answer is there, the lease shrinks to
+what came. Each message that is settled leaves it. So the sum of all leases is at every moment an upper bound of what
+is inside the process (only polls that are open when bodies begin to be larger may exceed it), and `outstanding` is
+exactly what a hard stop hands back. That leases do not end while their messages wait is lease_keeper.py's business.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ POLL_MESSAGES = 10
 POLL_BYTES = POLL_MESSAGES * 65_536
 """Ten times the largest S3 event notification, 64 KB (S3 user guide, "Event message structure")."""
 
+FORGOTTEN_A_POLL = 4
+"""Of the room beyond that a fourth is given up with every poll that brings less."""
 
 IN_FLIGHT_AT_MOST_SECONDS = 12 * 3600
 """No message is hidden longer after one receive; a change of visibility beyond it is an error (SQS API reference)."""
@@ -64,11 +66,11 @@ def terms_of(visibility_seconds: float, hold_seconds: float) -> LeaseTerms:
     return LeaseTerms(visibility_seconds, min(hold_seconds, IN_FLIGHT_AT_MOST_SECONDS - CLOCK_RESERVE_SECONDS))
 
 
-def has_room_for_poll(queue: str, messages_by_queue: Mapping[str, int], bytes_held: int, ceiling: Ceiling) -> bool:
+def has_room_for_poll(queue: str, messages_by_queue: Mapping[str, int], bytes_then: int, ceiling: Ceiling) -> bool:
     """Whether one more poll of `queue` fits, leaving every other queue the room for one poll of its own."""
     kept_for_others = sum(max(0, POLL_MESSAGES - held) for other, held in messages_by_queue.items() if other != queue)
     messages = sum(messages_by_queue.values()) + kept_for_others + POLL_MESSAGES
-    return messages <= ceiling.messages and bytes_held + POLL_BYTES <= ceiling.bytes
+    return messages <= ceiling.messages and bytes_then <= ceiling.bytes
 
 
 class LeaseBook:
@@ -93,6 +95,7 @@ class LeaseBook:
         self._live_messages = ceiling.messages
         self._messages = dict.fromkeys(queues, 0)
         self._bytes = 0
+        self._poll_bytes = dict.fromkeys(queues, POLL_BYTES)
         self._open: dict[int, Lease] = {}
         self._asking = dict.fromkeys(queues, 0)
         self._waiters = {queue: Waiters() for queue in queues}
@@ -136,7 +139,7 @@ class LeaseBook:
         self._wake()
 
     def try_out(self) -> None:
-        """End the outage's pause on trial: until `resume`, a queue of which nothing is here may have one poll.
+        """End the outage's pause on trial: until `resume`, a queue of which less than a poll is here may have one.
 
         Should writes be refused once more, so few messages have been received in vain.
         """
@@ -176,7 +179,8 @@ class LeaseBook:
         bodies = {message.receipt_handle: len(message.body) for message in messages}
         lease.handles.update(bodies)
         self._messages[lease.queue] += len(bodies) - POLL_MESSAGES
-        self._bytes += sum(bodies.values()) - POLL_BYTES
+        self._bytes += (brought := sum(bodies.values())) - lease.room_bytes
+        self._learn(lease.queue, brought)
         if not lease.handles:
             del self._open[id(lease)]
         self._wake()
@@ -210,25 +214,32 @@ class LeaseBook:
 
     def _opened(self, queue: str) -> Lease:
         self._messages[queue] += POLL_MESSAGES
-        self._bytes += POLL_BYTES
-        lease = Lease(queue=queue, expires_at=0.0, handles=set())
+        room = self._poll_bytes[queue]
+        self._bytes += room
+        lease = Lease(queue=queue, expires_at=0.0, handles=set(), room_bytes=room)
         self._open[id(lease)] = lease
         return lease
 
+    def _learn(self, queue: str, brought: int) -> None:
+        # Never more than there is where every queue has one poll: else a large one could be the last.
+        known = self._poll_bytes[queue]
+        wanted = max(POLL_BYTES, brought, known - known // FORGOTTEN_A_POLL)
+        self._poll_bytes[queue] = min(wanted, max(POLL_BYTES, self._ceiling.bytes // len(self._messages)))
+
     def _may_open(self, queue: str) -> bool:
-        if self._on_trial and self._messages[queue]:
+        if self._on_trial and self._messages[queue] >= POLL_MESSAGES:
             return False
         return not self._pausers and self._has_room(queue) and not self._gives_way(queue)
 
     def _gives_way(self, queue: str) -> bool:
         # To a queue that asks as well and holds less: else a flooded one takes back at once what it gave back.
-        # Whoever holds less has room where this one has: less is kept for the others when it is its turn.
+        # Whoever holds less has room where this one has, or, being used to large bodies, as soon as enough are settled.
         held = self._messages[queue]
         return any(asking and self._messages[other] < held for other, asking in self._asking.items())
 
     def _has_room(self, queue: str) -> bool:
         ceiling = Ceiling(messages=self._live_messages, bytes=self._ceiling.bytes)
-        return has_room_for_poll(queue, self._messages, self._bytes, ceiling)
+        return has_room_for_poll(queue, self._messages, self._bytes + self._poll_bytes[queue], ceiling)
 
     def _wake(self) -> None:
         # One of each queue that has room; who gets a lease wakes the next, so no more wake than there is room for.

@@ -4,7 +4,8 @@ While an outage lasts no message is received. One probe knocks with growing paus
 writers that still hold something try again, and only a write that succeeds ends the outage (a database that
 answers a ping may still refuse every write). Where no writer holds anything, the answer alone ends it, but the intake
 is on trial until a write has succeeded: else a database that refuses writes for hours would have every message of the
-queue received in vain, again and again, on its way to the dead-letter queue.
+queue received in vain, again and again, on its way to the dead-letter queue. The same trial is made where the database
+answers and goes on refusing what is held: that may be one bad message, and only others can tell.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ KNOCK_FIRST_SECONDS = 0.25
 KNOCK_AT_MOST_SECONDS = 2.0
 """Pauses double from the first to this. The longest, and a knock that nobody hears, are what a database that is back
 waits for us; a knock is one connection and one statement."""
+
+REFUSALS_BEFORE_TRIAL = 3
+"""So often a write is refused after an answered knock, and the intake is tried out."""
 
 _log = get_logger()
 
@@ -65,6 +69,8 @@ class Outage:
         """Whether a write has succeeded since the last failure."""
         self._is_stopping = False
         self._knocks = 0
+        self._refusals = 0
+        """How often a write that an answered knock let through was refused, in this outage."""
         self._may_try = asyncio.Event()
         self._may_try.set()
         self._lost = asyncio.Event()
@@ -102,8 +108,13 @@ class Outage:
         if self._began_at is None:
             self._began_at = asyncio.get_running_loop().time()
             self._report(0)
+            self._refusals = 0
             self._intake.pause()
             _log.error("database.lost", treatment=error.treatment.value, reason=error.word, detail=str(error))
+        elif self._may_try.is_set():
+            self._refusals += 1
+            if self._refusals == REFUSALS_BEFORE_TRIAL:
+                self._intake.try_out()
         if not self._is_stopping:
             self._may_try.clear()
         self._lost.set()

@@ -7,6 +7,7 @@ libraries say through the standard `logging` arrives in the same place as `libra
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
@@ -77,7 +78,8 @@ class _Plain:
 
     def __init__(self, secrets: Sequence[str]) -> None:
         # The longest first: a secret that contains another must not be left half visible.
-        self._secrets = sorted(filter(None, secrets), key=len, reverse=True)
+        forms = {form for secret in filter(None, secrets) for form in _forms_of(secret)}
+        self._secrets = sorted(forms, key=len, reverse=True)
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {_utf8(name): self._value(value, _DEEPEST) for name, value in event.items()}
@@ -97,6 +99,12 @@ class _Plain:
         for secret in self._secrets:
             text = text.replace(secret, _HIDDEN)
         return _utf8(text)
+
+
+def _forms_of(secret: str) -> set[str]:
+    """As it is, and as it stands within quotes: in a repr, where there are two kinds of them, and in JSON."""
+    quoted = {repr(secret)[1:-1], repr('"' + secret)[2:-1], json.dumps(secret)[1:-1]}
+    return {secret, json.dumps(secret, ensure_ascii=False)[1:-1], *quoted}
 
 
 def _utf8(text: str) -> str:

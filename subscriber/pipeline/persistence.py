@@ -82,7 +82,10 @@ class Persistence:
         self.tally = WriteTally()
         """For the regulator."""
         self.successes = 0
-        """How many writes have succeeded: two readings that differ prove that the database took something."""
+        """How many writes of rows have succeeded: two readings that differ prove that the index took something."""
+        self._index_refuses = False
+        """Whether the last write of rows was refused and no row was at fault: then what the quarantine takes proves
+        nothing, for it is another table."""
 
     async def wait_for_database(self) -> None:
         """Wait until a write may be tried.
@@ -93,6 +96,11 @@ class Persistence:
         if not await self._outages.may_try():
             raise LineEndsError
 
+    def acquit_database(self) -> None:
+        """What looked like an outage was the fault of a message."""
+        self._index_refuses = False
+        self._outages.end()
+
     async def store(self, rows: Sequence[ObjectEvent]) -> None:
         """Commit `rows`; nothing to do for none.
 
@@ -102,7 +110,11 @@ class Persistence:
         """
         if not rows:
             return
-        applied = await self._persist(lambda: self._timed_store(rows))
+        try:
+            applied = await self._persist(lambda: self._timed_store(rows))
+        except StoreError as error:
+            self._index_refuses = self._index_refuses or error.treatment is not Treatment.HALVE
+            raise
         self._metrics.rows_applied.inc(applied)
         self._metrics.rows_stale.inc(len(rows) - applied)
 
@@ -117,6 +129,8 @@ class Persistence:
         clock = asyncio.get_running_loop().time
         started = clock()
         applied = await self._store.store(rows)
+        self.successes += 1
+        self._index_refuses = False
         seconds = clock() - started
         self._metrics.write_seconds.observe(seconds)
         self.tally.rows += len(rows)
@@ -145,8 +159,8 @@ class Persistence:
         except StoreError as error:
             self._took_note_of(error)
             raise
-        self.successes += 1
-        self._outages.end()
+        if not self._index_refuses:
+            self._outages.end()
         return result
 
     def _took_note_of(self, error: StoreError) -> None:

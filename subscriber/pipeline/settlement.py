@@ -48,14 +48,21 @@ def held_until(deliveries: Iterable[Delivery]) -> float:
 
 
 class Settlement:
-    """What has become of the deliveries of one batch so far. What is not settled at the end is *returned*, or lost."""
+    """What has become of the deliveries of one batch so far. What is not settled at the end is *returned*, or lost.
 
-    def __init__(self, deliveries: Sequence[Delivery]) -> None:
+    Args:
+        deliveries: of the batch.
+        successes: how many writes of rows the database had taken before.
+    """
+
+    def __init__(self, deliveries: Sequence[Delivery], successes: int = 0) -> None:
         self._deliveries = deliveries
+        self._successes_before = successes
         self._stored: set[str] = set()
         self._refusals: dict[str, Refusal] = {}
         self._failed: dict[str, str] = {}
         self._refused_alone: dict[str, int] = {}
+        self._not_kept: set[str] = set()
 
     @property
     def open(self) -> int:
@@ -86,6 +93,18 @@ class Settlement:
             successes: how many writes the database has taken so far, of this batch or any other.
         """
         return successes > self._refused_alone.setdefault(delivery.message.receipt_handle, successes)
+
+    def are_unkeepable(self, bad: Iterable[Delivery], successes: int) -> bool:
+        """Whether `bad`, which the quarantine refused just now, were refused by it before, with rows taken meanwhile.
+
+        Args:
+            bad: messages that are no rows, or hold one that cannot be stored.
+            successes: how many writes of rows the database has taken so far, of this batch or any other.
+        """
+        handles = {delivery.message.receipt_handle for delivery in bad}
+        is_again = handles <= self._not_kept
+        self._not_kept |= handles
+        return is_again and successes > self._successes_before
 
     def receipts(self, now: float) -> tuple[Receipt, ...]:
         """One for each delivery."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -30,7 +31,19 @@ ATTEMPTS_AT_MOST = 3
 ROW_FAILURES = frozenset({Treatment.HALVE, Treatment.SUSPECT})
 """What a row is refused with; SUSPECT only where other rows are taken meanwhile."""
 
+SERVERS_OWN = ("53100", "53300", "28")
+"""What never speaks of a row: a full disk, too many connections, a login. A full disk goes on taking rows that need no
+room, which proves nothing about one that does."""
+
+Refused: TypeAlias = tuple[Delivery, Refusal]
+"""What the quarantine is to take, and why."""
+
 _log = get_logger()
+
+
+def is_of_the_server(error: StoreError) -> bool:
+    """Whether no message can be to blame, whatever becomes of others."""
+    return error.sqlstate is not None and error.sqlstate.startswith(SERVERS_OWN)
 
 
 class Writer:
@@ -75,27 +88,43 @@ class Writer:
 
     async def _settle(self, batch: Batch) -> tuple[Receipt, ...]:
         """One receipt for each delivery of `batch`, at the latest when the last of them is handed back."""
-        settlement = Settlement(batch.deliveries)
+        settlement = Settlement(batch.deliveries, self._persistence.successes)
+        refused = [(delivery, delivery.refusal) for delivery in batch.deliveries if delivery.refusal]
         try:
             async with asyncio.timeout_at(held_until(batch.deliveries)):
-                await self._quarantine_refused(batch.deliveries, settlement)
+                refused = await self._quarantine_refused(refused, settlement)
                 await self._store_parts(Part(batch.deliveries, batch.rows), settlement)
+                while refused:  # an outage has begun, so each attempt waits for the probe
+                    refused = await self._quarantine_refused(refused, settlement)
         except TimeoutError:
             _log.error("batch.given_up", messages=settlement.open)
         except LineEndsError:
             _log.warning("batch.returned", messages=settlement.open)
         return settlement.receipts(asyncio.get_running_loop().time())
 
-    async def _quarantine_refused(self, deliveries: Sequence[Delivery], settlement: Settlement) -> None:
-        """Commit the bodies of what decode refused, however long the database takes."""
-        refused = [(delivery, delivery.refusal) for delivery in deliveries if delivery.refusal]
-        while refused:
-            try:
-                await self._quarantine(refused, settlement)
-            except StoreError:  # an outage has begun, so the next attempt waits for the probe
-                refused = [one for one in refused if not settlement.is_quarantined(one[0])]
-            else:
-                return
+    async def _quarantine_refused(self, refused: list[Refused], settlement: Settlement) -> list[Refused]:
+        """Commit the bodies of what decode refused; those that are to be tried once more, after the batch's rows."""
+        if not refused:
+            return []
+        try:
+            await self._quarantine(refused, settlement)
+        except StoreError as error:
+            left = [one for one in refused if not settlement.is_quarantined(one[0])]
+            return [] if self._are_unkeepable([one[0] for one in left], error, settlement) else left
+        return []
+
+    def _are_unkeepable(self, bad: Sequence[Delivery], error: StoreError, settlement: Settlement) -> bool:
+        """Settle bad messages which the quarantine refuses again, if all the while the index takes rows.
+
+        Else whatever is wrong with the quarantine alone would hold up the healthy ones, and the line with them.
+        """
+        if not settlement.are_unkeepable(bad, self._persistence.successes):
+            return False
+        self._persistence.acquit_database()
+        for delivery in bad:
+            settlement.failed(delivery, error.word)
+        _log.error("quarantine.failed", message_id=bad[0].message.message_id, messages=len(bad), detail=str(error))
+        return True
 
     async def _store_parts(self, whole: Part, settlement: Settlement) -> None:
         """Store `whole`; where it is refused, its halves, smaller and smaller."""
@@ -114,9 +143,12 @@ class Writer:
         self, part: Part, error: StoreError, others: list[Part], settlement: Settlement
     ) -> list[Part]:
         """What is to be tried now that `part` was refused, the next one last."""
-        if error.treatment not in ROW_FAILURES and part.refusals + 1 < ATTEMPTS_AT_MOST:
+        is_alone = len(part.deliveries) == 1
+        # Of many, so much bad luck was tried often enough already; of one alone, patience costs nobody else anything.
+        is_patient = error.treatment not in ROW_FAILURES and (is_alone or error.treatment is not Treatment.RETRY)
+        if is_patient and part.refusals + 1 < ATTEMPTS_AT_MOST:
             return [*others, msgspec.structs.replace(part, refusals=part.refusals + 1)]
-        if len(part.deliveries) > 1:
+        if not is_alone:
             return [*others, *halves(part.deliveries)]
         if await self._was_blamed(part.deliveries[0], error, settlement):
             return others
@@ -126,17 +158,17 @@ class Writer:
     async def _was_blamed(self, delivery: Delivery, error: StoreError, settlement: Settlement) -> bool:
         """Settle a message that was refused alone, if it is to blame for it and the database lets us."""
         if error.treatment is not Treatment.HALVE:
-            if not settlement.is_to_blame(delivery, self._persistence.successes):
+            if is_of_the_server(error) or not settlement.is_to_blame(delivery, self._persistence.successes):
                 return False
-            self._outages.end()  # it was none
+            self._persistence.acquit_database()
             _log.error("message.refused", message_id=delivery.message.message_id, reason=error.word, detail=str(error))
         if error.treatment not in ROW_FAILURES:
             settlement.failed(delivery, error.word)
             return True
         try:
             await self._store_singly(delivery, error, settlement)
-        except StoreError:
-            return False
+        except StoreError as other:
+            return self._are_unkeepable([delivery], other, settlement)
         return True
 
     async def _store_singly(self, delivery: Delivery, error: StoreError, settlement: Settlement) -> None:
@@ -157,7 +189,7 @@ class Writer:
         if settlement.is_quarantined(delivery):
             settlement.stored([delivery])
 
-    async def _quarantine(self, refused: Sequence[tuple[Delivery, Refusal]], settlement: Settlement) -> None:
+    async def _quarantine(self, refused: Sequence[Refused], settlement: Settlement) -> None:
         """Commit the bodies; should one of them be unstorable itself, it alone stays in the queue."""
         try:
             await self._persistence.quarantine(refused)
@@ -166,7 +198,9 @@ class Writer:
                 raise
             if len(refused) == 1:
                 settlement.failed(refused[0][0], error.word)
-                _log.error("quarantine.failed", message_id=refused[0][0].message.message_id, detail=str(error))
+                _log.error(
+                    "quarantine.failed", message_id=refused[0][0].message.message_id, messages=1, detail=str(error)
+                )
                 return
             for one in refused:
                 await self._quarantine([one], settlement)

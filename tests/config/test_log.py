@@ -142,6 +142,18 @@ def test_secrets_are_hidden_wherever_they_are() -> None:
     assert line["exception"].endswith("ValueError: wrong password ***")
 
 
+@pytest.mark.parametrize("secret", ["back\\slash", "it's", 'it\'s "both"', 'a "quote"', "line\nbreak", "tab\té"])
+def test_secrets_are_hidden_in_the_form_that_quoting_gives_them(secret: str) -> None:
+    """As in the repr of an exception, or in JSON that somebody repeats."""
+    stream = io.BytesIO()
+    configure("info", "json", secrets=[secret], stream=stream)
+    error = RuntimeError(f"<{secret}>")
+    other = RuntimeError(f"'\"<{secret}>")
+    get_logger().info("thing.done", repr=error, other=other, json=json.dumps(f"<{secret}>"), exc_info=error)
+    get_logger().info("thing.done", utf8=json.dumps(f"<{secret}>", ensure_ascii=False), plain=[f"<{secret}>"])
+    assert [str(line).count("<***>") for line in logged(stream)] == [4, 2]
+
+
 def test_secret_cannot_spoil_the_frame_of_a_line() -> None:
     """A very short password hides what it must, and leaves time, level and names readable."""
     stream = io.BytesIO()

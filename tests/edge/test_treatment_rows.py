@@ -12,10 +12,12 @@ CAUSED = {
     "40": "test_treatment_session.test_a_serialization_race",
     "40P01": "test_treatment.test_deadlock",
     "55P03": "test_treatment.test_lock_timeout",
+    "55006": "test_treatment_session.test_what_a_trigger_meets",
     "23505": "test_treatment.test_what_an_operator_did_to_the_schema",
     "42P10": "test_treatment.test_what_an_operator_did_to_the_schema",
     "21000": "test_treatment_session.test_a_version_named_twice",
     "53": "test_treatment_session.test_what_was_done_to_the_session",
+    "53200": "test_treatment_session.test_a_server_without_memory",
     "53300": "test_treatment.test_too_many_connections",
     "57014": "test_treatment.test_statement_timeout",
     "54001": "test_treatment.test_what_an_operator_did_to_the_schema",
@@ -37,6 +39,7 @@ CAUSED = {
     "P0": "test_treatment.test_what_an_operator_did_to_the_schema",
     "0A": "test_treatment.test_what_an_operator_did_to_the_schema",
     "3D000": "test_treatment.test_missing_database",
+    "3F000": "test_treatment_session.test_what_a_trigger_meets",
     "42": "test_treatment.test_what_an_operator_did_to_the_schema",
     "42501": "test_treatment.test_no_privilege",
     "42704": "test_treatment.test_useless_parameter",
@@ -50,13 +53,10 @@ CAUSED = {
 }
 
 NOT_CAUSED = {
-    "55006": "only commands that we never send, as DROP DATABASE, meet an object in use",
-    "53200": "a server that lacks memory takes the machine's other tests with it",
     "57P01": "the driver reports the end of the connection, which is 08003, or a closed one",
     "57P02": "the same: a crash of another process reaches us as the end of the connection",
-    "57P05": "an idle session that ends is noticed as closed before it is used",
+    "57P05": "an idle session that ends is noticed before it is used (test_a_session_that_was_idle_for_too_long)",
     "cached_statement": "outside of a transaction, where we are, the driver prepares anew by itself",
-    "3F000": "a statement that names a missing schema is told of a missing table, 42P01",
     "57P04": "the session is ended with its database, which is 08003, and the next one meets 3D000",
     "F0": "a server whose configuration files are broken does not start",
 }

@@ -16,6 +16,7 @@ from benchmarks.lab.postgres import LocalPostgres
 from subscriber.edge.postgres import PostgresStore
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_migrations import migrate
+from subscriber.edge.postgres_statements import quoted
 from subscriber.errors import Treatment
 from tests.edge.object_rows import row
 from tests.edge.test_treatment import ROWS, Database, failure, until_waiting
@@ -37,6 +38,43 @@ async def test_what_was_done_to_the_session(
     await store.store(ROWS)
     await store._idle[-1].execute(sql)
     assert await failure(store, rows=MANY) == (treatment, word, sqlstate)
+
+
+_TRIGGER = """
+    CREATE FUNCTION {schema}.act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {act}; RETURN NEW; END $$;
+    CREATE TRIGGER act BEFORE INSERT ON {schema}.object_versions FOR EACH ROW EXECUTE FUNCTION {schema}.act()"""
+
+
+@pytest.mark.parametrize(
+    ("act", "treatment", "word", "sqlstate"),
+    [
+        ("ALTER TABLE {schema}.object_versions ADD remark text", Treatment.RETRY, "object_in_use", "55006"),
+        ("PERFORM nowhere.nothing()", Treatment.STOP, "no_schema", "3F000"),
+    ],
+)
+async def test_what_a_trigger_meets(
+    store: PostgresStore,
+    database: Database,
+    schema: str,
+    *,
+    act: str,
+    treatment: Treatment,
+    word: str,
+    sqlstate: str,
+) -> None:
+    """A trigger that does what cannot be done just then fails with the server's word for it, not with its own."""
+    await database.execute(_TRIGGER.replace("{act}", act).replace("{schema}", quoted(schema)))
+    assert await failure(store) == (treatment, word, sqlstate)
+
+
+async def test_a_session_that_was_idle_for_too_long(store: PostgresStore) -> None:
+    """Its end is noticed before it is used: a write finds another, and nothing fails."""
+    session = store._idle[-1]
+    await session.execute("SET idle_session_timeout = 1")
+    async with asyncio.timeout(10):
+        while not session.is_closed():  # noqa: ASYNC110 – until the loop has read the end
+            await asyncio.sleep(0.005)
+    assert await store.store(ROWS) == 2
 
 
 async def test_a_session_in_a_broken_transaction(store: PostgresStore) -> None:
@@ -137,6 +175,19 @@ async def test_a_page_that_is_corrupt(postgres_server: LocalPostgres) -> None:
     postgres_server.start()
     async with _own_store(postgres_server) as store:
         assert await failure(store) == (Treatment.STOP, "internal_error", "XX001")
+
+
+async def test_a_server_without_memory(postgres_server: LocalPostgres) -> None:
+    """Its table of locks is full, which is memory that all sessions share: less is asked for, and nothing is wrong."""
+    await migrate(StoreOptions(url=postgres_server.url, tls="disable"))
+    connection = await asyncpg.connect(postgres_server.url)
+    take_all = "PERFORM pg_advisory_xact_lock(n) FROM generate_series(1, 10000000) AS n"
+    await connection.execute(_TRIGGER.replace("{act}", take_all).replace("{schema}", "subscriber"))
+    async with _own_store(postgres_server) as store:
+        assert await failure(store) == (Treatment.BACK_OFF, "out_of_memory", "53200")
+        await connection.execute("DROP FUNCTION subscriber.act() CASCADE")
+        assert await store.store(ROWS) == 2
+    await connection.close()
 
 
 async def test_a_server_that_is_shutting_down(postgres_server: LocalPostgres) -> None:

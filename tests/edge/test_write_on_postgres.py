@@ -14,7 +14,7 @@ from subscriber.flow.channel import Channel
 from subscriber.flow.gate import Gate
 from subscriber.flow.lease import Ceiling, LeaseBook
 from subscriber.flow.outage import Outage
-from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt
+from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt, Refusal
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.write import Writer
 from tests.edge.object_rows import row
@@ -39,9 +39,14 @@ async def written(store: PostgresStore, deliveries: list[Delivery]) -> tuple[Rec
     rows = fold(event for one in deliveries for event in one.events)
     await batches.send(Batch(deliveries=tuple(deliveries), rows=rows, opened_at=0.0, trigger="full"))
     batches.close()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(writer.run(), name="write")
-        return await receipts.receive()
+    probe = asyncio.create_task(outage.run(store.ping), name="probe")
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(writer.run(), name="write")
+            return await receipts.receive()
+    finally:
+        probe.cancel()
+        await asyncio.wait([probe])
 
 
 @pytest.mark.parametrize(
@@ -81,3 +86,21 @@ async def test_a_message_with_a_good_and_a_bad_record(
     (receipt,) = await written(store, [delivery(0, good, bad)])
     assert receipt.verdict == "quarantined"
     assert [record["key"] for record in await database.fetch("SELECT key FROM objects")] == ["good"]
+
+
+async def test_without_the_quarantines_table(
+    store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """The bad messages stay in the queue, to come again after a while; the healthy ones are stored and deleted."""
+    await database.execute("DROP TABLE quarantined_messages")
+    bad = delivery(2, msgspec.structs.replace(row(), size_bytes=-1))
+    refused = msgspec.structs.replace(delivery(3), refusal=Refusal(reason="not_json", detail="it is none"))
+    healthy = [delivery(number, msgspec.structs.replace(row(), key=f"{number}")) for number in (0, 1)]
+    receipts = await written(store, [healthy[0], bad, refused, healthy[1]])
+    assert [(receipt.verdict, receipt.reason) for receipt in receipts] == [
+        ("stored", ""),
+        ("failed", "schema_mismatch"),
+        ("failed", "schema_mismatch"),
+        ("stored", ""),
+    ]
+    assert await database.fetchval("SELECT count(*) FROM objects") == 2

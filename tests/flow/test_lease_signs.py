@@ -44,17 +44,17 @@ async def test_the_oldest_first_receive_counts_until_its_poll_is_settled() -> No
     assert book.oldest_sent_at == math.inf
 
 
-async def test_on_trial_a_queue_has_one_poll_until_the_intake_is_resumed() -> None:
-    """Its next one comes when nothing of it is here any more; other queues have theirs."""
+async def test_on_trial_a_queue_has_little_until_the_intake_is_resumed() -> None:
+    """One poll at a time, the next when less than a poll of it is here; other queues have theirs."""
     book = book_of(QUEUE, OTHER_QUEUE)
     book.pause()
     book.try_out()
-    first = await filled(book, 2)
-    there = await filled(book, 2, queue=OTHER_QUEUE)
+    first = await filled(book, 2) + await filled(book, 8)
+    there = await filled(book, 10, queue=OTHER_QUEUE)
     opening = asyncio.create_task(book.open(QUEUE), name="open")
     await settle()
     assert not opening.done()
-    book.settle(first)
+    book.settle(first[:1])
     second = await opening
     waiting = [asyncio.create_task(book.open(queue), name="open") for queue in (QUEUE, OTHER_QUEUE, QUEUE)]
     await settle()

@@ -167,6 +167,22 @@ async def test_a_writer_that_fails_again_sends_the_probe_again_with_longer_pause
     assert waits == [0.25, 0.5, 1, 2, 0.25]
 
 
+async def test_a_write_that_is_refused_again_and_again_lets_the_intake_in_on_trial() -> None:
+    """What is held may be to blame: a few others are to tell. It takes three answered knocks, and is done once."""
+    stage = Stage()
+    async with stage.probing(), stage.outage.holding():
+        seen = []
+        for _ in range(5):
+            stage.outage.begin(LOST)
+            seen.append(stage.intake.is_on_trial)
+            stage.outage.begin(LOST)  # of a write that was under way: no knock let it through
+            await stage.outage.may_try()
+        assert seen == [False, False, False, True, True]
+        assert stage.outage.is_ongoing
+        stage.outage.end()
+        assert (stage.intake.is_paused, stage.intake.is_on_trial) == (False, False)
+
+
 async def test_a_writer_that_gives_up_does_not_leave_the_line_waiting() -> None:
     """The ping was answered, the last writer goes without having succeeded: the probe knocks again and ends it."""
     stage = Stage()

@@ -8,7 +8,7 @@ from subscriber.errors import StoreError, Treatment
 from subscriber.model import ObjectEvent
 from tests.fakes.queues import Kept
 from tests.fakes.store import FakeStore
-from tests.fakes.things import QUEUE, failing
+from tests.fakes.things import OTHER_QUEUE, QUEUE, failing, put_body
 from tests.rooms.line_stage import HOLD_SECONDS, VISIBILITY_SECONDS, Stage
 
 HOUR_SECONDS = 3600
@@ -126,3 +126,39 @@ async def test_what_is_held_too_long_by_an_operators_pause_goes_back_too() -> No
         stage.leases.resume("operator")
         await asyncio.sleep(10)
         assert (stage.keys(), stage.left()) == (sent, 0)
+
+
+class StoreWithTrigger(FakeStore):
+    """One of an operator's triggers raises for one key."""
+
+    async def store(self, rows: tuple[ObjectEvent, ...]) -> int:  # type: ignore[override]  # narrower is what the line sends
+        """Refused, if that key is among them."""
+        if "bad" in {row.key for row in rows}:
+            raise failing(Treatment.SUSPECT)
+        return await super().store(rows)
+
+
+async def test_a_bad_message_that_comes_alone_holds_up_nobody() -> None:
+    """Nothing proves yet that it is to blame: a few messages are let in, and what becomes of them tells."""
+    stage = Stage(store=StoreWithTrigger())
+    stage.queues.send(QUEUE, [put_body("bad")])
+    async with stage.running():
+        await asyncio.sleep(60)
+        sent = stage.send(30)
+        await asyncio.sleep(60)
+        assert (stage.keys(), stage.left(), len(stage.store.quarantined)) == (sent, 0, 1)
+        assert not stage.line.outage.is_ongoing
+
+
+async def test_where_all_are_refused_few_are_let_in_to_tell() -> None:
+    """One is held, and one poll of ten joins it: no more, and each is received once until the limit."""
+    stage, _ = stage_of(Treatment.SUSPECT, answers_pings=True)
+    stage.send(1)
+    async with stage.running():
+        await asyncio.sleep(10)
+        stage.send(2000, OTHER_QUEUE)
+        stage.queues.send(QUEUE, [put_body(f"later/{number}") for number in range(2000)])
+        await asyncio.sleep(HOLD_SECONDS - 20)
+        counts = [kept.receive_count for queue in (QUEUE, OTHER_QUEUE) for kept in stage.queues.left(queue)]
+        assert (max(counts), sum(counts)) == (1, 21)
+        assert (stage.keys(), stage.store.quarantined) == (set(), {})

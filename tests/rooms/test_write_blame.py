@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from subscriber.errors import Treatment
-from subscriber.model import ObjectEvent
-from tests.fakes.store import FakeStore
-from tests.fakes.things import batch, delivery, failing, object_event, put
-from tests.rooms.write_stage import Stage
+from subscriber.model import Delivery, ObjectEvent
+from tests.fakes.store import FakeStore, Refuse, store_error, version_of
+from tests.fakes.things import REFUSAL, bad_event, batch, delivery, failing, object_event, put
+from tests.rooms.write_stage import HOLD_SECONDS, Stage
 
 STORED = ("stored", "")
 
@@ -56,9 +56,87 @@ async def test_where_every_row_is_refused_none_is_to_blame() -> None:
     async with stage.running():
         await stage.inbox.send(batch(*(put(key) for key in "abcd")))
         await asyncio.sleep(600)
-        assert stage.seen_outage() == (True, True)
+        assert (stage.outage.is_ongoing, stage.intake.is_on_trial) == (True, True)
         assert (stage.receipts(), stage.reasons()) == ([], {})
         store.refused = frozenset()
         await asyncio.sleep(5)
         assert stage.keys() == set("abcd")
     assert [one.verdict for one in stage.receipts()] == ["stored"] * 4
+
+
+@pytest.mark.parametrize("treatment", [one for one in Treatment if one is not Treatment.HALVE])
+async def test_what_the_quarantine_takes_says_nothing_of_the_index(treatment: Treatment) -> None:
+    """Rubbish is quarantined while no row is taken: no healthy message is blamed for it, and the outage goes on."""
+    store = Picky(treatment, *"abcd")
+    stage = Stage(store=store)
+    async with stage.running():
+        await stage.inbox.send(batch(*(put(key) for key in "abcd")))
+        for _ in range(60):
+            await asyncio.sleep(10)
+            await stage.inbox.send(batch(delivery(refusal=REFUSAL)))
+        await asyncio.sleep(100)
+        assert [one.verdict for one in stage.receipts()] == ["quarantined"] * 60
+        assert (stage.outage.is_ongoing, stage.intake.is_on_trial) == (True, True)
+        store.refused = frozenset()
+        await asyncio.sleep(100)
+        assert stage.keys() == set("abcd")
+    assert [one.verdict for one in stage.receipts()] == ["stored"] * 4
+    assert stage.seen_outage() == (False, False)
+
+
+@pytest.mark.parametrize("bad", [delivery(object_event("good"), refusal=REFUSAL), delivery(bad_event())])
+async def test_where_only_the_quarantine_refuses_healthy_messages_are_stored(bad: Delivery) -> None:
+    """As without a privilege on that table: the bad message alone comes again, after a while."""
+    stage = Stage()
+    stage.store.script(*[Refuse(failing(Treatment.STOP))] * 1000, call="quarantine")
+    async with stage.running():
+        await stage.inbox.send(batch(*stage.hold(put("a"), bad, put("b"))))
+        await asyncio.sleep(HOLD_SECONDS / 2)
+        assert [(one.verdict, one.reason) for one in stage.receipts()] == [STORED, ("failed", "stop"), STORED]
+        assert stage.seen_outage() == (False, False)
+    assert stage.keys() >= {"a", "b"}
+
+
+async def test_a_quarantine_that_refuses_for_a_moment_costs_nobody_a_receive() -> None:
+    """Its failure is the database's, until rows are taken and it refuses once more."""
+    stage = Stage()
+    stage.store.script(Refuse(failing(Treatment.RECONNECT)), call="quarantine")
+    refused = delivery(object_event("good"), refusal=REFUSAL)
+    assert await stage.write(put("a"), refused) == [STORED, ("quarantined", REFUSAL.reason)]
+
+
+async def test_so_much_bad_luck_is_looked_into_at_once() -> None:
+    """Twenty tries of the whole are enough to know that the next twenty will not do: as with a row somebody locks."""
+    store = Picky(Treatment.RETRY, "07")
+    stage = Stage(store=store)
+    tries: list[int] = []
+    refuse = store.store
+
+    async def count(rows: Sequence[ObjectEvent]) -> int:
+        tries.append(len(rows))
+        return await refuse(rows)
+
+    store.store = count  # type: ignore[method-assign]  # to see what is tried
+    await stage.write(*(put(f"{number:02}") for number in range(16)))
+    assert {size: tries.count(size) for size in (16, 8, 4, 2)} == {16: 20, 8: 21, 4: 21, 2: 21}
+
+
+class Full(FakeStore):
+    """A disk without room: what is there already can be written again, and nothing else."""
+
+    async def store(self, rows: Sequence[ObjectEvent]) -> int:
+        """Refused, if a row among them is new."""
+        if any(version_of(row) not in self.rows for row in rows):
+            raise store_error(Treatment.STOP, "53100")
+        return await super().store(rows)
+
+
+async def test_on_a_full_disk_no_message_is_to_blame_though_some_are_stored() -> None:
+    """A row that needs no room proves nothing about one that does: that one is kept, and not hidden again and again."""
+    stage = Stage(store=Full())
+    old = [put(f"old/{number}") for number in range(4)]
+    stage.store.rows = {version_of(event): event for one in old for event in one.events}
+    async with stage.running():
+        await stage.inbox.send(batch(*stage.hold(put("new"), *old, put("newer"))))
+        await asyncio.sleep(HOLD_SECONDS + 10)
+        assert [one.verdict for one in stage.receipts()] == ["returned", *["stored"] * 4, "returned"]
