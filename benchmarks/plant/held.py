@@ -45,12 +45,18 @@ def peak_to_peak_points(seconds: Sequence[Second]) -> float | None:
 
 
 def back_under_seconds(seconds: Sequence[Second]) -> float | None:
-    """Until the CPU is at or under its ceiling and then stays below the band's top; None: never."""
+    """Until the CPU is back at or under its ceiling and then stays below the band's top; None: never, 0: it never rose.
+
+    A mean needs a second or two to rise above: to be still under the ceiling when somebody comes is not to be back.
+    """
     found = errors(seconds)
     stays = _first_stay([error <= BAND_POINTS for error in found])
     if stays is None:
         return None
-    return next((float(at) for at, error in enumerate(found) if at >= stays and error <= 0), None)
+    rose = next((at for at, error in enumerate(found[:STAYS_SECONDS]) if error > 0), None)
+    if rose is None:
+        return 0.0
+    return next((float(at) for at, error in enumerate(found) if at >= max(stays, rose) and error <= 0), None)
 
 
 def regained_seconds(seconds: Sequence[Second], rows_before: float) -> float | None:

@@ -109,11 +109,11 @@ class Sqs:
 
     async def delete(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
         """Delete up to ten messages by their handles."""
-        return await self._settle(queue, DELETE_TARGET, delete_body(queue, handles))
+        return await self._settle(queue, DELETE_TARGET, delete_body(queue, handles), len(handles))
 
     async def change_visibility(self, queue: str, entries: Sequence[tuple[str, int]]) -> BatchAnswer:
         """Hide up to ten messages for so many seconds from now, at most 12 hours after their receive."""
-        return await self._settle(queue, VISIBILITY_TARGET, visibility_body(queue, entries))
+        return await self._settle(queue, VISIBILITY_TARGET, visibility_body(queue, entries), len(entries))
 
     async def hand_back(self, queue: str, handles: Sequence[str]) -> int:
         """Make any number of messages visible at once; how many the queue says are.
@@ -134,8 +134,8 @@ class Sqs:
         attributes: Mapping[str, str] = answer.get("Attributes", {})
         return attributes
 
-    async def _settle(self, queue: str, target: str, body: bytes) -> BatchAnswer:
-        return batch_answer(await self._regions[queue].settle.call(target, body, SETTLE_TIMEOUT_SECONDS))
+    async def _settle(self, queue: str, target: str, body: bytes, entries: int) -> BatchAnswer:
+        return batch_answer(await self._regions[queue].settle.call(target, body, SETTLE_TIMEOUT_SECONDS), entries)
 
     async def _open_regions(self) -> None:
         session = session_with_region(self._options.queues)

@@ -104,17 +104,19 @@ def messages_in(answer: bytes, lease: Lease, now: float) -> list[Message]:
         raise QueueCallError("UnreadableAnswer", str(error)) from error
 
 
-def batch_answer(answer: bytes) -> BatchAnswer:
-    """What a batch call says of its entries.
+def batch_answer(answer: bytes, entries: int) -> BatchAnswer:
+    """What a batch call says of its entries, of which there were so many.
 
     Raises:
-        QueueCallError: the answer is none of a batch call's.
+        QueueCallError: the answer is none of a batch call's, or speaks of entries that it was not asked about.
     """
     try:
         settled = _SETTLED.decode(answer)
-        return BatchAnswer(
-            done=tuple(int(entry.id) for entry in settled.done),
-            failed=tuple((int(entry.id), entry.code) for entry in settled.failed),
-        )
+        done = tuple(int(entry.id) for entry in settled.done)
+        failed = tuple((int(entry.id), entry.code) for entry in settled.failed)
     except (ValueError, RecursionError) as error:
         raise QueueCallError("UnreadableAnswer", str(error)) from error
+    strangers = {*done, *(position for position, _ in failed)} - set(range(entries))
+    if strangers:
+        raise QueueCallError("UnreadableAnswer", f"it speaks of entry {min(strangers)}, and {entries} were sent")
+    return BatchAnswer(done=done, failed=failed)

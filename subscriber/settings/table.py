@@ -50,7 +50,8 @@ class Settings(EndsSettings, frozen=True, kw_only=True):
         int,
         Setting(
             whole(1_048_576, 17_179_869_184, "bytes"),
-            "Most bytes of bodies held at once, for events of S3's size: a poll keeps room for ten of 64 KB.",
+            "Most bytes of bodies held at once. A poll keeps room for ten of 64 KB, the largest event of S3, "
+            "or for as much as its queue has brought lately.",
             "bytes",
         ),
     ] = 67_108_864

@@ -108,13 +108,16 @@ def test_only_tasks_of_the_account_take_the_roles() -> None:
 
 
 def test_only_the_bucket_may_fill_the_queue() -> None:
-    """S3 for this bucket of this account: else anybody's bucket could send."""
-    (send,) = json.loads(filled("queue.json")["Attributes"]["Policy"])["Statement"]
+    """S3 for this bucket of this account: else anybody's bucket could send; and nobody at all without TLS."""
+    send, clear = json.loads(filled("queue.json")["Attributes"]["Policy"])["Statement"]
     assert send["Principal"] == {"Service": "s3.amazonaws.com"}
     assert send["Condition"] == {
         "StringEquals": {"aws:SourceAccount": "123456789012"},
         "ArnEquals": {"aws:SourceArn": "arn:aws:s3:::lake-raw"},
     }
+    assert (clear["Effect"], clear["Principal"], clear["Action"]) == ("Deny", "*", "sqs:*")
+    assert clear["Resource"] == send["Resource"]
+    assert clear["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
 @pytest.mark.parametrize("name", ["task-role-policy.json", "execution-role-policy.json"])

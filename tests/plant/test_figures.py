@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.plant import curve, held
+from benchmarks.plant.curve import Second
 from benchmarks.plant.governed import COMES, GOES, control_figures
 from tests.plant.runs import CEILING, SAMPLES, samples
 
@@ -46,6 +47,18 @@ def test_a_slow_start_and_a_neighbour() -> None:
     assert found["neighbour_back_under_seconds"] == pytest.approx(12)
     assert found["share_regained_seconds"] == 1
     assert found["rate_to_fixed"] == pytest.approx(80 / 90, abs=0.001)
+
+
+def test_still_under_the_ceiling_is_not_back() -> None:
+    """Below for the first second of the visit, above until the eighth: eight, and not none."""
+
+    def visited(*errors: float) -> list[Second]:
+        return [Second(float(at), CEILING + error, CEILING, 0.0, 1.0, 0.0) for at, error in enumerate(errors, 1)]
+
+    assert held.back_under_seconds(visited(-1, *[5] * 7, *[-1] * 20)) == 8
+    assert held.back_under_seconds(visited(*[-1] * 28)) == 0
+    assert held.back_under_seconds(visited(-1, *[8] * 5, *[5] * 3, *[-1] * 20)) == 9
+    assert held.back_under_seconds(visited(*[5] * 28)) is None
 
 
 def test_what_never_comes_is_none() -> None:
