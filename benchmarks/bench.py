@@ -26,9 +26,18 @@ from benchmarks.trial.conduct import conduct
 from benchmarks.trial.contenders import PEERS
 from benchmarks.trial.page import write_page
 from benchmarks.trial.printed import print_report, print_standing
-from benchmarks.trial.result import Report, Run, Standing, remove_report, report, write_report, write_standing
+from benchmarks.trial.result import (
+    Report,
+    Run,
+    Standing,
+    read_standing,
+    remove_report,
+    report,
+    write_report,
+    write_standing,
+)
 from benchmarks.trial.scenarios import SCENARIOS, Scenario
-from benchmarks.trial.targets import outcomes
+from benchmarks.trial.targets import outcomes, with_earlier
 
 RESULTS = Path(__file__).parent / "results"
 ALL = "all"
@@ -77,7 +86,7 @@ def run(names: list[str], folder: Path, screen: Screen) -> bool:
         else:
             print_report(screen, found)
             write_report(found, folder)
-    standing = Standing(datetime.now(UTC), outcomes(reports), failures)
+    standing = with_earlier(Standing(datetime.now(UTC), outcomes(reports), failures), read_standing(folder))
     print_standing(screen, standing)
     write_standing(standing, folder)
     told = f"{len(reports)} of {len(names)} measured in {duration(time.monotonic() - started)}"

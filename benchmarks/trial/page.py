@@ -74,14 +74,16 @@ def targets(standing: Standing) -> str:
     """The targets as the last run met them, and what it could not measure."""
     rows = "\n".join(
         f"<tr><td>{escape(each.name)}</td><td>{measured_text(each)}</td><td>{escape(f'{each.target} {each.unit}')}</td>"
-        f'<td class="{_CLASSES.get(each.verdict, "")}">{each.verdict}</td></tr>'
+        f'<td class="{_CLASSES.get(each.verdict, "")}">{each.verdict}</td>'
+        f"<td><small>{f'{each.taken_at:%Y-%m-%d}' if each.taken_at else ''}</small></td></tr>"
         for each in standing.outcomes
     )
     failures = "\n".join(
         f'<p class="bad">{escape(name)} failed: {escape(reason)}</p>' for name, reason in standing.failures.items()
     )
-    heads = "".join(f"<th>{head}</th>" for head in ("", "measured", "target", "verdict"))
-    ended = f"<p><small>by the run that ended at {standing.taken_at:%Y-%m-%d %H:%M} UTC</small></p>"
+    heads = "".join(f"<th>{head}</th>" for head in ("", "measured", "target", "verdict", ""))
+    when = f"{standing.taken_at:%Y-%m-%d %H:%M} UTC"
+    ended = f"<p><small>by the run that ended at {when}, and by earlier ones where a date is named</small></p>"
     table = f"<table>\n<tr>{heads}</tr>\n{rows}\n</table>"
     return f"<section>\n<h2>Targets</h2>\n{ended}\n{failures}\n{table}\n</section>"
 

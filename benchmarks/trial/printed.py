@@ -25,7 +25,9 @@ def print_report(screen: Screen, found: Report) -> None:
 
 def print_standing(screen: Screen, standing: Standing) -> None:
     """The targets, what was measured of them, and what could not be."""
-    screen.say(f"  {screen.styled('targets', 'bold')}, by the figures of this run")
+    screen.say(
+        f"  {screen.styled('targets', 'bold')}, by the figures of this run, and of earlier ones where a date is named"
+    )
     screen.table((outcome.name, measured_text(outcome), _against(outcome)) for outcome in standing.outcomes)
     for name, reason in standing.failures.items():
         screen.say(f"  {screen.styled(f'{name} FAILED', 'bold', 'red')}: {reason}")
@@ -48,7 +50,8 @@ def control_texts(control: Mapping[str, float | None]) -> Iterator[tuple[str, st
 
 
 def _against(outcome: Outcome) -> str:
-    return f"{outcome.verdict}: {outcome.target} {outcome.unit}"
+    earlier = f", on {outcome.taken_at:%Y-%m-%d}" if outcome.taken_at else ""
+    return f"{outcome.verdict}{earlier}: {outcome.target} {outcome.unit}"
 
 
 def _pace(figures: Figures) -> Iterator[tuple[str, str, str]]:

@@ -91,6 +91,8 @@ class Outcome(msgspec.Struct, frozen=True):
     """The bound, as a person reads it."""
     measured: float | None
     verdict: Verdict
+    taken_at: datetime | None = None
+    """When an earlier run said it; None: it is of the run that the standing tells of."""
 
 
 class Standing(msgspec.Struct, frozen=True):

@@ -22,7 +22,7 @@ from benchmarks.trial.contenders import (
     MQ_BRIDGE_BEST,
     PEERS,
 )
-from benchmarks.trial.result import Figures, Outcome, Report, Verdict
+from benchmarks.trial.result import Figures, Outcome, Report, Standing, Verdict
 from subscriber.settings.table import Settings
 
 Reports: TypeAlias = Mapping[str, Report]
@@ -82,6 +82,25 @@ class Target(msgspec.Struct, frozen=True):
 def outcomes(reports: Reports, targets: Iterable[Target] | None = None) -> tuple[Outcome, ...]:
     """What the reports of one run say of each target; of all there are, by default."""
     return tuple(_outcome(target, reports) for target in targets or TARGETS)
+
+
+def with_earlier(now: Standing, before: Standing | None) -> Standing:
+    """The standing with what an earlier run said of targets whose scenarios have not been run this time.
+
+    Of a scenario that has failed nothing is kept, nor of a target that has moved.
+    """
+    if before is None:
+        return now
+    said = {(each.name, each.target): each for each in before.outcomes if each.verdict != "not run"}
+    failed = {target.name for target in TARGETS if target.measure.scenarios & now.failures.keys()}
+
+    def kept(outcome: Outcome) -> Outcome:
+        earlier = said.get((outcome.name, outcome.target))
+        if outcome.verdict != "not run" or outcome.name in failed or earlier is None:
+            return outcome
+        return msgspec.structs.replace(earlier, taken_at=earlier.taken_at or before.taken_at)
+
+    return msgspec.structs.replace(now, outcomes=tuple(map(kept, now.outcomes)))
 
 
 def _outcome(target: Target, reports: Reports) -> Outcome:

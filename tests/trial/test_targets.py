@@ -22,7 +22,7 @@ from benchmarks.trial.page import write_page
 from benchmarks.trial.printed import print_standing
 from benchmarks.trial.result import Figures, Report, Run, Standing, read_standing, report, write_standing
 from benchmarks.trial.scenarios import SCENARIOS
-from benchmarks.trial.targets import TARGETS, Measure, Target, outcomes
+from benchmarks.trial.targets import TARGETS, Measure, Target, outcomes, with_earlier
 from tests.plant.runs import SAMPLES
 
 FIGURES = Figures(
@@ -125,3 +125,20 @@ def test_a_standing_survives_its_file_and_is_shown(tmp_path: Path) -> None:
     print_standing(Screen(screen), standing)
     assert all(target.name in screen.getvalue() for target in TARGETS)
     assert "burst FAILED: the load <failed>" in screen.getvalue()
+
+
+def test_what_is_not_run_keeps_its_last_figure() -> None:
+    """With its day, and a second time with that day again; but nothing of what has failed, or whose bound moved."""
+    day = datetime(2026, 11, 22, tzinfo=UTC)
+    whole = Standing(day, outcomes(reports()))
+    alone = {"governor-delayed": reports()["governor-delayed"]}
+    again = with_earlier(with_earlier(Standing(datetime.now(UTC), outcomes(alone)), whole), whole)
+    fresh = {target.name for target in TARGETS if target.measure.scenarios == {"governor-delayed"}}
+    assert {each.name for each in again.outcomes if each.taken_at is None} == fresh
+    assert {each.taken_at for each in again.outcomes if each.name not in fresh} == {day}
+    twice = with_earlier(Standing(datetime.now(UTC), outcomes({}), {"flood": "died"}), again)
+    failed = {target.name for target in TARGETS if "flood" in target.measure.scenarios}
+    assert {each.name for each in twice.outcomes if each.verdict == "not run"} == failed
+    moved = Standing(day, (msgspec.structs.replace(whole.outcomes[0], target="≤ 1"),))
+    assert with_earlier(Standing(day, outcomes({})), moved).outcomes == outcomes({})
+    assert with_earlier(whole, None) is whole
