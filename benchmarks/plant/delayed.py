@@ -18,7 +18,7 @@ from benchmarks.plant.plant import Drained, Plant, plant
 from benchmarks.plant.timeline import Act, follow
 from benchmarks.trial.backlogs import BacklogLoad
 from benchmarks.trial.result import Run
-from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
+from benchmarks.trial.samples import INTERVAL_SECONDS, Meter, Sample, daemon_as_consumer
 
 DELAYED: Final = "governor-delayed"
 QUESTION: Final = "Does the governor find the ceiling, and rest there, by means of minutes that come a minute late?"
@@ -27,6 +27,8 @@ MESSAGES: Final = 8_000_000
 ENDS: Final = 1_500.0
 SETTLED: Final = 900.0
 """From here on it must be at rest."""
+SAMPLES_A_SECOND: Final = round(1 / INTERVAL_SECONDS)
+"""Of which one is kept: the report of half an hour is large enough with that."""
 
 
 def conduct_delayed(screen: Screen) -> list[Run]:
@@ -48,7 +50,7 @@ def conduct_delayed(screen: Screen) -> list[Run]:
                 samples = follow(meter, MESSAGES, acts, ENDS, screen)
             exit_code = daemon.stop()
         control = {**delayed_figures(samples, built.database_cores), "disturbed_percent": disturbance.percent}
-        drained = Drained(load, queue_url, samples, exit_code, control)
+        drained = Drained(load, queue_url, samples[::SAMPLES_A_SECOND], exit_code, control)
         return [built.judged(DELAYED, drained, settings, told(built.cores))]
 
 
