@@ -23,7 +23,7 @@ setup: $(ENVIRONMENT) ## make the environment alone, in .venv
 demo: $(ENVIRONMENT) ## a minute of the whole line on this machine, then a summary (STAY=1 keeps it up)
 	@$(RUN)/python -m benchmarks.demo
 
-bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## the load test, all of it in under 15 minutes (SCENARIO=… for one of its parts)
+bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## the load test, all of it in a quarter of an hour (SCENARIO=… for one of its parts)
 	@$(RUN)/python -m benchmarks.bench $(SCENARIO)
 
 torture: $(ENVIRONMENT) ## seeded faults under load, every history checked, resumable (RUNS=… SEED=… MODE=runs|stop|restart)

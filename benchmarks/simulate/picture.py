@@ -23,6 +23,7 @@ def picture(title: str, question: str, ours: Record, others: Sequence[Record]) -
         Panel("limits of all tasks together", lines(lambda each: sum(each.limits))),
         Panel("messages that wait", lines(lambda each: each.waiting)),
     ]
-    seconds, bottom = len(ours.seconds), bottom_of(len(drawn) - 1)
+    seconds = max(record.seconds[-1].at for record, _ in records)
+    bottom = bottom_of(len(drawn) - 1)
     heads = (title, question, "Blue: the governor. Grey: the published laws. Dashed: the governor's ceiling.")
     return page(heads, [*panels(drawn, seconds), axis(seconds, bottom + 18)], bottom + PANEL_GAP)
