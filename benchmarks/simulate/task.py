@@ -47,6 +47,9 @@ class Task:
         self._world = world
         self._fleet = fleet
         self._policy = policy
+        self._sizing = policy if isinstance(policy, SizingPolicy) else None
+        self._batch_rows = self._sizing.batch_rows if self._sizing else fleet.bounds.batch_max_rows
+        """The most in one statement: as the law says, if it says so."""
         self.limit = policy.limit
         self.tally = WriteTally()
         self.is_leaving = False
@@ -72,12 +75,6 @@ class Task:
         self._used_seconds += self._at_work * (now - self._used_until)
         self._used_until = now
         return self._used_seconds
-
-    @property
-    def _batch_rows(self) -> int:
-        """The most in one statement: as the law says, if it says so."""
-        policy = self._policy
-        return policy.batch_rows if isinstance(policy, SizingPolicy) else self._fleet.bounds.batch_max_rows
 
     def look(self) -> None:
         """Start what can be started."""
@@ -188,6 +185,8 @@ class Task:
         self._world.timers.after(PERIOD_SECONDS, self._regulate)
         self.look()  # a batch that still waits for the gate has waited in this second too
         limit = self._policy.decide(self._reading())
+        if self._sizing:
+            self._batch_rows = self._sizing.batch_rows
         self._was_reached = False
         if limit != self.limit:
             self._set_limit(limit)
