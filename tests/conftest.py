@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
 
 import hypothesis
 import pytest
@@ -33,3 +34,16 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
     if item.nodeid.startswith(ON_BOTH_LOOPS):
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
     return {"real": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Without coverage, here and in the processes that are started: for long work whose lines others cover.
+
+    The marker of pytest-cov for it does not reach a worker of xdist, where coverage has been started twice.
+    """
+    monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")
+    tracer = sys.gettrace()
+    sys.settrace(None)
+    yield
+    sys.settrace(tracer)

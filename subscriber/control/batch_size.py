@@ -2,8 +2,8 @@
 
 Big statements are the cheapest, as long as rows are cheap. Where a thousand of them take a small database for a quarter
 of a second, they cost three things that rests between them cannot give back: whoever else wants the processor waits for
-their end, a sensor of seconds sees a whole one or none, and the limit can be judged only after several of them. A tenth
-of a second loses nothing there: what a statement costs beside its rows is a hundredth of it.
+their end, a sensor of seconds sees a whole one or none, and the limit can be judged only after several of them. What a
+statement costs beside its rows is little beside a tenth of a second.
 
 What a row costs the whole database is known from its load (`prediction.RowCost`), never from the time that statements
 take: that is waiting for commits, locks and neighbours too, and shorter statements would make it no better.

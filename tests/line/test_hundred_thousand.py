@@ -15,6 +15,8 @@ from subscriber.errors import ExitCode
 from tests.events.histories import OBJECTS_SQL, VERSIONS_SQL
 from tests.line.scene import QueueCounts, Scene
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 EVENTS = 100_000
 DUPLICATES = EVENTS // 10
 KEYS = 20_000

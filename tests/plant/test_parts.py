@@ -19,6 +19,8 @@ from benchmarks.plant.timeline import Act, follow
 from benchmarks.trial.backlogs import BacklogLoad
 from benchmarks.trial.samples import Meter, daemon_as_consumer
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 SECONDS = 4.0
 MESSAGES = 100_000
 

@@ -27,6 +27,8 @@ from tests.fakes.things import QUEUE, failing
 from tests.fakes.virtual_time import VirtualTimeLoop
 from tests.rooms.line_stage import OPTIONS, QUEUES, Stage
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 WRITERS = 4
 GOVERNOR = GovernorOptions(
     limit_at_least=0.05, limit_at_most=WRITERS, slow_statement_seconds=30, batch_max_rows=OPTIONS.batch.max_rows

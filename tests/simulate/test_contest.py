@@ -19,8 +19,8 @@ from benchmarks.simulate.scenario import Load, Scenario, names, read
 from benchmarks.simulate.score import Parts, floors, ranked, values
 from benchmarks.simulate.world import simulate
 
-pytestmark = pytest.mark.no_cover
-"""Hours are simulated here; a tracer would double what they take, and tests/control covers the law."""
+pytestmark = pytest.mark.usefixtures("untraced")
+"""Hours are simulated here; tests/control covers the law."""
 
 
 def second(at: int, cpu: float, *, waiting: float = 100.0, limits: tuple[float, ...] = (1.0,)) -> Second:

@@ -18,8 +18,8 @@ from benchmarks.simulate.sensor import Sensor, SensorOptions
 from benchmarks.simulate.world import simulate
 from subscriber.control.reading import Reading
 
-pytestmark = pytest.mark.no_cover
-"""Hours are simulated here; a tracer would double what they take, and tests/control covers the law."""
+pytestmark = pytest.mark.usefixtures("untraced")
+"""Hours are simulated here; tests/control covers the law."""
 
 EXACT = DatabaseOptions(cores=4, row_cpu_microseconds=100, contention=0, variation=0)
 

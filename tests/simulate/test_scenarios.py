@@ -9,8 +9,8 @@ from benchmarks.simulate.policy import GOVERNOR
 from benchmarks.simulate.scenario import names, read
 from benchmarks.simulate.world import simulate
 
-pytestmark = pytest.mark.no_cover
-"""Hours are simulated here; a tracer would double what they take, and tests/control covers the law."""
+pytestmark = pytest.mark.usefixtures("untraced")
+"""Hours are simulated here; tests/control covers the law."""
 
 
 @pytest.mark.parametrize("name", names())

@@ -16,6 +16,8 @@ from benchmarks.torture.menu import FAULTS
 from benchmarks.torture.plan import plan_of
 from benchmarks.torture.queues import TortureQueue, torture_queues
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 MESSAGES = 3_000
 NAMES = list(FAULTS)
 SHORT = (

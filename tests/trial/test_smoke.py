@@ -15,6 +15,8 @@ from benchmarks.trial.contenders import CONTENDERS
 from benchmarks.trial.contest import FLOOR_FACTOR, hold_contest
 from benchmarks.trial.scenarios import Scenario
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 @pytest.fixture
 def screen() -> Screen:
