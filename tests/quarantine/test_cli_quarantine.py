@@ -26,6 +26,10 @@ QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
 MANY = 60
 
 
+def _hear_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Desk:
     """The command with a schema of its own, and a connection that looks on."""
 
@@ -34,10 +38,15 @@ class Desk:
         self.database = database
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Begin a command."""
+        """Begin a command, which hears Ctrl-C even where we do not: a shell's job in the background is deaf to it."""
         command = [sys.executable, "-m", "subscriber", "quarantine", *arguments]
         return subprocess.Popen(
-            command, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=_hear_interrupts,  # noqa: PLW1509 -- one call that takes no lock, before anything else
         )
 
     async def run(self, *arguments: str) -> tuple[int, str, str]:
