@@ -3,7 +3,8 @@
 Four witnesses: the load says what each message told; the queue server says what it handed out, deleted and still
 has; the database's log says what was committed and when (`commit_log.py`); the tables say what is there in the end.
 Afterwards each message is exactly one of: stored (its events applied, or outdone by newer ones), quarantined, without
-anything for the index, or still in the queue. Whatever else happened is an error, with its trace.
+anything for the index, or still in the queue. Whatever else happened is an error, with its trace. In the quarantine
+belongs what nobody can read, and may be what the database was made to refuse.
 
 The one order of events decides what is newer (`subscriber/events/order.py`), over all columns.
 """
@@ -41,7 +42,7 @@ deleted_before_commit: deleted at a moment at which nothing durable stood for it
 wrong_row: the final row is none of what was told of this version, or older than what was deleted.
 invented_row: a row of a version nobody told of.
 went_back: a commit left a row older than the one before.
-quarantined_wrongly: a body that can be read is in the quarantine.
+quarantined_wrongly: a body that can be read, and that nobody refused, is in the quarantine.
 wrong_body: the quarantine holds another body than the one that was sent.
 dead_letter: a message that can be read was received too often, and is in the dead-letter queue.
 """
@@ -54,6 +55,13 @@ class Told(msgspec.Struct, frozen=True, gc=False):
     events: tuple[ObjectEvent, ...] = ()
     undecodable_body: bytes | None = None
     """Set where the whole body must end in the quarantine."""
+    refusable_body: bytes | None = None
+    """Set where the database may have refused a row of it: then the whole body may be in the quarantine instead."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the daemon can make something of it."""
+        return self.undecodable_body is None
 
 
 class Passage(msgspec.Struct, gc=False):
@@ -136,9 +144,9 @@ class History:
         deleted = [message for message in self._told.values() if self._passage(message).deleted_at is not None]
         return Account(
             messages=len(self._told),
-            stored=sum(bool(message.events) for message in deleted),
-            quarantined=sum(message.undecodable_body is not None for message in deleted),
-            without_row=sum(not message.events and message.undecodable_body is None for message in deleted),
+            stored=sum(bool(message.events) and not self._is_in_quarantine(message) for message in deleted),
+            quarantined=sum(self._is_in_quarantine(message) for message in deleted),
+            without_row=sum(not message.events and message.is_readable for message in deleted),
             queued=len(self._queue.queued),
             findings=tuple(findings),
         )
@@ -155,28 +163,30 @@ class History:
         passage, name = self._passage(message), message.message_id
         if passage.deleted_at is None and name not in self._queue.queued and name not in self._queue.dead_letters:
             yield self._finding("vanished", message)
-        if message.undecodable_body is None:
-            if name in self._queue.dead_letters:
-                yield self._finding("dead_letter", message)
-            if name in self._tables.quarantined:
+        if message.is_readable and name in self._queue.dead_letters:
+            yield self._finding("dead_letter", message)
+        if name in self._tables.quarantined:
+            body = message.refusable_body if message.is_readable else message.undecodable_body
+            if body is None:
                 yield self._finding("quarantined_wrongly", message)
-        elif self._tables.quarantined.get(name, message.undecodable_body) != message.undecodable_body:
-            yield self._finding("wrong_body", message)
+            elif self._tables.quarantined[name] != body:
+                yield self._finding("wrong_body", message)
 
     def _findings_of_deleted(self, message: Told) -> Iterator[Finding]:
         deleted_at = self._passage(message).deleted_at or 0.0
+        if not message.is_readable or self._is_refused(message):
+            quarantined_at = self._quarantined_at.get(message.message_id)
+            if quarantined_at is None or not self._is_in_quarantine(message):
+                yield self._finding("lost", message)
+            elif quarantined_at > deleted_at:
+                yield self._finding("deleted_before_commit", message, None, quarantined_at)
+            return
         for event in message.events:
             committed_at = self._committed_at(event)
             if committed_at is None or not self._is_held(event):
                 yield self._finding("lost", message, event, committed_at)
             elif committed_at > deleted_at:
                 yield self._finding("deleted_before_commit", message, event, committed_at)
-        if message.undecodable_body is not None:
-            quarantined_at = self._quarantined_at.get(message.message_id)
-            if quarantined_at is None or message.message_id not in self._tables.quarantined:
-                yield self._finding("lost", message)
-            elif quarantined_at > deleted_at:
-                yield self._finding("deleted_before_commit", message, None, quarantined_at)
 
     def _findings_of_rows(self) -> Iterator[Finding]:
         newest: dict[Version, ObjectEvent] = {}
@@ -193,11 +203,11 @@ class History:
                 yield Finding("wrong_row", version=version, told=newest[version], row=row, commits=commits)
 
     def _is_excused(self, row: ObjectEvent) -> bool:
-        """Whether it is something that was told, and all that is newer is still to come from the queue."""
+        """Whether it is something that was told, and all newer was refused or is still to come from the queue."""
         told = [(message, event) for message in self._told.values() for event in message.events if is_same(event, row)]
         newer = [message for message, event in told if order(event) > order(row)]
         return any(event == row for _, event in told) and all(
-            self._passage(message).deleted_at is None for message in newer
+            self._is_refused(message) or self._passage(message).deleted_at is None for message in newer
         )
 
     def _findings_of_commits(self) -> Iterator[Finding]:
@@ -208,6 +218,13 @@ class History:
 
     def _passage(self, message: Told) -> Passage:
         return self._queue.passages.get(message.message_id) or Passage()
+
+    def _is_in_quarantine(self, message: Told) -> bool:
+        return message.message_id in self._tables.quarantined
+
+    def _is_refused(self, message: Told) -> bool:
+        """Whether the database was made to refuse a row of it, and the quarantine has it instead."""
+        return message.refusable_body is not None and self._is_in_quarantine(message)
 
     def _is_held(self, event: ObjectEvent) -> bool:
         row = self._tables.rows.get(version_of(event))

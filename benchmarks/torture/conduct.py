@@ -53,7 +53,7 @@ async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> Run
             await asyncio.gather(*(daemon.terminate() for daemon in scene.daemons))
         else:
             notebook.stuck(queue.counts(), [daemon.daemon for daemon in scene.daemons])
-        told, record = queue.testimony(load)
+        told, record = queue.testimony(load, plan.refused_objects)
         if is_dry and len(told) < plan.messages:
             notebook.errors.append(f"the queue is empty, and only {len(told)} messages were ever handed out")
         account = History(told, record, await database.changes(), await database.tables()).check()

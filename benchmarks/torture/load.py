@@ -26,7 +26,8 @@ BLOCK_MESSAGES: Final = chapters.CHAPTER_MESSAGES
 Block: TypeAlias = Literal["lives", "new", "hot"]
 
 _WEIGHTS: Final[dict[Block, int]] = {"lives": 20, "new": 50, "hot": 30}
-_HOT_OBJECTS = 100
+HOT_OBJECTS: Final = 100
+"""Those that are overwritten again and again, numbered from 0."""
 _GRAIN_SECONDS = 0.001
 """A poll is woken for the next message no sooner than so much later: several come together."""
 _STRIDE = 347
@@ -56,12 +57,20 @@ class TortureLoad(msgspec.Struct, frozen=True):
             return self._telling(index).body
         return backlogs.put_body(*_object_and_moment(kind, index))
 
-    def told(self, index: int, message_id: str) -> Told:
-        """What the message with this index told, under the id the queue gave it."""
+    def told(self, index: int, message_id: str, refused: frozenset[int] = frozenset()) -> Told:
+        """What the message with this index told, under the id the queue gave it.
+
+        Args:
+            index: of the message, from 0.
+            message_id: the queue's.
+            refused: the objects, by number, whose rows the database may have refused.
+        """
         kind = self._kind(index)
         if kind == "lives":
             return told_by(self._telling(index), message_id)
-        return Told(message_id, (_put_event(*_object_and_moment(kind, index)),))
+        number, moment = _object_and_moment(kind, index)
+        body = backlogs.put_body(number, moment).encode() if number in refused else None
+        return Told(message_id, (_put_event(number, moment),), refusable_body=body)
 
     def arrives_after(self, index: int) -> float:
         """Seconds from the begin of the load until the message with this index is there."""
@@ -160,7 +169,7 @@ def _object_and_moment(kind: Block, index: int) -> tuple[int, int]:
     """Number of the object, and the index that its sequencer, size and ETag come from."""
     block, place = divmod(index, BLOCK_MESSAGES)
     moment = block * BLOCK_MESSAGES + place * _STRIDE % BLOCK_MESSAGES
-    return (moment % _HOT_OBJECTS if kind == "hot" else _HOT_OBJECTS + moment), moment
+    return (moment % HOT_OBJECTS if kind == "hot" else HOT_OBJECTS + moment), moment
 
 
 def _put_event(number: int, moment: int) -> ObjectEvent:

@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from benchmarks.torture.faults import clock, locks, process, queue, server, wire
+from benchmarks.torture.faults import clock, locks, process, queue, server, tables, wire
 from benchmarks.torture.scene import Scene
 
 Group: TypeAlias = Literal["process", "database", "network", "queue", "clock"]
@@ -27,12 +27,16 @@ class Fault(msgspec.Struct, frozen=True):
     most_seconds: float = 1.5
     """It lasts some time between both."""
     need: Need | None = None
+    refuses: tuple[int, ...] = ()
+    """Objects, by number, whose rows it makes the database refuse: their messages may be quarantined."""
 
     @property
     def says(self) -> str:
         """What it does, in a sentence."""
         return (self.act.__doc__ or "").partition("\n")[0]
 
+
+_ONE_OBJECT = (tables.REFUSED_OBJECT,)
 
 _ALL: Final = (
     Fault("daemon-killed", "process", process.killed, 0.0, 0.5),
@@ -50,6 +54,12 @@ _ALL: Final = (
     Fault("deadlocks", "database", locks.deadlocks, 1.0, 2.5),
     Fault("table-changed", "database", locks.table_changed, 0.8, 2.0),
     Fault("index-rebuilt", "database", locks.index_rebuilt, 1.0, 2.5),
+    Fault("rows-refused", "database", tables.every_row_refused, 0.3, 3.0),
+    Fault("object-refused-by-trigger", "database", tables.object_refused_by_trigger, refuses=_ONE_OBJECT),
+    Fault("object-refused-by-check", "database", tables.object_refused_by_check, refuses=_ONE_OBJECT),
+    Fault("object-refused-everywhere", "database", tables.object_refused_everywhere, refuses=_ONE_OBJECT),
+    Fault("quarantine-refused", "database", tables.quarantine_refused, 0.5, 3.0),
+    Fault("quarantine-locked", "database", tables.quarantine_locked, 1.6, 2.5),
     Fault("network-silent", "network", wire.silent, 0.5, 3.0),
     Fault("network-slow", "network", wire.slow, 0.5, 2.0),
     Fault("network-reset", "network", wire.reset),
@@ -73,6 +83,7 @@ _ALL: Final = (
     # Longer than a batch is tried, and longer than messages are hidden: they come back while the database is away.
     Fault("postgres-long-away", "database", server.stopped_fast, 12.0, 25.0),
     Fault("network-long-silent", "network", wire.silent, 12.0, 25.0),
+    Fault("disk-long-full", "database", server.disk_full, 12.0, 25.0, need="small_disk"),
 )
 
 FAULTS: Final[Mapping[str, Fault]] = {fault.name: fault for fault in _ALL}

@@ -9,7 +9,7 @@ import msgspec
 
 from benchmarks.torture.menu import FAULTS, Need
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of what a seed means: results of another version are of other runs."""
 _TOGETHER = (55, 30, 15)
 """How often one, two and three faults make a run."""
@@ -50,6 +50,11 @@ class Plan(msgspec.Struct, frozen=True):
     def needs(self) -> frozenset[Need]:
         """What the stage must have prepared."""
         return frozenset(need for name in self.faults if (need := FAULTS[name].need))
+
+    @property
+    def refused_objects(self) -> frozenset[int]:
+        """Objects, by number, whose messages may end in the quarantine though they can be read."""
+        return frozenset(number for name in self.faults for number in FAULTS[name].refuses)
 
     def printed(self) -> str:
         """The plan as a line for a person."""

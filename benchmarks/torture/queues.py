@@ -79,12 +79,17 @@ class TortureQueue:
         names = ("", "NotVisible", "Delayed")
         return Counts(*(int(answer["Attributes"][f"ApproximateNumberOfMessages{name}"]) for name in names))
 
-    def testimony(self, load: TortureLoad) -> tuple[list[Told], QueueRecord]:
-        """What each message told that was ever handed out, and what the queue saw of it."""
+    def testimony(self, load: TortureLoad, refused: frozenset[int] = frozenset()) -> tuple[list[Told], QueueRecord]:
+        """What each message told that was ever handed out, and what the queue saw of it.
+
+        Args:
+            load: what was put into the queue.
+            refused: the objects, by number, whose rows the database may have refused.
+        """
         answer = self._client.call_lab("TakeHistory", QueueUrl=self.url)
         dead = frozenset(self._client.call_lab("TakeHistory", QueueUrl=self._dead_url).get("Queued", []))
         lines = answer.get("Lines", [])
-        told = [load.told(number - 1, name) for name, number, _, _ in lines]
+        told = [load.told(number - 1, name, refused) for name, number, _, _ in lines]
         passages = {name: Passage(received_at, deleted_at, number) for name, number, received_at, deleted_at in lines}
         queued = frozenset(answer.get("Queued", []))
         return told, QueueRecord(passages, queued, dead)

@@ -142,6 +142,26 @@ def test_a_healthy_message_in_the_wrong_place() -> None:
     assert (kinds(dead), kinds(kept)) == (["dead_letter"], ["quarantined_wrongly"])
 
 
+def test_what_the_database_was_made_to_refuse_may_be_in_the_quarantine() -> None:
+    """There as it was sent, and before the delete; the row stays what was told before."""
+    told = [Told("stored", (put(1),)), Told("refused", (put(2),), refusable_body=b"{}")]
+    changes: list[Change] = [RowCommit(COMMITTED, put(1)), QuarantineCommit(COMMITTED, "refused")]
+    passages = {name: deleted() for name in ("stored", "refused")}
+    account = judged(told, passages, changes, [put(1)], quarantined={"refused": b"{}"})
+    assert account == Account(messages=2, stored=1, quarantined=1, without_row=0, queued=0, findings=())
+
+
+def test_what_may_be_refused_is_lost_like_any_other() -> None:
+    """Neither stored nor quarantined, quarantined after the delete, or with another body."""
+    told = [Told("m", (put(),), refusable_body=b"{}")]
+    late: list[Change] = [QuarantineCommit(LATER, "m")]
+    good: list[Change] = [QuarantineCommit(COMMITTED, "m")]
+    passages = {"m": deleted()}
+    assert kinds(judged(told, passages, [], [])) == ["lost"]
+    assert kinds(judged(told, passages, late, [], quarantined={"m": b"{}"})) == ["deleted_before_commit"]
+    assert kinds(judged(told, passages, good, [], quarantined={"m": b"?"})) == ["wrong_body"]
+
+
 @pytest.mark.parametrize(
     "changed",
     [

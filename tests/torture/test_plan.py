@@ -53,6 +53,17 @@ def test_what_a_message_told_is_what_stands_in_it(seed: int) -> None:
             assert delivery.refusal is not None
 
 
+def test_the_quarantine_may_hold_refused_objects_alone() -> None:
+    """Those that the faults of a plan refuse, with the bodies the queue has."""
+    plan = plan_of(list(FAULTS).index("object-refused-by-check"), MESSAGES)
+    load = TortureLoad(3, 30_000)
+    tolds = [load.told(index, "id", plan.refused_objects) for index in range(MESSAGES)]
+    refusable = {index: told for index, told in enumerate(tolds) if told.refusable_body is not None}
+    assert {told.events[0].key for told in refusable.values()} == {key(number) for number in plan.refused_objects}
+    assert all(told.refusable_body == load.body(index).encode() for index, told in refusable.items())
+    assert not plan_of(list(FAULTS).index("deadlocks"), MESSAGES, is_short=True).refused_objects
+
+
 def test_a_load_is_not_all_alike() -> None:
     """Rows told of once, rows told of often and out of order, messages without a row, and nonsense."""
     tolds = [TortureLoad(3, 30_000).told(index, "id") for index in range(30_000)]

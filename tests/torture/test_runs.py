@@ -31,6 +31,8 @@ SHORT = (
     "password-rotated",
     "deadlocks",
     "table-changed",
+    "object-refused-everywhere",
+    "rows-refused",
     "network-silent",
     "network-reset",
     "network-cut-after-commit",

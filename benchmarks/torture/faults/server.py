@@ -18,6 +18,7 @@ import asyncpg
 from benchmarks.lab.postgres import StopMode
 from benchmarks.lab.postgres_binaries import account, give
 from benchmarks.torture.database import MAX_CONNECTIONS, ROLE, Connection, TortureDatabase
+from benchmarks.torture.faults.tables import raising
 from benchmarks.torture.scene import Scene
 
 SMALL_DISK = "small_disk"
@@ -87,7 +88,7 @@ async def disk_full(scene: Scene) -> AsyncIterator[None]:
     folder = small_disk_folder(scene.database)
     if folder is None:
         scene.note("no disk could be mounted: a trigger raised 53100")
-        async with _trigger_raising(scene, "53100"):
+        async with raising(scene, "object_versions", "53100"):
             yield
         return
     with _filled(folder):
@@ -187,21 +188,6 @@ def _filled(folder: Path) -> Iterator[None]:
         yield
     finally:
         filler.unlink(missing_ok=True)
-
-
-@asynccontextmanager
-async def _trigger_raising(scene: Scene, sqlstate: str) -> AsyncIterator[None]:
-    schema = scene.database.schema
-    await scene.database.execute(
-        f"CREATE FUNCTION {schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '{sqlstate}'; END$$",
-        f"CREATE TRIGGER refuse BEFORE INSERT ON {schema}.object_versions "
-        f"FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse()",
-    )
-    try:
-        yield
-    finally:
-        await scene.database.execute(f"DROP FUNCTION {schema}.refuse() CASCADE")
 
 
 @asynccontextmanager
