@@ -12,7 +12,7 @@ import uvloop
 
 from tests.fakes.virtual_time import VirtualTimeLoop
 
-pytest_plugins = ["tests.stage.aws", "tests.stage.postgres", "tests.stage.queues"]
+pytest_plugins = ["tests.stage.aws", "tests.stage.log", "tests.stage.postgres", "tests.stage.queues"]
 
 hypothesis.settings.register_profile(
     "house",

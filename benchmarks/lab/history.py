@@ -12,17 +12,17 @@ The one order of events decides what is newer (`subscriber/events/order.py`), ov
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, TypeAlias
 
 import msgspec
 
 from benchmarks.lab.commit_log import Change, QuarantineCommit, RowCommit
+from benchmarks.lab.testimony import Passage, QueueRecord, Tables, Told, Version, version_of
 from subscriber.events.order import order
 from subscriber.model import ObjectEvent
 
-Version: TypeAlias = tuple[str, str, str]
 ErrorKind: TypeAlias = Literal[
     "lost",
     "vanished",
@@ -46,49 +46,6 @@ quarantined_wrongly: a body that can be read, and that nobody refused, is in the
 wrong_body: the quarantine holds another body than the one that was sent.
 dead_letter: a message that can be read was received too often, and is in the dead-letter queue.
 """
-
-
-class Told(msgspec.Struct, frozen=True, gc=False):
-    """One message that was put into the queue, and what must become of it."""
-
-    message_id: str
-    events: tuple[ObjectEvent, ...] = ()
-    undecodable_body: bytes | None = None
-    """Set where the whole body must end in the quarantine."""
-    refusable_body: bytes | None = None
-    """Set where the database may have refused a row of it: then the whole body may be in the quarantine instead."""
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether the daemon can make something of it."""
-        return self.undecodable_body is None
-
-
-class Passage(msgspec.Struct, gc=False):
-    """What the queue saw of one message; moments are Unix seconds by this machine's clock."""
-
-    received_at: list[float] = []
-    deleted_at: float | None = None
-    """Of the first delete that took effect."""
-    number: int = 0
-    """The how-manieth message of the queue it is, from 1."""
-
-
-class QueueRecord(msgspec.Struct, frozen=True):
-    """What the queue server says, by message id."""
-
-    passages: Mapping[str, Passage]
-    queued: frozenset[str]
-    """Still there: visible, in flight or delayed."""
-    dead_letters: frozenset[str]
-
-
-class Tables(msgspec.Struct, frozen=True):
-    """What the database holds in the end."""
-
-    rows: Mapping[Version, ObjectEvent]
-    quarantined: Mapping[str, bytes]
-    """Body by message id."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -252,11 +209,6 @@ class History:
             deleted_at=passage.deleted_at,
             committed_at=committed_at,
         )
-
-
-def version_of(event: ObjectEvent) -> Version:
-    """The row an event is about."""
-    return (event.bucket, event.key, event.version_id)
 
 
 def is_same(one: ObjectEvent, other: ObjectEvent) -> bool:

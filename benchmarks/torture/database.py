@@ -15,8 +15,8 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 from benchmarks.lab.commit_log import Change, CommitLog
-from benchmarks.lab.history import Tables, Version, version_of
 from benchmarks.lab.postgres import LocalPostgres
+from benchmarks.lab.testimony import Tables, Version, version_of
 from subscriber.model import ObjectEvent
 
 ROLE: Final = "indexer"

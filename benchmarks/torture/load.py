@@ -17,8 +17,8 @@ import msgspec
 
 from benchmarks.lab.bucket import START, Emission, RowState
 from benchmarks.lab.disorder import Telling
-from benchmarks.lab.history import Told
 from benchmarks.lab.queue.raw_client import RawClient
+from benchmarks.lab.testimony import Told
 from benchmarks.trial import backlogs, chapters
 from subscriber.model import ObjectEvent
 

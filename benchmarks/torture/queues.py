@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
-from benchmarks.lab.history import Passage, QueueRecord, Told
 from benchmarks.lab.queue.launch import local_queue_server
 from benchmarks.lab.queue.raw_client import RawClient
+from benchmarks.lab.testimony import Passage, QueueRecord, Told
 from benchmarks.torture.load import TortureLoad
 
 DAEMONS_KEY: Final = "daemon"

@@ -16,9 +16,10 @@ from typing import Final
 import msgspec
 
 from benchmarks.lab.commit_log import Change, RowCommit
-from benchmarks.lab.history import History, Version, version_of
+from benchmarks.lab.history import History
 from benchmarks.lab.latency import percentile
 from benchmarks.lab.terminal import Screen, duration
+from benchmarks.lab.testimony import Version, version_of
 from benchmarks.torture.conduct import drained, staged
 from benchmarks.torture.load import TortureLoad
 from benchmarks.torture.notebook import Notebook

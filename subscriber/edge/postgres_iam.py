@@ -16,6 +16,7 @@ from subscriber.edge.aws import call_error
 from subscriber.edge.aws_calls import AwsCalls
 from subscriber.edge.postgres_login import Login
 from subscriber.errors import StoreError, Treatment
+from subscriber.observe.log import hide
 
 _ADVICE = "No token could be signed for DATABASE_AUTH=iam: look at the credentials of the task's role."
 
@@ -51,4 +52,5 @@ class IamLogins:
             ours = call_error(error)
             treatment = Treatment.CREDENTIALS if ours.is_permanent else Treatment.RECONNECT
             raise StoreError(treatment, "no_token", None, str(ours), _ADVICE) from error
+        hide(token)
         return Login(token)

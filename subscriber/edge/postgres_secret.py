@@ -17,7 +17,7 @@ import msgspec
 from subscriber.edge.aws_calls import AwsCallError, AwsCalls
 from subscriber.edge.postgres_login import Login
 from subscriber.errors import StoreError, Treatment
-from subscriber.observe.log import get_logger
+from subscriber.observe.log import get_logger, hide
 
 KEPT_SECONDS = 30.0
 """How long a password is used before it is asked for again: a burst of new connections costs one call."""
@@ -127,7 +127,7 @@ class SecretLogins:
             answer = await self._calls.call(
                 "secretsmanager", "GetSecretValue", SecretId=self._secret_id, VersionStage=stage
             )
-            return login_in(_text_of(answer))
+            login = login_in(_text_of(answer))
         except AwsCallError as error:
             if stage != _CURRENT and (error.is_denied or error.code == _NOT_FOUND):
                 return None
@@ -135,6 +135,8 @@ class SecretLogins:
             raise _failure(str(error), is_permanent=permanent) from error
         except ValueError as error:
             raise _failure(f"secret {self._secret_id}: {error}", is_permanent=True) from None
+        hide(login.password)
+        return login
 
 
 def _text_of(answer: dict[str, Any]) -> str:

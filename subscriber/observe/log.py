@@ -11,6 +11,7 @@ import json
 import logging
 import sys
 import threading
+from collections import deque
 from collections.abc import Sequence
 from datetime import date
 from pathlib import PurePath
@@ -21,6 +22,8 @@ import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 _HIDDEN = "***"
+_LEARNED_AT_MOST = 8
+"""Passwords that came later than the settings and are still hidden: those of the last rotations."""
 _DEEPEST = 6
 """Containers within containers up to here are shown as such, beyond as text: it also ends a cycle."""
 
@@ -39,6 +42,7 @@ def configure(
         secrets: Texts that are replaced wherever a value contains them.
         stream: Where lines go, if not to stdout.
     """
+    _learned.clear()
     stream = stream or sys.stdout.buffer
     as_console = format == "console" or (format == "auto" and stream.isatty())
     structlog.configure(
@@ -63,10 +67,19 @@ def get_logger() -> FilteringBoundLogger:
     return cast("FilteringBoundLogger", structlog.get_logger())
 
 
+def hide(secret: str) -> None:
+    """From here on hide `secret` as well, which this process has learned just now; the last eight such count."""
+    if secret and secret not in _learned:
+        _learned.append(secret)
+
+
 def name_worker(worker: str) -> None:
     """From here on, and in tasks made from here on, every line says which worker wrote it; an empty name is none."""
     if worker:
         structlog.contextvars.bind_contextvars(worker=worker)
+
+
+_learned: deque[str] = deque(maxlen=_LEARNED_AT_MOST)
 
 
 def _level_number(level: str) -> int:
@@ -77,11 +90,16 @@ class _Plain:
     """A processor that turns an event into what JSON can say, with secrets hidden."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
-        # The longest first: a secret that contains another must not be left half visible.
-        forms = {form for secret in filter(None, secrets) for form in _forms_of(secret)}
-        self._secrets = sorted(forms, key=len, reverse=True)
+        self._given = tuple(filter(None, secrets))
+        self._hidden: tuple[str, ...] | None = None
+        self._forms: list[str] = []
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        hidden = (*self._given, *_learned)
+        if hidden != self._hidden:
+            self._hidden = hidden
+            # The longest first: a secret that contains another must not be left half visible.
+            self._forms = sorted({form for secret in hidden for form in _forms_of(secret)}, key=len, reverse=True)
         return {_utf8(name): self._value(value, _DEEPEST) for name, value in event.items()}
 
     def _value(self, value: object, depth: int) -> object:
@@ -96,8 +114,8 @@ class _Plain:
         return self._text(_shown(value))
 
     def _text(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, _HIDDEN)
+        for form in self._forms:
+            text = text.replace(form, _HIDDEN)
         return _utf8(text)
 
 

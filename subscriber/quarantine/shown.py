@@ -13,12 +13,18 @@ from subscriber.quarantine.replay import Tally
 
 
 def counts_text(counts: Sequence[ReasonCount]) -> str:
-    """A table of reasons."""
-    if not counts:
-        return "no message is in quarantine, as far as these filters see"
+    """A table of reasons, of which there is one at least."""
     rows = [("waiting", "replayed", "reason", "oldest", "newest")]
     rows += [(str(c.waiting), str(c.replayed), c.reason, _moment(c.oldest), _moment(c.newest)) for c in counts]
     return "\n".join(_table(rows))
+
+
+def nothing_text(every: Sequence[ReasonCount]) -> str:
+    """That no message is meant; of those in the quarantine, why they are there: a reason may be misspelled."""
+    if not every:
+        return "no message is in quarantine"
+    reasons = ", ".join(f"{count.reason} ({count.waiting} waiting, {count.replayed} replayed)" for count in every)
+    return f"no message in quarantine is what you ask for; it has {reasons}"
 
 
 def messages_text(page: Iterable[Kept]) -> Iterator[str]:

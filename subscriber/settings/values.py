@@ -6,6 +6,7 @@ name, the value unless it is secret, and `expects`. So the error and the printed
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections.abc import Callable
@@ -106,7 +107,9 @@ def _buckets(text: str) -> tuple[str, ...]:
 
 
 def _host(text: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9.:_-]+", text):
+    if ":" in text:
+        ipaddress.IPv6Address(text)  # else it is a host with a port, which has a setting of its own
+    elif not re.fullmatch(r"[A-Za-z0-9._-]+", text):
         raise ValueError("not a host")
     return text
 
@@ -166,5 +169,5 @@ SCHEMA = Kind("a name of a-z, 0-9 and _, at most 63 characters, not starting wit
 INSTANCE_ID = Kind("an instance's name in RDS, or its resource id (db- and capitals)", _instance_id)
 SECRET = Kind("the ARN of a secret in Secrets Manager, or its name", _secret)
 FILE = Kind("the path of an existing file", _existing_file)
-HOST = Kind("an address or a host name to listen on", _host)
+HOST = Kind("an address or a host name to listen on, without a port", _host)
 TOKEN = Kind(f"printable ASCII without spaces, at least {TOKEN_AT_LEAST} characters", _token)

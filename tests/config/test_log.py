@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,30 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subscriber.observe.log import configure, get_logger
+from tests.stage.log import logged, raised
 
-
-@pytest.fixture(autouse=True)
-def _leave_logging_as_found() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:], root.level = handlers, level
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-
-
-def logged(stream: io.BytesIO) -> list[dict[str, Any]]:
-    """The lines of the stream, each one JSON object in valid UTF-8."""
-    assert stream.getvalue().decode().endswith("\n")
-    return [json.loads(line) for line in stream.getvalue().splitlines()]
-
-
-def raised(error: Exception) -> Exception:
-    """The error after it was raised, that is with a traceback."""
-    try:
-        raise error  # noqa: TRY301 - to be raised is all it is for
-    except Exception as caught:  # noqa: BLE001 - it is the one raised a line above
-        return caught
+pytestmark = pytest.mark.usefixtures("own_log")
 
 
 def line_of(**fields: object) -> dict[str, Any]:
@@ -125,42 +102,6 @@ VALUES = st.recursive(
 def test_any_value_can_be_logged(value: object, text: str) -> None:
     """Whatever is logged, one line of valid JSON in valid UTF-8 comes out."""
     assert set(line_of(value=value, text=text)) == {"value", "text"}
-
-
-def test_secrets_are_hidden_wherever_they_are() -> None:
-    """A secret is replaced in values, names of nested fields, foreign values and causes of exceptions."""
-    error = raised(ValueError("wrong password geheimnis"))
-    line = line_of(
-        url="postgresql://u:geheimnis@h/db",
-        nested={"geheim": ["geheim!"]},
-        error=error,
-        path=Path("/geheim"),
-        exc_info=error,
-    )
-    assert "geheim" not in json.dumps(line)
-    assert line["url"] == "postgresql://u:***@h/db"
-    assert line["exception"].endswith("ValueError: wrong password ***")
-
-
-@pytest.mark.parametrize("secret", ["back\\slash", "it's", 'it\'s "both"', 'a "quote"', "line\nbreak", "tab\té"])
-def test_secrets_are_hidden_in_the_form_that_quoting_gives_them(secret: str) -> None:
-    """As in the repr of an exception, or in JSON that somebody repeats."""
-    stream = io.BytesIO()
-    configure("info", "json", secrets=[secret], stream=stream)
-    error = RuntimeError(f"<{secret}>")
-    other = RuntimeError(f"'\"<{secret}>")
-    get_logger().info("thing.done", repr=error, other=other, json=json.dumps(f"<{secret}>"), exc_info=error)
-    get_logger().info("thing.done", utf8=json.dumps(f"<{secret}>", ensure_ascii=False), plain=[f"<{secret}>"])
-    assert [str(line).count("<***>") for line in logged(stream)] == [4, 2]
-
-
-def test_secret_cannot_spoil_the_frame_of_a_line() -> None:
-    """A very short password hides what it must, and leaves time, level and names readable."""
-    stream = io.BytesIO()
-    configure("info", "json", secrets=["e", ""], stream=stream)
-    get_logger().info("thing.done", reason="there")
-    (line,) = logged(stream)
-    assert (line["level"], line["reason"]) == ("info", "th***r***")
 
 
 def test_exception_is_one_field() -> None:

@@ -102,7 +102,18 @@ def test_odd_fractions_are_refused(text: str) -> None:
     assert len(mistakes(BATCH_LINGER_SECONDS=text)) == 1
 
 
-@pytest.mark.parametrize(("host", "is_good"), [("::", True), ("pages.example", True), ("a b", False), ("h/x", False)])
+@pytest.mark.parametrize(
+    ("host", "is_good"),
+    [
+        ("::", True),
+        ("0.0.0.0", True),
+        ("pages.example", True),
+        ("a b", False),
+        ("h/x", False),
+        ("pages.example:80", False),
+        ("127.0.0.1:80", False),
+    ],
+)
 def test_host_to_listen_on_is_an_address_or_a_name(host: str, *, is_good: bool) -> None:
     """What could never be listened on is a mistake at start."""
     if is_good:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +22,9 @@ from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_login import Login
 from subscriber.edge.postgres_secret import SecretLogins, login_in
 from subscriber.errors import StoreError, Treatment
+from subscriber.observe import log
 from tests.edge.object_rows import row
+from tests.stage.log import logged
 from tests.stage.queues import OpenClient
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:lake-AbCdEf"
@@ -55,6 +58,19 @@ async def test_the_current_password_is_kept_for_a_while(secrets: SecretLogins, a
     assert await asyncio.gather(*(secrets.login([]) for _ in range(5))) == [Login("one", "writer")] * 5
     asked = aws_services.asked("secretsmanager", "GetSecretValue")
     assert asked == [{"SecretId": SECRET, "VersionStage": "AWSCURRENT"}]
+
+
+@pytest.mark.usefixtures("own_log")
+async def test_what_was_learned_is_hidden_from_the_log(secrets: SecretLogins, aws_services: AwsServices) -> None:
+    """No setting names such a password, and still no line shows it."""
+    stream = io.BytesIO()
+    log.configure("info", "json", stream=stream)
+    holds(aws_services, AWSCURRENT="new-password", AWSPENDING="next-password")
+    login = await secrets.login([])
+    assert login is not None
+    await secrets.login([login])
+    log.get_logger().info("database.refuses", detail="the server quotes new-password and next-password")
+    assert logged(stream)[-1]["detail"] == "the server quotes *** and ***"
 
 
 async def test_a_password_that_is_old_is_asked_for_again(
@@ -119,7 +135,8 @@ async def test_what_cannot_be_read_is_told(
     words: str,
 ) -> None:
     """One sentence, and whether it is worth waiting."""
-    monkeypatch.setattr("subscriber.edge.aws_calls.CALL_SECONDS", 0.3)
+    if isinstance(answer, Silence):
+        monkeypatch.setattr("subscriber.edge.aws_calls.CALL_SECONDS", 0.3)
     aws_services.answer("secretsmanager", "GetSecretValue", answer)
     with pytest.raises(StoreError) as caught:
         await secrets.login([])

@@ -100,9 +100,10 @@ async def test_list_counts_and_shows(desk: Desk) -> None:
     ]
     _, out, _ = await desk.run("list", "--json", "--reason", "bad_key", "--newer-than", "1h", "--queue", "events")
     assert json.loads(out)["body"] == put_body("a.txt")
-    assert (await desk.run("list", "--older-than", "1h"))[
-        1
-    ] == "no message is in quarantine, as far as these filters see\n"
+    nothing = "no message in quarantine is what you ask for; "
+    held = "it has not_json (2 waiting, 0 replayed), bad_key (1 waiting, 0 replayed)\n"
+    assert (await desk.run("list", "--older-than", "1h"))[1] == nothing + held
+    assert (await desk.run("replay", "--reason", "bad_kye"))[1] == nothing + held
     code, _, errors = await desk.run("list", "--older-than", "yesterday")
     assert (code, "'yesterday' is no age" in errors) == (2, True)
 

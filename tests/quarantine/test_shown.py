@@ -11,7 +11,7 @@ from subscriber.edge.postgres_quarantine import Kept
 from subscriber.pipeline.decode import decode
 from subscriber.quarantine.progress import Progress, progress_text
 from subscriber.quarantine.replay import Tally, message_of
-from subscriber.quarantine.shown import counts_text, message_text, messages_text, printable, tally_text
+from subscriber.quarantine.shown import message_text, messages_text, nothing_text, printable, tally_text
 from tests.line.scene import put_body
 
 MOMENT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
@@ -50,8 +50,8 @@ def test_a_body_cannot_command_the_terminal() -> None:
 
 
 def test_no_message() -> None:
-    """Nothing to see is said."""
-    assert counts_text([]) == "no message is in quarantine, as far as these filters see"
+    """Nothing to see is said, and what there would be."""
+    assert nothing_text([]) == "no message is in quarantine"
 
 
 @pytest.mark.parametrize(

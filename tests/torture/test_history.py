@@ -10,7 +10,8 @@ import msgspec
 import pytest
 
 from benchmarks.lab.commit_log import Change, QuarantineCommit, RowCommit
-from benchmarks.lab.history import Account, History, Passage, QueueRecord, Tables, Told, version_of
+from benchmarks.lab.history import Account, History
+from benchmarks.lab.testimony import Passage, QueueRecord, Tables, Told, version_of
 from subscriber.model import ObjectEvent
 
 COMMITTED, DELETED, LATER = 100.0, 100.5, 101.0

@@ -1,0 +1,61 @@
+"""What the witnesses of a history say: the load, the queue and the tables. The fourth is `commit_log.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from subscriber.model import ObjectEvent
+
+Version: TypeAlias = tuple[str, str, str]
+"""Bucket, key and version id: a row."""
+
+
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """One message that was put into the queue, and what must become of it."""
+
+    message_id: str
+    events: tuple[ObjectEvent, ...] = ()
+    undecodable_body: bytes | None = None
+    """Set where the whole body must end in the quarantine."""
+    refusable_body: bytes | None = None
+    """Set where the database may have refused a row of it: then the whole body may be in the quarantine instead."""
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the daemon can make something of it."""
+        return self.undecodable_body is None
+
+
+class Passage(msgspec.Struct, gc=False):
+    """What the queue saw of one message; moments are Unix seconds by this machine's clock."""
+
+    received_at: list[float] = []
+    deleted_at: float | None = None
+    """Of the first delete that took effect."""
+    number: int = 0
+    """The how-manieth message of the queue it is, from 1."""
+
+
+class QueueRecord(msgspec.Struct, frozen=True):
+    """What the queue server says, by message id."""
+
+    passages: Mapping[str, Passage]
+    queued: frozenset[str]
+    """Still there: visible, in flight or delayed."""
+    dead_letters: frozenset[str]
+
+
+class Tables(msgspec.Struct, frozen=True):
+    """What the database holds in the end."""
+
+    rows: Mapping[Version, ObjectEvent]
+    quarantined: Mapping[str, bytes]
+    """Body by message id."""
+
+
+def version_of(event: ObjectEvent) -> Version:
+    """The row an event is about."""
+    return (event.bucket, event.key, event.version_id)
