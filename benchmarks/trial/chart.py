@@ -12,7 +12,7 @@ import msgspec
 Point: TypeAlias = tuple[float, float]
 
 WIDTH: Final = 900
-_LEFT = 70
+_LEFT = 84
 _RIGHT = 20
 _PANEL_HEIGHT = 90
 _PANEL_GAP = 34

@@ -95,7 +95,7 @@ def section(found: Report) -> str:
         f"<p>{escape(found.question)}</p>",
         f"<p><small>{escape(facts(found))}</small></p>",
         _table(found.runs),
-        *(_control_table(run) for run in found.runs if run.figures.control),
+        *_control_tables(found.runs),
     ]
     if len(found.runs) > 1:
         parts += _bars(found.runs)
@@ -179,10 +179,19 @@ def _table(runs: Sequence[Run]) -> str:
     return f"<table>\n<tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>\n{rows}\n</table>"
 
 
-def _control_table(run: Run) -> str:
-    """How a ceiling was held."""
-    rows = "\n".join(f"<tr><td>{name}</td><td>{text}</td></tr>" for name, text in control_texts(run.figures.control))
-    return f"<table>\n<tr><th>{escape(run.name)}</th><th></th></tr>\n{rows}\n</table>"
+def _control_tables(runs: Sequence[Run]) -> Iterator[str]:
+    """How a ceiling was held: a row for each run that held one, and a table for each kind of figures."""
+    kinds = dict.fromkeys(tuple(run.figures.control) for run in runs if run.figures.control)
+    for kind in kinds:
+        held = [
+            (run.name, dict(control_texts(run.figures.control))) for run in runs if tuple(run.figures.control) == kind
+        ]
+        heads = ("", *held[0][1])
+        rows = "\n".join(
+            f"<tr><td>{escape(name)}</td>{''.join(f'<td>{text}</td>' for text in texts.values())}</tr>"
+            for name, texts in held
+        )
+        yield f"<table>\n<tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>\n{rows}\n</table>"
 
 
 def _cells(run: Run) -> Iterator[str]:
