@@ -52,7 +52,7 @@ def test_a_paced_load_is_judged_by_its_record(screen: Screen) -> None:
 
 def test_peers_store_what_the_daemon_stores(screen: Screen) -> None:
     """Each contender drains its queue into the same table without a fault, and so does the floor without a queue."""
-    runs = hold_contest(screen, messages=300)
+    runs = hold_contest(screen, messages=300, rounds=1)
     assert [run.name for run in runs] == [*(contender.name for contender in CONTENDERS), "floor"]
     assert all(run.is_flawless for run in runs), [run.judgement for run in runs]
     assert [run.figures.messages for run in runs] == [300] * len(CONTENDERS) + [300 * FLOOR_FACTOR]
