@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,8 @@ from subscriber.control.governor import GovernorOptions, GovernorState, decide
 from subscriber.control.reading import LoadReading, Reading
 from subscriber.control.recent import REMEMBERED_AT_MOST, REMEMBERED_SECONDS
 from tests.control.readings import OPTIONS, busy, run, settled
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 SENSIBLE = st.floats(0, 200)

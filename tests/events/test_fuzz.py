@@ -21,6 +21,8 @@ from tests.corpus.everything import corpus
 from tests.events.samples import PROPERTY, body, record
 from tests.rooms.test_decode import json_values, record_likes
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 BODIES = 4_000
 
 

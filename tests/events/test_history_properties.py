@@ -18,6 +18,8 @@ from subscriber.model import ObjectEvent
 from tests.events.histories import Arrival, arrivals, seeded_arrival
 from tests.events.samples import PROPERTY, decoded
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 class Table:
     """`object_versions` and its view, in a dictionary."""

@@ -30,6 +30,7 @@ def test_a_long_write_counts_as_half_a_second() -> None:
     assert rest_after(30, 0.5) == pytest.approx(0.5)
 
 
+@pytest.mark.usefixtures("untraced")
 @given(limit=st.floats(0.02, 12), work_seconds=st.floats(0.005, 0.4))
 def test_on_average_as_many_are_at_work_as_the_limit_says(limit: float, work_seconds: float) -> None:
     """Under a flood the mean concurrency over time is the limit, whatever the limit."""

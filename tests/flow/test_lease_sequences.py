@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -14,6 +15,8 @@ from subscriber.flow.lease import POLL_BYTES, POLL_MESSAGES, Ceiling, LeaseBook
 from subscriber.model import Lease, Message
 from tests.fakes.things import message
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
+
+pytestmark = pytest.mark.usefixtures("untraced")
 
 LARGEST_BODY = POLL_BYTES // POLL_MESSAGES
 

@@ -85,8 +85,8 @@ def unnamed_tasks(source: Source) -> Iterator[str]:
 
 def uses_of_wait_for(source: Source) -> Iterator[str]:
     """`asyncio.wait_for` is nowhere: on Python 3.11 it can swallow a cancellation; `asyncio.timeout` cannot."""
-    for node in ast.walk(source.tree):
-        if isinstance(node, ast.Attribute) and ast.unparse(node) == "asyncio.wait_for":
+    for node in source.nodes:
+        if isinstance(node, ast.Attribute) and node.attr == "wait_for" and ast.unparse(node) == "asyncio.wait_for":
             yield f"{source.at(node.lineno)} uses asyncio.wait_for"
         if isinstance(node, ast.ImportFrom) and "asyncio.wait_for" in _imported(node):
             yield f"{source.at(node.lineno)} imports asyncio.wait_for"

@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 from subscriber.cli import main
 from tests.house.source import ROOT, texts
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 _FOREIGN = re.compile(
     # Split, so that this file does not name them itself.
     "|".join(

@@ -9,6 +9,8 @@ import pytest
 from tests.house import rules
 from tests.house.source import Source, sources
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 Rule = Callable[[Source], Iterator[str]]
 
 BROKEN: dict[Rule, list[str]] = {

@@ -27,6 +27,8 @@ from benchmarks.lab.queue.deadlines import Deadlines
 from benchmarks.lab.queue.message import StoredMessage
 from benchmarks.lab.queue.store import Queue
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 MAX_RECEIVES = 2
 
 

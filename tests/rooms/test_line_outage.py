@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from subscriber.errors import StoreError, Treatment
 from subscriber.model import ObjectEvent
 from tests.fakes.queues import Kept
@@ -95,6 +97,7 @@ async def test_when_the_database_is_out_of_reach_each_message_goes_back_once() -
         assert all(kept.visible_at <= now for kept in stage.queues.left(QUEUE))
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_where_pings_are_answered_and_writes_refused_few_messages_are_received_in_vain() -> None:
     """As on a full disk, for hours: no message comes near a dead-letter queue."""
     stage, store = stage_of(Treatment.STOP, answers_pings=True)

@@ -179,6 +179,7 @@ def meant(meaning: tuple[list[tuple[str, str, bool]], bool]) -> Delivery:
     return delivery(*events, refusal=REFUSAL if meaning[1] else None)
 
 
+@pytest.mark.usefixtures("untraced")
 @settings(deadline=None, max_examples=150)
 @given(
     batches=st.lists(st.lists(MEANINGS, min_size=1, max_size=6), min_size=1, max_size=3),
