@@ -62,8 +62,7 @@ def quarantine() -> None:
 def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which: Any) -> None:
     """Count the messages by reason, and show the first of them."""
     settings = _settings()
-    from subscriber.edge.postgres_quarantine import Filters  # noqa: PLC0415 - so that --help answers at once
-    from subscriber.quarantine import desk, shown  # noqa: PLC0415 - see above
+    from subscriber.quarantine import desk, shown  # noqa: PLC0415 - so that --help answers at once
 
     filters = _filters(None if is_all else is_replayed, **which)
     if as_json:
@@ -71,7 +70,7 @@ def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which
             click.echo(shown.message_json(kept))
         return
     counts = desk.counts(settings, filters)
-    click.echo(shown.counts_text(counts) if counts else shown.nothing_text(desk.counts(settings, Filters())))
+    click.echo(shown.counts_text(counts) if counts else _nothing(settings))
     for line in shown.messages_text(desk.messages(settings, filters, limit) if limit else ()):
         click.echo(line)
 
@@ -113,17 +112,24 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
     still refused keep waiting.
     """
     settings = _settings()
-    from subscriber.edge.postgres_quarantine import Filters  # noqa: PLC0415 - see above
     from subscriber.quarantine import desk, shown  # noqa: PLC0415 - see above
     from subscriber.quarantine.replay import ReplayOptions  # noqa: PLC0415 - see above
 
     options = ReplayOptions(by=by or _who(), rate=rate, is_rehearsal=dry_run)
     tally = desk.replay(settings, _filters(is_replayed=False, **which), options, sys.stderr)
     if not tally.seen:
-        click.echo(shown.nothing_text(desk.counts(settings, Filters())))
+        click.echo(_nothing(settings))
         return
     for line in shown.tally_text(tally, is_rehearsal=dry_run):
         click.echo(line)
+
+
+def _nothing(settings: Any) -> str:
+    """What is said where the filters leave no message."""
+    from subscriber.edge.postgres_quarantine import Filters  # noqa: PLC0415 - see above
+    from subscriber.quarantine import desk, shown  # noqa: PLC0415 - see above
+
+    return shown.nothing_text(desk.counts(settings, Filters()))
 
 
 def _filters(

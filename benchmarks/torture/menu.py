@@ -59,7 +59,7 @@ _ALL: Final = (
     Fault("object-refused-by-check", "database", tables.object_refused_by_check, refuses=_ONE_OBJECT),
     Fault("object-refused-everywhere", "database", tables.object_refused_everywhere, refuses=_ONE_OBJECT),
     Fault("quarantine-refused", "database", tables.quarantine_refused, 0.5, 3.0),
-    Fault("quarantine-locked", "database", tables.quarantine_locked, 1.6, 2.5),
+    Fault("quarantine-locked", "database", locks.quarantine_locked, 1.6, 2.5),
     Fault("network-silent", "network", wire.silent, 0.5, 3.0),
     Fault("network-slow", "network", wire.slow, 0.5, 2.0),
     Fault("network-reset", "network", wire.reset),

@@ -69,7 +69,9 @@ def get_logger() -> FilteringBoundLogger:
 
 def hide(secret: str) -> None:
     """From here on hide `secret` as well, which this process has learned just now; the last eight such count."""
-    if secret and secret not in _learned:
+    if secret in _learned:
+        _learned.remove(secret)  # the one in use is the last to be forgotten
+    if secret:
         _learned.append(secret)
 
 
@@ -97,9 +99,9 @@ class _Plain:
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         hidden = (*self._given, *_learned)
         if hidden != self._hidden:
-            self._hidden = hidden
             # The longest first: a secret that contains another must not be left half visible.
             self._forms = sorted({form for secret in hidden for form in _forms_of(secret)}, key=len, reverse=True)
+            self._hidden = hidden  # after its forms: another thread may be logging
         return {_utf8(name): self._value(value, _DEEPEST) for name, value in event.items()}
 
     def _value(self, value: object, depth: int) -> object:

@@ -38,13 +38,13 @@ def test_secrets_learned_later_are_hidden_too() -> None:
     stream = io.BytesIO()
     configure("info", "json", secrets=["geheim"], stream=stream)
     log = get_logger()
-    for number in range(9):
+    for number in (0, *range(8), 0, 8):
         hide(f"rotated-{number}")
     hide("")
     log.info("thing.done", detail="geheim, rotated-0, rotated-1, rotated-8")
     configure("info", "json", stream=stream)
     log.info("thing.done", detail="rotated-8")
-    assert [line["detail"] for line in logged(stream)] == ["***, rotated-0, ***, ***", "rotated-8"]
+    assert [line["detail"] for line in logged(stream)] == ["***, ***, rotated-1, ***", "rotated-8"]
 
 
 @pytest.mark.parametrize("secret", ["back\\slash", "it's", 'it\'s "both"', 'a "quote"', "line\nbreak", "tab\té"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import io
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -18,8 +19,10 @@ from subscriber.edge.postgres_auth import AuthOptions, authenticated
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_login import Login
 from subscriber.errors import ConfigurationError, StoreError, Treatment
+from subscriber.observe import log
 from tests.edge.object_rows import row
 from tests.edge.tls_front import tls_front
+from tests.stage.log import logged
 
 HOST = "lake.cluster-c9akciq32rc9.eu-central-1.rds.amazonaws.com"
 NOWHERE = StoreOptions(url=f"postgresql://writer@{HOST}/lake")
@@ -62,6 +65,16 @@ async def test_a_token_is_what_rds_expects() -> None:
     assert (query["Action"], query["DBUser"], query["X-Amz-Expires"]) == ("connect", "lake writer", "900")
     assert query["X-Amz-Credential"].split("/")[2:] == ["eu-central-1", "rds-db", "aws4_request"]
     assert query["X-Amz-Signature"] == signature_of(token, "local")
+
+
+@pytest.mark.usefixtures("aws_environment", "own_log")
+async def test_a_token_is_hidden_from_the_log() -> None:
+    """It opens the database for a quarter of an hour to whoever reads it."""
+    stream = io.BytesIO()
+    log.configure("info", "json", stream=stream)
+    token = await token_of(ENDPOINT)
+    log.get_logger().info("database.refuses", detail=f"<{token}>")
+    assert logged(stream)[-1]["detail"] == "<***>"
 
 
 @pytest.mark.usefixtures("aws_environment")

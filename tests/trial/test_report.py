@@ -73,6 +73,18 @@ def test_the_page_is_well_formed(tmp_path: Path) -> None:
     assert "Who &lt; whom?" in page([read_report(tmp_path / "peers.json")])
 
 
+def test_what_held_a_ceiling_is_compared_in_one_table() -> None:
+    """A row for each run of the same figures, and none for a run that held none."""
+
+    def held(name: str, **control: float | None) -> Run:
+        return msgspec.structs.replace(run(name), figures=msgspec.structs.replace(figures(SAMPLES), control=control))
+
+    runs = [held("governor", mean_cpu_percent=57.6), held("fixed", mean_cpu_percent=None), run("floor")]
+    text = page([report("governor-laws", "", runs)])
+    rows = "<tr><td>governor</td><td>57.6</td></tr>\n<tr><td>fixed</td><td>never</td></tr>"
+    assert f"<table>\n<tr><th></th><th>mean cpu percent</th></tr>\n{rows}\n</table>" in text
+
+
 def test_a_picture_stands_alone(tmp_path: Path) -> None:
     """Of a burst, and of nothing else, there is a file with all panels, its own colours and a ground under them."""
     for name in ("burst", "steady"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import asyncpg
 
@@ -36,12 +36,14 @@ async def lock_timeouts(scene: Scene) -> AsyncIterator[None]:
         )
 
 
-@asynccontextmanager
-async def statement_timeouts(scene: Scene) -> AsyncIterator[None]:
+def statement_timeouts(scene: Scene) -> AbstractAsyncContextManager[None]:
     """Somebody holds the table for longer than a write may take."""
-    async with scene.database.connected() as connection, connection.transaction():
-        await connection.execute(f"LOCK TABLE {scene.database.schema}.object_versions IN EXCLUSIVE MODE")
-        yield
+    return _held(scene, "object_versions")
+
+
+def quarantine_locked(scene: Scene) -> AbstractAsyncContextManager[None]:
+    """Somebody holds the quarantine for longer than a write may take; the index takes every row."""
+    return _held(scene, "quarantined_messages")
 
 
 @asynccontextmanager
@@ -62,6 +64,13 @@ async def table_changed(scene: Scene) -> AsyncIterator[None]:
 async def index_rebuilt(scene: Scene) -> AsyncIterator[None]:
     """The primary key is rebuilt, concurrently, again and again."""
     async with _repeated(scene, _rebuild):
+        yield
+
+
+@asynccontextmanager
+async def _held(scene: Scene, table: str) -> AsyncIterator[None]:
+    async with scene.database.connected() as connection, connection.transaction():
+        await connection.execute(f"LOCK TABLE {scene.database.schema}.{table} IN EXCLUSIVE MODE")
         yield
 
 

@@ -25,36 +25,20 @@ def object_refused_by_trigger(scene: Scene) -> AbstractAsyncContextManager[None]
     return raising(scene, "object_versions", "P0001", when=f"NEW.key = '{key(REFUSED_OBJECT)}'")
 
 
-@asynccontextmanager
-async def object_refused_by_check(scene: Scene) -> AsyncIterator[None]:
+def object_refused_by_check(scene: Scene) -> AbstractAsyncContextManager[None]:
     """A CHECK on the index refuses the rows of one object: these alone may be quarantined."""
     table = f"{scene.database.schema}.object_versions"
-    await scene.database.execute(
-        f"ALTER TABLE {table} ADD CONSTRAINT refused CHECK (key <> '{key(REFUSED_OBJECT)}') NOT VALID"
+    return _changed(
+        scene,
+        f"ALTER TABLE {table} ADD CONSTRAINT refused CHECK (key <> '{key(REFUSED_OBJECT)}') NOT VALID",
+        undo=f"ALTER TABLE {table} DROP CONSTRAINT refused",
     )
-    try:
-        yield
-    finally:
-        await scene.database.execute(f"ALTER TABLE {table} DROP CONSTRAINT refused")
 
 
-@asynccontextmanager
-async def quarantine_refused(scene: Scene) -> AsyncIterator[None]:
+def quarantine_refused(scene: Scene) -> AbstractAsyncContextManager[None]:
     """The daemon's role may not write to the quarantine; the index takes every row."""
     table = f"{scene.database.schema}.quarantined_messages"
-    await scene.database.execute(f"REVOKE INSERT ON {table} FROM {ROLE}")
-    try:
-        yield
-    finally:
-        await scene.database.execute(f"GRANT INSERT ON {table} TO {ROLE}")
-
-
-@asynccontextmanager
-async def quarantine_locked(scene: Scene) -> AsyncIterator[None]:
-    """Somebody holds the quarantine for longer than a write may take; the index takes every row."""
-    async with scene.database.connected() as connection, connection.transaction():
-        await connection.execute(f"LOCK TABLE {scene.database.schema}.quarantined_messages IN EXCLUSIVE MODE")
-        yield
+    return _changed(scene, f"REVOKE INSERT ON {table} FROM {ROLE}", undo=f"GRANT INSERT ON {table} TO {ROLE}")
 
 
 @asynccontextmanager
@@ -64,18 +48,24 @@ async def object_refused_everywhere(scene: Scene) -> AsyncIterator[None]:
         yield
 
 
-@asynccontextmanager
-async def raising(scene: Scene, table: str, sqlstate: str, *, when: str | None = None) -> AsyncIterator[None]:
+def raising(scene: Scene, table: str, sqlstate: str, *, when: str | None = None) -> AbstractAsyncContextManager[None]:
     """A trigger on `table` raises this `sqlstate` for every row put in, or those that `when` is true of."""
     schema = scene.database.schema
     condition = f"WHEN ({when}) " if when else ""
-    await scene.database.execute(
+    return _changed(
+        scene,
         f"CREATE FUNCTION {schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS "
         f"$$BEGIN RAISE EXCEPTION 'refused on purpose' USING ERRCODE = '{sqlstate}'; END$$",
         f"CREATE TRIGGER refuse BEFORE INSERT ON {schema}.{table} "
         f"FOR EACH ROW {condition}EXECUTE FUNCTION {schema}.refuse()",
+        undo=f"DROP FUNCTION {schema}.refuse() CASCADE",
     )
+
+
+@asynccontextmanager
+async def _changed(scene: Scene, *statements: str, undo: str) -> AsyncIterator[None]:
+    await scene.database.execute(*statements)
     try:
         yield
     finally:
-        await scene.database.execute(f"DROP FUNCTION {schema}.refuse() CASCADE")
+        await scene.database.execute(undo)
