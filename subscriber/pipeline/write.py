@@ -104,12 +104,14 @@ class Writer:
 
     async def _quarantine_refused(self, refused: list[Refused], settlement: Settlement) -> list[Refused]:
         """Commit the bodies of what decode refused; those that are to be tried once more, after the batch's rows."""
-        if not refused:
+        # One that holds a bad row, too, may have been quarantined for that meanwhile.
+        left = [one for one in refused if not settlement.is_quarantined(one[0])]
+        if not left:
             return []
         try:
-            await self._quarantine(refused, settlement)
+            await self._quarantine(left, settlement)
         except StoreError as error:
-            left = [one for one in refused if not settlement.is_quarantined(one[0])]
+            left = [one for one in left if not settlement.is_quarantined(one[0])]
             return [] if self._are_unkeepable([one[0] for one in left], error, settlement) else left
         return []
 

@@ -159,6 +159,19 @@ async def test_a_writer_that_gives_up_in_an_outage_does_not_keep_it_going() -> N
         assert stage.intake.is_on_trial
 
 
+async def test_what_was_quarantined_for_its_row_is_not_quarantined_again() -> None:
+    """A body that decode refused in part and that holds a bad row: its turn after the rows has nothing left to do."""
+    stage = Stage(limit=2)
+    for fault in (Refuse(failing(Treatment.BACK_OFF)), None, Refuse(failing(Treatment.BACK_OFF))):
+        stage.store.script(fault, call="quarantine")
+    partly_read = delivery(bad_event("a"), object_event("b"), refusal=REFUSAL)
+    async with stage.running():
+        await stage.inbox.send(batch(*stage.hold(partly_read)))
+        await asyncio.sleep(60)
+        assert [one.verdict for one in stage.receipts()] == ["quarantined"]
+        assert stage.seen_outage() == (False, False)
+
+
 FAULTS = st.one_of(
     st.none(),
     st.sampled_from(list(Treatment)).map(lambda treatment: Refuse(failing(treatment))),
