@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -105,6 +106,22 @@ def not_done(messages: Sequence[Message], answer: BatchAnswer) -> list[Message]:
     return [message for position, message in enumerate(messages) if position not in done]
 
 
+@contextmanager
+def handing_back(messages: Sequence[Message]) -> Iterator[list[Message]]:
+    """Those of `messages` that the lease keeper is not handing back as well; meanwhile it leaves them to us.
+
+    Both want to when a batch is given up for having been held too long, and the second would be refused.
+    """
+    ours = [message for message in messages if message.receipt_handle not in message.lease.lost]
+    for message in ours:
+        message.lease.lost.add(message.receipt_handle)
+    try:
+        yield ours
+    finally:  # should we be cancelled, a hard stop has to know of them
+        for message in ours:
+            message.lease.lost.discard(message.receipt_handle)
+
+
 class Counters:
     """What is counted of one kind of call to one queue; looked up once, for a look-up costs as much as the counting."""
 
@@ -150,13 +167,14 @@ class Acknowledger:
 
     async def _settle(self, queue: str, action: Action, messages: list[Message]) -> None:
         try:
-            left = await self._left_after(queue, action, messages)
-            if left:
-                left = await self._left_after_retries(queue, action, left)
+            with handing_back(messages) if action == "hand_back" else nullcontext(messages) as asked:
+                left = await self._left_after(queue, action, asked) if asked else []
+                if left:
+                    left = await self._left_after_retries(queue, action, left)
         finally:
             self._places.release()
         counters = self._counters_of(queue, action)
-        counters.done.inc(len(messages) - len(left))
+        counters.done.inc(len(asked) - len(left))
         counters.unsettled.inc(len(left))
         self._book.settle(messages)
 

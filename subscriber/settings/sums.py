@@ -110,6 +110,14 @@ SUMS = (
         reason="three tries of a write must end while the messages are still hidden from other consumers",
     ),
     Sum(
+        settings=("receive_wait_seconds", "hold_max_seconds"),
+        left_formula="{0} + 1",
+        right_formula="{1}",
+        left=lambda wait, _: wait + 1,
+        right=lambda _, hold: hold,
+        reason="what is handed back in an outage must not go to a poll that was opened before it",
+    ),
+    Sum(
         settings=("receive_wait_seconds", "write_timeout_seconds", "stop_timeout_seconds"),
         left_formula="max({0} + 5, 2 × {1}) + 20",
         right_formula="{2}",
