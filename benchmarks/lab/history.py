@@ -4,7 +4,8 @@ Four witnesses: the load says what each message told; the queue server says what
 has; the database's log says what was committed and when (`commit_log.py`); the tables say what is there in the end.
 Afterwards each message is exactly one of: stored (its events applied, or outdone by newer ones), quarantined, without
 anything for the index, or still in the queue. Whatever else happened is an error, with its trace. In the quarantine
-belongs what nobody can read, and may be what the database was made to refuse.
+belongs the message of which something cannot be read, and may be one of which the database was made to refuse a row;
+all its other events must be in the index nevertheless.
 
 The one order of events decides what is newer (`subscriber/events/order.py`), over all columns.
 """
@@ -42,9 +43,9 @@ deleted_before_commit: deleted at a moment at which nothing durable stood for it
 wrong_row: the final row is none of what was told of this version, or older than what was deleted.
 invented_row: a row of a version nobody told of.
 went_back: a commit left a row older than the one before.
-quarantined_wrongly: a body that can be read, and that nobody refused, is in the quarantine.
+quarantined_wrongly: a body that can be read, and of which nobody refused anything, is in the quarantine.
 wrong_body: the quarantine holds another body than the one that was sent.
-dead_letter: a message that can be read was received too often, and is in the dead-letter queue.
+dead_letter: a message that holds something to read was received too often, and is in the dead-letter queue.
 """
 
 
@@ -66,6 +67,7 @@ class Account(msgspec.Struct, frozen=True):
     """What became of all messages, and every error."""
 
     messages: int
+    events: int
     stored: int
     quarantined: int
     without_row: int
@@ -101,6 +103,7 @@ class History:
         deleted = [message for message in self._told.values() if self._passage(message).deleted_at is not None]
         return Account(
             messages=len(self._told),
+            events=sum(len(message.events) for message in self._told.values()),
             stored=sum(bool(message.events) and not self._is_in_quarantine(message) for message in deleted),
             quarantined=sum(self._is_in_quarantine(message) for message in deleted),
             without_row=sum(not message.events and message.is_readable for message in deleted),
@@ -120,25 +123,25 @@ class History:
         passage, name = self._passage(message), message.message_id
         if passage.deleted_at is None and name not in self._queue.queued and name not in self._queue.dead_letters:
             yield self._finding("vanished", message)
-        if message.is_readable and name in self._queue.dead_letters:
+        if (message.is_readable or message.events) and name in self._queue.dead_letters:
             yield self._finding("dead_letter", message)
         if name in self._tables.quarantined:
-            body = message.refusable_body if message.is_readable else message.undecodable_body
-            if body is None:
+            if message.is_readable and not message.refusable:
                 yield self._finding("quarantined_wrongly", message)
-            elif self._tables.quarantined[name] != body:
+            elif self._tables.quarantined[name] != message.body:
                 yield self._finding("wrong_body", message)
 
     def _findings_of_deleted(self, message: Told) -> Iterator[Finding]:
         deleted_at = self._passage(message).deleted_at or 0.0
-        if not message.is_readable or self._is_refused(message):
+        if not message.is_readable or (message.refusable and self._is_in_quarantine(message)):
             quarantined_at = self._quarantined_at.get(message.message_id)
             if quarantined_at is None or not self._is_in_quarantine(message):
                 yield self._finding("lost", message)
             elif quarantined_at > deleted_at:
                 yield self._finding("deleted_before_commit", message, None, quarantined_at)
-            return
         for event in message.events:
+            if self._is_refused(message, event):
+                continue
             committed_at = self._committed_at(event)
             if committed_at is None or not self._is_held(event):
                 yield self._finding("lost", message, event, committed_at)
@@ -162,9 +165,9 @@ class History:
     def _is_excused(self, row: ObjectEvent) -> bool:
         """Whether it is something that was told, and all newer was refused or is still to come from the queue."""
         told = [(message, event) for message in self._told.values() for event in message.events if is_same(event, row)]
-        newer = [message for message, event in told if order(event) > order(row)]
+        newer = [(message, event) for message, event in told if order(event) > order(row)]
         return any(event == row for _, event in told) and all(
-            self._is_refused(message) or self._passage(message).deleted_at is None for message in newer
+            self._is_refused(message, event) or self._passage(message).deleted_at is None for message, event in newer
         )
 
     def _findings_of_commits(self) -> Iterator[Finding]:
@@ -179,9 +182,9 @@ class History:
     def _is_in_quarantine(self, message: Told) -> bool:
         return message.message_id in self._tables.quarantined
 
-    def _is_refused(self, message: Told) -> bool:
-        """Whether the database was made to refuse a row of it, and the quarantine has it instead."""
-        return message.refusable_body is not None and self._is_in_quarantine(message)
+    def _is_refused(self, message: Told, event: ObjectEvent) -> bool:
+        """Whether the database was made to refuse this row of it, and the quarantine has it instead."""
+        return version_of(event) in message.refusable and self._is_in_quarantine(message)
 
     def _is_held(self, event: ObjectEvent) -> bool:
         row = self._tables.rows.get(version_of(event))

@@ -18,15 +18,13 @@ class Told(msgspec.Struct, frozen=True, gc=False):
 
     message_id: str
     events: tuple[ObjectEvent, ...] = ()
-    undecodable_body: bytes | None = None
-    """Set where the whole body must end in the quarantine."""
-    refusable_body: bytes | None = None
-    """Set where the database may have refused a row of it: then the whole body may be in the quarantine instead."""
-
-    @property
-    def is_readable(self) -> bool:
-        """Whether the daemon can make something of it."""
-        return self.undecodable_body is None
+    """All of it that can be read."""
+    is_readable: bool = True
+    """Whether that is the whole message; where not, its body must end in the quarantine besides."""
+    refusable: frozenset[Version] = frozenset()
+    """Of which rows the database may have refused: these may be missing where the body is in the quarantine."""
+    body: bytes | None = None
+    """Set where it may, or must, end in the quarantine."""
 
 
 class Passage(msgspec.Struct, gc=False):

@@ -61,6 +61,7 @@ async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> Run
     return RunResult(
         plan=plan,
         seconds=round(time.monotonic() - started, 1),
+        events=account.events,
         stored=account.stored,
         quarantined=account.quarantined,
         receives=sum(len(passage.received_at) for passage in record.passages.values()),

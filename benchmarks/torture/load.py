@@ -2,7 +2,8 @@
 
 Queue server and judge make the same message from seed and index, in different processes; nobody keeps them. Blocks of
 500 messages differ: lives of whole buckets in all envelopes, with nonsense in between (`trial/chapters.py`); new
-objects, each told once; or a hundred objects overwritten again and again, told out of order.
+objects, each told once; a hundred objects overwritten again and again, told out of order; or several records in one
+message, of a new object and of few old ones, every seventh with a record among them that cannot be read.
 """
 
 from __future__ import annotations
@@ -18,16 +19,21 @@ import msgspec
 from benchmarks.lab.bucket import START, Emission, RowState
 from benchmarks.lab.disorder import Telling
 from benchmarks.lab.queue.raw_client import RawClient
-from benchmarks.lab.testimony import Told
+from benchmarks.lab.testimony import Told, version_of
 from benchmarks.trial import backlogs, chapters
 from subscriber.model import ObjectEvent
 
 BLOCK_MESSAGES: Final = chapters.CHAPTER_MESSAGES
-Block: TypeAlias = Literal["lives", "new", "hot"]
+Block: TypeAlias = Literal["lives", "new", "hot", "several"]
 
-_WEIGHTS: Final[dict[Block, int]] = {"lives": 20, "new": 50, "hot": 30}
+_WEIGHTS: Final[dict[Block, int]] = {"lives": 20, "new": 40, "hot": 20, "several": 20}
 HOT_OBJECTS: Final = 100
 """Those that are overwritten again and again, numbered from 0."""
+_FEW: Final = range(HOT_OBJECTS // 2 - 10, HOT_OBJECTS // 2 + 10)
+"""Those that messages of several records tell of besides: so few that a message in twenty tells of a given one."""
+_UNREADABLE_EVERY = 7
+_UNREADABLE_SIZES = ("-1", '"large"')
+"""One that breaks the meaning of a record, and one that breaks its form."""
 _GRAIN_SECONDS = 0.001
 """A poll is woken for the next message no sooner than so much later: several come together."""
 _STRIDE = 347
@@ -55,6 +61,8 @@ class TortureLoad(msgspec.Struct, frozen=True):
         kind = self._kind(index)
         if kind == "lives":
             return self._telling(index).body
+        if kind == "several":
+            return _several_body(index)
         return backlogs.put_body(*_object_and_moment(kind, index))
 
     def told(self, index: int, message_id: str, refused: frozenset[int] = frozenset()) -> Told:
@@ -68,9 +76,16 @@ class TortureLoad(msgspec.Struct, frozen=True):
         kind = self._kind(index)
         if kind == "lives":
             return told_by(self._telling(index), message_id)
-        number, moment = _object_and_moment(kind, index)
-        body = backlogs.put_body(number, moment).encode() if number in refused else None
-        return Told(message_id, (_put_event(number, moment),), refusable_body=body)
+        records = _several(index) if kind == "several" else (_object_and_moment(kind, index),)
+        refusable = frozenset(version_of(_put_event(*record)) for record in records if record[0] in refused)
+        is_readable = kind != "several" or _unreadable_place(index) is None
+        return Told(
+            message_id,
+            tuple(_put_event(*record) for record in records),
+            is_readable=is_readable,
+            refusable=refusable,
+            body=None if is_readable and not refusable else self.body(index).encode(),
+        )
 
     def arrives_after(self, index: int) -> float:
         """Seconds from the begin of the load until the message with this index is there."""
@@ -131,7 +146,7 @@ def block_kind(seed: int, block: int) -> Block:
 def told_by(telling: Telling, message_id: str) -> Told:
     """The same in the words of the checker."""
     if telling.is_undecodable:
-        return Told(message_id, undecodable_body=telling.body.encode())
+        return Told(message_id, is_readable=False, body=telling.body.encode())
     if telling.emission is None:
         return Told(message_id)
     return Told(message_id, (event_of(telling.emission, has_whole_seconds=_is_from_eventbridge(telling.body)),))
@@ -170,6 +185,37 @@ def _object_and_moment(kind: Block, index: int) -> tuple[int, int]:
     block, place = divmod(index, BLOCK_MESSAGES)
     moment = block * BLOCK_MESSAGES + place * _STRIDE % BLOCK_MESSAGES
     return (moment % HOT_OBJECTS if kind == "hot" else HOT_OBJECTS + moment), moment
+
+
+def _several(index: int) -> tuple[tuple[int, int], ...]:
+    """The same for each readable record of a message of several: a new object, then one to four times old ones.
+
+    In a third of the messages the old ones are one and the same, told of out of order.
+    """
+    number, moment = _object_and_moment("several", index)
+    block, place = divmod(index, BLOCK_MESSAGES)
+    old = [
+        (
+            _FEW[(moment // 3 + each * (place % 3)) % len(_FEW)],
+            block * BLOCK_MESSAGES + (moment + each * _STRIDE) % BLOCK_MESSAGES,
+        )
+        for each in range(1, 2 + place % 4)
+    ]
+    return ((number, moment), *old)
+
+
+def _unreadable_place(index: int) -> int | None:
+    """Before which record of a message of several one stands that cannot be read; None: nowhere."""
+    return None if index % _UNREADABLE_EVERY else index // _UNREADABLE_EVERY % 3
+
+
+def _several_body(index: int) -> str:
+    records = [backlogs.put_record(*each, str(backlogs.size_of(each[1]))) for each in _several(index)]
+    place = _unreadable_place(index)
+    if place is not None:
+        unreadable = _UNREADABLE_SIZES[index // _UNREADABLE_EVERY % len(_UNREADABLE_SIZES)]
+        records.insert(place, backlogs.put_record(HOT_OBJECTS // 2, index, unreadable))
+    return backlogs.records_body(records)
 
 
 def _put_event(number: int, moment: int) -> ObjectEvent:

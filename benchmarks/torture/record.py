@@ -47,12 +47,16 @@ def write_table(path: Path, record: Path, results: Sequence[RunResult]) -> None:
     """Fault × runs × events × result, for people."""
     rows = [_row(name, [result for result in results if name in result.plan.faults]) for name in FAULTS]
     flawed = [result for result in results if not result.is_flawless]
-    events = sum(result.plan.messages for result in results)
-    total = f"In all {len(results)} runs with {events:,} events; {len(flawed)} of them with an error."
+    messages, events = (sum(counts) for counts in ((r.plan.messages for r in results), (r.events for r in results)))
+    total = (
+        f"In all {len(results)} runs with {messages:,} messages of {events:,} events; "
+        f"{len(flawed)} of them with an error."
+    )
     lines = [_HEAD.format(record=record.name) + "\n".join(rows), "", total]
     if flawed:
         lines += ["", "| seed | plan | error |", "| ---: | --- | --- |"]
         lines += [f"| {result.plan.seed} | {result.plan.printed()} | {_kinds(result)} |" for result in flawed]
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -62,7 +66,7 @@ def _row(name: str, results: Sequence[RunResult]) -> str:
     for result in alone:
         said.update(result.signs)
     most = ", ".join(sign for sign, _ in said.most_common(_SIGNS_SHOWN)) or "–"
-    events = sum(result.plan.messages for result in results)
+    events = sum(result.events for result in results)
     flawed = [str(result.plan.seed) for result in results if not result.is_flawless]
     verdict = f"seed {', '.join(flawed)}" if flawed else "none"
     return f"| {name} | {FAULTS[name].says} | {len(results)} | {len(alone)} | {events:,} | {most} | {verdict} |"

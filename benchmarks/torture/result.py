@@ -21,6 +21,8 @@ class RunResult(msgspec.Struct, frozen=True):
 
     plan: Plan
     seconds: float = 0.0
+    events: int = 0
+    """In all messages together, those that cannot be read not counted."""
     stored: int = 0
     quarantined: int = 0
     receives: int = 0

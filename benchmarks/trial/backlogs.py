@@ -7,7 +7,7 @@ process. Nothing of half a million messages is ever held in memory as a whole, o
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -141,7 +141,9 @@ def _flat_template() -> str:
     ).decode()
 
 
+_BEFORE_RECORDS, _AFTER_RECORDS = '{"Records":[', "]}"
 _NATIVE: Final = _cut(_native_template())
+_NATIVE_RECORD: Final = _cut(_native_template().removeprefix(_BEFORE_RECORDS).removesuffix(_AFTER_RECORDS))
 _FLAT: Final = _cut(_flat_template())
 
 
@@ -151,6 +153,18 @@ def put_body(number: int, index: int) -> str:
     quoted = key(number).replace("=", "%3D")
     sequencer = sequencer_of(index)
     return f"{before}{quoted}{key_size}{size_of(index)}{size_etag}{etag_of(index)}{etag_sequencer}{sequencer}{after}"
+
+
+def put_record(number: int, index: int, size: str) -> str:
+    """One record of such a notification by itself, with anything for a size."""
+    before, key_size, size_etag, etag_sequencer, after = _NATIVE_RECORD
+    quoted = key(number).replace("=", "%3D")
+    return f"{before}{quoted}{key_size}{size}{size_etag}{etag_of(index)}{etag_sequencer}{sequencer_of(index)}{after}"
+
+
+def records_body(records: Iterable[str]) -> str:
+    """A native notification of these records: by contract S3 may put any number into one."""
+    return f"{_BEFORE_RECORDS}{','.join(records)}{_AFTER_RECORDS}"
 
 
 def _flat_body(number: int, index: int) -> str:

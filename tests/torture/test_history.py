@@ -33,6 +33,10 @@ def put(sequence: int = 1, **changed: Any) -> ObjectEvent:
     return msgspec.structs.replace(event, **changed)
 
 
+ROW = frozenset({version_of(put())})
+"""What the database was made to refuse."""
+
+
 def judged(
     told: list[Told],
     passages: dict[str, Passage],
@@ -63,14 +67,14 @@ def test_a_right_history_has_no_error() -> None:
     told = [
         Told("applied", (put(2),)),
         Told("stale", (put(1),)),
-        Told("nonsense", undecodable_body=b"?"),
+        Told("nonsense", is_readable=False, body=b"?"),
         Told("silent"),
         Told("waiting", (put(3),)),
     ]
     passages = {name: deleted() for name in ("applied", "stale", "nonsense", "silent")}
     changes: list[Change] = [RowCommit(COMMITTED, put(2)), QuarantineCommit(COMMITTED, "nonsense")]
     account = judged(told, passages, changes, [put(2)], queued=("waiting",), quarantined={"nonsense": b"?"})
-    assert account == Account(messages=5, stored=2, quarantined=1, without_row=1, queued=1, findings=())
+    assert account == Account(messages=5, events=3, stored=2, quarantined=1, without_row=1, queued=1, findings=())
 
 
 def test_a_message_deleted_without_a_trace_is_lost() -> None:
@@ -114,19 +118,19 @@ def test_a_row_whose_commit_nobody_saw_is_lost() -> None:
 
 def test_quarantined_after_the_delete_is_too_late() -> None:
     """The same holds for bodies."""
-    told = [Told("m", undecodable_body=b"?")]
+    told = [Told("m", is_readable=False, body=b"?")]
     changes = [QuarantineCommit(LATER, "m")]
     assert kinds(judged(told, {"m": deleted()}, changes, [], quarantined={"m": b"?"})) == ["deleted_before_commit"]
 
 
 def test_nonsense_that_is_not_in_the_quarantine_is_lost() -> None:
     """Deleted unread, and nowhere kept."""
-    assert kinds(judged([Told("m", undecodable_body=b"?")], {"m": deleted()}, [], [])) == ["lost"]
+    assert kinds(judged([Told("m", is_readable=False, body=b"?")], {"m": deleted()}, [], [])) == ["lost"]
 
 
 def test_another_body_in_the_quarantine_is_wrong() -> None:
     """Kept means kept byte for byte."""
-    told, changes = [Told("m", undecodable_body=b"?")], [QuarantineCommit(COMMITTED, "m")]
+    told, changes = [Told("m", is_readable=False, body=b"?")], [QuarantineCommit(COMMITTED, "m")]
     assert kinds(judged(told, {"m": deleted()}, changes, [], quarantined={"m": b"!"})) == ["wrong_body"]
 
 
@@ -145,22 +149,59 @@ def test_a_healthy_message_in_the_wrong_place() -> None:
 
 def test_what_the_database_was_made_to_refuse_may_be_in_the_quarantine() -> None:
     """There as it was sent, and before the delete; the row stays what was told before."""
-    told = [Told("stored", (put(1),)), Told("refused", (put(2),), refusable_body=b"{}")]
+    told = [Told("stored", (put(1),)), Told("refused", (put(2),), refusable=ROW, body=b"{}")]
     changes: list[Change] = [RowCommit(COMMITTED, put(1)), QuarantineCommit(COMMITTED, "refused")]
     passages = {name: deleted() for name in ("stored", "refused")}
     account = judged(told, passages, changes, [put(1)], quarantined={"refused": b"{}"})
-    assert account == Account(messages=2, stored=1, quarantined=1, without_row=0, queued=0, findings=())
+    assert account == Account(messages=2, events=2, stored=1, quarantined=1, without_row=0, queued=0, findings=())
 
 
 def test_what_may_be_refused_is_lost_like_any_other() -> None:
     """Neither stored nor quarantined, quarantined after the delete, or with another body."""
-    told = [Told("m", (put(),), refusable_body=b"{}")]
+    told = [Told("m", (put(),), refusable=ROW, body=b"{}")]
     late: list[Change] = [QuarantineCommit(LATER, "m")]
     good: list[Change] = [QuarantineCommit(COMMITTED, "m")]
     passages = {"m": deleted()}
     assert kinds(judged(told, passages, [], [])) == ["lost"]
     assert kinds(judged(told, passages, late, [], quarantined={"m": b"{}"})) == ["deleted_before_commit"]
     assert kinds(judged(told, passages, good, [], quarantined={"m": b"?"})) == ["wrong_body"]
+
+
+def test_a_refused_row_does_not_excuse_the_good_ones_beside_it() -> None:
+    """The body is in the quarantine, and the message's other event must be in the index all the same."""
+    other = put(key="b.parquet")
+    told = [Told("m", (put(), other), refusable=ROW, body=b"{}")]
+    kept: list[Change] = [QuarantineCommit(COMMITTED, "m")]
+    passages, bodies = {"m": deleted()}, {"m": b"{}"}
+    lost = judged(told, passages, kept, [], quarantined=bodies)
+    late = judged(told, passages, [*kept, RowCommit(LATER, other)], [other], quarantined=bodies)
+    both = judged(told, passages, [*kept, RowCommit(COMMITTED, other)], [other], quarantined=bodies)
+    assert [(finding.kind, finding.told) for finding in lost.findings] == [("lost", other)]
+    assert (kinds(late), kinds(both)) == (["deleted_before_commit"], [])
+
+
+def test_what_can_be_read_of_a_message_is_in_the_index_and_all_of_it_in_the_quarantine() -> None:
+    """Either without the other is a loss, and the dead-letter queue is no place for it."""
+    told = [Told("m", (put(),), is_readable=False, body=b"{}")]
+    row, kept = RowCommit(COMMITTED, put()), QuarantineCommit(COMMITTED, "m")
+    passages, bodies = {"m": deleted()}, {"m": b"{}"}
+    assert kinds(judged(told, passages, [row, kept], [put()], quarantined=bodies)) == []
+    assert kinds(judged(told, passages, [kept], [], quarantined=bodies)) == ["lost"]
+    assert kinds(judged(told, passages, [row], [put()])) == ["lost"]
+    assert kinds(judged(told, {"m": Passage([99.0])}, [], [], dead=("m",))) == ["dead_letter"]
+
+
+def test_a_newer_row_of_a_message_that_was_refused_for_another_is_missed() -> None:
+    """The row stayed what was told before, and nobody refused the newer one."""
+    refused = put(key="b.parquet")
+    told = [
+        Told("old", (put(1),)),
+        Told("new", (put(2), refused), refusable=frozenset({version_of(refused)}), body=b"{}"),
+    ]
+    changes: list[Change] = [RowCommit(COMMITTED, put(1)), QuarantineCommit(COMMITTED, "new")]
+    passages = {"old": deleted(), "new": deleted()}
+    account = judged(told, passages, changes, [put(1)], quarantined={"new": b"{}"})
+    assert kinds(account) == ["lost", "wrong_row"]
 
 
 @pytest.mark.parametrize(
