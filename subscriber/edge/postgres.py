@@ -49,12 +49,12 @@ class PostgresStore:
         self._closed = False
 
     async def open(self) -> None:
-        """Make the first connection, so that a wrong URL or password shows at the start.
+        """Make the first connection, so that a wrong URL or password shows at the start, however long a login takes.
 
         Raises:
             StoreError: the database cannot be reached or used.
         """
-        await self.ping()
+        await self.ping(math.inf)
 
     async def store(self, rows: Sequence[ObjectEvent]) -> int:
         """Upsert rows; return how many were newer than what was there. When it returns they are durable.
@@ -86,13 +86,13 @@ class PostgresStore:
         async with self._connection() as connection:
             await connection.execute(self._quarantine, *columns)
 
-    async def ping(self) -> None:
+    async def ping(self, seconds_at_most: float = PING_SECONDS) -> None:
         """See whether the database answers, within a moment, and takes writes.
 
         Raises:
             StoreError: it does not.
         """
-        async with self._connection(PING_SECONDS) as connection:
+        async with self._connection(seconds_at_most) as connection:
             if await connection.fetchval("SELECT current_setting('transaction_read_only')") == "on":
                 # As the server would say it to the first write; the connection goes the way of such a write's.
                 raise asyncpg.ReadOnlySQLTransactionError("the session is read-only")

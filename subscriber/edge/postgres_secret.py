@@ -22,6 +22,12 @@ from subscriber.observe.log import get_logger, hide
 KEPT_SECONDS = 30.0
 """How long a password is used before it is asked for again: a burst of new connections costs one call."""
 
+RENEWAL_SECONDS = 1.0
+"""How long a connection waits for news of a password that is known: less than a knock on the database's door takes."""
+
+RENEWED_AGAIN_SECONDS = 5.0
+"""After that a renewal that failed is tried again."""
+
 _CURRENT = "AWSCURRENT"
 _STAGES = (_CURRENT, "AWSPENDING", _CURRENT, "AWSPREVIOUS")
 """Where another password may be, the likeliest first; the current one twice, since a rotation may end in between."""
@@ -99,14 +105,22 @@ class SecretLogins:
 
     async def _ask_for_current(self) -> None:
         """Renew what is known. Where the service does not answer, what was known stays good enough to be tried."""
+        if self._known is None:
+            self._keep(await self._version(_CURRENT))
+            return
         try:
-            found = await self._version(_CURRENT)
+            async with asyncio.timeout(RENEWAL_SECONDS):
+                found = await self._version(_CURRENT)
         except StoreError as error:
-            if self._known is None:
-                raise
-            _log.warning("secret.not_renewed", reason=error.word, detail=str(error))
+            self._did_not_renew(error.word, str(error))
+        except TimeoutError:
+            self._did_not_renew("secret_slow", f"no answer within {RENEWAL_SECONDS:g} s")
         else:
             self._keep(found)
+
+    def _did_not_renew(self, reason: str, detail: str) -> None:
+        self._asked_at = asyncio.get_running_loop().time() - KEPT_SECONDS + RENEWED_AGAIN_SECONDS
+        _log.warning("secret.not_renewed", reason=reason, detail=detail)
 
     async def _other_than(self, refused: Sequence[Login]) -> Login | None:
         for stage in _STAGES:

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.lab.aws_services import AwsServices, Fault, Silence
 from subscriber.edge import postgres_secret
 from subscriber.edge.aws_calls import AwsCalls
-from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres import PING_SECONDS, PostgresStore
 from subscriber.edge.postgres_auth import AuthOptions, authenticated
 from subscriber.edge.postgres_connection import StoreOptions
 from subscriber.edge.postgres_login import Login
@@ -84,6 +84,20 @@ async def test_a_password_that_is_old_is_asked_for_again(
     assert await secrets.login([]) == Login("two", "writer")
     aws_services.answer("secretsmanager", "GetSecretValue", Fault("InternalServiceError", 500))
     assert await secrets.login([]) == Login("two", "writer")
+
+
+async def test_a_service_that_is_slow_does_not_keep_us_from_the_database(
+    secrets: SecretLogins, aws_services: AwsServices, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A knock on its door has little time: the known password is used within it, and not asked for each time."""
+    holds(aws_services, AWSCURRENT="one")
+    assert await secrets.login([]) == Login("one", "writer")
+    monkeypatch.setattr(postgres_secret, "KEPT_SECONDS", 0.0)
+    aws_services.answer("secretsmanager", "GetSecretValue", Silence())
+    asked = len(aws_services.asked("secretsmanager", "GetSecretValue"))
+    async with asyncio.timeout(PING_SECONDS):
+        assert await asyncio.gather(*(secrets.login([]) for _ in range(5))) == [Login("one", "writer")] * 5
+    assert len(aws_services.asked("secretsmanager", "GetSecretValue")) == asked + 1
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ async def test_the_page_shows_what_flows(scene: Scene) -> None:
     with scene.daemon(DATABASE_LOAD_SOURCE="auto") as daemon:
         scene.send(put_body(f"{number}.txt") for number in range(500))
         await scene.until_empty()
-        await until(lambda: (state(daemon)["reading"] or {}).get("backlog_messages") is not None)
+        await until(lambda: (state(daemon)["reading"] or {}).get("backlog_messages") == 0)
         await until(lambda: (state(daemon)["reading"] or {}).get("load") is not None)
         shown = state(daemon)
         assert shown["queues"][0]["name"] == scene.queue.rsplit("/", 1)[-1]
