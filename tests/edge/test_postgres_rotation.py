@@ -1,0 +1,112 @@
+"""A password that is rotated, step by step, while connections are made all the time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+from subscriber.edge.postgres import PostgresStore
+from subscriber.edge.postgres_auth import AuthOptions, authenticated
+from subscriber.edge.postgres_connection import StoreOptions
+from tests.edge.object_rows import row
+from tests.stage.queues import OpenClient
+
+ROTATIONS = 4
+WRITERS = 3
+
+
+class Rotation:
+    """A user of the real database whose password a real LocalStack holds, rotated step by step as by a Lambda."""
+
+    def __init__(self, admin: asyncpg.Connection[asyncpg.Record], client: Any, secret_id: str, role: str) -> None:
+        self._admin, self._client, self._secret_id, self._role = admin, client, secret_id, role
+
+    async def rotate(self, between: Callable[[], Awaitable[None]]) -> None:
+        """createSecret, setSecret, finishSecret, and what is to happen between any two."""
+        old = await self._version_of("AWSCURRENT")
+        new = uuid.uuid4().hex
+        secret = json.dumps({"username": self._role, "password": new})
+        made = await self._client.put_secret_value(
+            SecretId=self._secret_id, SecretString=secret, VersionStages=["AWSPENDING"]
+        )
+        await between()
+        await self._admin.execute(f"ALTER ROLE {self._role} PASSWORD '{new}'")
+        await between()  # whoever connects now is ahead of AWSCURRENT
+        await self._client.update_secret_version_stage(
+            SecretId=self._secret_id,
+            VersionStage="AWSCURRENT",
+            MoveToVersionId=made["VersionId"],
+            RemoveFromVersionId=old,
+        )
+
+    async def _version_of(self, stage: str) -> str:
+        answer = await self._client.get_secret_value(SecretId=self._secret_id, VersionStage=stage)
+        version_id: str = answer["VersionId"]
+        return version_id
+
+
+@pytest.fixture
+async def rotation(
+    migrated: StoreOptions, database: asyncpg.Connection[asyncpg.Record], localstack_url: str, aws_client: OpenClient
+) -> AsyncIterator[tuple[Rotation, str]]:
+    """A user who may write to the test's schema, and the id of the secret that holds its password."""
+    role, first = f"rotated_{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
+    quoted = '"' + migrated.schema.replace('"', '""') + '"'
+    await database.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{first}'")
+    await database.execute(f"GRANT USAGE ON SCHEMA {quoted} TO {role}")
+    await database.execute(f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {quoted} TO {role}")
+    try:
+        async with aws_client("secretsmanager", localstack_url) as client:
+            text = json.dumps({"username": role, "password": first})
+            secret_id = (await client.create_secret(Name=role, SecretString=text))["ARN"]
+            yield Rotation(database, client, secret_id, role), secret_id
+    finally:
+        await database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+async def test_a_rotation_under_load_is_noticed_by_nobody(
+    migrated: StoreOptions,
+    database: asyncpg.Connection[asyncpg.Record],
+    rotation: tuple[Rotation, str],
+    localstack_url: str,
+    aws_environment: pytest.MonkeyPatch,
+) -> None:
+    """While a password is rotated again and again, connections are made all the time, and none of them fails."""
+    aws_environment.setenv("AWS_ENDPOINT_URL", localstack_url)
+    ongoing, secret_id = rotation
+    place = migrated.url.rpartition("@")[2]
+    nameless = msgspec.structs.replace(migrated, url=f"postgresql://{place}", connections_max=2)
+    made: list[str] = []
+    ended = asyncio.Event()
+
+    async def keep_writing(writer: int, options: StoreOptions) -> None:
+        while not ended.is_set():
+            store = PostgresStore(options)  # each with a connection of its own
+            made.append(f"{writer}/{len(made)}")
+            assert await store.store([row(key=made[-1])]) == 1
+            await store.close()
+
+    async def more_connections() -> None:
+        enough = len(made) + 2 * WRITERS  # so each writer began and ended one meanwhile
+        while len(made) < enough:  # noqa: ASYNC110 - the writers tell nobody
+            await asyncio.sleep(0.005)
+
+    async with (
+        authenticated(nameless, AuthOptions(method="secret", secret_id=secret_id)) as options,
+        asyncio.timeout(90),
+        asyncio.TaskGroup() as writers,
+    ):
+        for number in range(WRITERS):
+            writers.create_task(keep_writing(number, options), name=f"writer {number}")
+        for _ in range(ROTATIONS):
+            await ongoing.rotate(more_connections)
+            await more_connections()
+        ended.set()
+    assert await database.fetchval("SELECT count(*) FROM object_versions") == len(made)
