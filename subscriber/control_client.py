@@ -65,14 +65,14 @@ def ask(address: str, token: str | None, command: Mapping[str, object] | None = 
             f"no daemon answers at {address} ({reason}): is it running, and are SUBSCRIBER_HTTP_HOST and "
             "SUBSCRIBER_HTTP_PORT those it was started with?"
         ) from None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise DaemonError(f"what answers at {address} is no subscriber of this release") from None
 
 
 def _refusal(address: str, error: urllib.error.HTTPError) -> ConfigurationError | DaemonError:
     try:
         text = msgspec.json.decode(error.read(ANSWER_BYTES_AT_MOST), type=_Refused).error
-    except (msgspec.DecodeError, OSError, http.client.HTTPException):
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError, http.client.HTTPException):
         return DaemonError(f"what answers at {address} is no subscriber of this release (HTTP {error.code})")
     return DaemonError(text) if error.code >= 500 else ConfigurationError(f"the daemon refuses: {text}")
 

@@ -151,10 +151,10 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
         "23502": ("null_value", "A value is missing; its message goes to quarantine."),
         "23503": ("foreign_key", "A row breaks a foreign key; its message goes to quarantine."),
         "23514": ("check_violation", "A row breaks a CHECK; its message goes to quarantine."),
-        "54000": ("too_large", "A row is too large for an index; its message goes to quarantine."),
     },
     # One of the rows, or the rule itself.
     Treatment.SUSPECT: {
+        "54000": ("program_limit", "A row is too large for an index, or the database is out of transaction ids."),
         "P0": ("trigger", "A trigger of yours on the index raises an exception."),
     },
     # Nobody but the operator can help.

@@ -40,6 +40,8 @@ class Lease(msgspec.Struct, gc=False):
     handles: set[str]
     lost: set[str] = msgspec.field(default_factory=set)
     """Those of `handles` that are no longer ours: others may have them, so nothing more is begun with them."""
+    handing_back: set[str] = msgspec.field(default_factory=set)
+    """Those of `lost` that the queue is being asked to take back: if it does not answer, they are ours again."""
     taken_at: float = -math.inf
     """When the poll was answered."""
     renew_at: float = math.inf

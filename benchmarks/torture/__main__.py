@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("mode", nargs="?", choices=["runs", "stop", "restart"], default="runs")
     parser.add_argument("--runs", type=int, default=300, help="seeds, or tries of a stop")
     parser.add_argument("--seed", type=int, default=1, help="the first")
-    parser.add_argument("--messages", type=int, default=33_000, help="of a run")
+    parser.add_argument("--messages", type=int, default=24_000, help="of a run")
     parser.add_argument("--fault", help="only seeds whose plan has it")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for results")
     parser.add_argument("--again", action="store_true", help="run seeds that the record has, too")

@@ -24,7 +24,7 @@ from subscriber.control.batch_size import rows_at_most
 from subscriber.control.ceiling import ceiling_percent, urgency_of
 from subscriber.control.decision import Decision, GovernorOptions, GovernorState, Reason
 from subscriber.control.prediction import Mean, Prediction, is_in_use, memory_seconds, predict
-from subscriber.control.reading import LoadReading, Reading
+from subscriber.control.reading import CLOCKS_DIFFER_SECONDS, LoadReading, Reading
 from subscriber.control.recent import REMEMBERED_SECONDS, Work, remembered, work_between
 from subscriber.control.row_time import CONGESTED_RATIO, RECOVERED_RATIO
 from subscriber.control.rules import RULES, Case, Move
@@ -72,12 +72,13 @@ def decide(options: GovernorOptions, state: GovernorState, reading: Reading) -> 
 def _news(state: GovernorState, seen: Reading) -> LoadReading | None:
     """What the sensor has said since the last decision; a window we cannot remember is no news.
 
-    Older than the last by more than we remember is news again: a clock was wrong, and must not silence the sensor.
+    One that is older than the last by more than two clocks may differ is news again: a clock was set back, and must
+    not silence the sensor.
     """
     load, last = seen.load, state.load_taken_at
     if load is None or seen.load_age_seconds + load.window_seconds > REMEMBERED_SECONDS:
         return None
-    is_news = last is None or load.taken_at > last or load.taken_at < last - REMEMBERED_SECONDS
+    is_news = last is None or load.taken_at > last or load.taken_at < last - CLOCKS_DIFFER_SECONDS
     return load if is_news else None
 
 

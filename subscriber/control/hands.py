@@ -61,7 +61,7 @@ def command_from(body: bytes) -> Command:
     """
     try:
         return msgspec.json.decode(body, type=Command)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CommandError(f"not a command ({error}); expected {EXPECTED}") from None
 
 

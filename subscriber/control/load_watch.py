@@ -12,18 +12,15 @@ import time
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
-from subscriber.control.reading import LoadReading
+from subscriber.control.reading import CLOCKS_DIFFER_SECONDS, LoadReading
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
 
-READ_AT_LEAST_SECONDS = 5.0
+READ_AT_LEAST_SECONDS = 15.0
 READ_AT_MOST_SECONDS = 30.0
-"""Time limits of one read: its period within these."""
+"""Time limits of one read: its period within these. A sensor's own limits are shorter: it must know when it fails."""
 
 PAUSE_AT_LEAST_SECONDS = 0.1
-
-CLOCKS_DIFFER_SECONDS = 30.0
-"""A window that ends later than now by more than this was not measured: two clocks may differ by less."""
 
 PERIODS_UNTIL_STALE = 3
 LATE_BY_NATURE_SECONDS = 60.0
@@ -147,6 +144,8 @@ class LoadWatch:
         self.problem = flaw or ""
         if flaw:
             return "refused"
+        if self.newest and self.newest.taken_at > self._wall_clock() + CLOCKS_DIFFER_SECONDS:
+            self.newest = None  # our clock was set back: what is read now is news, though it seems to be older
         if self.newest and reading.taken_at <= self.newest.taken_at:
             return "nothing_new"
         self.newest = reading

@@ -17,6 +17,10 @@ class WriteTally(msgspec.Struct):
     """Statements that failed for the database's reasons, not for a row's."""
 
 
+CLOCKS_DIFFER_SECONDS = 30.0
+"""A window that ends later than now by more than this was not measured: two clocks may differ by less."""
+
+
 class LoadReading(msgspec.Struct, frozen=True):
     """What a sensor says of the database's CPU: a mean over a window that has ended."""
 

@@ -43,11 +43,14 @@ class CpuScale:
     The Aurora User Guide does not say. It is found out: one process cannot use more than one processor, so a process
     above a hundred divided by the number of processors, or a sum above a hundred, proves that the scale is one
     processor. Until something proves it the scale is taken to be all of them, which reads too high if it is wrong:
-    the safe side. Proven once is proven.
+    the safe side. So often in a row it must be proven, for each process is measured over an interval of its own, and
+    a wrong proof would read too low; then it is proven for good.
     """
 
+    PROOFS = 3
+
     def __init__(self) -> None:
-        self._is_of_one = False
+        self._proofs = 0
 
     def percent(self, total: float, largest: float, vcpus: float) -> float:
         """The load of the whole instance, from the sum over all processes and the largest of them.
@@ -56,9 +59,12 @@ class CpuScale:
             SensorError: it cannot be true.
         """
         rounding = 1.1  # a process's share is measured over an interval of its own
-        if largest > rounding * 100 / vcpus or total > rounding * 100:
-            self._is_of_one = True
-        return checked(total / vcpus if self._is_of_one else total, rounding_percent=10.0)
+        if self._proofs < self.PROOFS:
+            proves = largest > rounding * 100 / vcpus or total > rounding * 100
+            is_possible = largest <= rounding * 100 and total <= rounding * 100 * vcpus
+            self._proofs = self._proofs + 1 if proves and is_possible else 0
+        is_of_one = self._proofs == self.PROOFS
+        return checked(total / vcpus if is_of_one else total, rounding_percent=10.0)
 
 
 class ActiveSessionsSensor:

@@ -64,6 +64,27 @@ class _Rest:
             self.timer.cancel()
 
 
+class Place:
+    """One that was taken, and that is left to others while its holder waits for something else than its write."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._taken_at: float | None = asyncio.get_running_loop().time()
+
+    def leave(self, *, rest: bool) -> None:
+        """Give it back, if it is held."""
+        if self._taken_at is None:
+            return
+        worked = asyncio.get_running_loop().time() - self._taken_at
+        self._taken_at = None
+        self._gate.leave(worked, rest=rest)
+
+    async def take_again(self) -> None:
+        """Wait for a place once more, having left the last one."""
+        await self._gate.enter(again=True)
+        self._taken_at = asyncio.get_running_loop().time()
+
+
 class Gate:
     """Hands out places; knows nothing of what is done in them.
 
@@ -102,7 +123,11 @@ class Gate:
     @property
     def has_room(self) -> bool:
         """Whether a write could start now without waiting."""
-        return not self._paused and self._at_work + len(self._rests) < places_for(self._limit)
+        return not self._paused and self._has_place
+
+    @property
+    def _has_place(self) -> bool:
+        return self._at_work + len(self._rests) < places_for(self._limit)
 
     def usage(self) -> GateUsage:
         """The totals up to now."""
@@ -157,11 +182,20 @@ class Gate:
         self._rests.clear()
         self._room_appeared()
 
-    async def enter(self) -> None:
-        """Take a place, waiting for one. Cancelled, none was taken."""
-        while not self.has_room:
-            self.note_shortage()
-            await self._waiters.wait()
+    async def enter(self, *, again: bool = False) -> None:
+        """Take a place, waiting for one. Cancelled, none was taken.
+
+        Args:
+            again: whoever was inside already, and has not finished, is let in though the gate is paused.
+        """
+        try:
+            while not (self._has_place if again else self.has_room):
+                self.note_shortage()
+                await self._waiters.wait()
+        except asyncio.CancelledError:
+            self._sum_up()
+            self._is_short = len(self._waiters) > 0
+            raise
         self._sum_up()
         self._at_work += 1
         self._is_short = len(self._waiters) > 0

@@ -168,24 +168,26 @@ class LeaseKeeper:
         """Make visible what was held too long. Meanwhile nothing is begun with it, and what is not done stays ours."""
         answers = Answers()
         errands = list(errands_for(leases, now, self._terms, "hand_back"))
-        asked = {handle for errand in errands for handle in errand.handles}
-        for lease in leases:
-            lease.lost |= lease.handles & asked
+        asked = [(lease, lease.handles - lease.lost) for lease in leases]
+        for lease, handles in asked:
+            lease.lost |= handles
+            lease.handing_back |= handles
         try:
             await self._ask(errands, "hand_back", answers)
         finally:
             again = asyncio.get_running_loop().time() + self._retry_seconds
-            for lease in leases:
-                lease.lost -= asked - answers.done - answers.gone
+            for lease, handles in asked:
+                lease.handing_back -= handles
+                lease.lost -= handles - answers.done - answers.gone
                 lease.renew_at, lease.held_until = math.inf, again
-                handed_back = len(lease.handles & asked & answers.done)
-                self._metrics.handed_back_messages.labels(queue_name(lease.queue)).inc(handed_back)
-            _log.warning(
-                "leases.handed_back",
-                messages=len(answers.done),
-                held=len(asked),
-                after_seconds=self._terms.hold_seconds,
-            )
+                # Some may have been settled meanwhile, their batch having been given up; they count all the same.
+                self._metrics.handed_back_messages.labels(queue_name(lease.queue)).inc(len(handles & answers.done))
+        _log.warning(
+            "leases.handed_back",
+            messages=len(answers.done),
+            held=sum(len(handles) for _, handles in asked),
+            after_seconds=self._terms.hold_seconds,
+        )
 
     def _lose(self, lease: Lease, handles: set[str], reason: str) -> None:
         if not handles:

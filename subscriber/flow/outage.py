@@ -92,6 +92,11 @@ class Outage:
             if self.is_ongoing and not self._holding:
                 self._lost.set()  # nobody is left whose success could end it: the probe must knock again
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether a write would have to wait for the probe now."""
+        return not self._may_try.is_set()
+
     async def may_try(self) -> bool:
         """Wait until there is no outage, or the probe was answered; False: the line ends before that."""
         await self._may_try.wait()

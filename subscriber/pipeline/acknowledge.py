@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
 from typing import Literal, Protocol, TypeAlias
 
 import msgspec
@@ -19,6 +18,7 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_ra
 
 from subscriber.errors import QueueCallError
 from subscriber.flow.channel import Channel
+from subscriber.flow.lease_keeper import LOST_CODES
 from subscriber.model import BatchAnswer, Message, Receipt, Verdict
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
@@ -100,26 +100,14 @@ def calls_for(receipts: Iterable[Receipt]) -> Iterator[tuple[str, Action, list[M
             yield queue, action, messages[start : start + ENTRIES_AT_MOST]
 
 
-def not_done(messages: Sequence[Message], answer: BatchAnswer) -> list[Message]:
-    """Those of `messages` that the queue does not list as done: named as failed, or not named at all."""
-    done = set(answer.done)
-    return [message for position, message in enumerate(messages) if position not in done]
+def left_to_do(action: Action, messages: Sequence[Message], answer: BatchAnswer) -> list[Message]:
+    """Those of `messages` to ask for once more: named as failed, or not named at all.
 
-
-@contextmanager
-def handing_back(messages: Sequence[Message]) -> Iterator[list[Message]]:
-    """Those of `messages` that the lease keeper is not handing back as well; meanwhile it leaves them to us.
-
-    Both want to when a batch is given up for having been held too long, and the second would be refused.
+    A message that was to become visible at once or later, and whose handle is over, is in other hands already.
     """
-    ours = [message for message in messages if message.receipt_handle not in message.lease.lost]
-    for message in ours:
-        message.lease.lost.add(message.receipt_handle)
-    try:
-        yield ours
-    finally:  # should we be cancelled, a hard stop has to know of them
-        for message in ours:
-            message.lease.lost.discard(message.receipt_handle)
+    over = {position for position, code in answer.failed if code in LOST_CODES} if action != "delete" else set()
+    finished = over.union(answer.done)
+    return [message for position, message in enumerate(messages) if position not in finished]
 
 
 class Counters:
@@ -167,15 +155,12 @@ class Acknowledger:
 
     async def _settle(self, queue: str, action: Action, messages: list[Message]) -> None:
         try:
-            with handing_back(messages) if action == "hand_back" else nullcontext(messages) as asked:
-                left = await self._left_after(queue, action, asked) if asked else []
-                if left:
-                    left = await self._left_after_retries(queue, action, left)
+            left = await self._left_after(queue, action, messages)
+            if left:
+                left = await self._left_after_retries(queue, action, left)
         finally:
             self._places.release()
-        counters = self._counters_of(queue, action)
-        counters.done.inc(len(asked) - len(left))
-        counters.unsettled.inc(len(left))
+        self._counters_of(queue, action).unsettled.inc(len(left))
         self._book.settle(messages)
 
     def _counters_of(self, queue: str, action: Action) -> Counters:
@@ -217,7 +202,8 @@ class Acknowledger:
 
     async def _left_after(self, queue: str, action: Action, messages: list[Message]) -> list[Message]:
         """One call: those of `messages` that are not done after it, which is all of them if it failed."""
-        self._counters_of(queue, action).requests.inc()
+        counters = self._counters_of(queue, action)
+        counters.requests.inc()
         try:
             answer = await self._calls[action](queue, messages)
         except QueueCallError as error:
@@ -225,4 +211,5 @@ class Acknowledger:
             return messages
         for _, code in answer.failed:
             self._metrics.queue_errors.labels(action, code).inc()
-        return not_done(messages, answer)
+        counters.done.inc(len(set(answer.done)))
+        return left_to_do(action, messages, answer)

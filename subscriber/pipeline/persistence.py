@@ -44,6 +44,11 @@ class Outages(Protocol):
         """For the time of a batch."""
         ...
 
+    @property
+    def must_wait(self) -> bool:
+        """Whether the database is away, and nobody may try it yet."""
+        ...
+
     async def may_try(self) -> bool:
         """Wait while the database is away; False: the line ends before it is back."""
         ...
@@ -86,6 +91,11 @@ class Persistence:
         self._index_refuses = False
         """Whether the last write of rows was refused and no row was at fault: then what the quarantine takes proves
         nothing, for it is another table."""
+
+    @property
+    def must_wait(self) -> bool:
+        """Whether a write may not be tried now."""
+        return self._outages.must_wait
 
     async def wait_for_database(self) -> None:
         """Wait until a write may be tried.

@@ -160,7 +160,7 @@ class Receiver:
             self._leases.abandon(lease)
             await self._failed(intake, error)
             return
-        if not self.is_receiving:
+        if intake.failures_in_a_row >= FAILURES_THAT_TELL:
             _log.info("receive.recovered", queue=intake.label)
         intake.failures = 0
         self._leases.fill(lease, messages)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 import msgspec
 
@@ -36,6 +37,11 @@ def is_lost(message: Message, now: float) -> bool:
     return now >= message.lease.expires_at or message.receipt_handle in message.lease.lost
 
 
+def is_gone(message: Message, now: float) -> bool:
+    """Whether it is lost for good: what is being handed back may be refused, and is then to be handed back again."""
+    return is_lost(message, now) and message.receipt_handle not in message.lease.handing_back
+
+
 def still_ours(part: Part, now: float) -> Part:
     """What is left of `part` when the lost ones are dropped: they come again, here or elsewhere."""
     kept = [delivery for delivery in part.deliveries if not is_lost(delivery.message, now)]
@@ -66,8 +72,11 @@ class Settlement:
 
     @property
     def open(self) -> int:
-        """How many have nothing committed yet."""
-        return len(self._deliveries) - len(self._stored)
+        """Of how many something is not committed yet, by no fault of their own."""
+        return sum(
+            not self._is_committed(delivery) and delivery.message.receipt_handle not in self._failed
+            for delivery in self._deliveries
+        )
 
     def stored(self, deliveries: Sequence[Delivery]) -> None:
         """Every row of `deliveries` that can be stored is committed."""
@@ -84,6 +93,18 @@ class Settlement:
     def is_quarantined(self, delivery: Delivery) -> bool:
         """Whether the body of `delivery` is committed."""
         return delivery.message.receipt_handle in self._refusals
+
+    def is_stored(self, delivery: Delivery) -> bool:
+        """Whether every row of `delivery` that can be stored is committed."""
+        return delivery.message.receipt_handle in self._stored
+
+    def control(self) -> list[Part]:
+        """A message that was stored whole, to be stored once more; none, where none was.
+
+        It changes nothing, and says whether the database goes on taking what it has taken before.
+        """
+        whole = (one for one in self._deliveries if one.events and self.is_stored(one) and not self.is_quarantined(one))
+        return [part_of([one]) for one in islice(whole, 1)]
 
     def is_to_blame(self, delivery: Delivery, successes: int) -> bool:
         """Whether `delivery`, which was refused alone just now, was so before, with other writes taken since.
@@ -112,11 +133,16 @@ class Settlement:
 
     def _receipt(self, delivery: Delivery, now: float) -> Receipt:
         message, handle = delivery.message, delivery.message.receipt_handle
-        refusal = self._refusals.get(handle)
+        if handle not in self._failed and self._is_committed(delivery):
+            if refusal := self._refusals.get(handle):
+                return Receipt(message=message, verdict="quarantined", reason=refusal.reason)
+            return Receipt(message=message, verdict="stored")
+        if is_gone(message, now):
+            return Receipt(message=message, verdict="lost")
         if handle in self._failed:
             return Receipt(message=message, verdict="failed", reason=self._failed[handle])
-        if handle not in self._stored or (delivery.refusal and not refusal):
-            return Receipt(message=message, verdict="lost" if is_lost(message, now) else "returned")
-        if refusal:
-            return Receipt(message=message, verdict="quarantined", reason=refusal.reason)
-        return Receipt(message=message, verdict="stored")
+        return Receipt(message=message, verdict="returned")
+
+    def _is_committed(self, delivery: Delivery) -> bool:
+        """Rows and, where there is a refusal, the body: one without the other is not enough."""
+        return self.is_stored(delivery) and (delivery.refusal is None or self.is_quarantined(delivery))

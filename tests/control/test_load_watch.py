@@ -13,8 +13,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.load_watch import CLOCKS_DIFFER_SECONDS, flaw_in
-from subscriber.control.reading import LoadReading
+from subscriber.control.load_watch import flaw_in
+from subscriber.control.reading import CLOCKS_DIFFER_SECONDS, LoadReading
 from tests.control.stage import EPOCH, FakeSensor, Stage, load, wall_clock
 
 NOW = 1_800_000_000.0
@@ -79,6 +79,20 @@ async def test_a_repeated_or_late_reading_is_no_news() -> None:
     assert stage.metric("sensor_reads_total", outcome="nothing_new") == 6
 
 
+@pytest.mark.parametrize("step_seconds", [40.0, 3600.0])
+async def test_a_clock_that_is_set_back_does_not_silence_the_sensor(step_seconds: float) -> None:
+    """It was ahead, and so was the newest reading: those that follow seem to be older, and are news."""
+    ahead = load(40, taken_at=wall_clock() + step_seconds)
+    stage = Stage(FakeSensor(lambda: load(90)))
+    stage.load.newest = ahead
+    async with stage.running():
+        await asyncio.sleep(5)
+        assert stage.load.newest is not ahead
+        assert stage.load.newest.cpu_percent == 90
+        assert stage.load.age_seconds < step_seconds
+        assert stage.metric("sensor_reads_total", outcome="news") == 6
+
+
 @pytest.mark.parametrize("error", [RuntimeError("no such metric"), TypeError(), KeyError("x"), OSError(5, "I/O")])
 async def test_whatever_a_sensor_raises_the_line_goes_on(error: Exception) -> None:
     """The regulator decides every second all the same, and the page tells what is wrong."""
@@ -101,11 +115,11 @@ async def test_a_sensor_that_hangs_is_given_up_read_by_read() -> None:
     stage = Stage(sensor)
     async with stage.running():
         await asyncio.sleep(60)
-        assert 9 <= len(sensor.reads) <= 13
+        assert 3 <= len(sensor.reads) <= 5
         assert stage.metric("decisions_total", reason="steady") == 60
-        assert stage.regulator.status().sensor.problem == "no answer within 5 s"
+        assert stage.regulator.status().sensor.problem == "no answer within 15 s"
         sensor.hangs = False
-        await asyncio.sleep(10)
+        await asyncio.sleep(20)
         assert stage.reading().load_age_seconds <= 1
         assert stage.regulator.status().sensor.problem == ""
 

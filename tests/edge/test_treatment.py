@@ -159,7 +159,7 @@ OPERATORS_DOING = [
     (FOREIGN_KEY, Treatment.HALVE, "foreign_key", "23503"),
     ("ALTER TABLE object_versions ADD CHECK (size_bytes > 100)", Treatment.HALVE, "check_violation", "23514"),
     ("ALTER TABLE object_versions ADD owner text NOT NULL", Treatment.HALVE, "null_value", "23502"),
-    (LONG_VALUES, Treatment.HALVE, "too_large", "54000"),
+    (LONG_VALUES, Treatment.SUSPECT, "program_limit", "54000"),
 ]
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.gate import Gate, places_for, rest_after
+from subscriber.flow.gate import Gate, Place, places_for, rest_after
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
 
 
@@ -170,3 +170,25 @@ def test_cancelling_anybody_anywhere_loses_no_place(plan: list[tuple[int, bool]]
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(scene())
+
+
+async def test_a_place_that_was_left_is_taken_again_though_the_gate_is_paused() -> None:
+    """Who is inside finishes; but not before there is room, and nobody else comes in."""
+    gate = Gate(1)
+    await gate.enter()
+    first = Place(gate)
+    first.leave(rest=False)
+    await gate.enter()
+    second = Place(gate)
+    gate.pause()
+    again = asyncio.create_task(first.take_again(), name="again")
+    newcomer = asyncio.create_task(gate.enter(), name="newcomer")
+    await settle()
+    assert (again.done(), gate.at_work) == (False, 1)
+    second.leave(rest=False)
+    await again
+    first.leave(rest=False)
+    first.leave(rest=False)  # what is not held is not given back
+    await settle()
+    assert (newcomer.done(), gate.at_work) == (False, 0)
+    newcomer.cancel()

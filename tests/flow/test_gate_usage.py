@@ -124,3 +124,17 @@ async def test_draining_ends_a_pause_for_good() -> None:
     assert gate.has_room
     gate.pause()
     assert gate.has_room
+
+
+async def test_who_gives_up_waiting_leaves_no_shortage_behind() -> None:
+    """The gate is idle afterwards, and a governor must not take that for work that waits."""
+    gate = Gate(1)
+    await gate.enter()
+    waiter = asyncio.create_task(gate.enter(), name="waits")
+    await asyncio.sleep(2)
+    waiter.cancel()
+    await asyncio.wait([waiter])
+    gate.leave(2.0, rest=False)
+    short = gate.usage().shortage_seconds
+    await asyncio.sleep(100)
+    assert (short, gate.usage().shortage_seconds) == (2.0, 2.0)

@@ -20,7 +20,7 @@ from subscriber.pipeline.acknowledge import (
     Acknowledger,
     calls_for,
     hide_seconds,
-    not_done,
+    left_to_do,
 )
 from tests.fakes.queues import ROUND_TRIP_SECONDS, FailEntries, FakeQueues, Fault, call_error
 from tests.fakes.store import FailAfterDoing, Hold, Refuse
@@ -99,10 +99,14 @@ def test_hiding_doubles_with_every_receive_to_fifteen_minutes(receive_count: int
     assert 0.8 * bound - 1 < hide_seconds(receive_count, chance) <= bound
 
 
-def test_an_entry_that_is_not_named_is_not_done() -> None:
-    """Only what the answer lists as done is believed."""
+def test_an_entry_that_is_not_named_is_left_to_do() -> None:
+    """Only what the answer lists as done is believed, or of a change of visibility, that the handle is over."""
     messages = [message() for _ in range(4)]
-    assert not_done(messages, BatchAnswer(done=(0, 2), failed=((1, "InternalError"),))) == [messages[1], messages[3]]
+    broken = BatchAnswer(done=(0, 2), failed=((1, "InternalError"),))
+    over = BatchAnswer(done=(0, 2), failed=((1, "MessageNotInflight"),))
+    assert left_to_do("hide", messages, broken) == [messages[1], messages[3]]
+    assert left_to_do("hide", messages, over) == left_to_do("hand_back", messages, over) == [messages[3]]
+    assert left_to_do("delete", messages, over) == [messages[1], messages[3]]
 
 
 async def test_what_is_stored_or_quarantined_is_deleted_by_tens() -> None:

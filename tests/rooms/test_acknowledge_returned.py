@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 
-from tests.fakes.store import Hold
+import pytest
+
+from subscriber.model import Verdict
+from tests.fakes.queues import FailEntries
 from tests.fakes.things import receipt
-from tests.fakes.virtual_time import settle
 from tests.rooms.test_acknowledge import Stage, handles
 
 
@@ -25,29 +26,15 @@ async def test_what_is_returned_is_visible_at_once_and_of_what_is_lost_nothing_i
     assert value("subscriber_handed_back_messages_total", {"queue": "events"}) == 12
 
 
-async def test_what_the_lease_keeper_hands_back_is_not_handed_back_twice() -> None:
-    """It was held too long, for which its batch is given up at the same moment."""
+@pytest.mark.parametrize("verdict", ["returned", "failed"])
+async def test_what_is_in_other_hands_already_is_not_asked_for_again(verdict: Verdict) -> None:
+    """The lease keeper was faster, or an answer was lost: that is neither done by this call nor left undone."""
     stage = Stage()
-    returned = [receipt("returned") for _ in range(3)]
-    for one in returned:
-        one.message.lease.lost.add(one.message.receipt_handle)
-    await stage.tell(*returned)
-    assert stage.queues.visibility_changes == []
-    assert stage.book.settled == Counter(handles(returned))
-    assert stage.counts() == (0, 0, 0)
-
-
-async def test_the_lease_keeper_leaves_alone_what_is_being_handed_back() -> None:
-    """Until a hard stop, which hands back whatever it does not know to be done."""
-    stage = Stage()
-    hold = Hold()
-    stage.queues.script("change_visibility", hold)
-    room = asyncio.create_task(stage.acknowledger.run(), name="acknowledge")
-    returned = receipt("returned")
-    await stage.inbox.send((returned,))
-    await hold.reached.wait()
-    await settle()
-    assert returned.message.lease.lost == {returned.message.receipt_handle}
-    room.cancel()
-    await asyncio.wait([room])
-    assert returned.message.lease.lost == set()
+    stage.queues.script("change_visibility", FailEntries({1: "MessageNotInflight"}))
+    told = [receipt(verdict) for _ in range(3)]
+    await stage.tell(*told)
+    assert len(stage.queues.visibility_changes) == 1
+    assert stage.book.settled == Counter(handles(told))
+    value, name = stage.metrics.registry.get_sample_value, "handed_back" if verdict == "returned" else "hidden"
+    assert value(f"subscriber_{name}_messages_total", {"queue": "events"}) == 2
+    assert value("subscriber_unsettled_messages_total", {"queue": "events"}) == 0

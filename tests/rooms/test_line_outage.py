@@ -8,8 +8,9 @@ import pytest
 
 from subscriber.errors import StoreError, Treatment
 from subscriber.model import ObjectEvent
-from tests.fakes.queues import Kept
-from tests.fakes.store import FakeStore
+from subscriber.observe.metrics import queue_name
+from tests.fakes.queues import Fault, Kept, call_error
+from tests.fakes.store import FailAfterDoing, FakeStore, Refuse
 from tests.fakes.things import OTHER_QUEUE, QUEUE, failing, put_body
 from tests.rooms.line_stage import HOLD_SECONDS, VISIBILITY_SECONDS, Stage
 
@@ -131,6 +132,23 @@ async def test_what_is_held_too_long_by_an_operators_pause_goes_back_too() -> No
         assert (stage.keys(), stage.left()) == (sent, 0)
 
 
+@pytest.mark.parametrize("fault", [None, Refuse(call_error("RequestThrottled")), FailAfterDoing(call_error())])
+async def test_what_is_handed_back_at_the_limit_is_visible_soon_whatever_becomes_of_the_call(fault: Fault) -> None:
+    """Its batch is given up at the same moment, and forgets none of it; each message is counted, and none as undone."""
+    stage, _ = stage_of(Treatment.RECONNECT, answers_pings=False)
+    stage.send(30)
+    async with stage.running():
+        await asyncio.sleep(HOLD_SECONDS - 1)
+        stage.queues.script("change_visibility", *[fault] * 3)
+        await asyncio.sleep(10)
+        now = asyncio.get_running_loop().time()
+        assert [kept.visible_at <= now for kept in stage.queues.left(QUEUE)] == [True] * 30
+        name = queue_name(QUEUE)
+        assert not stage.count("unsettled_messages_total", queue=name)
+        if fault is None:
+            assert stage.count("handed_back_messages_total", queue=name) == 30
+
+
 class StoreWithTrigger(FakeStore):
     """One of an operator's triggers raises for one key."""
 
@@ -141,9 +159,10 @@ class StoreWithTrigger(FakeStore):
         return await super().store(rows)
 
 
-async def test_a_bad_message_that_comes_alone_holds_up_nobody() -> None:
+@pytest.mark.parametrize("limit", [4.0, 1.0, 0.05])
+async def test_a_bad_message_that_comes_alone_holds_up_nobody(limit: float) -> None:
     """Nothing proves yet that it is to blame: a few messages are let in, and what becomes of them tells."""
-    stage = Stage(store=StoreWithTrigger())
+    stage = Stage(limit=limit, store=StoreWithTrigger())
     stage.queues.send(QUEUE, [put_body("bad")])
     async with stage.running():
         await asyncio.sleep(60)

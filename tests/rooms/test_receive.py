@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.flow.lease import Ceiling
+from subscriber.model import Lease, Message
 from subscriber.pipeline.intake import pause_after_failures, polls_wanted
 from tests.fakes.queues import ROUND_TRIP_SECONDS, Bring, call_error
 from tests.fakes.store import Refuse
@@ -198,3 +199,28 @@ async def test_a_queue_that_never_answers_shows_in_readiness(monkeypatch: pytest
             await asyncio.sleep(seconds)
             told.append(stage.receiver.is_receiving)
     assert told == [True, False, True]
+
+
+async def test_a_queue_that_fails_is_not_said_to_have_recovered_because_another_answers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It recovers when it answers itself, once."""
+    stage = Stage(QUEUE, OTHER_QUEUE)
+    answers = stage.queues.receive
+    fails = True
+
+    async def receive(lease: Lease) -> list[Message]:
+        if fails and lease.queue == QUEUE:
+            raise call_error()
+        return await answers(lease)
+
+    stage.queues.receive = receive  # type: ignore[method-assign]  # one queue fails, for as long as the test says
+    async with stage.running():
+        await asyncio.sleep(300)
+        states = [stage.receiver.is_receiving]
+        assert "receive.recovered" not in capsys.readouterr().out
+        fails = False
+        await asyncio.sleep(60)
+        states.append(stage.receiver.is_receiving)
+    assert states == [False, True]
+    assert capsys.readouterr().out.count("receive.recovered") == 1

@@ -9,6 +9,7 @@ import pytest
 
 from subscriber.errors import Treatment
 from subscriber.model import Delivery, ObjectEvent
+from subscriber.pipeline.write import ROW_FAILURES
 from tests.fakes.store import FakeStore, Refuse, store_error, version_of
 from tests.fakes.things import REFUSAL, bad_event, batch, delivery, failing, object_event, put
 from tests.rooms.write_stage import HOLD_SECONDS, Stage
@@ -31,7 +32,9 @@ class Picky(FakeStore):
         return await super().store(rows)
 
 
-@pytest.mark.parametrize("treatment", [one for one in Treatment if one not in {Treatment.HALVE, Treatment.SUSPECT}])
+@pytest.mark.parametrize(
+    "treatment", [one for one in Treatment if one not in ROW_FAILURES and one is not Treatment.CREDENTIALS]
+)
 async def test_a_message_that_is_refused_alone_while_others_are_stored_is_to_blame(treatment: Treatment) -> None:
     """Whatever the failure is called: it comes again after a while, and all others are stored."""
     stage = Stage(store=Picky(treatment, "07"))
