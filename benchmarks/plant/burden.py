@@ -15,8 +15,8 @@ from typing import Any, Final
 import asyncpg
 
 TRIGGER_MICROSECONDS: Final = 120.0
-"""For each row. With the row itself and its trigrams that is about 150, so that 60 % of a core are about 4,000 rows a
-second; the run says what it really was."""
+"""For each row. With the row itself and its trigrams that was meant to be about 150, and 60 % of a core about 4,000
+rows a second; in a table that grows the row costs more, and the run says what it really was."""
 
 _TRIAL_LOOPS = 400_000
 _TRIALS = 5

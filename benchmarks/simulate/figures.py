@@ -65,7 +65,7 @@ def settling_seconds(span: Span, bounds: Bounds) -> float:
     return _first_run([abs(error) <= BAND_POINTS for error in errors(span, bounds)])
 
 
-def back_under_seconds(span: Span, bounds: Bounds) -> float:
+def back_in_band_seconds(span: Span, bounds: Bounds) -> float:
     """From the begin of the span until the CPU is no longer above the band, and stays so."""
     return _first_run([error <= BAND_POINTS for error in errors(span, bounds)])
 
@@ -112,7 +112,7 @@ def stored_per_second(span: Span, bounds: Bounds) -> float:
 FIGURES: Final[Mapping[Figure, Callable[[Span, Bounds], float]]] = {
     "within_band_share": within_band_share,
     "settling_seconds": settling_seconds,
-    "back_under_seconds": back_under_seconds,
+    "back_in_band_seconds": back_in_band_seconds,
     "overshoot_points": overshoot_points,
     "peak_to_peak_points": peak_to_peak_points,
     "mean_percent": mean_percent,

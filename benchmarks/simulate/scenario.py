@@ -22,7 +22,7 @@ Figure: TypeAlias = Literal[
     "overshoot_points",
     "peak_to_peak_points",
     "mean_percent",
-    "back_under_seconds",
+    "back_in_band_seconds",
     "fairness",
     "lag_at_most_seconds",
     "stored_per_second",

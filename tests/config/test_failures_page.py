@@ -40,3 +40,15 @@ def test_metrics_log_lines_and_settings_are_named_as_they_are() -> None:
     assert [name for name in names if name not in families and f'"{name}"' not in source] == []
     settings = {row.variable for row in settings_table()}
     assert [name for name in re.findall("SUBSCRIBER_[A-Z_]+", PAGE) if name not in settings] == []
+
+
+def test_log_lines_that_an_operator_is_sent_to_are_written() -> None:
+    """By the page for the night and by the alarms."""
+    source = "".join(path.read_text() for path in (ROOT / "subscriber").rglob("*.py"))
+    sent_to = (ROOT / "docs" / "control.md").read_text() + (
+        ROOT / "config" / "watch" / "prometheus-rules.yaml"
+    ).read_text()
+    rooms = "database|message|messages|quarantine|leases|batch|sensor|queue|receive|daemon|limit|line|secret|control"
+    lines = set(re.findall(rf"\b(?:{rooms})\.[a-z_]+\b(?!/)", sent_to)) - {"control.md", "line.md"}
+    assert len(lines) > 5
+    assert [line for line in sorted(lines) if f'"{line}"' not in source] == []

@@ -42,7 +42,7 @@ def test_settled_is_what_stays_near_the_ceiling() -> None:
     span = [second(at, 60 if at in range(5, 9) or at > 20 else 10) for at in range(1, 41)]
     assert figures.settling_seconds(span, Bounds()) == pytest.approx(22)
     assert figures.settling_seconds(span[:25], Bounds()) == math.inf
-    assert figures.back_under_seconds(span, Bounds()) == 0
+    assert figures.back_in_band_seconds(span, Bounds()) == 0
 
 
 def test_overshoot_and_peak_to_peak_are_taken_over_three_seconds() -> None:
