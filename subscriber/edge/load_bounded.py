@@ -10,7 +10,7 @@ from subscriber.edge.load_sensor import Sensor, checked
 from subscriber.errors import SensorError
 from subscriber.observe.log import get_logger
 
-READ_SECONDS = 12.0
+READ_SECONDS = 6.0
 """The longest a reading may take. A sensor's own calls have shorter limits and say more when they are passed."""
 CLOSE_SECONDS = 5.0
 REST_FIRST_SECONDS = 1.0

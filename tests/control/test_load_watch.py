@@ -115,11 +115,11 @@ async def test_a_sensor_that_hangs_is_given_up_read_by_read() -> None:
     stage = Stage(sensor)
     async with stage.running():
         await asyncio.sleep(60)
-        assert 3 <= len(sensor.reads) <= 5
+        assert 6 <= len(sensor.reads) <= 9
         assert stage.metric("decisions_total", reason="steady") == 60
-        assert stage.regulator.status().sensor.problem == "no answer within 15 s"
+        assert stage.regulator.status().sensor.problem == "no answer within 8 s"
         sensor.hangs = False
-        await asyncio.sleep(20)
+        await asyncio.sleep(15)
         assert stage.reading().load_age_seconds <= 1
         assert stage.regulator.status().sensor.problem == ""
 
