@@ -16,7 +16,7 @@ from subscriber.control.reading import CLOCKS_DIFFER_SECONDS, LoadReading
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
 
-READ_AT_LEAST_SECONDS = 8.0
+READ_AT_LEAST_SECONDS = 10.0
 READ_AT_MOST_SECONDS = 30.0
 """Time limits of one read: its period within these. A sensor's own limits are shorter: it must know when it fails."""
 

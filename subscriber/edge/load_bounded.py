@@ -10,8 +10,8 @@ from subscriber.edge.load_sensor import Sensor, checked
 from subscriber.errors import SensorError
 from subscriber.observe.log import get_logger
 
-READ_SECONDS = 6.0
-"""The longest a reading may take. A sensor's own calls have shorter limits and say more when they are passed."""
+READ_SECONDS = 8.0
+"""The longest a reading may take. Each of a sensor's own calls has a shorter limit, and says more when it is passed."""
 CLOSE_SECONDS = 5.0
 REST_FIRST_SECONDS = 1.0
 REST_AT_MOST_SECONDS = 60.0

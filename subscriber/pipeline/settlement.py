@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from itertools import islice
 
 import msgspec
 
@@ -94,18 +93,6 @@ class Settlement:
         """Whether the body of `delivery` is committed."""
         return delivery.message.receipt_handle in self._refusals
 
-    def is_stored(self, delivery: Delivery) -> bool:
-        """Whether every row of `delivery` that can be stored is committed."""
-        return delivery.message.receipt_handle in self._stored
-
-    def control(self) -> list[Part]:
-        """A message that was stored whole, to be stored once more; none, where none was.
-
-        It changes nothing, and says whether the database goes on taking what it has taken before.
-        """
-        whole = (one for one in self._deliveries if one.events and self.is_stored(one) and not self.is_quarantined(one))
-        return [part_of([one]) for one in islice(whole, 1)]
-
     def is_to_blame(self, delivery: Delivery, successes: int) -> bool:
         """Whether `delivery`, which was refused alone just now, was so before, with other writes taken since.
 
@@ -145,4 +132,6 @@ class Settlement:
 
     def _is_committed(self, delivery: Delivery) -> bool:
         """Rows and, where there is a refusal, the body: one without the other is not enough."""
-        return self.is_stored(delivery) and (delivery.refusal is None or self.is_quarantined(delivery))
+        return delivery.message.receipt_handle in self._stored and (
+            delivery.refusal is None or self.is_quarantined(delivery)
+        )

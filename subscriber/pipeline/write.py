@@ -134,8 +134,6 @@ class Writer:
 
         Else whatever is wrong with the quarantine alone would hold up the healthy ones, and the line with them.
         """
-        if error.treatment is Treatment.RECONNECT or is_of_the_server(error):
-            return False
         if not settlement.are_unkeepable(bad, self._persistence.successes):
             return False
         self._persistence.acquit_database()
@@ -162,8 +160,6 @@ class Writer:
     ) -> list[Part]:
         """What is to be tried now that `part` was refused, the next one last."""
         is_alone = len(part.deliveries) == 1
-        if is_alone and settlement.is_stored(part.deliveries[0]):
-            return others  # it was stored before, and only to show whether the database is well: it is not
         # Of many, so much bad luck was tried often enough already; of one alone, patience costs nobody else anything.
         is_patient = error.treatment not in ROW_FAILURES and (is_alone or error.treatment is not Treatment.RETRY)
         if is_patient and part.refusals + 1 < ATTEMPTS_AT_MOST:
@@ -172,9 +168,8 @@ class Writer:
             return [*others, *halves(part.deliveries)]
         if await self._was_blamed(part.deliveries[0], error, settlement):
             return others
-        # All others first: one of them may show that the database is well, or one that it took before.
-        shown_by = others or ([] if is_of_the_server(error) else settlement.control())
-        return [msgspec.structs.replace(part, refusals=0), *shown_by]
+        # All others first: one of them may show that the database is well.
+        return [msgspec.structs.replace(part, refusals=0), *others]
 
     async def _was_blamed(self, delivery: Delivery, error: StoreError, settlement: Settlement) -> bool:
         """Settle a message that was refused alone, if it is to blame for it and the database lets us."""
@@ -186,29 +181,29 @@ class Writer:
         if error.treatment not in ROW_FAILURES:
             settlement.failed(delivery, error.word)
             return True
-        if not settlement.is_quarantined(delivery):
-            refusal = delivery.refusal or Refusal(reason=error.word, detail=error.detail)
-            try:
-                await self._quarantine([(delivery, refusal)], settlement)
-            except StoreError as other:
-                return self._are_unkeepable([delivery], other, settlement)
-        return await self._stored_singly(delivery, settlement)
+        try:
+            await self._store_singly(delivery, error, settlement)
+        except StoreError as other:
+            return self._are_unkeepable([delivery], other, settlement)
+        return True
 
-    async def _stored_singly(self, delivery: Delivery, settlement: Settlement) -> bool:
-        """Store what is good in a bad message all the same; False: the index is away, so once more later.
+    async def _store_singly(self, delivery: Delivery, error: StoreError, settlement: Settlement) -> None:
+        """The bad message has been found: quarantine it whole, and store what is good in it all the same.
 
         Event by event, for behind a bad one there may be a good older one of the same version. Where even the
-        quarantine refuses the body it is not settled as stored: the queue alone still has all of it.
+        quarantine refuses the body it is not settled: the queue alone still has all of it.
         """
+        if not settlement.is_quarantined(delivery):
+            refusal = delivery.refusal or Refusal(reason=error.word, detail=error.detail)
+            await self._quarantine([(delivery, refusal)], settlement)
         for event in delivery.events if len(delivery.events) > 1 else ():
             try:
                 await self._persistence.store((event,))
-            except StoreError as error:
-                if error.treatment not in ROW_FAILURES:
-                    return False
+            except StoreError as other:
+                if other.treatment not in ROW_FAILURES:
+                    raise
         if settlement.is_quarantined(delivery):
             settlement.stored([delivery])
-        return True
 
     async def _quarantine(self, refused: Sequence[Refused], settlement: Settlement) -> None:
         """Commit the bodies; should one of them be unstorable itself, it alone stays in the queue."""

@@ -115,9 +115,9 @@ async def test_a_sensor_that_hangs_is_given_up_read_by_read() -> None:
     stage = Stage(sensor)
     async with stage.running():
         await asyncio.sleep(60)
-        assert 6 <= len(sensor.reads) <= 9
+        assert 5 <= len(sensor.reads) <= 7
         assert stage.metric("decisions_total", reason="steady") == 60
-        assert stage.regulator.status().sensor.problem == "no answer within 8 s"
+        assert stage.regulator.status().sensor.problem == "no answer within 10 s"
         sensor.hangs = False
         await asyncio.sleep(15)
         assert stage.reading().load_age_seconds <= 1
