@@ -48,6 +48,7 @@ class CpuScale:
     """
 
     PROOFS = 3
+    """In a row."""
 
     def __init__(self) -> None:
         self._proofs = 0

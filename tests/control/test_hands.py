@@ -46,6 +46,7 @@ def test_a_command_is_one_line_of_json(body: bytes, command: Command) -> None:
         b'{"mode": "limit", "limit": true}',
         b'{"mode": "limit", "limit": NaN}',
         b'\xff{"mode": "pause"}',
+        b'{"mode": "\xff"}',
         b"[" * 4000,
     ],
 )

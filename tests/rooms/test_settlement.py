@@ -98,3 +98,14 @@ def test_a_batch_is_tried_until_the_last_of_it_is_handed_back() -> None:
     first, second = put("a"), put("b")
     first.message.lease.held_until, second.message.lease.held_until = 1_100.0, 1_200.0
     assert held_until([first, second]) == 1_200.0
+
+
+def test_what_failed_and_is_in_other_hands_is_not_hidden_from_them() -> None:
+    """Unless it is only being handed back: that may be refused, and then it is still ours to hide."""
+    failed, handed = put("a"), put("b")
+    settlement = Settlement([failed, handed])
+    for one in (failed, handed):
+        settlement.failed(one, "too_large")
+        one.message.lease.lost.add(one.message.receipt_handle)
+    handed.message.lease.handing_back.add(handed.message.receipt_handle)
+    assert [one.verdict for one in settlement.receipts(0.0)] == ["lost", "failed"]
