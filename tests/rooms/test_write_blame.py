@@ -143,3 +143,12 @@ async def test_on_a_full_disk_no_message_is_to_blame_though_some_are_stored() ->
         await stage.inbox.send(batch(*stage.hold(put("new"), *old, put("newer"))))
         await asyncio.sleep(HOLD_SECONDS + 10)
         assert [one.verdict for one in stage.receipts()] == ["returned", *["stored"] * 4, "returned"]
+
+
+async def test_a_login_that_is_refused_is_no_fault_of_a_message() -> None:
+    """Though others are stored meanwhile, over connections that are open: it is kept until it is handed back."""
+    stage = Stage(store=Picky(Treatment.CREDENTIALS, "bad"))
+    async with stage.running():
+        await stage.inbox.send(batch(*stage.hold(put("a"), put("bad"), put("b"))))
+        await asyncio.sleep(HOLD_SECONDS + 10)
+        assert [one.verdict for one in stage.receipts()] == ["stored", "returned", "stored"]
