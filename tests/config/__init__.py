@@ -1,1 +1,1 @@
-"""Settings, the command line, logs, and what is printed from them."""
+"""What an operator is given: files for ECS, image, alarms, and the way through them."""

@@ -1,0 +1,1 @@
+"""Settings, the command line, logs, and what is printed from them."""
