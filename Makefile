@@ -13,7 +13,7 @@ LOCALSTACK := .lab/localstack/.ready
 MQ_BRIDGE := .lab/mq-bridge/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench torture test check format lock clean
+.PHONY: help setup demo bench chaos torture test check format lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -24,10 +24,12 @@ demo: $(ENVIRONMENT) ## a minute of the whole line on this machine, then a summa
 	@$(RUN)/python -m benchmarks.demo
 
 bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## the load test, all of it in a quarter of an hour (SCENARIO=… for one of its parts)
-	@$(RUN)/python -m benchmarks.bench $(SCENARIO)
+	@$(RUN)/python -m benchmarks.loadtest $(SCENARIO)
 
-torture: $(ENVIRONMENT) ## seeded faults under load, every history checked, resumable (RUNS=… SEED=… MODE=runs|stop|restart)
-	@$(RUN)/python -m benchmarks.torture $(MODE) --runs $(RUNS) --seed $(SEED)
+chaos: $(ENVIRONMENT) ## chaos tests: seeded faults under load, every history checked, resumable (RUNS=… SEED=… MODE=runs|stop|restart)
+	@$(RUN)/python -m benchmarks.chaos $(MODE) --runs $(RUNS) --seed $(SEED)
+
+torture: chaos
 
 test: $(ENVIRONMENT) $(LOCALSTACK) $(MQ_BRIDGE) ## every test, with branch coverage (ARGS=… goes to pytest)
 	@$(RUN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term $(ARGS)
@@ -37,7 +39,7 @@ check: $(ENVIRONMENT) ## lint, types, import contracts, and known advisories whe
 	@$(RUN)/ruff check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-cache
-	@$(RUN)/python -m tests.house.audit
+	@$(RUN)/python -m tests.repo.audit
 
 format: $(ENVIRONMENT) ## put the code into the house's layout
 	@$(RUN)/ruff format .

@@ -19,15 +19,15 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.lab.bucket import SimulatedBucket
-from benchmarks.lab.latency import Latency, commit_latency
-from benchmarks.lab.load import LoadPlan, Phase
-from benchmarks.lab.postgres_binaries import LocalPostgresError
-from benchmarks.lab.process import Child, LabError
-from benchmarks.lab.rehearsal import Reading, Rehearsal, rehearsal, running_load
-from benchmarks.lab.sent import Sent, SentRecord
-from benchmarks.lab.terminal import Screen, clock, duration
-from benchmarks.lab.verdict import Verdict, judge, read_stored
+from testkit.checker.compare import Verdict, judge, read_stored
+from testkit.checker.latency import Latency, commit_latency
+from testkit.local_stack import Reading, Rehearsal, rehearsal, running_load
+from testkit.postgres.postgres_binaries import LocalPostgresError
+from testkit.process import Child, LabError
+from testkit.terminal import Screen, clock, duration
+from testkit.workload.bucket import SimulatedBucket
+from testkit.workload.load import LoadPlan, Phase
+from testkit.workload.send_log import Sent, SentRecord
 
 PLAN = LoadPlan(profile=(Phase(200, 15), Phase(5_000, 3), Phase(200, 25)), start_second=int(time.time()) - 3_600)
 LOOK_SECONDS = 0.5

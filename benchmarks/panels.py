@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from benchmarks.trial.chart import ceiling, number_text
+from benchmarks.charts import ceiling, number_text
 
 WIDTH: Final = 900
 LEFT: Final = 110

@@ -14,33 +14,33 @@ from contextlib import AsyncExitStack
 
 import uvloop
 
+from subscriber.adapters.ecs.agent import EcsAgent, task_identity
+from subscriber.adapters.ecs.protection import task_protection
+from subscriber.adapters.load.open import ChosenSensor
+from subscriber.adapters.postgres.auth import authenticated
+from subscriber.adapters.postgres.migrations import check_schema
+from subscriber.adapters.postgres.migrations import migrate as apply_migrations
+from subscriber.adapters.postgres.store import PostgresStore
+from subscriber.adapters.sqs.client import Sqs
+from subscriber.adapters.sqs.release import hand_back
+from subscriber.admin.control import ControlPage
+from subscriber.admin.server import Pages
+from subscriber.check.startup import probe
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
-from subscriber.control.load_watch import LoadWatch
+from subscriber.control.load_monitor import LoadWatch
 from subscriber.control.observer import LineSigns, Observer
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
-from subscriber.edge.ecs_agent import EcsAgent, task_identity
-from subscriber.edge.ecs_protection import task_protection
-from subscriber.edge.load_chosen import ChosenSensor
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_auth import authenticated
-from subscriber.edge.postgres_migrations import check_schema
-from subscriber.edge.postgres_migrations import migrate as apply_migrations
-from subscriber.edge.sqs import Sqs
-from subscriber.edge.sqs_hand_back import hand_back
-from subscriber.edge.sqs_probe import probe
 from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError, Treatment
-from subscriber.flow.gate import Gate
-from subscriber.flow.lease import Ceiling, LeaseBook
-from subscriber.flow.outage import pause_before_knock
-from subscriber.flow.stopping import StopRequest, unless
-from subscriber.observe.control_page import ControlPage
-from subscriber.observe.http import Pages
+from subscriber.flow.breaker import pause_before_knock
+from subscriber.flow.leases import Ceiling, LeaseBook
+from subscriber.flow.limiter import Gate
+from subscriber.flow.shutdown import StopRequest, unless
 from subscriber.observe.log import get_logger, name_worker
 from subscriber.observe.metrics import Metrics
 from subscriber.options import auth_options, governor_options, line_options, sensor_options, sqs_options, store_options
-from subscriber.pipeline.line import Line
+from subscriber.pipeline.pipeline import Line
 from subscriber.settings.table import Settings
 
 HAND_BACK_SECONDS = 10

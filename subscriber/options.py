@@ -5,15 +5,15 @@ Every room and edge takes a frozen options struct of its own, so that none of th
 
 from __future__ import annotations
 
-from subscriber.control.governor import GovernorOptions
-from subscriber.edge.aws import region_of
-from subscriber.edge.load_sensor import SensorOptions
-from subscriber.edge.postgres_auth import AuthOptions
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.sqs import SqsOptions
+from subscriber.adapters.aws.session import region_of
+from subscriber.adapters.load.sensor import SensorOptions
+from subscriber.adapters.postgres.auth import AuthOptions
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.sqs.client import SqsOptions
+from subscriber.control.governor.decide import GovernorOptions
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
-from subscriber.pipeline.line import LineOptions
+from subscriber.pipeline.pipeline import LineOptions
 from subscriber.pipeline.receive import ReceiveOptions
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.table import Settings

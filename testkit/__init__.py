@@ -1,1 +1,1 @@
-"""Real parts on this machine: PostgreSQL, queue server, LocalStack, load and oracle."""
+"""Real parts for tests and benchmarks: queue, database, AWS services, workloads and checkers on this machine."""

@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.lab.process import LabError
+from testkit.process import LabError
 
-_ROOT = Path(__file__).resolve().parents[2]
+_ROOT = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
 _TAIL_LINES = 15
 

@@ -1,6 +1,6 @@
 """What every measurement stands on: PostgreSQL and a queue server, each in processes of their own, and queues.
 
-Who drains the queues, the daemon or a peer, comes on top of it (`rehearsal.py`, `benchmarks/trial/`).
+Who drains the queues, the daemon or a peer, comes on top of it (`rehearsal.py`, `benchmarks/loadtest/`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.lab.postgres import LocalPostgres
-from benchmarks.lab.queue import QueueServer, local_queue_server
-from benchmarks.lab.queue.raw_client import RawClient
+from testkit.postgres.postgres import LocalPostgres
+from testkit.sqs import QueueServer, local_queue_server
+from testkit.sqs.raw_client import RawClient
 
 REGION: Final = "us-east-1"
 _DEAD_LETTERS = "-dead"

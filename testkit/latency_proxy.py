@@ -1,6 +1,6 @@
 """A TCP proxy that makes every round trip longer: a database in another zone, on one machine.
 
-    python -m benchmarks.lab.slow_network --target-port 5432 --least 1 --most 5
+    python -m testkit.latency_proxy --target-port 5432 --least 1 --most 5
 
 What a client sends reaches the target after a random delay between the two, in milliseconds; answers pass at once,
 so the delay is that of the round trip. Order is kept: what is sent later never overtakes. A process of its own, so
@@ -23,7 +23,7 @@ from typing import Final
 import msgspec
 import uvloop
 
-from benchmarks.lab.process import child_process
+from testkit.process import child_process
 
 HOST: Final = "127.0.0.1"
 _READ_BYTES = 262_144
@@ -46,7 +46,7 @@ def slow_network(target_port: int, delay: Delay) -> Iterator[int]:
     Raises:
         LabError: it does not come up; with the end of its log.
     """
-    command = [sys.executable, "-m", "benchmarks.lab.slow_network", "--target-port", str(target_port)]
+    command = [sys.executable, "-m", "testkit.latency_proxy", "--target-port", str(target_port)]
     command += ["--least", str(delay.least_milliseconds), "--most", str(delay.most_milliseconds)]
     with child_process("the slow network", command) as child:
         yield int(child.read_line(_START_SECONDS))
@@ -123,7 +123,7 @@ async def serve(target_port: int, delay: Delay) -> None:
 
 def main() -> None:
     """Relays until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lab.slow_network", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testkit.latency_proxy", description=__doc__)
     parser.add_argument("--target-port", type=int, required=True)
     parser.add_argument("--least", type=float, required=True, help="milliseconds")
     parser.add_argument("--most", type=float, required=True, help="milliseconds")

@@ -13,12 +13,12 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.lab.cpu import cpu_seconds
-from benchmarks.lab.daemon import DaemonProcess, daemon_process
-from benchmarks.lab.load import LoadPlan
-from benchmarks.lab.postgres import LocalPostgres
-from benchmarks.lab.process import Child, LabError, child_process
-from benchmarks.lab.stage import Stage, stage
+from testkit.cpu import cpu_seconds
+from testkit.daemon import DaemonProcess, daemon_process
+from testkit.environment import Stage, stage
+from testkit.postgres.postgres import LocalPostgres
+from testkit.process import Child, LabError, child_process
+from testkit.workload.load import LoadPlan
 
 READY_SECONDS: Final = 60.0
 _QUEUE_NAME = "object-events"
@@ -135,7 +135,7 @@ def running_load(queue_url: str, plan: LoadPlan, record: Path) -> Iterator[Child
         LabError: it does not get that far.
     """
     profile = ",".join(f"{phase.messages_per_second:g}x{phase.seconds:g}" for phase in plan.profile)
-    command = [sys.executable, "-m", "benchmarks.lab.load", "--queue-url", queue_url, "--profile", profile]
+    command = [sys.executable, "-m", "testkit.workload.load", "--queue-url", queue_url, "--profile", profile]
     command += ["--seed", str(plan.seed), "--start-second", str(plan.start_second), "--record", str(record)]
     with child_process("the load", command) as child:
         child.read_line(READY_SECONDS)

@@ -1,7 +1,7 @@
 """Child processes of the lab: started, waited for until they are ready, and never left behind.
 
 A child of our own watches its standard input and ends when that is closed. A foreign program does not, so it
-is run under a guard, `python -m benchmarks.lab.process program …`: a process that starts the program in a
+is run under a guard, `python -m testkit.process program …`: a process that starts the program in a
 process group of its own and ends that whole group when it is told to, or when its own standard input is
 closed. The kernel closes it even if the starter is killed: no orphan outlives its test run.
 """
@@ -126,7 +126,7 @@ def child_process(
         is_foreign: It knows nothing of us: run it under a guard. Its standard output then goes to the log.
         grace_seconds: How long it has, at the end, between SIGTERM and SIGKILL.
     """
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[1]
     inherited = {**os.environ, **(environment or {})}
     if is_foreign:
         command = [sys.executable, str(Path(__file__).resolve()), str(grace_seconds), *command]

@@ -12,7 +12,7 @@ import uvloop
 
 from tests.fakes.virtual_time import VirtualTimeLoop
 
-pytest_plugins = ["tests.stage.aws", "tests.stage.log", "tests.stage.postgres", "tests.stage.queues"]
+pytest_plugins = ["tests.fixtures.aws", "tests.fixtures.log", "tests.fixtures.postgres", "tests.fixtures.queues"]
 
 hypothesis.settings.register_profile(
     "house",
@@ -21,9 +21,14 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("house")
 
-ROOMS_WITH_THEIR_OWN_CLOCK = ("tests/flow/", "tests/rooms/", "tests/control/", "tests/edge/ecs/test_ecs_protection.py")
+ROOMS_WITH_THEIR_OWN_CLOCK = (
+    "tests/flow/",
+    "tests/pipeline/",
+    "tests/control/",
+    "tests/adapters/ecs/test_protection.py",
+)
 
-ON_BOTH_LOOPS = ("tests/edge/test_http_",)
+ON_BOTH_LOOPS = ("tests/adapters/aws/test_http_",)
 """The daemon runs on uvloop, whose transports are not quite asyncio's."""
 
 

@@ -7,7 +7,7 @@ import pytest
 from subscriber.errors import ConfigurationError
 from subscriber.options import sensor_options, store_options
 from subscriber.settings.table import Settings
-from tests.edge.load.conftest import WRITER_HOST
+from tests.adapters.load.conftest import WRITER_HOST
 
 REQUIRED = {
     "SUBSCRIBER_QUEUE_URLS": "https://sqs.eu-west-1.amazonaws.com/123456789012/events",

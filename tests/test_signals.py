@@ -7,8 +7,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.arrivals import Arrivals
-from subscriber.control.lag import lag_of
+from subscriber.control.observer import lag_of
+from subscriber.signals import Arrivals
 
 AGES = st.floats(0, 1e6)
 

@@ -1,6 +1,6 @@
 """The floor: the rows of a flood, already read and decoded, in statements of a thousand rows over two connections.
 
-    python -m benchmarks.peers.floor --messages 300000
+    python -m benchmarks.baselines.bulk_insert --messages 300000
 
 No queue and no daemon: what is left is what any bulk writer must spend in this database. It reads the bodies before it
 says `ready`, then stores them and ends.
@@ -16,9 +16,9 @@ from typing import Final
 
 import asyncpg
 
-from benchmarks.peers.index_rows import IndexRow, rows_of, upsert
-from benchmarks.peers.service import database_url, say_ready, serve
-from benchmarks.trial.backlogs import BacklogLoad
+from benchmarks.baselines.index_rows import IndexRow, rows_of, upsert
+from benchmarks.baselines.service import database_url, say_ready, serve
+from testkit.workload.backlogs import BacklogLoad
 
 STATEMENT_ROWS: Final = 1_000
 CONNECTIONS: Final = 2
@@ -51,7 +51,7 @@ def _in_thousands(rows: Iterator[IndexRow]) -> Iterator[list[IndexRow]]:
 
 def main() -> None:
     """Prepares, says `ready`, stores, ends."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.floor", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines.bulk_insert", description=__doc__)
     parser.add_argument("--messages", type=int, required=True)
     options = parser.parse_args()
     serve(lambda: work(options.messages))

@@ -11,7 +11,7 @@ from urllib.parse import unquote_plus
 
 import asyncpg
 
-from subscriber.edge.postgres_statements import statement
+from subscriber.adapters.postgres.statements import statement
 
 UPSERT = re.sub(r"string_to_array\((\$\d), \$10\)", r"\1::text[]", statement("upsert", "subscriber"))
 """The daemon's own, with an array for each column as the manuals bind rows: whoever writes another one has another

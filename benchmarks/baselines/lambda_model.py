@@ -1,6 +1,6 @@
 """A model of Lambda's event source mapping for a standard queue: not Lambda, but its documented rules.
 
-    python -m benchmarks.peers.lambda_model --queue-url URL [--warm]
+    python -m benchmarks.baselines.lambda_model --queue-url URL [--warm]
 
 The rules (AWS Lambda developer guide, "Configuring scaling behavior for SQS event source mappings"): five batches
 at once to begin with; while messages are still available, up to 300 more per minute; at most 1,250. A batch is
@@ -23,9 +23,9 @@ from typing import Any, Final
 
 import asyncpg
 
-from benchmarks.peers.index_rows import rows_of, upsert
-from benchmarks.peers.service import database_url, say_ready, serve
-from subscriber.edge.sqs import Sqs, SqsOptions
+from benchmarks.baselines.index_rows import rows_of, upsert
+from benchmarks.baselines.service import database_url, say_ready, serve
+from subscriber.adapters.sqs.client import Sqs, SqsOptions
 from subscriber.model import Lease, Message
 
 BATCHES_AT_START: Final = 5
@@ -111,7 +111,7 @@ async def work(queue_url: str, *, is_warm: bool) -> None:
 
 def main() -> None:
     """Drains until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.lambda_model", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines.lambda_model", description=__doc__)
     parser.add_argument("--queue-url", required=True)
     parser.add_argument("--warm", action="store_true", help="an environment keeps its connection")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """The loop of the manuals: receive ten, store ten, delete ten, in a number of workers.
 
-    python -m benchmarks.peers.manual_loop --queue-url URL --workers 10
+    python -m benchmarks.baselines.manual_loop --queue-url URL --workers 10
 
 aiobotocore's client with its own defaults, one pool of connections with one for each worker.
 """
@@ -15,8 +15,8 @@ import asyncpg
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
 
-from benchmarks.peers.index_rows import rows_of, upsert
-from benchmarks.peers.service import database_url, say_ready, serve
+from benchmarks.baselines.index_rows import rows_of, upsert
+from benchmarks.baselines.service import database_url, say_ready, serve
 
 _MESSAGES = 10
 _WAIT_SECONDS = 2
@@ -51,7 +51,7 @@ async def _loop(client: Any, pool: asyncpg.Pool[Any], queue_url: str) -> None:
 
 def main() -> None:
     """Drains until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.manual_loop", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines.manual_loop", description=__doc__)
     parser.add_argument("--queue-url", required=True)
     parser.add_argument("--workers", type=int, default=10)
     options = parser.parse_args()

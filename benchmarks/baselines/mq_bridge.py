@@ -1,6 +1,6 @@
 """mq-bridge, somebody else's bridge from queues to databases with a core in Rust, as an operator would set it up.
 
-    .lab/mq-bridge/bin/python -m benchmarks.peers.mq_bridge --queue-url URL --concurrency 1
+    .lab/mq-bridge/bin/python -m benchmarks.baselines.mq_bridge --queue-url URL --concurrency 1
 
 Runs in an environment of its own and so imports nothing of ours. Of its two ways to write several columns it
 gets the fast one: `columns` with `key`, one INSERT … ON CONFLICT DO UPDATE of up to 512 rows. That way has no room
@@ -52,7 +52,7 @@ def route(queue_url: str, concurrency: int) -> dict[str, object]:
 
 def main() -> None:
     """Drains until SIGTERM."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers.mq_bridge", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines.mq_bridge", description=__doc__)
     parser.add_argument("--queue-url", required=True)
     parser.add_argument("--concurrency", type=int, required=True)
     options = parser.parse_args()

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.torture` (`make torture`): many seeded runs, resumable, and a table of what came of them.
+"""`python -m benchmarks.chaos` (`make torture`): many seeded runs, resumable, and a table of what came of them.
 
 Each run is one seed. Seeds that the record has already are not run again; Ctrl-C loses the run that is on, no more.
 The exit code is 1 if any run of the record has an error.
@@ -15,16 +15,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks.lab.process import LabError
-from benchmarks.lab.terminal import Screen
-from benchmarks.torture.conduct import run
-from benchmarks.torture.database import TortureDatabase, torture_database
-from benchmarks.torture.plan import Plan, plan_of
-from benchmarks.torture.queues import TortureQueue, torture_queues
-from benchmarks.torture.record import append_result, read_record, write_table
-from benchmarks.torture.restart_trial import restart_trial
-from benchmarks.torture.result import RunResult
-from benchmarks.torture.stop_trials import stop_trials
+from benchmarks.chaos.database import TortureDatabase, torture_database
+from benchmarks.chaos.plan import Plan, plan_of
+from benchmarks.chaos.queues import TortureQueue, torture_queues
+from benchmarks.chaos.record import append_result, read_record, write_table
+from benchmarks.chaos.result import RunResult
+from benchmarks.chaos.run import run
+from benchmarks.chaos.scenario_restart import restart_trial
+from benchmarks.chaos.scenario_shutdown import stop_trials
+from testkit.process import LabError
+from testkit.terminal import Screen
 
 RESULTS = Path(__file__).parents[1] / "results"
 RUNS_PER_STAGE = 20
@@ -90,7 +90,7 @@ def _print_result(screen: Screen, result: RunResult) -> None:
 
 def main() -> None:
     """Runs what the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.torture", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
     parser.add_argument("mode", nargs="?", choices=["runs", "stop", "restart"], default="runs")
     parser.add_argument("--runs", type=int, default=300, help="seeds, or tries of a stop")
     parser.add_argument("--seed", type=int, default=1, help="the first")

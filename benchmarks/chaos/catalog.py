@@ -8,8 +8,9 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from benchmarks.torture.faults import clock, locks, process, queue, server, tables, wire
-from benchmarks.torture.scene import Scene
+from benchmarks.chaos.context import Scene
+from benchmarks.chaos.faults import clock, locks, process, queue, server, tables
+from benchmarks.chaos.faults import network as wire
 
 Group: TypeAlias = Literal["process", "database", "network", "queue", "clock"]
 """Faults of one group are never combined: they would undo each other."""

@@ -7,12 +7,12 @@ from random import Random
 
 import msgspec
 
-from benchmarks.torture.credentials import CredentialsServer
-from benchmarks.torture.database import TortureDatabase
-from benchmarks.torture.network import Network
-from benchmarks.torture.notebook import Notebook
-from benchmarks.torture.queues import TortureQueue
-from benchmarks.torture.supervisor import Supervised
+from benchmarks.chaos.credentials import CredentialsServer
+from benchmarks.chaos.database import TortureDatabase
+from benchmarks.chaos.observations import Notebook
+from benchmarks.chaos.proxy import Network
+from benchmarks.chaos.queues import TortureQueue
+from benchmarks.chaos.supervisor import Supervised
 
 
 class Scene(msgspec.Struct, frozen=True):

@@ -14,10 +14,10 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
-from benchmarks.lab.commit_log import Change, CommitLog
-from benchmarks.lab.postgres import LocalPostgres
-from benchmarks.lab.testimony import Tables, Version, version_of
 from subscriber.model import ObjectEvent
+from testkit.checker.commit_log import Change, CommitLog
+from testkit.checker.evidence import Tables, Version, version_of
+from testkit.postgres.postgres import LocalPostgres
 
 ROLE: Final = "indexer"
 OTHERS: Final = "others"

@@ -16,12 +16,13 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from benchmarks.lab.bucket import START, Emission, RowState
-from benchmarks.lab.disorder import Telling
-from benchmarks.lab.queue.raw_client import RawClient
-from benchmarks.lab.testimony import Told, version_of
-from benchmarks.trial import backlogs, chapters
 from subscriber.model import ObjectEvent
+from testkit.checker.evidence import Told, version_of
+from testkit.sqs.raw_client import RawClient
+from testkit.workload import backlogs
+from testkit.workload import mixed_backlog as chapters
+from testkit.workload.bucket import START, Emission, RowState
+from testkit.workload.shuffle import Telling
 
 BLOCK_MESSAGES: Final = chapters.CHAPTER_MESSAGES
 Block: TypeAlias = Literal["lives", "new", "hot", "several"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from benchmarks.lab.daemon import DaemonProcess
-from benchmarks.torture.queues import Counts
-from benchmarks.torture.supervisor import Supervised
+from benchmarks.chaos.queues import Counts
+from benchmarks.chaos.supervisor import Supervised
+from testkit.daemon import DaemonProcess
 
 
 class Notebook:

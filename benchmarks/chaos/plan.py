@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.torture.menu import FAULTS, Need
+from benchmarks.chaos.catalog import FAULTS, Need
 
 VERSION: Final = 3
 """Of what a seed means: results of another version are of other runs."""

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final, Literal, TypeAlias
 
-from benchmarks.lab.slow_network import HOST
+from testkit.latency_proxy import HOST
 
 Weather: TypeAlias = Literal["fair", "silent", "slow", "cut_after_commit"]
 """What becomes of what arrives:

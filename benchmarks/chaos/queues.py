@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import msgspec
 
-from benchmarks.lab.queue.launch import local_queue_server
-from benchmarks.lab.queue.raw_client import RawClient
-from benchmarks.lab.testimony import Passage, QueueRecord, Told
-from benchmarks.torture.load import TortureLoad
+from benchmarks.chaos.load import TortureLoad
+from testkit.checker.evidence import Passage, QueueRecord, Told
+from testkit.sqs.launch import local_queue_server
+from testkit.sqs.raw_client import RawClient
 
 DAEMONS_KEY: Final = "daemon"
 """The access key the daemon starts with; its secret is the same word."""

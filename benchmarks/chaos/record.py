@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.torture.menu import FAULTS
-from benchmarks.torture.plan import VERSION
-from benchmarks.torture.result import RunResult
+from benchmarks.chaos.catalog import FAULTS
+from benchmarks.chaos.plan import VERSION
+from benchmarks.chaos.result import RunResult
 
 _SIGNS_SHOWN = 3
 _HEAD = """# The torture, fault by fault

@@ -8,9 +8,9 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.lab.history import Finding
-from benchmarks.torture.plan import VERSION, Plan
+from benchmarks.chaos.plan import VERSION, Plan
 from subscriber.model import ObjectEvent
+from testkit.checker.history import Finding
 
 TRACES_AT_MOST: Final = 5
 """Of each kind of error; there may be thousands of one."""

@@ -12,20 +12,20 @@ from random import Random
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.lab.history import History
-from benchmarks.torture.credentials import CredentialsServer, credentials_server
-from benchmarks.torture.database import TortureDatabase
-from benchmarks.torture.faults.clock import clock_environment
-from benchmarks.torture.faults.server import index_on_small_disk, small_disk
-from benchmarks.torture.load import TortureLoad
-from benchmarks.torture.menu import FAULTS
-from benchmarks.torture.network import network
-from benchmarks.torture.notebook import Notebook
-from benchmarks.torture.plan import Occurrence, Plan
-from benchmarks.torture.queues import DAEMONS_KEY, TortureQueue
-from benchmarks.torture.result import RunResult, traces
-from benchmarks.torture.scene import Scene
-from benchmarks.torture.supervisor import STOP_TIMEOUT_SECONDS, Supervised
+from benchmarks.chaos.catalog import FAULTS
+from benchmarks.chaos.context import Scene
+from benchmarks.chaos.credentials import CredentialsServer, credentials_server
+from benchmarks.chaos.database import TortureDatabase
+from benchmarks.chaos.faults.clock import clock_environment
+from benchmarks.chaos.faults.server import index_on_small_disk, small_disk
+from benchmarks.chaos.load import TortureLoad
+from benchmarks.chaos.observations import Notebook
+from benchmarks.chaos.plan import Occurrence, Plan
+from benchmarks.chaos.proxy import network
+from benchmarks.chaos.queues import DAEMONS_KEY, TortureQueue
+from benchmarks.chaos.result import RunResult, traces
+from benchmarks.chaos.supervisor import STOP_TIMEOUT_SECONDS, Supervised
+from testkit.checker.history import History
 
 PATIENCE_SECONDS: Final = 60.0
 """So long after the last fault a line may take to run dry."""

@@ -15,17 +15,17 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.lab.commit_log import Change, RowCommit
-from benchmarks.lab.history import History
-from benchmarks.lab.latency import percentile
-from benchmarks.lab.terminal import Screen, duration
-from benchmarks.lab.testimony import Version, version_of
-from benchmarks.torture.conduct import drained, staged
-from benchmarks.torture.load import TortureLoad
-from benchmarks.torture.notebook import Notebook
-from benchmarks.torture.plan import Plan
-from benchmarks.torture.result import traces
-from benchmarks.torture.stop_trials import Stage
+from benchmarks.chaos.load import TortureLoad
+from benchmarks.chaos.observations import Notebook
+from benchmarks.chaos.plan import Plan
+from benchmarks.chaos.result import traces
+from benchmarks.chaos.run import drained, staged
+from benchmarks.chaos.scenario_shutdown import Stage
+from testkit.checker.commit_log import Change, RowCommit
+from testkit.checker.evidence import Version, version_of
+from testkit.checker.history import History
+from testkit.checker.latency import percentile
+from testkit.terminal import Screen, duration
 
 EVENTS_PER_SECOND: Final = 2_000
 BEFORE_SECONDS: Final = 32.0

@@ -9,14 +9,14 @@ from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Final, TypeAlias
 
-from benchmarks.lab.terminal import Screen, duration
-from benchmarks.torture.conduct import staged
-from benchmarks.torture.database import TortureDatabase
-from benchmarks.torture.faults.process import IN_FLIGHT_SECONDS
-from benchmarks.torture.load import TortureLoad
-from benchmarks.torture.notebook import Notebook
-from benchmarks.torture.plan import Plan
-from benchmarks.torture.queues import TortureQueue
+from benchmarks.chaos.database import TortureDatabase
+from benchmarks.chaos.faults.process import IN_FLIGHT_SECONDS
+from benchmarks.chaos.load import TortureLoad
+from benchmarks.chaos.observations import Notebook
+from benchmarks.chaos.plan import Plan
+from benchmarks.chaos.queues import TortureQueue
+from benchmarks.chaos.run import staged
+from testkit.terminal import Screen, duration
 
 Stage: TypeAlias = Callable[[], AbstractAsyncContextManager[tuple[TortureDatabase, TortureQueue]]]
 

@@ -12,9 +12,9 @@ from contextlib import ExitStack
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from benchmarks.lab.daemon import DaemonProcess, LogLine, daemon_process
-from benchmarks.lab.process import LabError
 from subscriber.errors import ExitCode
+from testkit.daemon import DaemonProcess, LogLine, daemon_process
+from testkit.process import LabError
 
 STOP_TIMEOUT_SECONDS = 26.0
 _LOOK_SECONDS = 0.05

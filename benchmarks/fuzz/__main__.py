@@ -16,15 +16,15 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.fuzz.judge import Judge, Wrong
 from benchmarks.fuzz.mutate import Mutator
-from benchmarks.lab.postgres import LocalPostgres
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import migrate
+from benchmarks.fuzz.oracle import Judge, Wrong
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError
 from subscriber.events.order import fold
 from subscriber.model import Delivery, Message, ObjectEvent, Refusal
+from testkit.postgres.postgres import LocalPostgres
 
 RESULT = Path(__file__).parent.parent / "results" / "fuzz" / "fuzz.json"
 

@@ -12,7 +12,7 @@ from random import Random
 from typing import Any, TypeAlias
 
 from benchmarks.fuzz.values import KEYS, NAMES, NUMBERS, SEQUENCERS, TEXTS, TIMES, interesting
-from benchmarks.lab import notifications
+from testkit.workload import notifications
 
 Container: TypeAlias = "dict[str, Any] | list[Any]"
 

@@ -10,8 +10,8 @@ from datetime import timedelta
 import msgspec
 
 from benchmarks.fuzz.reference import Meaning, reading_of
+from subscriber.events.decode import decode
 from subscriber.model import Delivery, Lease, Message, ObjectEvent
-from subscriber.pipeline.decode import decode
 
 _SEQUENCER = re.compile("([0-9A-F]*[1-9A-F])?")
 _STATES = frozenset({"present", "delete_marker", "removed"})

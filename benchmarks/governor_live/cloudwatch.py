@@ -1,6 +1,6 @@
 """CloudWatch as it would tell of the plant's database: means of whole minutes, told so much later.
 
-    python -m benchmarks.plant.cloudwatch --postmaster 4711 --delay-seconds 60
+    python -m benchmarks.governor_live.cloudwatch --postmaster 4711 --delay-seconds 60
 
 A process of its own that reads the server's processor time every second and answers GetMetricData in the service's
 shape; everything else is denied, as to a role without a policy. It prints its address and ends on SIGTERM.
@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from benchmarks.lab.aws_services import AwsServices
-from benchmarks.peers.service import serve
-from subscriber.edge.process_tree import ProcessTree, Snapshot
+from benchmarks.baselines.service import serve
+from subscriber.adapters.load.process_tree import ProcessTree, Snapshot
+from testkit.aws.aws_services import AwsServices
 
 MINUTE: Final = 60
 INSTANCE: Final = "plant"
@@ -77,7 +77,7 @@ async def work(postmaster: int, delay_seconds: float) -> None:
 
 def main() -> None:
     """Prints its address, serves, ends."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.plant.cloudwatch", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.governor_live.cloudwatch", description=__doc__)
     parser.add_argument("--postmaster", type=int, required=True)
     parser.add_argument("--delay-seconds", type=float, required=True)
     options = parser.parse_args()

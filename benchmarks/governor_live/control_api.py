@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from benchmarks.lab.daemon import DaemonProcess
-from benchmarks.lab.process import LabError
+from subscriber.admin.client import address_of, ask
 from subscriber.control.status import ControlStatus
-from subscriber.control_client import address_of, ask
 from subscriber.errors import ConfigurationError, DaemonError
+from testkit.daemon import DaemonProcess
+from testkit.process import LabError
 
 TOKEN: Final = "bench-control-token"
 SENSOR_SECONDS: Final = 30.0

@@ -7,18 +7,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from benchmarks.lab.process import child_process
-from benchmarks.lab.rehearsal import READY_SECONDS, running_daemon
-from benchmarks.lab.terminal import Screen
-from benchmarks.plant import curve, held
-from benchmarks.plant.burden import burden
-from benchmarks.plant.cloudwatch import INSTANCE
-from benchmarks.plant.cores import told
-from benchmarks.plant.plant import Drained, Plant, plant
-from benchmarks.plant.timeline import Act, follow
-from benchmarks.trial.backlogs import BacklogLoad
-from benchmarks.trial.result import Run
-from benchmarks.trial.samples import INTERVAL_SECONDS, Meter, Sample, daemon_as_consumer
+from benchmarks.governor_live import metrics as held
+from benchmarks.governor_live import series as curve
+from benchmarks.governor_live.cloudwatch import INSTANCE
+from benchmarks.governor_live.cpu_pinning import told
+from benchmarks.governor_live.environment import Drained, Plant, plant
+from benchmarks.governor_live.row_cost import burden
+from benchmarks.governor_live.timeline import Act, follow
+from benchmarks.loadtest.result import Run
+from benchmarks.loadtest.samples import INTERVAL_SECONDS, Meter, Sample, daemon_as_consumer
+from testkit.local_stack import READY_SECONDS, running_daemon
+from testkit.process import child_process
+from testkit.terminal import Screen
+from testkit.workload.backlogs import BacklogLoad
 
 DELAYED: Final = "governor-delayed"
 QUESTION: Final = "Does the governor find the ceiling, and rest there, by means of minutes that come a minute late?"
@@ -70,7 +71,7 @@ def delayed_figures(samples: Sequence[Sample], cores: float) -> dict[str, float 
 def _sensor(built: Plant) -> Iterator[dict[str, str]]:
     """The daemon's settings that lead it to a CloudWatch of ours."""
     postmaster = built.parts.postgres.process_ids()[0]
-    command = [sys.executable, "-m", "benchmarks.plant.cloudwatch", "--postmaster", str(postmaster)]
+    command = [sys.executable, "-m", "benchmarks.governor_live.cloudwatch", "--postmaster", str(postmaster)]
     with child_process("CloudWatch", [*command, "--delay-seconds", str(DELAY_SECONDS)]) as child:
         endpoint = child.read_line(READY_SECONDS).decode().strip()
         yield {

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 
 import msgspec
 
-from benchmarks.lab.stage import Stage, stage
-from benchmarks.plant.cores import Cores, apart, busy_seconds, hold
-from benchmarks.trial.backlogs import BacklogLoad
-from benchmarks.trial.database import database_settings
-from benchmarks.trial.oracle import judge_part
-from benchmarks.trial.result import Run, figures
-from benchmarks.trial.samples import Sample
+from benchmarks.governor_live.cpu_pinning import Cores, apart, busy_seconds, hold
+from benchmarks.loadtest.database import database_settings
+from benchmarks.loadtest.result import Run, figures
+from benchmarks.loadtest.row_checker import judge_part
+from benchmarks.loadtest.samples import Sample
+from testkit.environment import Stage, stage
+from testkit.workload.backlogs import BacklogLoad
 
 
 class Disturbance(msgspec.Struct):

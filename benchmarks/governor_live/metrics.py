@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks.plant.curve import Second
+from benchmarks.governor_live.series import Second
 
 BAND_POINTS: Final = 7.0
 """So near to the ceiling counts as held."""

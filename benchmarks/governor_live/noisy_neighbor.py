@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.lab.postgres import LocalPostgres
-from benchmarks.lab.postgres_binaries import client_program
-from benchmarks.lab.process import LabError, child_process
+from testkit.postgres.postgres import LocalPostgres
+from testkit.postgres.postgres_binaries import client_program
+from testkit.process import LabError, child_process
 
 SESSIONS: Final = 2
 _SCRIPT: Final = "SELECT sum(number * number % 7) FROM generate_series(1, 20000) AS number;\n"

@@ -15,25 +15,25 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.lab.rehearsal import running_daemon
-from benchmarks.lab.terminal import Screen
-from benchmarks.plant import curve
-from benchmarks.plant.burden import burden
-from benchmarks.plant.cores import told
-from benchmarks.plant.governed import GOVERNED, NEIGHBOUR_SHARE
-from benchmarks.plant.hands import Hands
-from benchmarks.plant.neighbour import Neighbour, neighbour_of
-from benchmarks.plant.plant import Drained, Plant, plant
-from benchmarks.plant.timeline import Act, follow
-from benchmarks.simulate.laws.all_laws import PUBLISHED
-from benchmarks.simulate.picture import picture
-from benchmarks.simulate.policy import GOVERNOR, Bounds, Law
-from benchmarks.simulate.record import Record, Second
-from benchmarks.simulate.score import ranked
-from benchmarks.trial.backlogs import BacklogLoad
-from benchmarks.trial.contest import empty
-from benchmarks.trial.result import Run
-from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
+from benchmarks.governor_live import series as curve
+from benchmarks.governor_live.control_api import Hands
+from benchmarks.governor_live.cpu_pinning import told
+from benchmarks.governor_live.environment import Drained, Plant, plant
+from benchmarks.governor_live.noisy_neighbor import Neighbour, neighbour_of
+from benchmarks.governor_live.row_cost import burden
+from benchmarks.governor_live.run import GOVERNED, NEIGHBOUR_SHARE
+from benchmarks.governor_live.timeline import Act, follow
+from benchmarks.loadtest.compare import empty
+from benchmarks.loadtest.result import Run
+from benchmarks.loadtest.samples import Meter, Sample, daemon_as_consumer
+from benchmarks.simulation.controller import GOVERNOR, Bounds, Law
+from benchmarks.simulation.controllers.registry import PUBLISHED
+from benchmarks.simulation.plot import picture
+from benchmarks.simulation.record import Record, Second
+from benchmarks.simulation.score import ranked
+from testkit.local_stack import running_daemon
+from testkit.terminal import Screen
+from testkit.workload.backlogs import BacklogLoad
 
 LAWS_SCENARIO: Final = "governor-laws"
 QUESTION: Final = (

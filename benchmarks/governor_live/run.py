@@ -24,24 +24,25 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.lab.load import Phase
-from benchmarks.lab.rehearsal import running_daemon
-from benchmarks.lab.stage import Stage
-from benchmarks.lab.terminal import Screen
-from benchmarks.plant import curve, held
-from benchmarks.plant.burden import burden
-from benchmarks.plant.cores import told
-from benchmarks.plant.curve import Second
-from benchmarks.plant.hands import SETTINGS, Hands
-from benchmarks.plant.neighbour import neighbour_of
-from benchmarks.plant.plant import Drained, Plant, plant
-from benchmarks.plant.timeline import Act, follow
-from benchmarks.trial.backlogs import BacklogLoad
-from benchmarks.trial.conduct import Trial
-from benchmarks.trial.contest import empty, measure_floor
-from benchmarks.trial.result import Run
-from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
-from benchmarks.trial.scenarios import Scenario
+from benchmarks.governor_live import metrics as held
+from benchmarks.governor_live import series as curve
+from benchmarks.governor_live.control_api import SETTINGS, Hands
+from benchmarks.governor_live.cpu_pinning import told
+from benchmarks.governor_live.environment import Drained, Plant, plant
+from benchmarks.governor_live.noisy_neighbor import neighbour_of
+from benchmarks.governor_live.row_cost import burden
+from benchmarks.governor_live.series import Second
+from benchmarks.governor_live.timeline import Act, follow
+from benchmarks.loadtest.compare import empty, measure_floor
+from benchmarks.loadtest.result import Run
+from benchmarks.loadtest.runner import Trial
+from benchmarks.loadtest.samples import Meter, Sample, daemon_as_consumer
+from benchmarks.loadtest.scenarios import Scenario
+from testkit.environment import Stage
+from testkit.local_stack import running_daemon
+from testkit.terminal import Screen
+from testkit.workload.backlogs import BacklogLoad
+from testkit.workload.load import Phase
 
 GOVERNOR: Final = "governor"
 QUESTION: Final = "Does the governor hold a database of one core at its ceiling, and make room for others?"

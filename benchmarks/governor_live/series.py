@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.trial.samples import Sample
+from benchmarks.loadtest.samples import Sample
 
 MEAN_SECONDS: Final = 5
 """Figures are judged on means of so many seconds: a fixed duty alone scatters by four points from second to second."""

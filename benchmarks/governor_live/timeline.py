@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from benchmarks.lab.process import LabError
-from benchmarks.lab.terminal import Screen, clock
-from benchmarks.trial.samples import INTERVAL_SECONDS, Meter, Sample
+from benchmarks.loadtest.samples import INTERVAL_SECONDS, Meter, Sample
+from testkit.process import LabError
+from testkit.terminal import Screen, clock
 
 
 class Act(msgspec.Struct, frozen=True):

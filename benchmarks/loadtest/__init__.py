@@ -1,6 +1,6 @@
 """The load-test harness: what is offered, who drains it, who watches, who judges.
 
-`benchmarks/bench.py` is its door. A scenario passes, top to bottom:
+`benchmarks/loadtest/__main__.py` is its door. A scenario passes, top to bottom:
 
     scenarios.py    what is offered to the line, and what question it answers
     backlogs.py     messages made as they are asked for, and the table they must end in; chapters.py: the mixed ones

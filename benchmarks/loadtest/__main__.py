@@ -1,4 +1,4 @@
-"""The load test: `python -m benchmarks.bench SCENARIO`, or `all` (`make bench`, `make bench SCENARIO=…`).
+"""The load test: `python -m benchmarks.loadtest SCENARIO`, or `all` (`make bench`, `make bench SCENARIO=…`).
 
 The real daemon drains a queue into PostgreSQL, every part in a process of its own, while somebody else looks on
 and counts. Each scenario ends with the comparison of the table with the truth: the exit code is not 0 if a single
@@ -17,16 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks.lab.postgres_binaries import LocalPostgresError
-from benchmarks.lab.process import LabError
-from benchmarks.lab.terminal import Screen, duration
-from benchmarks.plant import delayed, governed, laws
-from benchmarks.trial import contest
-from benchmarks.trial.conduct import conduct
-from benchmarks.trial.contenders import PEERS
-from benchmarks.trial.page import write_page
-from benchmarks.trial.printed import print_report, print_standing
-from benchmarks.trial.result import (
+from benchmarks.governor_live import delayed
+from benchmarks.governor_live import other_controllers as laws
+from benchmarks.governor_live import run as governed
+from benchmarks.loadtest import compare as contest
+from benchmarks.loadtest.competitors import PEERS
+from benchmarks.loadtest.console import print_report, print_standing
+from benchmarks.loadtest.html_report import write_page
+from benchmarks.loadtest.result import (
     Report,
     Run,
     Standing,
@@ -36,10 +34,14 @@ from benchmarks.trial.result import (
     write_report,
     write_standing,
 )
-from benchmarks.trial.scenarios import SCENARIOS, Scenario
-from benchmarks.trial.targets import outcomes, with_earlier
+from benchmarks.loadtest.runner import conduct
+from benchmarks.loadtest.scenarios import SCENARIOS, Scenario
+from benchmarks.loadtest.targets import outcomes, with_earlier
+from testkit.postgres.postgres_binaries import LocalPostgresError
+from testkit.process import LabError
+from testkit.terminal import Screen, duration
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 ALL = "all"
 
 Measuring = Callable[[Screen, Path], list[Run]]
@@ -96,7 +98,7 @@ def run(names: list[str], folder: Path, screen: Screen) -> bool:
 
 def main() -> None:
     """Runs what the command line names and exits: 0, or 1 if anything is lost, wrong or failed."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.bench", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.loadtest", description=__doc__)
     parser.add_argument("scenario", choices=[ALL, *MEASURED])
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for results")
     options = parser.parse_args()

@@ -17,20 +17,20 @@ from typing import Final
 import asyncpg
 import msgspec
 
-from benchmarks.lab.process import Child, child_process
-from benchmarks.lab.rehearsal import READY_SECONDS, running_daemon
-from benchmarks.lab.stage import Stage, stage
-from benchmarks.lab.terminal import Screen
-from benchmarks.peers.lambda_model import BATCHES_AT_MOST
-from benchmarks.peers.service import DATABASE_URL
-from benchmarks.trial.backlogs import BacklogLoad
-from benchmarks.trial.contenders import CONTENDERS, FLOOR, Contender
-from benchmarks.trial.database import database_settings
-from benchmarks.trial.drain import drain_backlog, watch
-from benchmarks.trial.oracle import judge_backlog, look_before
-from benchmarks.trial.result import Run, figures
-from benchmarks.trial.samples import Consumer, Meter, Sample, daemon_as_consumer, peer_as_consumer
-from benchmarks.trial.scenarios import UNGOVERNED
+from benchmarks.baselines.lambda_model import BATCHES_AT_MOST
+from benchmarks.baselines.service import DATABASE_URL
+from benchmarks.loadtest.competitors import CONTENDERS, FLOOR, Contender
+from benchmarks.loadtest.database import database_settings
+from benchmarks.loadtest.drain import drain_backlog, watch
+from benchmarks.loadtest.result import Run, figures
+from benchmarks.loadtest.row_checker import judge_backlog, look_before
+from benchmarks.loadtest.samples import Consumer, Meter, Sample, daemon_as_consumer, peer_as_consumer
+from benchmarks.loadtest.scenarios import UNGOVERNED
+from testkit.environment import Stage, stage
+from testkit.local_stack import READY_SECONDS, running_daemon
+from testkit.process import Child, child_process
+from testkit.terminal import Screen
+from testkit.workload.backlogs import BacklogLoad
 
 QUESTION: Final = (
     "What do mq-bridge, the loop of the manuals and Lambda's event source mapping cost for the same messages?"
@@ -41,7 +41,7 @@ FLOOR_FACTOR: Final = 5
 """The floor stores so many times the rows: otherwise it were over before it could be measured."""
 PATIENCE_SECONDS: Final = 300.0
 _SPARE_CONNECTIONS = 20
-_FLOOR_MODULE = "benchmarks.peers.floor"
+_FLOOR_MODULE = "benchmarks.baselines.bulk_insert"
 
 
 def hold_contest(screen: Screen, messages: int = MESSAGES, rounds: int = ROUNDS) -> list[Run]:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.lab.process import LabError
+from testkit.process import LabError
 
 PEERS: Final = "peers"
 """The contest's name among the scenarios."""
@@ -28,9 +28,9 @@ Medians 9,200, 10,000, 8,600, 8,000 and 10,000 messages a second, single rounds 
 cores, most of which the queue server and the database take, none differs from its default by more than the noise; 2
 had the best mean. More cores may have another best: try again there.
 """
-_LOOP = "benchmarks.peers.manual_loop"
-_MODEL = "benchmarks.peers.lambda_model"
-_BRIDGE = "benchmarks.peers.mq_bridge"
+_LOOP = "benchmarks.baselines.manual_loop"
+_MODEL = "benchmarks.baselines.lambda_model"
+_BRIDGE = "benchmarks.baselines.mq_bridge"
 
 
 class Contender(msgspec.Struct, frozen=True):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from benchmarks.lab.terminal import Screen, duration
-from benchmarks.trial.chart import number_text
-from benchmarks.trial.result import Figures, Outcome, Report, Run, Standing
+from benchmarks.charts import number_text
+from benchmarks.loadtest.result import Figures, Outcome, Report, Run, Standing
+from testkit.terminal import Screen, duration
 
 
 def print_report(screen: Screen, found: Report) -> None:

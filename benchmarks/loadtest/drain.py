@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from benchmarks.lab.process import LabError
-from benchmarks.lab.terminal import Screen, clock, duration
-from benchmarks.trial.backlogs import BacklogLoad
-from benchmarks.trial.samples import INTERVAL_SECONDS, Meter, Sample
+from benchmarks.loadtest.samples import INTERVAL_SECONDS, Meter, Sample
+from testkit.process import LabError
+from testkit.terminal import Screen, clock, duration
+from testkit.workload.backlogs import BacklogLoad
 
 
 def drain_backlog(

@@ -1,6 +1,6 @@
 """The page of all results in a folder: per scenario one time axis, and bars where somebody is compared.
 
-    python -m benchmarks.trial.page benchmarks/results
+    python -m benchmarks.loadtest.html_report benchmarks/results
 
 One file without scripts, fonts or addresses: it can be mailed, and opened in ten years.
 """
@@ -13,10 +13,10 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
-from benchmarks.trial.chart import Panel, Point, bar_chart, number_text, picture, time_chart
-from benchmarks.trial.printed import control_texts, measured_text
-from benchmarks.trial.result import Report, Run, Standing, read_reports, read_standing
-from benchmarks.trial.samples import Sample
+from benchmarks.charts import Panel, Point, bar_chart, number_text, picture, time_chart
+from benchmarks.loadtest.console import control_texts, measured_text
+from benchmarks.loadtest.result import Report, Run, Standing, read_reports, read_standing
+from benchmarks.loadtest.samples import Sample
 
 PAGE_NAME: Final = "index.html"
 PICTURED: Final = frozenset({"burst", "governor", "governor-delayed"})
@@ -214,7 +214,7 @@ def _bars(runs: Sequence[Run]) -> Iterator[str]:
 
 def main() -> None:
     """Writes the page of a folder and says where it is."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.trial.page", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.loadtest.html_report", description=__doc__)
     parser.add_argument("folder", type=Path)
     print(write_page(parser.parse_args().folder))
 

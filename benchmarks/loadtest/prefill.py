@@ -11,8 +11,8 @@ from typing import Final
 
 import asyncpg
 
-from benchmarks.lab.bucket import START
-from benchmarks.trial.backlogs import BUCKET, key
+from testkit.workload.backlogs import BUCKET, key
+from testkit.workload.bucket import START
 
 _FILL: Final = """
 INSERT INTO subscriber.object_versions

@@ -1,4 +1,4 @@
-"""Where the daemon's time goes in a flood: `python -m benchmarks.profile_flood`.
+"""Where the daemon's time goes in a flood: `python -m benchmarks.loadtest.profile_flood`.
 
 The daemon drains a backlog as a real process while py-spy looks at its stack two hundred times a second. Each look
 counts for the part of the house (or the library) that the innermost frame we can name belongs to, so the shares add
@@ -19,22 +19,22 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from benchmarks.lab.cpu import cpu_seconds
-from benchmarks.lab.process import LabError
-from benchmarks.lab.rehearsal import running_daemon
-from benchmarks.lab.stage import Stage, stage
-from benchmarks.trial.backlogs import BacklogLoad
+from testkit.cpu import cpu_seconds
+from testkit.environment import Stage, stage
+from testkit.local_stack import running_daemon
+from testkit.process import LabError
+from testkit.workload.backlogs import BacklogLoad
 
 _EVENT_LOOP: Final = "asyncio/runners"
 """Every stack of the thread that works has it; the others wait for names to be resolved."""
 
 PARTS: Final = (
-    ("HTTP to the queue", ("aiohttp/", "yarl/", "multidict/", "httptools", "edge/http_")),
-    ("signing", ("edge/signing", "hmac.py", "hashlib.py")),
-    ("SQS's JSON", ("edge/sqs_shapes",)),
-    ("calls: credentials, time-outs, errors", ("edge/sqs.py", "edge/aws", "aiobotocore/", "botocore/")),
-    ("database: asyncpg and rows to columns", ("asyncpg/", "edge/postgres", "frozen abc")),
-    ("what events mean", ("subscriber/events/", "pipeline/decode", "urllib/parse")),
+    ("HTTP to the queue", ("aiohttp/", "yarl/", "multidict/", "httptools", "aws/http_")),
+    ("signing", ("aws/signing", "hmac.py", "hashlib.py")),
+    ("SQS's JSON", ("sqs/wire",)),
+    ("calls: credentials, time-outs, errors", ("sqs/client.py", "adapters/aws", "aiobotocore/", "botocore/")),
+    ("database: asyncpg and rows to columns", ("asyncpg/", "adapters/postgres", "frozen abc")),
+    ("what events mean", ("subscriber/events/", "urllib/parse")),
     ("receive, with leases", ("pipeline/receive", "pipeline/intake", "flow/lease")),
     ("batch", ("pipeline/batch",)),
     ("write, with settlement", ("pipeline/write", "pipeline/settlement", "tenacity/", "flow/gate", "flow/outage")),
@@ -109,7 +109,7 @@ def _wait_until_empty(parts: Stage, queue_url: str) -> None:
 
 def main() -> None:
     """See the module."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.profile_flood", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.loadtest.profile_flood", description=__doc__)
     parser.add_argument("--messages", type=int, default=150_000)
     sys.exit(profile(parser.parse_args().messages))
 

@@ -1,4 +1,4 @@
-"""What the local queue server costs: `python -m benchmarks.bench_queue`.
+"""What the local queue server costs: `python -m benchmarks.loadtest.queue_server_speed`.
 
 The server runs in a process of its own; this process drives it with ReceiveMessage(10) and
 DeleteMessageBatch(10) over some connections, every request signed and every signature checked. Counted is the
@@ -21,9 +21,9 @@ from operator import attrgetter
 import msgspec
 import psutil
 
-from benchmarks.lab.queue import local_queue_server
-from benchmarks.lab.queue.backlog import Backlog, GeneratedBacklog
-from benchmarks.lab.queue.raw_client import RawClient
+from testkit.sqs import local_queue_server
+from testkit.sqs.backlog import Backlog, GeneratedBacklog
+from testkit.sqs.raw_client import RawClient
 
 BUDGET_MICROSECONDS = 25.0
 """Processor time per message received and deleted in tens."""
@@ -154,7 +154,7 @@ def run(rounds: int, pairs: int, connections: int) -> dict[str, list[Cost]]:
             clients[0].call("CreateQueue", QueueName=name)["QueueUrl"] for name in ("stored", "generated")
         )
         for _ in range(rounds):
-            clients[0].attach_backlog(generated, "benchmarks.bench_queue:s3_backlog", count=count)
+            clients[0].attach_backlog(generated, "benchmarks.loadtest.queue_server_speed:s3_backlog", count=count)
             work: dict[str, Callable[[], int]] = {
                 "send": partial(send, clients[0], stored, pairs * connections),
                 _JUDGED: partial(receive_and_delete, clients, stored, pairs),

@@ -13,10 +13,10 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from benchmarks.lab.latency import Latency
-from benchmarks.trial.machine import Machine, this_machine
-from benchmarks.trial.oracle import Judgement
-from benchmarks.trial.samples import Counts, Sample
+from benchmarks.loadtest.host_info import Machine, this_machine
+from benchmarks.loadtest.row_checker import Judgement
+from benchmarks.loadtest.samples import Counts, Sample
+from testkit.checker.latency import Latency
 
 STANDING_NAME: Final = "targets.json"
 _MIB = 1024**2

@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 import asyncpg
 import msgspec
 
-from benchmarks.lab.bucket import ObjectRow, VersionRow
-from benchmarks.lab.verdict import Verdict
-from benchmarks.trial.backlogs import BacklogLoad
+from testkit.checker.compare import Verdict
+from testkit.workload.backlogs import BacklogLoad
+from testkit.workload.bucket import ObjectRow, VersionRow
 
 _VERSIONS: Final = """
 SELECT bucket, key, version_id, state, size_bytes, etag FROM subscriber.object_versions

@@ -11,25 +11,25 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.lab.daemon import DaemonProcess
-from benchmarks.lab.latency import Latency, commit_latency
-from benchmarks.lab.load import LoadPlan
-from benchmarks.lab.process import LabError
-from benchmarks.lab.rehearsal import running_daemon, running_load
-from benchmarks.lab.sent import SentRecord
-from benchmarks.lab.slow_network import slow_network
-from benchmarks.lab.stage import Stage, stage
-from benchmarks.lab.terminal import Screen
-from benchmarks.lab.verdict import judge, read_stored
-from benchmarks.trial.backlogs import BacklogLoad
-from benchmarks.trial.contenders import DAEMON
-from benchmarks.trial.database import database_settings
-from benchmarks.trial.drain import drain_backlog, watch
-from benchmarks.trial.grown import grow
-from benchmarks.trial.oracle import Judgement, judge_backlog, look_before, of_verdict
-from benchmarks.trial.result import Run, figures
-from benchmarks.trial.samples import Meter, Sample, daemon_as_consumer
-from benchmarks.trial.scenarios import Scenario
+from benchmarks.loadtest.competitors import DAEMON
+from benchmarks.loadtest.database import database_settings
+from benchmarks.loadtest.drain import drain_backlog, watch
+from benchmarks.loadtest.prefill import grow
+from benchmarks.loadtest.result import Run, figures
+from benchmarks.loadtest.row_checker import Judgement, judge_backlog, look_before, of_verdict
+from benchmarks.loadtest.samples import Meter, Sample, daemon_as_consumer
+from benchmarks.loadtest.scenarios import Scenario
+from testkit.checker.compare import judge, read_stored
+from testkit.checker.latency import Latency, commit_latency
+from testkit.daemon import DaemonProcess
+from testkit.environment import Stage, stage
+from testkit.latency_proxy import slow_network
+from testkit.local_stack import running_daemon, running_load
+from testkit.process import LabError
+from testkit.terminal import Screen
+from testkit.workload.backlogs import BacklogLoad
+from testkit.workload.load import LoadPlan
+from testkit.workload.send_log import SentRecord
 
 _QUEUE_NAME = "object-events"
 _SECONDS_BEFORE_NOW = 3_600

@@ -14,11 +14,11 @@ from typing import Final, TypeAlias
 import msgspec
 import psutil
 
-from benchmarks.lab.cpu import cpu_seconds
-from benchmarks.lab.daemon import DaemonProcess
-from benchmarks.lab.process import Child, LabError
-from benchmarks.lab.rehearsal import read_samples
-from benchmarks.lab.stage import Stage
+from testkit.cpu import cpu_seconds
+from testkit.daemon import DaemonProcess
+from testkit.environment import Stage
+from testkit.local_stack import read_samples
+from testkit.process import Child, LabError
 
 INTERVAL_SECONDS: Final = 0.25
 

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.lab.load import Phase
-from benchmarks.lab.slow_network import Delay
-from benchmarks.trial.backlogs import BacklogLoad
+from testkit.latency_proxy import Delay
+from testkit.workload.backlogs import BacklogLoad
+from testkit.workload.load import Phase
 
 
 class Scenario(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from benchmarks.trial.contenders import (
+from benchmarks.loadtest.competitors import (
     DAEMON,
     FLOOR,
     LAMBDA,
@@ -22,7 +22,7 @@ from benchmarks.trial.contenders import (
     MQ_BRIDGE_BEST,
     PEERS,
 )
-from benchmarks.trial.result import Figures, Outcome, Report, Standing, Verdict
+from benchmarks.loadtest.result import Figures, Outcome, Report, Standing, Verdict
 from subscriber.settings.table import Settings
 
 Reports: TypeAlias = Mapping[str, Report]

@@ -1,7 +1,7 @@
-"""The laws in the scenarios: `python -m benchmarks.simulate [SCENARIO …]`; without a name, all of them.
+"""The laws in the scenarios: `python -m benchmarks.simulation [SCENARIO …]`; without a name, all of them.
 
 Prints a table per scenario and the ranks over all; writes a JSON file and a picture of each to
-`benchmarks/results/simulate/`, and when all have been held, the page that shows them. Everything is seeded: the same
+`benchmarks/results/simulation/`, and when all have been held, the page that shows them. Everything is seeded: the same
 source gives the same figures everywhere.
 
 `--picture SCENARIO FILE` draws the governor at work instead, with its reasons.
@@ -14,12 +14,12 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from benchmarks.simulate.contest import Outcome, hold, summary, table
-from benchmarks.simulate.portrait import portrait
-from benchmarks.simulate.report import report
-from benchmarks.simulate.scenario import names
+from benchmarks.simulation.compare import Outcome, hold, summary, table
+from benchmarks.simulation.plot_governor import portrait
+from benchmarks.simulation.report import report
+from benchmarks.simulation.scenario import names
 
-RESULTS = Path(__file__).parent.parent / "results" / "simulate"
+RESULTS = Path(__file__).parent.parent / "results" / "simulation"
 
 
 def run(chosen: list[str], folder: Path, processes: int) -> list[Outcome]:
@@ -34,7 +34,7 @@ def run(chosen: list[str], folder: Path, processes: int) -> list[Outcome]:
 
 def main() -> None:
     """Exits 0 if the governor came out as the scenarios expect, else 1."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.simulate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.simulation", description=__doc__)
     parser.add_argument("scenario", nargs="*", choices=[*names(), []], help="which of them; all by default")
     parser.add_argument("--results", type=Path, default=RESULTS, help="the folder for results")
     parser.add_argument("--processes", type=int, default=1, help="how many scenarios at once")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.simulate import scenario as scenarios
-from benchmarks.simulate.figures import value_of
-from benchmarks.simulate.laws.all_laws import PUBLISHED
-from benchmarks.simulate.picture import picture
-from benchmarks.simulate.policy import GOVERNOR
-from benchmarks.simulate.scenario import Expectation
-from benchmarks.simulate.score import Parts, Result, floors, ranked
-from benchmarks.simulate.world import simulate
+from benchmarks.simulation import scenario as scenarios
+from benchmarks.simulation.controller import GOVERNOR
+from benchmarks.simulation.controllers.registry import PUBLISHED
+from benchmarks.simulation.figures import value_of
+from benchmarks.simulation.plot import picture
+from benchmarks.simulation.scenario import Expectation
+from benchmarks.simulation.score import Parts, Result, floors, ranked
+from benchmarks.simulation.simulator import simulate
 
 LAWS = (GOVERNOR, *PUBLISHED)
 

@@ -7,8 +7,8 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
-from subscriber.control.batch_size import rows_at_most
-from subscriber.control.governor import Decision, GovernorOptions, GovernorState, decide
+from subscriber.control.governor.decide import Decision, GovernorOptions, GovernorState, decide
+from subscriber.control.governor.setpoints import rows_at_most
 from subscriber.control.reading import Reading
 
 
@@ -100,4 +100,4 @@ class Governor:
         return self._state.limit
 
 
-GOVERNOR = Law("governor", "subscriber/control/governor.py, the function that the daemon runs", Governor)
+GOVERNOR = Law("governor", "subscriber/control/governor/decide.py, the function that the daemon runs", Governor)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
-from benchmarks.simulate.policy import Bounds
-from benchmarks.simulate.record import Record, Second
-from benchmarks.simulate.scenario import Expectation, Figure
+from benchmarks.simulation.controller import Bounds
+from benchmarks.simulation.record import Record, Second
+from benchmarks.simulation.scenario import Expectation, Figure
 
 BAND_POINTS: Final = 7.0
 """So near to the ceiling counts as held."""

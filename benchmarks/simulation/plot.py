@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.simulate.drawing import PANEL_GAP, Line, Panel, axis, bottom_of, page, panels
-from benchmarks.simulate.record import Record, Second
+from benchmarks.panels import PANEL_GAP, Line, Panel, axis, bottom_of, page, panels
+from benchmarks.simulation.record import Record, Second
 
 Counted = Callable[[Second], float]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
 
-from benchmarks.simulate import scenario as scenarios
-from benchmarks.simulate.drawing import LEFT, PANEL_GAP, RIGHT, WIDTH, Line, Panel, axis, bottom_of, page, panels, x_of
-from benchmarks.simulate.drawing import text as words
-from benchmarks.simulate.policy import Bounds, Governor, Law
-from benchmarks.simulate.record import Record
-from benchmarks.simulate.world import simulate
-from subscriber.control.decision import Decision
+from benchmarks.panels import LEFT, PANEL_GAP, RIGHT, WIDTH, Line, Panel, axis, bottom_of, page, panels, x_of
+from benchmarks.panels import text as words
+from benchmarks.simulation import scenario as scenarios
+from benchmarks.simulation.controller import Bounds, Governor, Law
+from benchmarks.simulation.record import Record
+from benchmarks.simulation.simulator import simulate
+from subscriber.control.governor.state import Decision
 from subscriber.control.reading import Reading
 
 ROW_HEIGHT: Final = 20

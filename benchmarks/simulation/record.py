@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.simulate.policy import Bounds
-from subscriber.control.ceiling import ceiling_percent, urgency_of
+from benchmarks.simulation.controller import Bounds
+from subscriber.control.governor.setpoints import ceiling_percent, urgency_of
 
 
 class Second(msgspec.Struct, frozen=True):

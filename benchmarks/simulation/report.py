@@ -7,9 +7,9 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.simulate.contest import LAWS, Outcome, line
-from benchmarks.simulate.policy import GOVERNOR
-from benchmarks.simulate.score import Parts, ratios_of
+from benchmarks.simulation.compare import LAWS, Outcome, line
+from benchmarks.simulation.controller import GOVERNOR
+from benchmarks.simulation.score import Parts, ratios_of
 
 FLOORS_TIMES: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
 
@@ -17,8 +17,8 @@ _COLUMNS: Final = ("", "law", "score", "heat", "lateness", "wander")
 
 _HEAD: Final = """# Laws of control, in simulated time: results
 
-Written by `python -m benchmarks.simulate`; not to be edited. What is simulated, how it is scored, and where the
-governor loses and why: [benchmarks/simulate](../../simulate/README.md).
+Written by `python -m benchmarks.simulation`; not to be edited. What is simulated, how it is scored, and where the
+governor loses and why: [benchmarks/simulation](../../simulate/README.md).
 """
 
 

@@ -7,9 +7,9 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from benchmarks.simulate.database import DatabaseOptions
-from benchmarks.simulate.policy import Bounds
-from benchmarks.simulate.sensor import SensorOptions
+from benchmarks.simulation.controller import Bounds
+from benchmarks.simulation.database import DatabaseOptions
+from benchmarks.simulation.sensor import SensorOptions
 
 FOLDER: Final = Path(__file__).parent / "scenarios"
 

@@ -21,7 +21,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.simulate.record import Record
+from benchmarks.simulation.record import Record
 
 MISTAKE_SECONDS: Final = 10.0
 """How long the mistake lasts that makes the floors: a few times the delay of a sensor of one second."""

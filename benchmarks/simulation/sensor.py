@@ -6,7 +6,7 @@ import random
 
 import msgspec
 
-from subscriber.control.reading import LoadReading
+from subscriber.signals import LoadReading
 
 
 class SensorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

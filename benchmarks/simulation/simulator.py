@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 
-from benchmarks.simulate.backlog import Backlog
-from benchmarks.simulate.database import Database
-from benchmarks.simulate.policy import Law
-from benchmarks.simulate.record import Record, Second
-from benchmarks.simulate.scenario import Event, Scenario
-from benchmarks.simulate.sensor import Sensor
-from benchmarks.simulate.task import Task
-from benchmarks.simulate.timers import Timers
+from benchmarks.simulation.backlog import Backlog
+from benchmarks.simulation.controller import Law
+from benchmarks.simulation.database import Database
+from benchmarks.simulation.record import Record, Second
+from benchmarks.simulation.scenario import Event, Scenario
+from benchmarks.simulation.sensor import Sensor
+from benchmarks.simulation.task import Task
+from benchmarks.simulation.timers import Timers
 
 
 def simulate(name: str, scenario: Scenario, law: Law) -> Record:

@@ -1,8 +1,8 @@
 """One daemon as its regulator sees it: batches that grow while the gate is shut, statements, rests, and a law.
 
-The gate is the daemon's own arithmetic (`subscriber.flow.gate`), duty cycle and all. A batch leaves when it is full, or
-when its linger is over; if it then finds no place, the limit has been reached. What a task takes of the queue is
-its even share.
+The gate is the daemon's own arithmetic (`subscriber.flow.limiter`), duty cycle and all. A batch leaves when it is
+full, or when its linger is over; if it then finds no place, the limit has been reached. What a task takes of the
+queue is its even share.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 import random
 from typing import Protocol
 
-from benchmarks.simulate.backlog import Backlog
-from benchmarks.simulate.database import Database, Statement
-from benchmarks.simulate.policy import Policy, SizingPolicy
-from benchmarks.simulate.scenario import Fleet
-from benchmarks.simulate.sensor import Sensor
-from benchmarks.simulate.timers import Timers
-from subscriber.control.reading import Reading, WriteTally, reading_between
+from benchmarks.simulation.backlog import Backlog
+from benchmarks.simulation.controller import Policy, SizingPolicy
+from benchmarks.simulation.database import Database, Statement
+from benchmarks.simulation.scenario import Fleet
+from benchmarks.simulation.sensor import Sensor
+from benchmarks.simulation.timers import Timers
+from subscriber.control.reading import Reading, reading_between
 from subscriber.control.regulator import BUDGET_SECONDS
-from subscriber.flow.gate import places_for, rest_after
-from subscriber.flow.outage import pause_before_knock
+from subscriber.flow.breaker import pause_before_knock
+from subscriber.flow.limiter import places_for, rest_after
+from subscriber.signals import WriteTally
 
 LEASE_SECONDS = 300.0
 PERIOD_SECONDS = 1.0

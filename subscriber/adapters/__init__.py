@@ -1,1 +1,1 @@
-"""The doors to the outside: the only files that import a foreign client."""
+"""The only code that imports a foreign client: SQS, PostgreSQL, database load, AWS and ECS."""

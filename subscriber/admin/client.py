@@ -9,8 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from subscriber.control.journal import DecisionNote
-from subscriber.control.status import ControlStatus, QueueStatus
+from subscriber.control.status import ControlStatus, DecisionNote, QueueStatus
 from subscriber.errors import ConfigurationError, DaemonError
 
 TIMEOUT_SECONDS = 10.0

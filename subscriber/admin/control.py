@@ -16,7 +16,7 @@ from typing import Protocol
 import msgspec
 from aiohttp import web
 
-from subscriber.control.hands import Command, CommandError, command_from
+from subscriber.control.overrides import Command, CommandError, command_from
 from subscriber.control.status import ControlStatus
 from subscriber.observe.log import get_logger
 

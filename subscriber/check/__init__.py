@@ -1,1 +1,1 @@
-"""What is wrong with settings, queues, buckets and database, and how to mend it: pure judgements of facts."""
+"""`subscriber check`: probes gather facts, pure rules judge them, and each problem is one line with its remedy."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from subscriber.check.bucket import bucket_findings, unreadable_bucket
-from subscriber.check.finding import Finding
-from subscriber.edge.aws_calls import AwsCallError, AwsCalls
+from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
+from subscriber.check.rules.bucket import bucket_findings, unreadable_bucket
+from subscriber.check.rules.finding import Finding
 
 
 async def look_at_bucket(calls: AwsCalls, bucket: str, queue_arns: Collection[str]) -> list[Finding]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from subscriber.check.database import (
+from subscriber.adapters.postgres.connection import Connection, StoreOptions
+from subscriber.adapters.postgres.migrations import check_schema
+from subscriber.adapters.postgres.session import session
+from subscriber.adapters.postgres.statements import statement
+from subscriber.check.rules.database import (
     NEEDED,
     AuthMethod,
     DatabaseFacts,
@@ -11,11 +15,7 @@ from subscriber.check.database import (
     failure_finding,
     schema_finding,
 )
-from subscriber.check.finding import Finding
-from subscriber.edge.postgres_connection import Connection, StoreOptions
-from subscriber.edge.postgres_migrations import check_schema
-from subscriber.edge.postgres_session import session
-from subscriber.edge.postgres_statements import statement
+from subscriber.check.rules.finding import Finding
 from subscriber.errors import SchemaError, StoreError
 
 LOOK_SECONDS = 10.0

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from subscriber.check.call import Caller, is_denied
-from subscriber.check.queue import dead_letter_arn, may_lose_a_receive
-from subscriber.edge.aws import region_of
-from subscriber.edge.aws_calls import AwsCallError, AwsCalls
-from subscriber.edge.sqs import Sqs
+from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
+from subscriber.adapters.aws.session import region_of
+from subscriber.adapters.sqs.client import Sqs
+from subscriber.check.rules.call import Caller, is_denied
+from subscriber.check.rules.queue import dead_letter_arn, may_lose_a_receive
 from subscriber.errors import QueueCallError
 from subscriber.model import BatchAnswer, Lease
 

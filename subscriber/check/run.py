@@ -11,24 +11,24 @@ import contextlib
 
 import uvloop
 
-from subscriber.check.call import call_finding
-from subscriber.check.finding import Finding
-from subscriber.check.policy import buckets_in, sender_findings
-from subscriber.check.queue import (
+from subscriber.adapters.aws.calls import CALL_ERRORS, AwsCalls
+from subscriber.adapters.aws.session import region_of
+from subscriber.adapters.postgres.auth import authenticated
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.sqs.client import Sqs
+from subscriber.check.probe_bucket import look_at_bucket
+from subscriber.check.probe_database import buckets_in_index, look_at_database
+from subscriber.check.probe_queue import QueueFacts, look_at_queue
+from subscriber.check.rules.call import call_finding
+from subscriber.check.rules.finding import Finding
+from subscriber.check.rules.policy import buckets_in, sender_findings
+from subscriber.check.rules.queue import (
     Wishes,
     dead_letter_findings,
     fit_findings,
     queue_findings,
     queue_subject,
 )
-from subscriber.edge.aws import region_of
-from subscriber.edge.aws_calls import CALL_ERRORS, AwsCalls
-from subscriber.edge.check_bucket import look_at_bucket
-from subscriber.edge.check_database import buckets_in_index, look_at_database
-from subscriber.edge.check_queue import QueueFacts, look_at_queue
-from subscriber.edge.postgres_auth import authenticated
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.sqs import Sqs
 from subscriber.errors import ConfigurationError, ExitCode, StoreError, SubscriberError
 from subscriber.options import auth_options, check_options, store_options
 from subscriber.settings.table import Settings

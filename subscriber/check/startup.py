@@ -6,9 +6,9 @@ judgement is `check.queue`'s, so that the daemon refuses what `subscriber check`
 
 from __future__ import annotations
 
-from subscriber.check.call import call_finding
-from subscriber.check.queue import queue_findings
-from subscriber.edge.sqs import Sqs
+from subscriber.adapters.sqs.client import Sqs
+from subscriber.check.rules.call import call_finding
+from subscriber.check.rules.queue import queue_findings
 from subscriber.errors import QueueCallError, QueueError
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import queue_name

@@ -7,8 +7,8 @@ import sys
 
 import click
 
-from subscriber.check.finding import Finding, as_lines, exit_code_of
-from subscriber.check.finding import as_json as json_of
+from subscriber.check.rules.finding import Finding, as_lines, exit_code_of
+from subscriber.check.rules.finding import as_json as json_of
 from subscriber.errors import ConfigurationError, ExitCode
 
 _EXIT_CODES = """\b
@@ -37,13 +37,12 @@ def check(*, as_json: bool) -> None:
 
 
 def _findings() -> list[Finding]:
-    from subscriber.observe.log import configure  # noqa: PLC0415 - so that --help answers at once
-    from subscriber.settings.foreign_secrets import foreign_secrets  # noqa: PLC0415 - see above
+    from subscriber.observe.log import configure, foreign_secrets  # noqa: PLC0415 - see above
     from subscriber.settings.table import Settings  # noqa: PLC0415 - see above
 
     settings = Settings.from_environment(os.environ)
     # What there is to say is said by the findings, which standard output belongs to.
     configure("error", settings.log_format, (*settings.secrets, *foreign_secrets(os.environ)), sys.stderr.buffer)
-    from subscriber.checkup import check as look  # noqa: PLC0415 - see above
+    from subscriber.check.run import check as look  # noqa: PLC0415 - see above
 
     return look(settings)

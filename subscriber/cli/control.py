@@ -37,7 +37,7 @@ def control(ctx: click.Context) -> None:
 @click.option("--json", "as_json", is_flag=True, help="All there is, as JSON.")
 def status(*, as_json: bool = False) -> None:
     """Show mode, limit, load, lag, alarms and the last decisions."""
-    from subscriber.control_client import status_text  # noqa: PLC0415 - see the module's docstring
+    from subscriber.admin.client import status_text  # noqa: PLC0415 - see the module's docstring
 
     answer = _ask(None)
     if not as_json:
@@ -74,14 +74,14 @@ def auto() -> None:
 
 
 def _command(**command: Any) -> None:
-    from subscriber.control_client import mode_text  # noqa: PLC0415 - see the module's docstring
+    from subscriber.admin.client import mode_text  # noqa: PLC0415 - see the module's docstring
 
     click.echo(mode_text(_ask(command)))
 
 
 def _ask(command: dict[str, Any] | None) -> Any:
-    from subscriber.control_client import address_of, ask  # noqa: PLC0415 - see the module's docstring
-    from subscriber.settings.reading import read_settings  # noqa: PLC0415 - see the module's docstring
+    from subscriber.admin.client import address_of, ask  # noqa: PLC0415 - see the module's docstring
+    from subscriber.settings.loader import read_settings  # noqa: PLC0415 - see the module's docstring
     from subscriber.settings.table import declared_settings  # noqa: PLC0415 - see the module's docstring
 
     read = read_settings(os.environ, declared_settings(), only=_ADDRESS_AND_TOKEN)

@@ -13,9 +13,9 @@ from typing import Any
 
 import click
 
-from subscriber.cli_check import check
-from subscriber.cli_control import control
-from subscriber.cli_quarantine import quarantine
+from subscriber.cli.check import check
+from subscriber.cli.control import control
+from subscriber.cli.quarantine import quarantine
 from subscriber.errors import ExitCode, SubscriberError
 from subscriber.settings.table import Settings
 
@@ -133,7 +133,7 @@ def settings(*, as_json: bool) -> None:
 
 def reference() -> str:
     """The reference of the settings in Markdown: what config/README.md holds."""
-    from subscriber.settings.sums import SUMS  # noqa: PLC0415 - see the module's docstring
+    from subscriber.settings.constraints import SUMS  # noqa: PLC0415 - see the module's docstring
     from subscriber.settings.table import settings_table  # noqa: PLC0415 - see the module's docstring
 
     rows = [f"| `{row.variable}` | {row.default} | {row.takes} | {row.meaning} |" for row in settings_table()]
@@ -160,8 +160,7 @@ def treatments() -> str:
 
 def _settings() -> Settings:
     """The settings of this process; from here on the log is as they say."""
-    from subscriber.observe.log import configure  # noqa: PLC0415 - see the module's docstring
-    from subscriber.settings.foreign_secrets import foreign_secrets  # noqa: PLC0415 - see the module's docstring
+    from subscriber.observe.log import configure, foreign_secrets  # noqa: PLC0415 - see above
     from subscriber.settings.table import Settings  # noqa: PLC0415 - see the module's docstring
 
     read = Settings.from_environment(os.environ)

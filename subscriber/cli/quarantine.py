@@ -62,7 +62,8 @@ def quarantine() -> None:
 def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which: Any) -> None:
     """Count the messages by reason, and show the first of them."""
     settings = _settings()
-    from subscriber.quarantine import desk, shown  # noqa: PLC0415 - so that --help answers at once
+    from subscriber.quarantine import commands as desk  # noqa: PLC0415 - so that --help answers at once
+    from subscriber.quarantine import render as shown  # noqa: PLC0415 - so that --help answers at once
 
     filters = _filters(None if is_all else is_replayed, **which)
     if as_json:
@@ -82,7 +83,8 @@ def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which
 def show(message_id: str, queue: str | None, *, raw: bool) -> None:
     """Show one message: why it is here, what it would lead to today, and its body."""
     settings = _settings()
-    from subscriber.quarantine import desk, shown  # noqa: PLC0415 - see above
+    from subscriber.quarantine import commands as desk  # noqa: PLC0415 - see above
+    from subscriber.quarantine import render as shown  # noqa: PLC0415 - see above
 
     found = desk.find(settings, message_id, queue)
     if not found:
@@ -112,7 +114,8 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
     still refused keep waiting.
     """
     settings = _settings()
-    from subscriber.quarantine import desk, shown  # noqa: PLC0415 - see above
+    from subscriber.quarantine import commands as desk  # noqa: PLC0415 - see above
+    from subscriber.quarantine import render as shown  # noqa: PLC0415 - see above
     from subscriber.quarantine.replay import ReplayOptions  # noqa: PLC0415 - see above
 
     options = ReplayOptions(by=by or _who(), rate=rate, is_rehearsal=dry_run)
@@ -126,8 +129,9 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
 
 def _nothing(settings: Any) -> str:
     """What is said where the filters leave no message."""
-    from subscriber.edge.postgres_quarantine import Filters  # noqa: PLC0415 - see above
-    from subscriber.quarantine import desk, shown  # noqa: PLC0415 - see above
+    from subscriber.adapters.postgres.quarantine import Filters  # noqa: PLC0415 - see above
+    from subscriber.quarantine import commands as desk  # noqa: PLC0415 - see above
+    from subscriber.quarantine import render as shown  # noqa: PLC0415 - see above
 
     return shown.nothing_text(desk.counts(settings, Filters()))
 
@@ -140,7 +144,7 @@ def _filters(
     older_than: timedelta | None,
     newer_than: timedelta | None,
 ) -> Any:
-    from subscriber.edge.postgres_quarantine import Filters  # noqa: PLC0415 - see above
+    from subscriber.adapters.postgres.quarantine import Filters  # noqa: PLC0415 - see above
 
     now = datetime.now(UTC)
     return Filters(
@@ -161,8 +165,7 @@ def _who() -> str:
 
 def _settings() -> Any:
     """The settings of this process; what goes wrong meanwhile is told on standard error."""
-    from subscriber.observe.log import configure  # noqa: PLC0415 - see above
-    from subscriber.settings.foreign_secrets import foreign_secrets  # noqa: PLC0415 - see above
+    from subscriber.observe.log import configure, foreign_secrets  # noqa: PLC0415 - see above
     from subscriber.settings.table import Settings  # noqa: PLC0415 - see above
 
     read = Settings.from_environment(os.environ)

@@ -1,1 +1,1 @@
-"""How the number that goes backwards is found."""
+"""The control loop: what is observed, the regulator around the governor, and what operators override."""

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from typing import Literal, Protocol, TypeAlias
 
-from subscriber.control.reading import CLOCKS_DIFFER_SECONDS, LoadReading
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
+from subscriber.signals import CLOCKS_DIFFER_SECONDS, LoadReading
 
 READ_AT_LEAST_SECONDS = 10.0
 READ_AT_MOST_SECONDS = 30.0

@@ -2,6 +2,15 @@
 
 Nothing is asked for here. The line leaves running totals behind, backlog and load are brought by tasks of their own,
 and a reading is the difference of two looks; so it costs the same however much has flowed in between.
+
+How late the line is. Pure.
+
+Two ages are looked at, both of messages received for the first time (one that comes again is old for another reason).
+The youngest that a queue has given tells how far behind its far end is: a queue that is drained gives fresh ones.
+The oldest that is still inside tells of the near end: a database that stands still lets it grow by a second a
+second, while nothing is received. The larger one counts, and of several queues the worst.
+
+An idle queue is not late, so nothing is remembered of a second in which nothing came.
 """
 
 from __future__ import annotations
@@ -10,18 +19,28 @@ import asyncio
 import copy
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import msgspec
 
-from subscriber.control.arrivals import Arrivals
 from subscriber.control.backlog import Backlog
-from subscriber.control.lag import lag_of
-from subscriber.control.load_watch import LoadWatch
-from subscriber.control.reading import Reading, WriteTally, reading_between
-from subscriber.flow.gate import GateUsage
+from subscriber.control.load_monitor import LoadWatch
+from subscriber.control.reading import Reading, reading_between
 from subscriber.observe.metrics import Metrics
+from subscriber.signals import Arrivals, GateUsage, WriteTally
+
+
+def lag_of(youngest_seconds: Iterable[float | None], oldest_sent_at: float, now: float) -> float:
+    """Seconds the line is late, 0 where nothing says that it is.
+
+    Args:
+        youngest_seconds: of each queue, the age of the youngest first receive since the last look; None: none came.
+        oldest_sent_at: when the oldest first receive inside was sent, Unix seconds; infinite: there is none.
+        now: Unix seconds.
+    """
+    ages = [age for age in youngest_seconds if age is not None]
+    return max(0.0, now - oldest_sent_at, *ages)
 
 
 class UsedGate(Protocol):

@@ -1,35 +1,15 @@
-"""What the governor is told: how writing went lately, and when that was taken."""
+"""What the governor is told: how writing went lately, and when that was taken.
+
+Only numbers reach the governor: what is not finite, or cannot be, is taken for not said. Pure.
+"""
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
-
-class WriteTally(msgspec.Struct):
-    """Running totals of the write room, added to by its tasks and read by the regulator."""
-
-    rows: int = 0
-    """Rows stored, stale ones included: the database has read and locked them too."""
-    statements: int = 0
-    seconds: float = 0.0
-    """Time spent in statements that succeeded."""
-    failures: int = 0
-    """Statements that failed for the database's reasons, not for a row's."""
-
-
-CLOCKS_DIFFER_SECONDS = 30.0
-"""A window that ends later than now by more than this was not measured: two clocks may differ by less."""
-
-
-class LoadReading(msgspec.Struct, frozen=True):
-    """What a sensor says of the database's CPU: a mean over a window that has ended."""
-
-    cpu_percent: float
-    """Of the capacity the database had in that window, 0 to 100; somebody else's load is in it too."""
-    taken_at: float
-    """End of the window, Unix seconds: a slow sensor tells of the past."""
-    window_seconds: float
-    """Length of the window."""
+from subscriber.signals import LoadReading, WriteTally
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -66,4 +46,41 @@ def reading_between(before: WriteTally, now: WriteTally, taken_at: float, elapse
         statement_seconds=(now.seconds - before.seconds) / statements if statements else None,
         failures=now.failures - before.failures,
         rows_per_statement=(now.rows - before.rows) / statements if statements else 0.0,
+    )
+
+
+CLOCKS_DIFFER_SECONDS = 60.0
+"""A window that ends so little in the future was measured by another clock, and has just ended."""
+
+
+def sound(reading: Reading) -> Reading | None:
+    """The reading without its impossible parts; None where not even its time is a number."""
+    if not math.isfinite(reading.taken_at):
+        return None
+    seconds = reading.statement_seconds
+    return msgspec.structs.replace(
+        reading,
+        rows_per_second=_amount(reading.rows_per_second),
+        statement_seconds=seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None,
+        concurrency_used=_amount(reading.concurrency_used),
+        lag_seconds=_amount(reading.lag_seconds),
+        load=reading.load if _is_possible(reading.load, reading.load_age_seconds) else None,
+        load_age_seconds=_amount(reading.load_age_seconds),
+        rows_per_statement=_amount(reading.rows_per_statement),
+    )
+
+
+def _amount(value: float) -> float:
+    """A quantity that cannot be negative; 0 where it is no number."""
+    return value if math.isfinite(value) and value > 0 else 0.0
+
+
+def _is_possible(load: LoadReading | None, age_seconds: float) -> bool:
+    """Whether a sensor can have said this."""
+    return (
+        load is not None
+        and 0 <= load.cpu_percent <= 100  # false for NaN
+        and 0 < load.window_seconds < math.inf
+        and math.isfinite(load.taken_at)
+        and -CLOCKS_DIFFER_SECONDS <= age_seconds < math.inf
     )

@@ -16,15 +16,15 @@ from typing import Protocol
 import msgspec
 
 from subscriber.control.alarms import Alarms
-from subscriber.control.batch_size import rows_at_most
-from subscriber.control.governor import Decision, GovernorOptions, GovernorState, decide
-from subscriber.control.hands import Command, Wish, wish_after
+from subscriber.control.governor.decide import Decision, GovernorOptions, GovernorState, decide
+from subscriber.control.governor.setpoints import rows_at_most
 from subscriber.control.observer import Observer
+from subscriber.control.overrides import Command, Wish, wish_after
 from subscriber.control.reading import Reading
 from subscriber.control.report import Report
 from subscriber.control.status import ControlStatus
-from subscriber.flow.gate import places_for
-from subscriber.flow.lease import Pauser
+from subscriber.flow.leases import Pauser
+from subscriber.flow.limiter import places_for
 
 PERIOD_SECONDS = 1.0
 BUDGET_SECONDS = 2.0

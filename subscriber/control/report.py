@@ -14,13 +14,12 @@ import msgspec
 
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
-from subscriber.control.decision import Decision
-from subscriber.control.hands import MODES, Command, Mode, Wish
-from subscriber.control.journal import DecisionNote, Journal
-from subscriber.control.load_watch import LoadWatch
+from subscriber.control.governor.state import Decision
+from subscriber.control.load_monitor import LoadWatch
 from subscriber.control.observer import Observer
+from subscriber.control.overrides import MODES, Command, Mode, Wish
 from subscriber.control.reading import Reading
-from subscriber.control.status import AlarmStatus, ControlStatus, QueueStatus, SensorStatus
+from subscriber.control.status import AlarmStatus, ControlStatus, DecisionNote, Journal, QueueStatus, SensorStatus
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
 

@@ -1,1 +1,1 @@
-"""What an S3 event means: envelopes, records, sequencer order, key decoding. Pure, no I/O."""
+"""What an S3 event means: envelopes, records, names, keys, sequencer, and the one order. Pure, no I/O."""

@@ -12,7 +12,7 @@ from collections.abc import Container
 
 from subscriber.events.envelope import open_body
 from subscriber.events.record import Meaning, Record, Sequenced, read_record
-from subscriber.events.refusal import FOREIGN_BUCKET, quoted
+from subscriber.events.rejection import FOREIGN_BUCKET, quoted
 from subscriber.model import Delivery, Message, Refusal
 
 _NUMBERS_SHOWN = 10

@@ -12,11 +12,11 @@ from typing import Final
 
 import msgspec
 
-from subscriber.events import refusal
+from subscriber.events import rejection as refusal
 from subscriber.events.eventbridge import SOURCE, Detail, as_record
 from subscriber.events.names import TEST_EVENT, label_of, name_of_detail, native_name, state_of
 from subscriber.events.record import Record
-from subscriber.events.refusal import RefusedRecordError
+from subscriber.events.rejection import RefusedRecordError
 from subscriber.model import Refusal
 
 MAX_RECORDS: Final = 10_000

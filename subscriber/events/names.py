@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from subscriber.events.refusal import UNKNOWN_EVENT, RefusedRecordError, quoted
+from subscriber.events.rejection import UNKNOWN_EVENT, RefusedRecordError, quoted
 from subscriber.model import State
 
 TEST_EVENT: Final = "s3:TestEvent"

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from subscriber.events import refusal
+from subscriber.events import rejection as refusal
 from subscriber.events.event_time import read_event_time
 from subscriber.events.key import (
     LONGEST_ENCODED_KEY,
@@ -24,7 +24,7 @@ from subscriber.events.key import (
     is_storable,
 )
 from subscriber.events.names import STATES, label_of, native_name, state_of
-from subscriber.events.refusal import RefusedRecordError, quoted
+from subscriber.events.rejection import RefusedRecordError, quoted
 from subscriber.events.sequencer import canonical_sequencer
 from subscriber.model import ObjectEvent, Refusal
 

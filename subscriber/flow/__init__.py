@@ -1,1 +1,1 @@
-"""Mechanisms that know nothing of S3, SQS or SQL."""
+"""Mechanisms of the pipeline: channel, concurrency limiter, visibility leases, circuit breaker, backoff, shutdown."""

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Generic, TypeVar
 
-from subscriber.flow.waiting import Waiters
+from subscriber.flow.wakeup import Waiters
 
 T = TypeVar("T")
 

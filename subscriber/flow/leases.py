@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from subscriber.flow.waiting import Waiters
+from subscriber.flow.wakeup import Waiters
 from subscriber.model import Lease, Message
 
 POLL_MESSAGES = 10

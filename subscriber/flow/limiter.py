@@ -17,9 +17,8 @@ import asyncio
 import math
 from collections.abc import Callable
 
-import msgspec
-
-from subscriber.flow.waiting import Waiters
+from subscriber.flow.wakeup import Waiters
+from subscriber.signals import GateUsage
 
 REST_COUNTS_AT_MOST_SECONDS = 0.5
 """A write longer than this counts as this long when its rest is measured: one slow write must not silence us."""
@@ -33,15 +32,6 @@ def places_for(limit: float) -> int:
 def rest_after(worked_seconds: float, limit: float) -> float:
     """Seconds a place rests after a write of `worked_seconds`, so that on average `limit` places are at work."""
     return min(worked_seconds, REST_COUNTS_AT_MOST_SECONDS) * (places_for(limit) / limit - 1)
-
-
-class GateUsage(msgspec.Struct, frozen=True):
-    """Running totals since the gate was made; the difference of two tells of the time between them."""
-
-    place_seconds: float
-    """Places at work, summed over time: divided by the time between, the concurrency really used."""
-    shortage_seconds: float
-    """How long a write that was due has waited for a place, pauses apart."""
 
 
 class _Rest:

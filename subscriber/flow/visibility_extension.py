@@ -17,7 +17,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from subscriber.errors import QueueCallError
-from subscriber.flow.lease import CLOCK_RESERVE_SECONDS, IN_FLIGHT_AT_MOST_SECONDS, LeaseTerms
+from subscriber.flow.leases import CLOCK_RESERVE_SECONDS, IN_FLIGHT_AT_MOST_SECONDS, LeaseTerms
 from subscriber.model import BatchAnswer, Lease
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name

@@ -1,1 +1,1 @@
-"""What an operator sees: metrics, logs and the local HTTP pages."""
+"""The log and the metrics."""

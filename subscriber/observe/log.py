@@ -3,6 +3,8 @@
 Lines go to stdout, as JSON unless a person is looking (`format="auto"` asks whether it is a terminal). An event
 is named `noun.past_participle`, everything else is a field: `log.info("batch.stored", rows=1000)`. What the
 libraries say through the standard `logging` arrives in the same place as `library.reported`.
+
+Secrets that are in the environment for the libraries' use: no setting of ours, but no text for a log either.
 """
 
 from __future__ import annotations
@@ -12,14 +14,26 @@ import logging
 import sys
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import PurePath
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Final, Literal, cast
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+
+_VARIABLES: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "PGPASSWORD")
+
+_SECRET_AT_LEAST: Final = 8
+"""Characters. A shorter one protects nothing, and to hide it would tear holes into innocent words."""
+
+
+def foreign_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Texts that no log line may contain. AWS's secret keys have 40 characters, its tokens hundreds."""
+    values = (environment.get(name, "") for name in _VARIABLES)
+    return tuple(value for value in values if len(value) >= _SECRET_AT_LEAST)
+
 
 _HIDDEN = "***"
 _LEARNED_AT_MOST = 8

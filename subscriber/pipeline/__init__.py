@@ -1,1 +1,1 @@
-"""The five rooms of the line and the line itself."""
+"""The five stages receive, decode, batch, write and acknowledge, and the pipeline that connects them."""

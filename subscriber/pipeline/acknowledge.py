@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_ra
 
 from subscriber.errors import QueueCallError
 from subscriber.flow.channel import Channel
-from subscriber.flow.lease_keeper import LOST_CODES
+from subscriber.flow.visibility_extension import LOST_CODES
 from subscriber.model import BatchAnswer, Message, Receipt, Verdict
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name

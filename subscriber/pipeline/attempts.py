@@ -12,10 +12,10 @@ from typing import Protocol, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
-from subscriber.control.reading import WriteTally
 from subscriber.errors import StoreError, Treatment
 from subscriber.model import Delivery, Message, ObjectEvent, Refusal
 from subscriber.observe.metrics import Metrics
+from subscriber.signals import WriteTally
 
 ATTEMPTS_AT_MOST = 20
 RETRY_WAIT_FIRST_SECONDS = 0.05

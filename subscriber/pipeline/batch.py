@@ -16,7 +16,7 @@ import msgspec
 
 from subscriber.events.order import fold
 from subscriber.flow.channel import Channel
-from subscriber.flow.waiting import Bell
+from subscriber.flow.wakeup import Bell
 from subscriber.model import Batch, Delivery, Trigger
 from subscriber.observe.metrics import Metrics
 

@@ -13,20 +13,20 @@ from typing import Any, Protocol
 
 import msgspec
 
-from subscriber.control.arrivals import Arrivals
+from subscriber.events.decode import decode
+from subscriber.flow.breaker import Outage
 from subscriber.flow.channel import Channel
-from subscriber.flow.gate import Gate
-from subscriber.flow.lease import LeaseBook
-from subscriber.flow.lease_keeper import LeaseKeeper
-from subscriber.flow.outage import Outage
+from subscriber.flow.leases import LeaseBook
+from subscriber.flow.limiter import Gate
+from subscriber.flow.visibility_extension import LeaseKeeper
 from subscriber.model import Batch, Delivery, Receipt
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.acknowledge import AcknowledgeOptions, Acknowledger, Queues
+from subscriber.pipeline.attempts import Store
 from subscriber.pipeline.batch import Batcher, BatchOptions
-from subscriber.pipeline.decode import decode
-from subscriber.pipeline.persistence import Store
 from subscriber.pipeline.receive import ReceiveOptions, Receiver, Source
 from subscriber.pipeline.write import Writer
+from subscriber.signals import Arrivals
 
 POLLS_IN_CHANNEL = 8
 BATCHES_IN_CHANNEL = 1

@@ -19,12 +19,12 @@ import msgspec
 
 from subscriber.errors import StoreError, Treatment
 from subscriber.flow.channel import Channel
-from subscriber.flow.gate import Gate, Place
+from subscriber.flow.limiter import Gate, Place
 from subscriber.model import Batch, Delivery, Receipt, Refusal
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
-from subscriber.pipeline.persistence import LineEndsError, Outages, Persistence, Store
-from subscriber.pipeline.settlement import Part, Settlement, halves, held_until, still_ours
+from subscriber.pipeline.attempts import LineEndsError, Outages, Persistence, Store
+from subscriber.pipeline.outcomes import Part, Settlement, halves, held_until, still_ours
 
 ATTEMPTS_AT_MOST = 3
 """Of a part as it is: what more than one node, one restart or one lack of memory refuses is looked into by halves."""

@@ -1,1 +1,1 @@
-"""What an operator does with quarantined messages: look at them, and have them written after all."""
+"""`subscriber quarantine`: list, show and replay the messages that could not become rows."""

@@ -10,15 +10,15 @@ from typing import TextIO, TypeVar
 
 import uvloop
 
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_auth import authenticated
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import check_schema
-from subscriber.edge.postgres_quarantine import Filters, Kept, Quarantine, ReasonCount
+from subscriber.adapters.postgres.auth import authenticated
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import check_schema
+from subscriber.adapters.postgres.quarantine import Filters, Kept, Quarantine, ReasonCount
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError
+from subscriber.events.decode import decode
 from subscriber.model import Delivery
 from subscriber.options import auth_options, line_options, store_options
-from subscriber.pipeline.decode import decode
 from subscriber.quarantine.progress import Progress
 from subscriber.quarantine.replay import Replay, ReplayOptions, Tally, message_of
 from subscriber.settings.table import Settings

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from subscriber.edge.postgres_quarantine import Kept, ReasonCount
+from subscriber.adapters.postgres.quarantine import Kept, ReasonCount
 from subscriber.model import Delivery
 from subscriber.quarantine.replay import Tally
 

@@ -22,10 +22,10 @@ from typing import Protocol, TypeVar
 
 import msgspec
 
-from subscriber.edge.postgres_quarantine import Filters, Kept
+from subscriber.adapters.postgres.quarantine import Filters, Kept
 from subscriber.errors import StoreError, Treatment
 from subscriber.events.order import fold
-from subscriber.flow.outage import pause_before_knock
+from subscriber.flow.breaker import pause_before_knock
 from subscriber.model import Delivery, Lease, Message, ObjectEvent
 
 T = TypeVar("T")

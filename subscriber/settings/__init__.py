@@ -1,1 +1,1 @@
-"""What an operator may choose: read once from the environment, frozen, every mistake reported at once."""
+"""Settings: read once from the environment, frozen, every mistake reported at once."""

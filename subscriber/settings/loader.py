@@ -11,11 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from subscriber.errors import ConfigurationError
-from subscriber.settings.auth import auth_mistakes
+from subscriber.settings.constraints import SUMS, auth_mistakes
 from subscriber.settings.database_url import DatabaseUrl
-from subscriber.settings.declaration import Declared
-from subscriber.settings.sums import SUMS
-from subscriber.settings.values import PREFIX
+from subscriber.settings.parsers import PREFIX, Declared
 
 _TEST_PREFIX = f"{PREFIX}TEST_"
 """Variables of the test suite, which may share the environment."""

@@ -20,7 +20,7 @@ from urllib.parse import parse_qs
 import msgspec
 from aiohttp import web
 
-from benchmarks.lab.aws_shapes import Parameters, answer_body, fault_body, parameters_in, service_model
+from testkit.aws.aws_shapes import Parameters, answer_body, fault_body, parameters_in, service_model
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
 _CLIENTS = {"monitoring": "cloudwatch"}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.lab.process import LabError, child_process, free_port
+from testkit.process import LabError, child_process, free_port
 
 PYTHON = Path(__file__).resolve().parents[2] / ".lab" / "localstack" / "bin" / "python"
 

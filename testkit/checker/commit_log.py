@@ -18,8 +18,8 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from benchmarks.lab.bucket import RowState
 from subscriber.model import ObjectEvent
+from testkit.workload.bucket import RowState
 
 _CHANGES_AT_ONCE = 20_000
 _TEXT = "'((?:[^']|'')*)'"

@@ -13,8 +13,8 @@ from typing import Final, TypeAlias, TypeVar
 import asyncpg
 import msgspec
 
-from benchmarks.lab.bucket import ObjectRow, SimulatedBucket, VersionRow
-from benchmarks.lab.sent import Sent
+from testkit.workload.bucket import ObjectRow, SimulatedBucket, VersionRow
+from testkit.workload.send_log import Sent
 
 _VERSIONS: Final = """
 SELECT bucket, key, version_id, state, size_bytes, etag, sequencer,

@@ -19,10 +19,10 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from benchmarks.lab.commit_log import Change, QuarantineCommit, RowCommit
-from benchmarks.lab.testimony import Passage, QueueRecord, Tables, Told, Version, version_of
 from subscriber.events.order import order
 from subscriber.model import ObjectEvent
+from testkit.checker.commit_log import Change, QuarantineCommit, RowCommit
+from testkit.checker.evidence import Passage, QueueRecord, Tables, Told, Version, version_of
 
 ErrorKind: TypeAlias = Literal[
     "lost",

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from benchmarks.lab.sent import Sent
-from benchmarks.lab.verdict import StoredRow
+from testkit.checker.compare import StoredRow
+from testkit.workload.send_log import Sent
 
 
 class Latency(msgspec.Struct, frozen=True):

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import psutil
 
-from benchmarks.lab.process import LabError, child_process, free_port
+from testkit.process import LabError, child_process, free_port
 
 _START_SECONDS = 20.0
 _UNPRIVILEGED = "nobody"

@@ -24,7 +24,7 @@ from typing import Literal, Self, TypeAlias
 
 import psutil
 
-from benchmarks.lab.postgres_binaries import (
+from testkit.postgres.postgres_binaries import (
     LocalPostgresError,
     account,
     binaries_for,

@@ -13,9 +13,9 @@ from the same machine. A request passes, top to bottom:
     store.py        one queue, pure                      deadlines.py, message.py, backlog.py   its parts
     lab_operations.py  what the real service does not know: backlogs, faults.py, witness.py
 
-`launch.py` starts it from Python, `python -m benchmarks.lab.queue` from a shell.
+`launch.py` starts it from Python, `python -m testkit.sqs` from a shell.
 """
 
-from benchmarks.lab.queue.launch import QueueServer, local_queue_server
+from testkit.sqs.launch import QueueServer, local_queue_server
 
 __all__ = ["QueueServer", "local_queue_server"]

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.lab.queue --port 0`: one line of JSON with the URL, then service until SIGTERM.
+"""`python -m testkit.sqs --port 0`: one line of JSON with the URL, then service until SIGTERM.
 
 It also ends when whoever started it goes away: as soon as its standard input, if that is a pipe, is closed,
 and within a second of the end of its parent process.
@@ -18,14 +18,14 @@ import sys
 import msgspec
 import uvloop
 
-from benchmarks.lab.queue import limits
-from benchmarks.lab.queue.server import ServerOptions, serve
+from testkit.sqs import limits
+from testkit.sqs.server import ServerOptions, serve
 
 _PARENT_CHECK_SECONDS = 1.0
 
 
 def _options() -> ServerOptions:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lab.queue", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testkit.sqs", description=__doc__)
     environment = os.environ
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")

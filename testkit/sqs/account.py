@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from benchmarks.lab.queue import errors, limits
-from benchmarks.lab.queue.attributes import ACCOUNT, QueueAttributes
-from benchmarks.lab.queue.message import StoredMessage
-from benchmarks.lab.queue.store import Journal, Queue
+from testkit.sqs import errors, limits
+from testkit.sqs.attributes import ACCOUNT, QueueAttributes
+from testkit.sqs.message import StoredMessage
+from testkit.sqs.store import Journal, Queue
 
 
 class Account:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from benchmarks.lab.queue import errors, limits
+from testkit.sqs import errors, limits
 
 ACCOUNT = "000000000000"
 """The account every queue of the lab belongs to."""

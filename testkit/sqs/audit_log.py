@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
-from benchmarks.lab.queue.message import StoredMessage
+from testkit.sqs.message import StoredMessage
 
 Line: TypeAlias = tuple[str, int, list[float], float | None]
 """Message id, its number in the queue, Unix seconds of each receive, and of the delete that took effect."""

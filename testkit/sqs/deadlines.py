@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from benchmarks.lab.queue.message import Place, StoredMessage
+from testkit.sqs.message import Place, StoredMessage
 
 _Entry: TypeAlias = tuple[float, int, StoredMessage]
 """Deadline, ticket, message. The entry is void once the message has another ticket."""

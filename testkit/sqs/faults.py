@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from random import Random
 
-from benchmarks.lab.queue import errors
-from benchmarks.lab.queue.message import StoredMessage
-from benchmarks.lab.queue.shapes import FaultPlan
-from benchmarks.lab.queue.store import Queue
+from testkit.sqs import errors
+from testkit.sqs.message import StoredMessage
+from testkit.sqs.shapes import FaultPlan
+from testkit.sqs.store import Queue
 
 REFUSALS = {
     "internal": errors.INTERNAL_FAILURE,

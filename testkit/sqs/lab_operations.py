@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from benchmarks.lab.queue import errors, shapes
-from benchmarks.lab.queue.account import Account
-from benchmarks.lab.queue.backlog import load_backlog
-from benchmarks.lab.queue.faults import Faults
-from benchmarks.lab.queue.signature import SignatureChecker
-from benchmarks.lab.queue.witness import Witness
+from testkit.sqs import errors, shapes
+from testkit.sqs.account import Account
+from testkit.sqs.audit_log import Witness
+from testkit.sqs.backlog import load_backlog
+from testkit.sqs.faults import Faults
+from testkit.sqs.signature import SignatureChecker
 
 
 class LabOperations:

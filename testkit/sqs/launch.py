@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import msgspec
 
-from benchmarks.lab.process import Child, child_process
-from benchmarks.lab.queue import limits
+from testkit.process import Child, child_process
+from testkit.sqs import limits
 
 _START_SECONDS = 20.0
 
@@ -46,7 +46,7 @@ def local_queue_server(
     Raises:
         LabError: if it does not come up; with the end of its log.
     """
-    command = [sys.executable, "-m", "benchmarks.lab.queue", "--port", str(port), "--region", region]
+    command = [sys.executable, "-m", "testkit.sqs", "--port", str(port), "--region", region]
     command += ["--in-flight-limit", str(in_flight_limit)]
     if keeps_history:
         command.append("--history")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from benchmarks.lab.queue import errors
+from testkit.sqs import errors
 
 MAX_BATCH_ENTRIES = 10
 MAX_MESSAGE_BYTES = 1_048_576

@@ -12,12 +12,12 @@ from typing import NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
-from benchmarks.lab.queue import errors, limits, shapes
-from benchmarks.lab.queue.account import Account
-from benchmarks.lab.queue.faults import Faults
-from benchmarks.lab.queue.message import StoredMessage
-from benchmarks.lab.queue.store import Queue
-from benchmarks.lab.queue.witness import Witness
+from testkit.sqs import errors, limits, shapes
+from testkit.sqs.account import Account
+from testkit.sqs.audit_log import Witness
+from testkit.sqs.faults import Faults
+from testkit.sqs.message import StoredMessage
+from testkit.sqs.store import Queue
 
 EntryT = TypeVar("EntryT", bound=limits.Entry)
 

@@ -11,9 +11,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeAlias
 
-from benchmarks.lab.queue import shapes
-from benchmarks.lab.queue.operations import MessageOperations, Poll
-from benchmarks.lab.queue.store import Queue
+from testkit.sqs import shapes
+from testkit.sqs.operations import MessageOperations, Poll
+from testkit.sqs.store import Queue
 
 Reply: TypeAlias = Callable[[shapes.ReceiveAnswer], None]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from benchmarks.lab.queue import errors, shapes
-from benchmarks.lab.queue.account import Account
+from testkit.sqs import errors, shapes
+from testkit.sqs.account import Account
 
 _FIFO_ONLY = frozenset({"FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"})
 """Attributes one may ask for, and a standard queue does not have."""

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from benchmarks.lab.queue.signature import SignedRequest, amz_date, sign
+from testkit.sqs.signature import SignedRequest, amz_date, sign
 
 _TIMEOUT_SECONDS = 60.0
 _READ_BYTES = 262_144

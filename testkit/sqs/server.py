@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from benchmarks.lab.queue import limits
-from benchmarks.lab.queue.account import Account
-from benchmarks.lab.queue.protocol import Connection
-from benchmarks.lab.queue.service import LabClock, Service
-from benchmarks.lab.queue.signature import SignatureChecker
-from benchmarks.lab.queue.store import Journal
-from benchmarks.lab.queue.witness import Witness
+from testkit.sqs import limits
+from testkit.sqs.account import Account
+from testkit.sqs.audit_log import Witness
+from testkit.sqs.protocol import Connection
+from testkit.sqs.service import LabClock, Service
+from testkit.sqs.signature import SignatureChecker
+from testkit.sqs.store import Journal
 
 
 class ServerOptions(msgspec.Struct, frozen=True):

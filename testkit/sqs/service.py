@@ -13,15 +13,15 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from benchmarks.lab.queue import errors, shapes
-from benchmarks.lab.queue.account import Account
-from benchmarks.lab.queue.faults import Faults
-from benchmarks.lab.queue.lab_operations import LabOperations
-from benchmarks.lab.queue.operations import MessageOperations, Poll
-from benchmarks.lab.queue.polls import Polls, WaitingPoll
-from benchmarks.lab.queue.queue_operations import QueueOperations
-from benchmarks.lab.queue.signature import SignatureChecker, SignedRequest
-from benchmarks.lab.queue.witness import Witness
+from testkit.sqs import errors, shapes
+from testkit.sqs.account import Account
+from testkit.sqs.audit_log import Witness
+from testkit.sqs.faults import Faults
+from testkit.sqs.lab_operations import LabOperations
+from testkit.sqs.operations import MessageOperations, Poll
+from testkit.sqs.polls import Polls, WaitingPoll
+from testkit.sqs.queue_operations import QueueOperations
+from testkit.sqs.signature import SignatureChecker, SignedRequest
 
 LOG = logging.getLogger(__name__)
 

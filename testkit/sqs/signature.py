@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from benchmarks.lab.queue import errors
+from testkit.sqs import errors
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 TOLERANCE_SECONDS = 15 * 60

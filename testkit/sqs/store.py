@@ -16,11 +16,11 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 
-from benchmarks.lab.queue import errors, limits
-from benchmarks.lab.queue.attributes import QueueAttributes
-from benchmarks.lab.queue.backlog import Backlog
-from benchmarks.lab.queue.deadlines import Deadlines
-from benchmarks.lab.queue.message import (
+from testkit.sqs import errors, limits
+from testkit.sqs.attributes import QueueAttributes
+from testkit.sqs.backlog import Backlog
+from testkit.sqs.deadlines import Deadlines
+from testkit.sqs.message import (
     Counts,
     HandleStamp,
     StoredMessage,

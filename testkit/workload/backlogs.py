@@ -12,11 +12,11 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from benchmarks.lab.bucket import START, Emission, ObjectRow, VersionRow
-from benchmarks.lab.notifications import native_body
-from benchmarks.lab.queue.backlog import Backlog, GeneratedBacklog
-from benchmarks.lab.queue.raw_client import RawClient
-from benchmarks.trial import chapters
+from testkit.sqs.backlog import Backlog, GeneratedBacklog
+from testkit.sqs.raw_client import RawClient
+from testkit.workload import mixed_backlog as chapters
+from testkit.workload.bucket import START, Emission, ObjectRow, VersionRow
+from testkit.workload.notifications import native_body
 
 Kind: TypeAlias = Literal["flood", "hot", "mixed"]
 

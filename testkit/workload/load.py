@@ -1,6 +1,6 @@
 """The load: the seeded life of three buckets, sent to a queue at a given rate.
 
-    python -m benchmarks.lab.load --queue-url URL --profile 200x15,5000x3,200x22 --record sent.jsonl
+    python -m testkit.workload.load --queue-url URL --profile 200x15,5000x3,200x22 --record sent.jsonl
 
 A process of its own, so that it takes no time from what it measures. It prepares all bodies, says `ready` on
 standard output, then sends tens in signed SendMessageBatch calls over one connection. The last rate of the profile
@@ -23,11 +23,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from benchmarks.lab.bucket import START, SimulatedBucket
-from benchmarks.lab.disorder import DUPLICATED, Telling, tellings
-from benchmarks.lab.lives import seeded_buckets
-from benchmarks.lab.queue.raw_client import RawClient
-from benchmarks.lab.sent import Sent, sent_event
+from testkit.sqs.raw_client import RawClient
+from testkit.workload.bucket import START, SimulatedBucket
+from testkit.workload.random_walk import seeded_buckets
+from testkit.workload.send_log import Sent, sent_event
+from testkit.workload.shuffle import DUPLICATED, Telling, tellings
 
 BATCH_MESSAGES: Final = 10
 """The most that SendMessageBatch takes."""
@@ -139,7 +139,7 @@ def _sent(message_id: str, sent_at: float, telling: Telling) -> Sent:
 
 def main() -> None:
     """Prepares, says `ready`, sends, ends."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lab.load", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m testkit.workload.load", description=__doc__)
     parser.add_argument("--queue-url", required=True)
     parser.add_argument("--profile", type=read_profile, required=True, help="rate x seconds, e.g. 200x15,5000x3")
     parser.add_argument("--seed", type=int, default=SEED)

@@ -14,9 +14,9 @@ from operator import attrgetter
 from random import Random
 from typing import Final
 
-from benchmarks.lab.bucket import ObjectRow, SimulatedBucket, VersionRow
-from benchmarks.lab.disorder import UNDECODABLE, Telling, tellings
-from benchmarks.lab.lives import seeded_buckets
+from testkit.workload.bucket import ObjectRow, SimulatedBucket, VersionRow
+from testkit.workload.random_walk import seeded_buckets
+from testkit.workload.shuffle import UNDECODABLE, Telling, tellings
 
 CHAPTER_MESSAGES: Final = 500
 _CHAPTER_EVENTS = 400

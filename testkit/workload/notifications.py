@@ -14,7 +14,7 @@ from urllib.parse import quote_plus
 
 import msgspec
 
-from benchmarks.lab.bucket import Emission
+from testkit.workload.bucket import Emission
 
 Envelope: TypeAlias = Literal["native", "sns", "sns_raw", "eventbridge", "sns_eventbridge"]
 ENVELOPES: Final[tuple[Envelope, ...]] = ("native", "sns", "sns_raw", "eventbridge", "sns_eventbridge")

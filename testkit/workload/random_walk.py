@@ -10,7 +10,7 @@ from datetime import datetime
 from random import Random
 from typing import Final, Literal, TypeAlias, get_args
 
-from benchmarks.lab.bucket import START, SimulatedBucket, Versioning
+from testkit.workload.bucket import START, SimulatedBucket, Versioning
 
 Action: TypeAlias = Literal[
     "put",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.lab.bucket import Emission
+from testkit.workload.bucket import Emission
 
 
 class Sent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

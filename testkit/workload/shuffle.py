@@ -13,8 +13,8 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.lab.bucket import Emission, SimulatedBucket
-from benchmarks.lab.notifications import Envelope, body_of, native_body, test_event_body
+from testkit.workload.bucket import Emission, SimulatedBucket
+from testkit.workload.notifications import Envelope, body_of, native_body, test_event_body
 
 DUPLICATED: Final = 0.1
 """Share of the events that are told twice."""

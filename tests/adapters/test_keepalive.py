@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.torture.network import network as network_to
-from subscriber.edge.http_pool import DirectTransport, Origin
-from subscriber.edge.postgres import PING_SECONDS, PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions
+from benchmarks.chaos.proxy import network as network_to
+from subscriber.adapters.aws.http_pool import DirectTransport, Origin
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.store import PING_SECONDS, PostgresStore
 from subscriber.errors import StoreError, Treatment
-from tests.edge.object_rows import row
+from tests.adapters.postgres.object_rows import row
 
 WRITE_TIMEOUT_SECONDS = 0.8
 

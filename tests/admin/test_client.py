@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from subscriber.control.hands import Mode
-from subscriber.control.journal import DecisionNote
-from subscriber.control.reading import LoadReading, Reading
-from subscriber.control.status import AlarmStatus, QueueStatus, SensorStatus
-from subscriber.control_client import mode_text, status_text
+from subscriber.admin.client import mode_text, status_text
+from subscriber.control.overrides import Mode
+from subscriber.control.reading import Reading
+from subscriber.control.status import AlarmStatus, DecisionNote, QueueStatus, SensorStatus
+from subscriber.signals import LoadReading
 from tests.fakes.control_status import QUIET
 
 AT = datetime(2026, 3, 1, 3, 12, 5, tzinfo=UTC)

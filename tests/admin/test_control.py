@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from subscriber.control.hands import Command, Wish, wish_after
+from subscriber.admin.control import ControlPage, refusal_of
+from subscriber.admin.server import Pages
+from subscriber.control.overrides import Command, Wish, wish_after
 from subscriber.control.status import ControlStatus
-from subscriber.observe.control_page import ControlPage, refusal_of
-from subscriber.observe.http import Pages
 from tests.fakes.control_status import QUIET
 
 TOKEN = "open-sesame-42"
@@ -154,7 +154,7 @@ async def test_a_large_body_is_not_read(stage: Stage) -> None:
 
 async def test_a_body_that_does_not_come_is_not_awaited(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The request ends with a sentence."""
-    monkeypatch.setattr("subscriber.observe.control_page._BODY_SECONDS", 0.05)
+    monkeypatch.setattr("subscriber.admin.control._BODY_SECONDS", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", stage.pages.port)
     head = f"POST /control HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 17\r\n\r\n"
     writer.write(head.encode() + b'{"mode"')

@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
+from subscriber.admin.server import Pages
 from subscriber.errors import ConfigurationError
-from subscriber.observe.http import Pages
 
 
 class Line:
@@ -166,7 +166,7 @@ async def test_stop_does_not_wait_for_an_idle_reader(line: Line) -> None:
 
 async def test_stop_does_not_wait_for_a_reader_that_does_not_read(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that nobody takes off the socket holds up the stop for its grace and no longer."""
-    monkeypatch.setattr("subscriber.observe.http._GRACE_SECONDS", 0.01)
+    monkeypatch.setattr("subscriber.admin.server._GRACE_SECONDS", 0.01)
     registry = CollectorRegistry()
     Gauge("subscriber_large", "x" * 32_000_000, registry=registry)
     pages = Pages("127.0.0.1", 0, registry, line.readiness)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from subscriber.check.bucket import bucket_findings, unreadable_bucket
-from subscriber.check.finding import Finding
+from subscriber.check.rules.bucket import bucket_findings, unreadable_bucket
+from subscriber.check.rules.finding import Finding
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:events"
 ALL = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*")

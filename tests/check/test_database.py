@@ -13,17 +13,17 @@ import msgspec
 import pytest
 import trustme
 
-from benchmarks.lab.pgbouncer import pgbouncer, pgbouncer_program
-from benchmarks.lab.process import free_port
-from subscriber.check.database import DatabaseFacts, database_findings, failure_finding
-from subscriber.check.finding import Finding
-from subscriber.edge.check_database import buckets_in_index, look_at_database
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_statements import quoted
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.statements import quoted
+from subscriber.adapters.postgres.store import PostgresStore
+from subscriber.check.probe_database import buckets_in_index, look_at_database
+from subscriber.check.rules.database import DatabaseFacts, database_findings, failure_finding
+from subscriber.check.rules.finding import Finding
 from subscriber.errors import ExitCode, StoreError, Treatment
-from tests.edge.object_rows import row
-from tests.edge.tls_front import tls_front
+from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
+from testkit.process import free_port
+from tests.adapters.postgres.object_rows import row
+from tests.adapters.postgres.tls_proxy import tls_front
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -94,7 +94,7 @@ async def test_nobody_listens(migrated: StoreOptions) -> None:
 
 async def test_somebody_listens_and_says_nothing(migrated: StoreOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """As behind a firewall that swallows packets: it ends, and says so."""
-    monkeypatch.setattr("subscriber.edge.check_database.LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("subscriber.check.probe_database.LOOK_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel answers, nobody reads
         port = server.getsockname()[1]
         finding = await only(migrated, url=elsewhere(migrated, place=f"127.0.0.1:{port}/postgres"))

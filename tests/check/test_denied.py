@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from benchmarks.lab.aws_services import AwsServices, Fault, Silence
-from benchmarks.lab.process import free_port
-from subscriber.check.finding import exit_code_of
-from subscriber.checkup import findings_of
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import migrate
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
+from subscriber.check.rules.finding import exit_code_of
+from subscriber.check.run import findings_of
 from subscriber.errors import ExitCode
 from subscriber.settings.table import Settings
-from tests.check.test_checkup import POLICY
-from tests.line.conftest import plain_schema as plain_schema  # noqa: PLC0414 - a fixture
+from testkit.aws.aws_services import AwsServices, Fault, Silence
+from testkit.process import free_port
+from tests.check.test_run import POLICY
+from tests.e2e.conftest import plain_schema as plain_schema  # noqa: PLC0414 - a fixture
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
 GOOD: Mapping[str, Any] = {
@@ -137,7 +137,7 @@ async def test_a_queue_that_is_silent(
     aws: AwsServices, migrated_plain: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A call that never ends is given up, and the rest is said all the same."""
-    monkeypatch.setattr("subscriber.checkup.PART_SECONDS", 5.0)
+    monkeypatch.setattr("subscriber.check.run.PART_SECONDS", 5.0)
     aws.answer("sqs", "GetQueueAttributes", Silence())
     (text,) = await errors(migrated_plain)
     assert text.startswith("gave no answer within 5 s; check DNS and the security group")

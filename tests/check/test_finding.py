@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from subscriber.check.finding import Finding, Severity, as_json, as_lines, exit_code_of
+from subscriber.check.rules.finding import Finding, Severity, as_json, as_lines, exit_code_of
 from subscriber.errors import ExitCode
 
 

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from subscriber.check.finding import Finding
-from subscriber.check.policy import buckets_in, sender_findings
-from subscriber.check.queue import Wishes, dead_letter_findings, fit_findings, may_lose_a_receive, queue_findings
+from subscriber.check.rules.finding import Finding
+from subscriber.check.rules.policy import buckets_in, sender_findings
+from subscriber.check.rules.queue import Wishes, dead_letter_findings, fit_findings, may_lose_a_receive, queue_findings
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
 GOOD = {

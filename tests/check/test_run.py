@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from subscriber.check.finding import Finding, exit_code_of
-from subscriber.checkup import findings_of
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import migrate
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
+from subscriber.check.rules.finding import Finding, exit_code_of
+from subscriber.check.run import findings_of
 from subscriber.errors import ExitCode
 from subscriber.settings.table import Settings
-from tests.line.conftest import plain_schema as plain_schema  # noqa: PLC0414 - a fixture
-from tests.stage.queues import Client, OpenClient
+from tests.e2e.conftest import plain_schema as plain_schema  # noqa: PLC0414 - a fixture
+from tests.fixtures.queues import Client, OpenClient
 
 POLICY = {
     "Version": "2012-10-17",

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 
-from benchmarks.lab.process import free_port
+from testkit.process import free_port
 
 SECRET = "open-sesame"
 

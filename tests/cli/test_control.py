@@ -13,9 +13,9 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
-from subscriber.cli import main
+from subscriber.admin.client import address_of, mode_text, status_text
+from subscriber.cli.main import main
 from subscriber.control.status import ControlStatus
-from subscriber.control_client import address_of, mode_text, status_text
 from subscriber.errors import ConfigurationError
 from tests.fakes.control_status import QUIET
 

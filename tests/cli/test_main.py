@@ -14,10 +14,10 @@ import structlog
 from click.testing import CliRunner, Result
 
 import subscriber
-from subscriber.cli import main
+from subscriber.cli.main import main
 from subscriber.errors import DatabaseError, ExitCode, SchemaError
 from subscriber.settings.table import Settings, settings_table
-from tests.config.test_settings import REQUIRED
+from tests.settings.test_settings import REQUIRED
 
 Arrange = Callable[..., SimpleNamespace]
 
@@ -133,7 +133,7 @@ def test_help_tells_every_exit_code() -> None:
 def test_reference_needs_nothing_heavy() -> None:
     """`python -m subscriber settings` loads neither clients nor server nor log."""
     program = (
-        "import sys\nfrom subscriber.cli import main\nmain(['settings'], standalone_mode=False)\n"
+        "import sys\nfrom subscriber.cli.main import main\nmain(['settings'], standalone_mode=False)\n"
         "print(sorted({'aiobotocore', 'aiohttp', 'asyncpg', 'asyncio', 'structlog'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)

@@ -15,11 +15,11 @@ import asyncpg
 import pytest
 from click.testing import CliRunner
 
-from subscriber.cli import main
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import migrate
-from tests.line.conftest import plain_schema as plain_schema  # noqa: PLC0414 - a fixture
-from tests.line.scene import put_body
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
+from subscriber.cli.main import main
+from tests.e2e.conftest import plain_schema as plain_schema  # noqa: PLC0414 - a fixture
+from tests.e2e.environment import put_body
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"

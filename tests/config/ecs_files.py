@@ -13,8 +13,8 @@ from typing import Any
 import botocore.session
 from botocore.validate import ParamValidator
 
-from benchmarks.lab.localstack import PYTHON as LOCALSTACK_PYTHON
-from tests.house.source import ROOT
+from testkit.aws.localstack import PYTHON as LOCALSTACK_PYTHON
+from tests.repo.source import ROOT
 
 ECS = ROOT / "config/ecs"
 WATCH = ROOT / "config/watch"

@@ -17,7 +17,7 @@ from typing import Any
 
 from botocore import xform_name
 
-from benchmarks.lab.localstack import PYTHON as LOCALSTACK_PYTHON
+from testkit.aws.localstack import PYTHON as LOCALSTACK_PYTHON
 
 _RUNNER = """\
 import json, sys

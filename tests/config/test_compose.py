@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from subscriber.settings.table import Settings
-from tests.deploy.commands import run_aws
-from tests.deploy.given import fill_script, from_yaml
-from tests.house.source import ROOT
-from tests.stage.queues import OpenClient
+from tests.config.ecs_files import fill_script, from_yaml
+from tests.config.shell_blocks import run_aws
+from tests.fixtures.queues import OpenClient
+from tests.repo.source import ROOT
 
 FILE = "config/compose.yaml"
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.deploy.given import container, container_environment
-from tests.house.source import ROOT
+from tests.config.ecs_files import container, container_environment
+from tests.repo.source import ROOT
 
 
 class Instruction(NamedTuple):

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import yarl
 
-from subscriber.observe.http import Pages
+from subscriber.admin.server import Pages
 from subscriber.observe.metrics import Metrics
 from subscriber.options import store_options
 from subscriber.settings.table import Settings, settings_table
-from tests.deploy.given import (
+from tests.config.ecs_files import (
     ECS,
     OPERATIONS,
     POLICIES,

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from subscriber.settings.values import SECRET
-from tests.deploy.commands import blocks
-from tests.deploy.given import POLICIES, complaints, example_values, filled
-from tests.house.source import texts
+from subscriber.settings.parsers import SECRET
+from tests.config.ecs_files import POLICIES, complaints, example_values, filled
+from tests.config.shell_blocks import blocks
+from tests.repo.source import texts
 
 WITHOUT_RESOURCE = {"cloudwatch:GetMetricData", "ec2:DescribeInstanceTypes", "ecr:GetAuthorizationToken"}
 """Actions that take no resource in a policy (Service Authorization Reference)."""
@@ -67,7 +67,7 @@ def test_a_key_is_used_through_one_service(name: str) -> None:
 
 def test_the_task_may_do_what_the_daemon_calls() -> None:
     """Every call of the queue and of the sensors of the load, and protection."""
-    sensors = "".join(text for path, text in texts().items() if path.startswith("subscriber/edge/"))
+    sensors = "".join(text for path, text in texts().items() if path.startswith("subscriber/adapters/"))
     called = {
         f"{service}:{operation}"
         for service, operation in re.findall(r'"(pi|rds|ec2|cloudwatch)",\s*"([A-Z]\w+)"', sensors)

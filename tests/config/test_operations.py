@@ -16,18 +16,18 @@ import botocore.session
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.lab.daemon import daemon_process
-from subscriber.cli import main
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import migrate
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
+from subscriber.cli.main import main
 from subscriber.errors import ExitCode
 from subscriber.settings.table import settings_table
-from tests.deploy.commands import Command, blocks, commands, operation_names, parameters, run_aws
-from tests.deploy.given import complaints, container_environment, example_values, fill_script, filled
-from tests.deploy.test_watch import series
-from tests.house.source import ROOT, texts
-from tests.line.scene import sums_that_fit, until
-from tests.stage.queues import OpenClient
+from testkit.daemon import daemon_process
+from tests.config.ecs_files import complaints, container_environment, example_values, fill_script, filled
+from tests.config.shell_blocks import Command, blocks, commands, operation_names, parameters, run_aws
+from tests.config.test_watch import series
+from tests.e2e.environment import sums_that_fit, until
+from tests.fixtures.queues import OpenClient
+from tests.repo.source import ROOT, texts
 
 DOCUMENT = "docs/operations.md"
 CARRIED = ("sqs", "s3api", "secretsmanager", "iam", "logs")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.lab.localstack import PYTHON as LOCALSTACK_PYTHON
 from subscriber.observe.metrics import Metrics
-from tests.deploy.given import WATCH, from_yaml
-from tests.house.source import sources
+from testkit.aws.localstack import PYTHON as LOCALSTACK_PYTHON
+from tests.config.ecs_files import WATCH, from_yaml
+from tests.repo.source import sources
 
 FUNCTIONS = {"absent", "histogram_quantile", "increase", "max", "min", "rate", "sum"}
 """What our queries use; a new one is looked up in Prometheus's manual before it is added here."""

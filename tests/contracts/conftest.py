@@ -44,6 +44,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Expect the listed laws to fail on LocalStack, strictly."""
     for item in items:
         law, _, parameter = item.name.partition("[")
-        is_theirs = "tests/laws/" in item.path.as_posix() and parameter.startswith("localstack")
+        is_theirs = "tests/contracts/" in item.path.as_posix() and parameter.startswith("localstack")
         if is_theirs and (reason := LOCALSTACK_DIFFERS.get(law)):
             item.add_marker(pytest.mark.xfail(reason=reason, strict=True))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.stage.queues import FreshQueue, MakeQueue
+from tests.fixtures.queues import FreshQueue, MakeQueue
 
 
 async def _send(queue: FreshQueue, *entries: tuple[str, str]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.stage.queues import FreshQueue, MakeQueue
+from tests.fixtures.queues import FreshQueue, MakeQueue
 
 
 async def _fail(queue: FreshQueue, times: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
-from tests.stage.queues import FreshQueue, MakeQueue
+from tests.fixtures.queues import FreshQueue, MakeQueue
 
 _MANY_SECONDS = 15
 """Long enough that a poll which was not woken shows."""

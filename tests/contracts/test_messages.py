@@ -8,7 +8,7 @@ import time
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.stage.queues import MakeQueue
+from tests.fixtures.queues import MakeQueue
 
 
 async def test_what_is_sent_is_received_and_what_is_deleted_is_gone(make_queue: MakeQueue) -> None:

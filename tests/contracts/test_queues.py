@@ -7,7 +7,7 @@ import uuid
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.stage.queues import MakeQueue, OpenClient
+from tests.fixtures.queues import MakeQueue, OpenClient
 
 
 async def test_a_queue_is_found_by_its_name(make_queue: MakeQueue) -> None:

@@ -9,10 +9,10 @@ from typing import Any, Literal, Protocol, TypeAlias
 import asyncpg
 import pytest
 
-from subscriber.edge.postgres import PostgresStore
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
 from subscriber.model import Message, ObjectEvent, Refusal
-from tests.edge.object_rows import colliding_row, message, row
+from tests.adapters.postgres.object_rows import colliding_row, message, row
 from tests.fakes.store import FakeStore, Quarantined, order_of, version_of
 
 

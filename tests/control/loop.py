@@ -7,19 +7,19 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 from subscriber.control.alarms import Alarms
-from subscriber.control.arrivals import Arrivals
 from subscriber.control.backlog import Backlog
-from subscriber.control.governor import GovernorOptions
-from subscriber.control.hands import Command, Verb
-from subscriber.control.load_watch import LoadWatch, Sensor
+from subscriber.control.governor.decide import GovernorOptions
+from subscriber.control.load_monitor import LoadWatch, Sensor
 from subscriber.control.observer import LineSigns, Observer
-from subscriber.control.reading import LoadReading, Reading, WriteTally
+from subscriber.control.overrides import Command, Verb
+from subscriber.control.reading import Reading
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
-from subscriber.flow.gate import Gate
-from subscriber.flow.lease import Ceiling, LeaseBook
+from subscriber.flow.leases import Ceiling, LeaseBook
+from subscriber.flow.limiter import Gate
 from subscriber.observe.metrics import Metrics
-from tests.fakes.things import OTHER_QUEUE, QUEUE
+from subscriber.signals import Arrivals, LoadReading, WriteTally
+from tests.fakes.samples import OTHER_QUEUE, QUEUE
 
 QUEUES = (QUEUE, OTHER_QUEUE)
 BUDGET_AT_LEAST = 2000

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from subscriber.control.governor import Decision, GovernorOptions, GovernorState, decide
-from subscriber.control.reading import LoadReading, Reading
+from subscriber.control.governor.decide import Decision, GovernorOptions, GovernorState, decide
+from subscriber.control.reading import Reading
+from subscriber.signals import LoadReading
 
 OPTIONS = GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_seconds=10, has_load_signal=True)
 

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from subscriber.control.stall import ADVICE
-from tests.control.stage import Stage, counts
+from subscriber.control.alarms import ADVICE
+from tests.control.loop import Stage, counts
 from tests.fakes.queues import call_error
-from tests.fakes.things import QUEUE
+from tests.fakes.samples import QUEUE
 
 
 @asynccontextmanager

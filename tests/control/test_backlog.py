@@ -19,9 +19,9 @@ from subscriber.control.backlog import (
     counts_from,
     pause_before_look,
 )
-from tests.control.stage import Stage, counts
+from tests.control.loop import Stage, counts
 from tests.fakes.queues import call_error
-from tests.fakes.things import OTHER_QUEUE, QUEUE
+from tests.fakes.samples import OTHER_QUEUE, QUEUE
 
 
 def test_counts_are_two_of_many_attributes() -> None:

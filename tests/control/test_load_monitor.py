@@ -13,9 +13,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.load_watch import flaw_in
-from subscriber.control.reading import CLOCKS_DIFFER_SECONDS, LoadReading
-from tests.control.stage import EPOCH, FakeSensor, Stage, load, wall_clock
+from subscriber.control.load_monitor import flaw_in
+from subscriber.signals import CLOCKS_DIFFER_SECONDS, LoadReading
+from tests.control.loop import EPOCH, FakeSensor, Stage, load, wall_clock
 
 NOW = 1_800_000_000.0
 HONEST = LoadReading(cpu_percent=50, taken_at=NOW - 1, window_seconds=1)

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.reading import LoadReading
-from subscriber.edge.load_bounded import READ_SECONDS, REST_AT_MOST_SECONDS, BoundedSensor, rest_seconds
-from subscriber.edge.load_sensor import checked
+from subscriber.adapters.load.bounded import READ_SECONDS, REST_AT_MOST_SECONDS, BoundedSensor, rest_seconds
+from subscriber.adapters.load.sensor import checked
 from subscriber.errors import SensorError
+from subscriber.signals import LoadReading
 from tests.fakes.virtual_time import VirtualTimeLoop
 
 READING = LoadReading(cpu_percent=42.0, taken_at=1_700_000_000.0, window_seconds=1.0)

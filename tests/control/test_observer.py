@@ -8,9 +8,9 @@ import math
 import pytest
 
 from subscriber.control.reading import Reading
-from tests.control.stage import EPOCH, FakeSensor, Stage, counts, load, wall_clock
+from tests.control.loop import EPOCH, FakeSensor, Stage, counts, load, wall_clock
 from tests.fakes.queues import call_error
-from tests.fakes.things import OTHER_QUEUE, QUEUE
+from tests.fakes.samples import OTHER_QUEUE, QUEUE
 
 
 async def test_a_quiet_second_is_a_reading_of_nothing() -> None:

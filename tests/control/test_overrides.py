@@ -10,9 +10,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.hands import EXPECTED, Command, CommandError, Wish, command_from, wish_after
-from tests.control.stage import Stage
-from tests.fakes.things import QUEUE
+from subscriber.control.overrides import EXPECTED, Command, CommandError, Wish, command_from, wish_after
+from tests.control.loop import Stage
+from tests.fakes.samples import QUEUE
 from tests.fakes.virtual_time import settle
 
 COMMANDS = st.sampled_from([Command("pause"), Command("resume"), Command("auto")]) | st.floats(0.05, 8).map(

@@ -6,8 +6,8 @@ import asyncio
 
 import msgspec
 
-from subscriber.control.batch_size import ROWS_AT_LEAST
-from tests.control.stage import BUDGET_AT_LEAST, OPTIONS, FakeSensor, Stage, load
+from subscriber.control.governor.setpoints import ROWS_AT_LEAST
+from tests.control.loop import BUDGET_AT_LEAST, OPTIONS, FakeSensor, Stage, load
 
 
 def stored(stage: Stage) -> None:

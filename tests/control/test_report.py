@@ -11,9 +11,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.journal import DECISIONS_KEPT, DecisionNote, Journal
-from subscriber.control.status import ControlStatus
-from tests.control.stage import Stage
+from subscriber.control.status import DECISIONS_KEPT, ControlStatus, DecisionNote, Journal
+from tests.control.loop import Stage
 
 BEGAN = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 

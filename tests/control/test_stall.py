@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.stall import ADVICE, QueueSigns, StallReason, stall_in
+from subscriber.control.alarms import ADVICE, QueueSigns, StallReason, stall_in
 
 IDLE = QueueSigns(empty_answers=5, silent_seconds=100, visible=0, in_flight=0)
 COUNTS = st.none() | st.integers(0, 200_000)

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.lab import notifications
-from subscriber.events.refusal import MALFORMED_RECORD, NOT_JSON, UNKNOWN_ENVELOPE, UNKNOWN_EVENT
+from subscriber.events.rejection import MALFORMED_RECORD, NOT_JSON, UNKNOWN_ENVELOPE, UNKNOWN_EVENT
+from testkit.workload import notifications
 from tests.corpus.case import Case, as_json, meant
 from tests.events.samples import CANONICAL, EVENT_TIME, body, emission, record
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote_plus
 
-from subscriber.events import refusal
+from subscriber.events import rejection as refusal
 from tests.corpus.case import Case, meant, refused, stored, with_literal, without
 from tests.events.samples import CANONICAL, SECOND
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from subscriber.events.refusal import MALFORMED_RECORD, NOT_JSON, TOO_MANY_RECORDS, UNKNOWN_ENVELOPE
+from subscriber.events.rejection import MALFORMED_RECORD, NOT_JSON, TOO_MANY_RECORDS, UNKNOWN_ENVELOPE
 from subscriber.model import ObjectEvent
 from tests.corpus.case import MESSAGE_BYTES_AT_MOST, Case, meant
 from tests.events.samples import CANONICAL, body, record

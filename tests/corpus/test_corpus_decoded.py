@@ -10,7 +10,7 @@ import pytest
 
 from subscriber.events.envelope import _ENVELOPE
 from subscriber.events.key import decode_form
-from subscriber.events.refusal import REASONS
+from subscriber.events.rejection import REASONS
 from tests.corpus.case import MESSAGE_BYTES_AT_MOST, Case
 from tests.corpus.everything import corpus
 from tests.events.samples import decoded

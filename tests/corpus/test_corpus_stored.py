@@ -1,6 +1,6 @@
 """The whole corpus through the real rooms into a real PostgreSQL, in one flood: table and quarantine to the letter.
 
-The queue is a list, so that bodies which SQS itself would refuse come too; `tests/line/test_hostile_bodies.py` sends
+The queue is a list, so that bodies which SQS itself would refuse come too; `tests/e2e/test_hostile_bodies.py` sends
 the others to the real daemon.
 """
 
@@ -12,14 +12,14 @@ from collections.abc import Sequence
 import asyncpg
 import pytest
 
-from subscriber.edge.postgres import PostgresStore
-from subscriber.flow.gate import Gate
-from subscriber.flow.lease import POLL_MESSAGES, Ceiling, LeaseBook
+from subscriber.adapters.postgres.store import PostgresStore
+from subscriber.flow.leases import POLL_MESSAGES, Ceiling, LeaseBook
+from subscriber.flow.limiter import Gate
 from subscriber.model import BatchAnswer, Lease, Message
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
-from subscriber.pipeline.line import Line, LineOptions
+from subscriber.pipeline.pipeline import Line, LineOptions
 from subscriber.pipeline.receive import ReceiveOptions
 from tests.corpus.everything import corpus
 from tests.corpus.expected import quarantine_of, rows_of, stored_quarantine, stored_rows

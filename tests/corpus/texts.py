@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from subscriber.events.refusal import MALFORMED_RECORD, NOT_JSON, UNKNOWN_ENVELOPE
+from subscriber.events.rejection import MALFORMED_RECORD, NOT_JSON, UNKNOWN_ENVELOPE
 from tests.corpus.case import Case, as_json, meant, with_literal
 from tests.events.samples import body, record
 

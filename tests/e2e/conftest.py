@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 import asyncpg
 import pytest
 
-from benchmarks.lab.queue.launch import QueueServer
-from benchmarks.lab.queue.raw_client import RawClient
-from tests.line.scene import Scene
+from testkit.sqs.launch import QueueServer
+from testkit.sqs.raw_client import RawClient
+from tests.e2e.environment import Scene
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from benchmarks.lab.daemon import DaemonProcess, daemon_process
-from benchmarks.lab.queue.raw_client import RawClient
+from testkit.daemon import DaemonProcess, daemon_process
+from testkit.sqs.raw_client import RawClient
 
 VISIBILITY_SECONDS = 60
 LOOK_SECONDS = 0.05

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.lab.daemon import DaemonProcess
-from benchmarks.lab.pgbouncer import pgbouncer, pgbouncer_program
 from subscriber.errors import ExitCode
-from tests.line.scene import Scene, put_body
-from tests.stage.queues import OpenClient
+from testkit.daemon import DaemonProcess
+from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
+from tests.e2e.environment import Scene, put_body
+from tests.fixtures.queues import OpenClient
 
 
 class Keyring(msgspec.Struct):

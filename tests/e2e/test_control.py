@@ -8,9 +8,9 @@ import subprocess
 import sys
 from typing import Any
 
-from benchmarks.lab.daemon import DaemonProcess
 from subscriber.errors import ExitCode
-from tests.line.scene import QueueCounts, Scene, put_body, until
+from testkit.daemon import DaemonProcess
+from tests.e2e.environment import QueueCounts, Scene, put_body, until
 
 TOKEN = "open-sesame-42"
 TICKS = 2.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from subscriber.errors import ExitCode
+from tests.e2e.environment import Scene, put_body
 from tests.fakes.ecs_agent import TASK_ID, FakeEcsAgent, ecs_agent
-from tests.line.scene import Scene, put_body
 
 
 async def until_protected(scene: Scene, agent: FakeEcsAgent) -> None:

@@ -10,7 +10,7 @@ import pytest
 from subscriber.errors import ExitCode
 from tests.corpus.everything import corpus
 from tests.corpus.expected import quarantine_of, rows_of, stored_quarantine, stored_rows
-from tests.line.scene import Scene, put_body, until
+from tests.e2e.environment import Scene, put_body, until
 
 RESIDENT_BYTES_AT_MOST = 512 * 1024**2
 """Of the daemon. Sixteen bodies of a megabyte are among these, and fifty more follow."""

@@ -8,12 +8,12 @@ from random import Random
 
 import pytest
 
-from benchmarks.lab.bucket import ObjectRow, VersionRow
-from benchmarks.lab.lives import seeded_buckets
-from benchmarks.lab.notifications import native_body
 from subscriber.errors import ExitCode
+from testkit.workload.bucket import ObjectRow, VersionRow
+from testkit.workload.notifications import native_body
+from testkit.workload.random_walk import seeded_buckets
+from tests.e2e.environment import QueueCounts, Scene
 from tests.events.histories import OBJECTS_SQL, VERSIONS_SQL
-from tests.line.scene import QueueCounts, Scene
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from benchmarks.lab.postgres import LocalPostgres
 from subscriber.errors import ExitCode
-from tests.line.scene import QueueCounts, Scene, put_body, until
+from testkit.postgres.postgres import LocalPostgres
+from tests.e2e.environment import QueueCounts, Scene, put_body, until
 
 
 async def test_a_message_becomes_a_row_and_is_deleted(scene: Scene) -> None:

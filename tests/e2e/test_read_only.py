@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.lab.daemon import daemon_process
 from subscriber.errors import ExitCode
-from tests.line.scene import Scene, put_body, until
+from testkit.daemon import daemon_process
+from tests.e2e.environment import Scene, put_body, until
 
 READ_ONLY = '''
 """Refuses to open anything for writing, as a read-only file system does, and tells of each attempt on a socket."""

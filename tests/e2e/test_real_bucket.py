@@ -18,9 +18,9 @@ import msgspec
 import pytest
 from aiobotocore.session import get_session
 
-from benchmarks.lab.daemon import daemon_process
 from subscriber.errors import ExitCode
-from tests.line.scene import LOOK_SECONDS, PATIENCE_SECONDS, Scene, sums_that_fit, until
+from testkit.daemon import daemon_process
+from tests.e2e.environment import LOOK_SECONDS, PATIENCE_SECONDS, Scene, sums_that_fit, until
 
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 HOSTILE_KEYS = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from subscriber.edge.sqs import Sqs
-from subscriber.edge.sqs_hand_back import hand_back
+from subscriber.adapters.sqs.client import Sqs
+from subscriber.adapters.sqs.release import hand_back
 from subscriber.errors import QueueCallError
-from subscriber.flow.lease import Ceiling, LeaseBook
-from tests.fakes.things import QUEUE, message
+from subscriber.flow.leases import Ceiling, LeaseBook
+from tests.fakes.samples import QUEUE, message
 
 POLLS = 5
 

@@ -12,9 +12,9 @@ import pytest
 from subscriber.app import HAND_BACK_SECONDS, Daemon
 from subscriber.control.regulator import Regulator
 from subscriber.errors import ExitCode
-from subscriber.flow.lease import POLL_MESSAGES
+from subscriber.flow.leases import POLL_MESSAGES
 from subscriber.settings.table import Settings
-from tests.line.scene import QueueCounts, Scene, put_body, until
+from tests.e2e.environment import QueueCounts, Scene, put_body, until
 
 EMPTY = QueueCounts(visible=0, in_flight=0)
 

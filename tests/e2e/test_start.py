@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from benchmarks.lab.daemon import DaemonProcess, daemon_process
-from benchmarks.lab.postgres import LocalPostgres
 from subscriber.errors import ExitCode
-from tests.line.scene import QueueCounts, Scene, put_body, until
+from testkit.daemon import DaemonProcess, daemon_process
+from testkit.postgres.postgres import LocalPostgres
+from tests.e2e.environment import QueueCounts, Scene, put_body, until
 
 
 async def ended(daemon: DaemonProcess) -> tuple[int, list[str]]:

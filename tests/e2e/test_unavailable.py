@@ -8,12 +8,12 @@ import time
 import msgspec
 import pytest
 
-from benchmarks.lab.postgres import LocalPostgres
-from benchmarks.torture.network import network as network_to
+from benchmarks.chaos.proxy import network as network_to
 from subscriber.app import HAND_BACK_SECONDS, Daemon
 from subscriber.errors import ExitCode
 from subscriber.settings.table import Settings
-from tests.line.scene import QueueCounts, Scene, put_body, until
+from testkit.postgres.postgres import LocalPostgres
+from tests.e2e.environment import QueueCounts, Scene, put_body, until
 
 EMPTY = QueueCounts(visible=0, in_flight=0)
 

@@ -13,7 +13,7 @@ To hold a store to the truth, whatever it is:
     objects = [ObjectRow(*row) for row in await fetch(OBJECTS_SQL)]
     assert objects == arrival.expected_objects()
 
-VersionRow and ObjectRow come from benchmarks.lab.bucket. Batches may as well be stored at the same time, on
+VersionRow and ObjectRow come from testkit.workload.bucket. Batches may as well be stored at the same time, on
 several connections: the end must be the same.
 """
 
@@ -26,9 +26,9 @@ from typing import Final
 import msgspec
 from hypothesis import strategies as st
 
-from benchmarks.lab.bucket import Emission, ObjectRow, SimulatedBucket, Versioning, VersionRow
-from benchmarks.lab.lives import ACTIONS, Action, live, perform
-from benchmarks.lab.notifications import ENVELOPES, body_of, native_body
+from testkit.workload.bucket import Emission, ObjectRow, SimulatedBucket, Versioning, VersionRow
+from testkit.workload.notifications import ENVELOPES, body_of, native_body
+from testkit.workload.random_walk import ACTIONS, Action, live, perform
 
 VERSIONS_SQL: Final = (
     "SELECT bucket, key, version_id, state, size_bytes, etag FROM object_versions ORDER BY bucket, key, version_id"

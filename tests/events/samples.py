@@ -8,9 +8,9 @@ from typing import Any
 
 from hypothesis import settings
 
-from benchmarks.lab.bucket import Emission
+from subscriber.events.decode import decode
 from subscriber.model import Delivery, Lease, Message, ObjectEvent
-from subscriber.pipeline.decode import decode
+from testkit.workload.bucket import Emission
 
 PROPERTY = settings(deadline=None, max_examples=100)
 """How properties are run here: a shared machine says nothing about a function by being slow."""

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.lab import notifications
+from subscriber.events.decode import decode
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_ETAG_BYTES, MAX_KEY_BYTES, MAX_VERSION_ID_BYTES, is_storable
 from subscriber.events.names import SILENT, STATES, UNKNOWN
 from subscriber.events.record import MAX_SIZE_BYTES
-from subscriber.events.refusal import REASONS
+from subscriber.events.rejection import REASONS
 from subscriber.model import Delivery, Lease, Message, Refusal
-from subscriber.pipeline.decode import decode
+from testkit.workload import notifications
 from tests.events.samples import EXPECTED, PROPERTY, body, decoded, emission, record
 
 json_values = st.recursive(

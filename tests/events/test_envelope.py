@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from benchmarks.lab import notifications
-from subscriber.events import refusal
+from subscriber.events import rejection as refusal
 from subscriber.events.names import SILENT, STATES, TEST_EVENT
 from subscriber.events.order import order
+from testkit.workload import notifications
 from tests.events.samples import EXPECTED, VERSION_ID, body, decoded, emission, event_of, reason_of, record
 
 BRIDGED_SILENT = sorted(notifications._SILENT_DETAIL_TYPES)

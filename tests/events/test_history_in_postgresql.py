@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from benchmarks.lab.bucket import ObjectRow, VersionRow
-from subscriber.edge.postgres import PostgresStore
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.events.order import fold
 from subscriber.model import ObjectEvent
+from testkit.workload.bucket import ObjectRow, VersionRow
 from tests.events.histories import OBJECTS_SQL, VERSIONS_SQL, Arrival, arrivals, seeded_arrival
 from tests.events.samples import decoded
 

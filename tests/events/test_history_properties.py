@@ -12,9 +12,9 @@ from itertools import groupby
 import pytest
 from hypothesis import given
 
-from benchmarks.lab.bucket import ObjectRow, VersionRow
 from subscriber.events.order import fold, order
 from subscriber.model import ObjectEvent
+from testkit.workload.bucket import ObjectRow, VersionRow
 from tests.events.histories import Arrival, arrivals, seeded_arrival
 from tests.events.samples import PROPERTY, decoded
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmarks.lab import notifications
-from subscriber.events import refusal
+from subscriber.events import rejection as refusal
 from subscriber.events.key import _unquoted_folder, decode_form, is_storable
+from testkit.workload import notifications
 from tests.events.samples import PROPERTY, body, emission, event_of, reason_of, record
 
 keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=256)

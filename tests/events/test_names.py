@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.loaders import Loader
 
-from subscriber.events import refusal
+from subscriber.events import rejection as refusal
 from subscriber.events.names import SILENT, STATES, label_of, state_of
 from tests.events.samples import body, decoded, event_of, reason_of, record
 

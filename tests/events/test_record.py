@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from subscriber.events import refusal
+from subscriber.events import rejection as refusal
 from tests.events.samples import ABSENT, EXPECTED, VERSION_ID, body, decoded, event_of, reason_of, record
 
 

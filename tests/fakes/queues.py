@@ -18,8 +18,8 @@ from typing import Literal, TypeAlias
 
 from subscriber.errors import QueueCallError
 from subscriber.model import BatchAnswer, Lease, Message
+from tests.fakes.samples import message
 from tests.fakes.store import FailAfterDoing, Hold, Refuse
-from tests.fakes.things import message
 
 Call: TypeAlias = Literal["receive", "hand_back", "delete", "change_visibility"]
 

@@ -1,6 +1,6 @@
 """An object index in memory which keeps the store's contract and fails on request.
 
-It passes the same laws as the real store (tests/edge/test_store_laws.py). Faults are queued per call: the
+It passes the same laws as the real store (tests/contracts/test_store.py). Faults are queued per call: the
 first call takes the first fault, and so on; when none is left the store behaves.
 
     store = FakeStore()

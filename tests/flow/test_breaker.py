@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.errors import Treatment
-from subscriber.flow.outage import Outage, pause_before_knock
+from subscriber.flow.breaker import Outage, pause_before_knock
 from tests.fakes.intake import Intake
 from tests.fakes.store import FakeStore, Hold, Refuse, store_error
 from tests.fakes.virtual_time import settle

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.lease import (
+from subscriber.flow.leases import (
     POLL_BYTES,
     POLL_MESSAGES,
     Ceiling,
@@ -17,7 +17,7 @@ from subscriber.flow.lease import (
     has_room_for_poll,
 )
 from subscriber.model import Lease, Message
-from tests.fakes.things import OTHER_QUEUE, QUEUE, message
+from tests.fakes.samples import OTHER_QUEUE, QUEUE, message
 from tests.fakes.virtual_time import settle
 
 ROOMY_BYTES = 1 << 30

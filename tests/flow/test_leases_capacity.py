@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from subscriber.flow.lease import POLL_BYTES, POLL_MESSAGES
+from subscriber.flow.leases import POLL_BYTES, POLL_MESSAGES
 from subscriber.model import Lease
-from tests.fakes.things import OTHER_QUEUE, QUEUE, message
+from tests.fakes.samples import OTHER_QUEUE, QUEUE, message
 from tests.fakes.virtual_time import settle
-from tests.flow.test_lease import book_of, filled
+from tests.flow.test_leases import book_of, filled
 
 
 async def test_large_bodies_pass_the_ceiling_once_at_most() -> None:

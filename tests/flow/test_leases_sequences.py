@@ -11,9 +11,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from subscriber.flow.lease import POLL_BYTES, POLL_MESSAGES, Ceiling, LeaseBook
+from subscriber.flow.leases import POLL_BYTES, POLL_MESSAGES, Ceiling, LeaseBook
 from subscriber.model import Lease, Message
-from tests.fakes.things import message
+from tests.fakes.samples import message
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
 
 pytestmark = pytest.mark.usefixtures("untraced")

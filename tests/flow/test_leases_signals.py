@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 
-from tests.fakes.things import OTHER_QUEUE, QUEUE
+from tests.fakes.samples import OTHER_QUEUE, QUEUE
 from tests.fakes.virtual_time import settle
-from tests.flow.test_lease import book_of, filled
+from tests.flow.test_leases import book_of, filled
 
 
 async def test_neither_pauser_resumes_what_the_other_has_paused() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.gate import Gate, Place, places_for, rest_after
+from subscriber.flow.limiter import Gate, Place, places_for, rest_after
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
 
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.gate import Gate, GateUsage
+from subscriber.flow.limiter import Gate
+from subscriber.signals import GateUsage
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
 
 

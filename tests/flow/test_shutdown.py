@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from subscriber.flow.stopping import StopRequest, unless
+from subscriber.flow.shutdown import StopRequest, unless
 from tests.fakes.virtual_time import settle
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.lease import LeaseTerms
-from subscriber.flow.lease_keeper import act_for, errands_for, renewal_seconds, wake_at
+from subscriber.flow.leases import LeaseTerms
+from subscriber.flow.visibility_extension import act_for, errands_for, renewal_seconds, wake_at
 from subscriber.model import Lease
-from tests.fakes.things import OTHER_QUEUE, QUEUE
+from tests.fakes.samples import OTHER_QUEUE, QUEUE
 
 VISIBILITY_SECONDS = 300.0
 HOLD_SECONDS = 1000.0

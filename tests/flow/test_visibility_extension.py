@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from subscriber.flow.lease import Ceiling, LeaseBook
-from subscriber.flow.lease_keeper import LeaseKeeper
+from subscriber.flow.leases import Ceiling, LeaseBook
+from subscriber.flow.visibility_extension import LeaseKeeper
 from subscriber.model import Message
 from subscriber.observe.metrics import Metrics
 from tests.fakes.queues import FailEntries, FakeQueues, call_error
+from tests.fakes.samples import OTHER_QUEUE, QUEUE
 from tests.fakes.store import FailAfterDoing, Hold, Refuse
-from tests.fakes.things import OTHER_QUEUE, QUEUE
 from tests.fakes.virtual_time import settle
 
 VISIBILITY_SECONDS = 300.0

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.waiting import Bell, Waiters
+from subscriber.flow.wakeup import Bell, Waiters
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
 
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subscriber.observe.log import configure, get_logger
-from tests.stage.log import logged, raised
+from tests.fixtures.log import logged, raised
 
 pytestmark = pytest.mark.usefixtures("own_log")
 

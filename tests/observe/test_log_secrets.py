@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from subscriber.observe.log import configure, get_logger, hide
-from tests.stage.log import logged, raised
+from tests.fixtures.log import logged, raised
 
 pytestmark = pytest.mark.usefixtures("own_log")
 

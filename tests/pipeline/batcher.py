@@ -10,7 +10,7 @@ from subscriber.flow.channel import Channel
 from subscriber.model import Batch, Delivery, Trigger
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.batch import Batcher, BatchOptions
-from tests.fakes.things import delivery, object_event
+from tests.fakes.samples import delivery, object_event
 
 OPTIONS = BatchOptions(max_rows=10, max_messages=20, linger_seconds=0.25)
 

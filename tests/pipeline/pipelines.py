@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from subscriber.flow.gate import Gate
-from subscriber.flow.lease import Ceiling, LeaseBook
+from subscriber.flow.leases import Ceiling, LeaseBook
+from subscriber.flow.limiter import Gate
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
-from subscriber.pipeline.line import Line, LineOptions
+from subscriber.pipeline.pipeline import Line, LineOptions
 from subscriber.pipeline.receive import ReceiveOptions
 from tests.fakes.queues import FakeQueues
+from tests.fakes.samples import OTHER_QUEUE, QUEUE, put_body
 from tests.fakes.store import FakeStore, Hold
-from tests.fakes.things import OTHER_QUEUE, QUEUE, put_body
 from tests.fakes.virtual_time import settle
 
 QUEUES = (QUEUE, OTHER_QUEUE)

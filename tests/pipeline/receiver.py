@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from subscriber.flow.channel import Channel
-from subscriber.flow.lease import Ceiling, LeaseBook
+from subscriber.flow.leases import Ceiling, LeaseBook
 from subscriber.model import Delivery, Message
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.receive import ReceiveOptions, Receiver
 from tests.fakes.queues import ROUND_TRIP_SECONDS, FakeQueues
-from tests.fakes.things import QUEUE
+from tests.fakes.samples import QUEUE
 
 ROOMY = Ceiling(messages=100_000, bytes=1 << 34)
 

@@ -23,8 +23,8 @@ from subscriber.pipeline.acknowledge import (
     left_to_do,
 )
 from tests.fakes.queues import ROUND_TRIP_SECONDS, FailEntries, FakeQueues, Fault, call_error
+from tests.fakes.samples import OTHER_QUEUE, QUEUE, message, receipt
 from tests.fakes.store import FailAfterDoing, Hold, Refuse
-from tests.fakes.things import OTHER_QUEUE, QUEUE, message, receipt
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
 
 

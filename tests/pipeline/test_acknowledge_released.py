@@ -8,8 +8,8 @@ import pytest
 
 from subscriber.model import Verdict
 from tests.fakes.queues import FailEntries
-from tests.fakes.things import receipt
-from tests.rooms.test_acknowledge import Stage, handles
+from tests.fakes.samples import receipt
+from tests.pipeline.test_acknowledge import Stage, handles
 
 
 async def test_what_is_returned_is_visible_at_once_and_of_what_is_lost_nothing_is_said() -> None:

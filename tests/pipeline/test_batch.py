@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.model import Delivery
-from tests.fakes.things import delivery, object_event, put
+from tests.fakes.samples import delivery, object_event, put
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
-from tests.rooms.batch_stage import OPTIONS, Stage, deliveries
+from tests.pipeline.batcher import OPTIONS, Stage, deliveries
 
 
 async def test_a_full_batch_leaves_at_once() -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from subscriber.events.order import fold
 from subscriber.model import Refusal, Verdict
-from subscriber.pipeline.settlement import Part, Settlement, halves, held_until, still_ours
-from tests.fakes.things import REFUSAL, batch, delivery, object_event, put
+from subscriber.pipeline.outcomes import Part, Settlement, halves, held_until, still_ours
+from tests.fakes.samples import REFUSAL, batch, delivery, object_event, put
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import pytest
 from subscriber.errors import Treatment
 from subscriber.model import Lease, Message
 from tests.fakes.queues import FailEntries, FakeQueues, call_error
+from tests.fakes.samples import OTHER_QUEUE, QUEUE, failing, put_body
 from tests.fakes.store import Refuse
-from tests.fakes.things import OTHER_QUEUE, QUEUE, failing, put_body
-from tests.rooms.line_stage import CEILING, Stage, rest_of
+from tests.pipeline.pipelines import CEILING, Stage, rest_of
 
 
 async def test_ten_thousand_messages_are_stored_deleted_and_let_go() -> None:

@@ -10,9 +10,9 @@ from subscriber.errors import StoreError, Treatment
 from subscriber.model import ObjectEvent
 from subscriber.observe.metrics import queue_name
 from tests.fakes.queues import Fault, Kept, call_error
+from tests.fakes.samples import OTHER_QUEUE, QUEUE, failing, put_body
 from tests.fakes.store import FailAfterDoing, FakeStore, Refuse
-from tests.fakes.things import OTHER_QUEUE, QUEUE, failing, put_body
-from tests.rooms.line_stage import HOLD_SECONDS, VISIBILITY_SECONDS, Stage
+from tests.pipeline.pipelines import HOLD_SECONDS, VISIBILITY_SECONDS, Stage
 
 HOUR_SECONDS = 3600
 

@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
-from subscriber.control.governor import GovernorOptions
-from subscriber.control.hands import Command
-from subscriber.control.load_watch import LoadWatch
+from subscriber.control.governor.decide import GovernorOptions
+from subscriber.control.load_monitor import LoadWatch
 from subscriber.control.observer import LineSigns, Observer
+from subscriber.control.overrides import Command
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
 from subscriber.errors import Treatment
 from subscriber.model import ObjectEvent
+from tests.fakes.samples import QUEUE, failing
 from tests.fakes.store import FakeStore, Refuse
-from tests.fakes.things import QUEUE, failing
 from tests.fakes.virtual_time import VirtualTimeLoop
-from tests.rooms.line_stage import OPTIONS, QUEUES, Stage
+from tests.pipeline.pipelines import OPTIONS, QUEUES, Stage
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

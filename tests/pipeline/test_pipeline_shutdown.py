@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from subscriber.errors import Treatment
 from tests.fakes.queues import FailEntries, Fault, call_error
+from tests.fakes.samples import QUEUE, failing, put_body
 from tests.fakes.store import FailAfterDoing, Hold, Refuse
 from tests.fakes.store import Fault as StoreFault
-from tests.fakes.things import QUEUE, failing, put_body
 from tests.fakes.virtual_time import VirtualTimeLoop
-from tests.rooms.line_stage import Stage, rest_of
+from tests.pipeline.pipelines import Stage, rest_of
 
 
 async def test_a_stop_when_idle_waits_for_the_open_polls_only() -> None:

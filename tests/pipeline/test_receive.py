@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.lease import Ceiling
+from subscriber.flow.leases import Ceiling
 from subscriber.model import Lease, Message
-from subscriber.pipeline.intake import pause_after_failures, polls_wanted
+from subscriber.pipeline.receive import pause_after_failures, polls_wanted
 from tests.fakes.queues import ROUND_TRIP_SECONDS, Bring, call_error
+from tests.fakes.samples import OTHER_QUEUE, QUEUE
 from tests.fakes.store import Refuse
-from tests.fakes.things import OTHER_QUEUE, QUEUE
 from tests.fakes.virtual_time import settle
-from tests.rooms.receive_stage import Stage
+from tests.pipeline.receiver import Stage
 
 
 @pytest.mark.parametrize(

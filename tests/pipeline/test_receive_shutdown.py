@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from subscriber.flow.lease import Ceiling
+from subscriber.flow.leases import Ceiling
 from tests.fakes.queues import Bring, call_error
+from tests.fakes.samples import QUEUE
 from tests.fakes.store import Hold, Refuse
-from tests.fakes.things import QUEUE
 from tests.fakes.virtual_time import settle
-from tests.rooms.receive_stage import ROOMY, Stage
+from tests.pipeline.receiver import ROOMY, Stage
 
 
 async def test_a_stop_lets_open_polls_end_and_hands_back_what_they_bring() -> None:

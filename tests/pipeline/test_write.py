@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from subscriber.errors import Treatment
+from tests.fakes.samples import REFUSAL, bad_event, batch, delivery, object_event, put
 from tests.fakes.store import FailAfterDoing, Hold, Refuse, store_error
-from tests.fakes.things import REFUSAL, bad_event, batch, delivery, object_event, put
 from tests.fakes.virtual_time import settle
-from tests.rooms.write_stage import HOLD_SECONDS, Stage
+from tests.pipeline.writer import HOLD_SECONDS, Stage
 
 STORED = ("stored", "")
 UNSTORABLE = ("quarantined", "check_violation")

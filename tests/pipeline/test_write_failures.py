@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from subscriber.errors import Treatment
 from subscriber.model import Delivery
-from subscriber.pipeline.persistence import ATTEMPTS_AT_MOST
+from subscriber.pipeline.attempts import ATTEMPTS_AT_MOST
+from tests.fakes.samples import REFUSAL, bad_event, batch, delivery, failing, object_event, put
 from tests.fakes.store import FailAfterDoing, Fault, Hold, Refuse, order_of, version_of
-from tests.fakes.things import REFUSAL, bad_event, batch, delivery, failing, object_event, put
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
-from tests.rooms.write_stage import HOLD_SECONDS, Stage
+from tests.pipeline.writer import HOLD_SECONDS, Stage
 
 STORED = ("stored", "")
 

@@ -10,9 +10,9 @@ import pytest
 from subscriber.errors import Treatment
 from subscriber.model import Delivery, ObjectEvent
 from subscriber.pipeline.write import ROW_FAILURES
+from tests.fakes.samples import REFUSAL, bad_event, batch, delivery, failing, object_event, put
 from tests.fakes.store import FakeStore, Refuse, store_error, version_of
-from tests.fakes.things import REFUSAL, bad_event, batch, delivery, failing, object_event, put
-from tests.rooms.write_stage import HOLD_SECONDS, Stage
+from tests.pipeline.writer import HOLD_SECONDS, Stage
 
 STORED = ("stored", "")
 

@@ -7,10 +7,10 @@ import asyncio
 import pytest
 
 from subscriber.errors import Treatment
+from tests.fakes.samples import REFUSAL, batch, delivery, failing, put
 from tests.fakes.store import Refuse
-from tests.fakes.things import REFUSAL, batch, delivery, failing, put
-from tests.rooms.test_write_blame import STORED, Picky
-from tests.rooms.write_stage import HOLD_SECONDS, Stage
+from tests.pipeline.test_write_poison import STORED, Picky
+from tests.pipeline.writer import HOLD_SECONDS, Stage
 
 LIMITS = [4.0, 1.0, 0.05]
 

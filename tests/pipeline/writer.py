@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from subscriber.flow.breaker import Outage
 from subscriber.flow.channel import Channel
-from subscriber.flow.gate import Gate
-from subscriber.flow.outage import Outage
+from subscriber.flow.limiter import Gate
 from subscriber.model import Batch, Delivery, Receipt
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.write import Writer
 from tests.fakes.intake import Intake
+from tests.fakes.samples import batch
 from tests.fakes.store import FakeStore
-from tests.fakes.things import batch
 
 HOLD_SECONDS = 90.0
 """From the start of a stage until what it has not written is handed back, where a test says so."""

@@ -9,8 +9,8 @@ from typing import TypeAlias
 import asyncpg
 import pytest
 
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_quarantine import Quarantine
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.quarantine import Quarantine
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
 Keep: TypeAlias = Callable[..., Awaitable[None]]

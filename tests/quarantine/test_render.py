@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from subscriber.edge.postgres_quarantine import Kept
-from subscriber.pipeline.decode import decode
+from subscriber.adapters.postgres.quarantine import Kept
+from subscriber.events.decode import decode
 from subscriber.quarantine.progress import Progress, progress_text
+from subscriber.quarantine.render import message_text, messages_text, nothing_text, printable, tally_text
 from subscriber.quarantine.replay import Tally, message_of
-from subscriber.quarantine.shown import message_text, messages_text, nothing_text, printable, tally_text
-from tests.line.scene import put_body
+from tests.e2e.environment import put_body
 
 MOMENT = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 

@@ -9,14 +9,14 @@ from typing import Any
 import asyncpg
 import pytest
 
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_quarantine import Filters, Quarantine
+from subscriber.adapters.postgres.quarantine import Filters, Quarantine
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
+from subscriber.events.decode import decode
 from subscriber.model import ObjectEvent
-from subscriber.pipeline.decode import decode
 from subscriber.quarantine import replay as replay_module
 from subscriber.quarantine.replay import Replay, ReplayOptions, Tally, page_messages, pause_for
-from tests.line.scene import put_body
+from tests.e2e.environment import put_body
 from tests.quarantine.conftest import Keep
 
 WAITING = Filters(is_replayed=False)

@@ -1,4 +1,4 @@
-"""The audit of what we depend on: `python -m tests.house.audit`, a step of `make check`; with `--all` of every lock.
+"""The audit of what we depend on: `python -m tests.repo.audit`, a step of `make check`; with `--all` of every lock.
 
 Each lock is held against the advisories that pip-audit's service knows. A package that we ship and that has one
 fails the check; one that only tests, checks or the lab use is told of. Where the audit cannot be made, because the

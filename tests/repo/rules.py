@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePath
 
-from tests.house.source import Function, Source
+from tests.repo.source import Function, Source
 
 FILE_LINES = 250
 FUNCTION_LINES = 40

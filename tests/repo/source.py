@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 ROOT = Path(__file__).parents[2]
-CODE_FOLDERS = ("subscriber", "benchmarks", "tests")
+CODE_FOLDERS = ("subscriber", "testkit", "benchmarks", "tests")
 KEPT_HIDDEN = frozenset({".ci", ".gitignore", ".dockerignore"})
 MADE = frozenset({"__pycache__", "dist", "htmlcov", "tmp"})
 

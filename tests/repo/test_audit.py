@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.house.audit import LOCKS, Findings, audit
-from tests.house.source import ROOT, texts
+from tests.repo.audit import LOCKS, Findings, audit
+from tests.repo.source import ROOT, texts
 
 CLEAN = {"name": "click", "version": "8.3.0", "vulns": []}
 BAD = {
@@ -89,4 +89,4 @@ def test_every_lock_is_audited_by_the_check() -> None:
     assert set(LOCKS) == {path.name for path in ROOT.joinpath("requirements").glob("*.txt")}
     check = re.search(r"^check:.*\n((?:\t.*\n)+)", texts()["Makefile"], re.MULTILINE)
     assert check is not None
-    assert "python -m tests.house.audit" in check[1]
+    assert "python -m tests.repo.audit" in check[1]

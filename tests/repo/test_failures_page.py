@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from subscriber.cli import treatments
+from subscriber.cli.main import treatments
 from subscriber.errors import FAILURES, Treatment
 from subscriber.observe.metrics import Metrics
 from subscriber.settings.table import settings_table

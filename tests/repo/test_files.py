@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pytest
 from packaging.requirements import Requirement
 
-from subscriber.cli import main
-from tests.house.source import ROOT, texts
+from subscriber.cli.main import main
+from tests.repo.source import ROOT, texts
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

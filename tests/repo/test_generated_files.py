@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from subscriber.cli import reference
+from subscriber.cli.main import reference
 from subscriber.settings.table import Settings, settings_table
 
 CONFIG = Path(__file__).parents[2] / "config"

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.house import rules
-from tests.house.source import Source, sources
+from tests.repo import rules
+from tests.repo.source import Source, sources
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -89,5 +89,5 @@ def test_empty_names_are_noticed(path: str) -> None:
 def test_all_code_is_read() -> None:
     """The rules look at every folder with code, this file included."""
     paths = [source.path for source in sources()]
-    assert "tests/house/test_rules.py" in paths
-    assert {path.partition("/")[0] for path in paths} == {"subscriber", "benchmarks", "tests"}
+    assert "tests/repo/test_rules.py" in paths
+    assert {path.partition("/")[0] for path in paths} == {"subscriber", "testkit", "benchmarks", "tests"}

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.line.conftest import plain_schema, scene
+from tests.e2e.conftest import plain_schema, scene
 
 __all__ = ["plain_schema", "scene"]

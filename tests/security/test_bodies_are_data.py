@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 
-from benchmarks.lab import notifications
 from subscriber.errors import ExitCode
-from tests.line.scene import Scene, put_body
+from testkit.workload import notifications
+from tests.e2e.environment import Scene, put_body
 
 
 async def test_no_address_in_a_body_is_called(scene: Scene) -> None:

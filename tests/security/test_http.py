@@ -10,10 +10,10 @@ import urllib.request
 import psutil
 import pytest
 
-from benchmarks.lab.daemon import DaemonProcess
+from subscriber.admin.control import refusal_of
 from subscriber.errors import ExitCode
-from subscriber.observe.control_page import refusal_of
-from tests.line.scene import Scene
+from testkit.daemon import DaemonProcess
+from tests.e2e.environment import Scene
 
 TOKEN = "open-sesame-42"
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")

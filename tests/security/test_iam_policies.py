@@ -8,8 +8,8 @@ from typing import Any
 
 from botocore.session import get_session
 
-from subscriber.edge import sqs_shapes
-from subscriber.edge.sqs import Sqs
+from subscriber.adapters.sqs import wire as sqs_shapes
+from subscriber.adapters.sqs.client import Sqs
 
 IAM = Path(__file__).parents[2] / "config/iam"
 

@@ -6,13 +6,13 @@ import asyncpg
 import msgspec
 import pytest
 
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import check_schema, migrate
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import check_schema, migrate
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import ConfigurationError
 from subscriber.model import Refusal
-from tests.config.test_settings import read
-from tests.edge.object_rows import message, row
+from tests.adapters.postgres.object_rows import message, row
+from tests.settings.test_settings import read
 
 HOSTILE = (
     'a"; DROP SCHEMA public CASCADE; --',

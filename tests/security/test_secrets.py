@@ -13,12 +13,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from benchmarks.lab.daemon import DaemonProcess, daemon_process
-from benchmarks.lab.postgres import LocalPostgres
 from subscriber.errors import ExitCode
-from subscriber.settings.foreign_secrets import foreign_secrets
-from tests.line.scene import Scene, put_body, until
-from tests.line.test_control import control
+from subscriber.observe.log import foreign_secrets
+from testkit.daemon import DaemonProcess, daemon_process
+from testkit.postgres.postgres import LocalPostgres
+from tests.e2e.environment import Scene, put_body, until
+from tests.e2e.test_control import control
 
 TOKEN = "control-token-2f81c0"
 SECRET_KEY = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY01"
@@ -129,8 +129,10 @@ async def test_a_queue_that_repeats_the_session_token(scene: Scene) -> None:
 
 _BROKEN = """
 import os, sys
-from subscriber import app, checkup, cli
-from subscriber.quarantine import desk
+from subscriber.check import run as checkup
+from subscriber.cli.main import main as cli
+from subscriber import app
+from subscriber.quarantine import commands as desk
 def broken(*_, **__):
     names = "SUBSCRIBER_DATABASE_URL", "SUBSCRIBER_CONTROL_TOKEN", "AWS_SESSION_TOKEN"
     secrets = [os.environ[name] for name in names]

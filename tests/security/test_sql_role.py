@@ -9,16 +9,16 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from benchmarks.lab.daemon import daemon_process
-from subscriber.edge.check_database import look_at_database
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import check_schema, migrate
-from subscriber.edge.postgres_quarantine import Filters, Quarantine
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import check_schema, migrate
+from subscriber.adapters.postgres.quarantine import Filters, Quarantine
+from subscriber.adapters.postgres.store import PostgresStore
+from subscriber.check.probe_database import look_at_database
 from subscriber.errors import ExitCode, StoreError
 from subscriber.model import Refusal
-from tests.edge.object_rows import message, row
-from tests.line.scene import Scene, put_body
+from testkit.daemon import daemon_process
+from tests.adapters.postgres.object_rows import message, row
+from tests.e2e.environment import Scene, put_body
 from tests.security.sql_roles import SQL, Roles, create_roles, drop_roles, run
 
 FORBIDDEN = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from tests.house.source import ROOT, texts
+from tests.repo.source import ROOT, texts
 
 _TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 

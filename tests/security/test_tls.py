@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from benchmarks.lab.daemon import DaemonProcess, daemon_process
 from subscriber.errors import ConfigurationError, ExitCode
 from subscriber.settings.table import Settings
-from tests.edge.tls_front import SSL_REQUEST, TlsFront
-from tests.line.scene import Scene, put_body
-from tests.security.fronts import ca_file_of, tls_front
+from testkit.daemon import DaemonProcess, daemon_process
+from tests.adapters.postgres.tls_proxy import SSL_REQUEST, TlsFront
+from tests.e2e.environment import Scene, put_body
+from tests.security.tls_servers import ca_file_of, tls_front
 
 
 @pytest.fixture(scope="module")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from subscriber.edge.postgres_auth import AuthOptions
+from subscriber.adapters.postgres.auth import AuthOptions
 from subscriber.errors import ConfigurationError
 from subscriber.options import auth_options
 from subscriber.settings.table import Settings
-from tests.config.test_settings import REQUIRED
+from tests.settings.test_settings import REQUIRED
 
 HOST = "lake.cluster-c9akciq32rc9.eu-central-1.rds.amazonaws.com"
 URL = f"postgresql://writer@{HOST}/lake"

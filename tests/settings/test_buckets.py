@@ -6,7 +6,7 @@ import pytest
 
 from subscriber.errors import ConfigurationError
 from subscriber.options import line_options
-from tests.config.test_settings import read
+from tests.settings.test_settings import read
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.table import Settings
-from tests.config.test_settings import mistakes, read
+from tests.settings.test_settings import mistakes, read
 
 
 @pytest.mark.parametrize(

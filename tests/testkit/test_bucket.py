@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from benchmarks.lab.bucket import EMPTY_ETAG, SimulatedBucket, Versioning
-from benchmarks.lab.lives import seeded_buckets
+from testkit.workload.bucket import EMPTY_ETAG, SimulatedBucket, Versioning
+from testkit.workload.random_walk import seeded_buckets
 
 
 def bucket_with(versioning: Versioning) -> SimulatedBucket:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.lab.load import LoadPlan, Phase, due_messages, read_profile, send_together
-from benchmarks.lab.queue import local_queue_server
-from benchmarks.lab.queue.raw_client import RawClient
-from benchmarks.lab.rehearsal import read_samples, running_load
-from benchmarks.lab.sent import SentRecord
+from testkit.local_stack import read_samples, running_load
+from testkit.sqs import local_queue_server
+from testkit.sqs.raw_client import RawClient
+from testkit.workload.load import LoadPlan, Phase, due_messages, read_profile, send_together
+from testkit.workload.send_log import SentRecord
 
 PLAN = LoadPlan(profile=(Phase(2_000, 0.1), Phase(5_000, 0.1)))
 

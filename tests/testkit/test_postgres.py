@@ -13,9 +13,9 @@ import asyncpg
 import psutil
 import pytest
 
-from benchmarks.lab import postgres_binaries
-from benchmarks.lab.postgres import LocalPostgres
-from benchmarks.lab.postgres_binaries import LocalPostgresError, binaries_for
+from testkit.postgres import postgres_binaries
+from testkit.postgres.postgres import LocalPostgres
+from testkit.postgres.postgres_binaries import LocalPostgresError, binaries_for
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,7 +84,7 @@ def test_nothing_is_left(postgres_server: LocalPostgres) -> None:
 def test_the_server_dies_with_its_maker() -> None:
     """A server whose maker was killed shuts down by itself, and the next one to be made tidies up after it."""
     script = """
-from benchmarks.lab.postgres import LocalPostgres
+from testkit.postgres.postgres import LocalPostgres
 import sys
 server = LocalPostgres(durable=False)
 server.start()

@@ -12,8 +12,8 @@ import msgspec
 import psutil
 import pytest
 
-from benchmarks.lab.process import LabError, child_process
-from benchmarks.lab.queue import local_queue_server
+from testkit.process import LabError, child_process
+from testkit.sqs import local_queue_server
 
 _WAIT_SECONDS = 10.0
 
@@ -28,7 +28,7 @@ def _eventually(holds: Callable[[], bool]) -> bool:
 
 
 def _start_server(stdin: int) -> tuple[subprocess.Popen[bytes], int]:
-    process = subprocess.Popen([sys.executable, "-m", "benchmarks.lab.queue"], stdin=stdin, stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", "testkit.sqs"], stdin=stdin, stdout=subprocess.PIPE)
     assert process.stdout is not None
     return process, msgspec.json.decode(process.stdout.readline())["pid"]
 
@@ -53,7 +53,7 @@ def test_the_queue_server_ends_with_its_parent() -> None:
     """A server whose parent was killed ends, even if its standard input stays open."""
     script = (
         "import subprocess, sys\n"
-        "subprocess.Popen([sys.executable, '-m', 'benchmarks.lab.queue'], stdin=subprocess.DEVNULL).wait()\n"
+        "subprocess.Popen([sys.executable, '-m', 'testkit.sqs'], stdin=subprocess.DEVNULL).wait()\n"
     )
     parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
     assert parent.stdout is not None
@@ -75,7 +75,7 @@ def test_a_foreign_program_does_not_outlive_its_starter() -> None:
     program = "trap '' TERM; sleep 600 & echo $$ $! >&2; wait; sleep 600"
     script = (
         "import sys, time\n"
-        "from benchmarks.lab.process import child_process\n"
+        "from testkit.process import child_process\n"
         f"command = ['sh', '-c', {program!r}]\n"
         "with child_process('sleeper', command, is_foreign=True, grace_seconds=0.2) as child:\n"
         "    print(child.wait_until(lambda: child.log_tail() or None, 10), flush=True)\n"

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.torture.faults.server import stopped_fast
-from benchmarks.torture.scene import Scene
+from benchmarks.chaos.context import Scene
+from benchmarks.chaos.faults.server import stopped_fast
 
 CLOCK_FILE: Final = "clock"
 SHIM: Final = Path(__file__).parents[1] / "shim"

@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import asyncpg
 
-from benchmarks.torture.database import ROLE, Connection
-from benchmarks.torture.scene import Scene
-from benchmarks.trial.backlogs import BUCKET
+from benchmarks.chaos.context import Scene
+from benchmarks.chaos.database import ROLE, Connection
+from testkit.workload.backlogs import BUCKET
 
 _HELD_SECONDS = 0.4
 _BETWEEN_SECONDS = 0.05

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from benchmarks.torture.network import Weather
-from benchmarks.torture.scene import Scene
+from benchmarks.chaos.context import Scene
+from benchmarks.chaos.proxy import Weather
 
 _BETWEEN_RESETS_SECONDS = 0.3
 

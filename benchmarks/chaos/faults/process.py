@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from benchmarks.torture.scene import Scene
+from benchmarks.chaos.context import Scene
 
 IN_FLIGHT_SECONDS = 1.0
 """So long after a stop nothing may be in flight any more."""

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from benchmarks.torture.queues import DAEMONS_KEY
-from benchmarks.torture.scene import Scene
+from benchmarks.chaos.context import Scene
+from benchmarks.chaos.queues import DAEMONS_KEY
 
 
 def internal_errors(scene: Scene) -> AbstractAsyncContextManager[None]:

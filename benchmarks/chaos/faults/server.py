@@ -15,11 +15,11 @@ from pathlib import Path
 
 import asyncpg
 
-from benchmarks.lab.postgres import StopMode
-from benchmarks.lab.postgres_binaries import account, give
-from benchmarks.torture.database import MAX_CONNECTIONS, ROLE, Connection, TortureDatabase
-from benchmarks.torture.faults.tables import raising
-from benchmarks.torture.scene import Scene
+from benchmarks.chaos.context import Scene
+from benchmarks.chaos.database import MAX_CONNECTIONS, ROLE, Connection, TortureDatabase
+from benchmarks.chaos.faults.tables import raising
+from testkit.postgres.postgres import StopMode
+from testkit.postgres.postgres_binaries import account, give
 
 SMALL_DISK = "small_disk"
 _SMALL_DISK_BYTES = 192 * 1024**2

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final
 
-from benchmarks.torture.database import ROLE
-from benchmarks.torture.load import HOT_OBJECTS
-from benchmarks.torture.scene import Scene
-from benchmarks.trial.backlogs import key
+from benchmarks.chaos.context import Scene
+from benchmarks.chaos.database import ROLE
+from benchmarks.chaos.load import HOT_OBJECTS
+from testkit.workload.backlogs import key
 
 REFUSED_OBJECT: Final = HOT_OBJECTS // 2
 """Its rows alone are refused: it is one of those that are told of again and again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.simulate.policy import Bounds, Law, clamped
+from benchmarks.simulation.controller import Bounds, Law, clamped
 from subscriber.control.reading import Reading
 
 AT_LEAST: Final = 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.simulate.policy import Bounds, Law
+from benchmarks.simulation.controller import Bounds, Law
 from subscriber.control.reading import Reading
 
 FIXED_LOW: Final = 1.0

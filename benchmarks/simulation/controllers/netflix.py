@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from benchmarks.simulate.policy import Bounds, Law, clamped
+from benchmarks.simulation.controller import Bounds, Law, clamped
 from subscriber.control.reading import Reading
 
 AT_MOST: Final = 200

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.simulate.laws import elasticgraph, fixed, gitlab, netflix, scaling, sui, vector
-from benchmarks.simulate.policy import Law
+from benchmarks.simulation.controller import Law
+from benchmarks.simulation.controllers import elasticgraph, fixed, gitlab, netflix, scaling, sui, vector
 
 PUBLISHED: Final[tuple[Law, ...]] = (
     fixed.LOW,

@@ -11,7 +11,7 @@ from aiobotocore.session import AioSession
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
-from subscriber.edge.aws import call_error, client_config, session_with_region
+from subscriber.adapters.aws.session import call_error, client_config, session_with_region
 from subscriber.errors import SensorError
 
 CALL_SECONDS = 5.0

@@ -21,8 +21,8 @@ import msgspec
 from aiohappyeyeballs import AddrInfoType as AddressInfo
 from yarl import URL
 
-from subscriber.edge.http_connection import HttpAnswer, HttpConnection
-from subscriber.edge.silence import watch_for_silence
+from subscriber.adapters.aws.http_connection import HttpAnswer, HttpConnection
+from subscriber.adapters.keepalive import watch_for_silence
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 

@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 import msgspec
 from botocore.utils import get_environ_proxies
 
-from subscriber.edge.aws import call_error, first_line, is_permanent, plain_code
-from subscriber.edge.http_connection import HttpAnswer
-from subscriber.edge.http_pool import DirectTransport, ProxiedTransport, Transport, origin_of
-from subscriber.edge.signing import Credentials, Signer
+from subscriber.adapters.aws.http_connection import HttpAnswer
+from subscriber.adapters.aws.http_pool import DirectTransport, ProxiedTransport, Transport, origin_of
+from subscriber.adapters.aws.session import call_error, first_line, is_permanent, plain_code
+from subscriber.adapters.aws.signing import Credentials, Signer
 from subscriber.errors import QueueCallError
 
 SKEW_WORTH_CORRECTING_SECONDS = 240

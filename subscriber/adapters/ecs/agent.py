@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import aiohttp
 import msgspec
 
-from subscriber.edge.ecs_answers import Denied, Granted, TaskIdentity, denied, read_identity, read_protection
-from subscriber.edge.ecs_decision import EXPIRES_IN_MINUTES, Order
+from subscriber.adapters.ecs.answers import Denied, Granted, TaskIdentity, denied, read_identity, read_protection
+from subscriber.adapters.ecs.policy import EXPIRES_IN_MINUTES, Order
 from subscriber.errors import SensorError
 from subscriber.observe.log import get_logger
 

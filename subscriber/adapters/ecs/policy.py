@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from subscriber.edge.ecs_answers import Denied, Granted
+from subscriber.adapters.ecs.answers import Denied, Granted
 
 BUSY_AFTER_SECONDS = 5.0
 """A spell shorter than this is over before anybody could end it; the call would be noise."""

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Protocol
 
-from subscriber.edge.ecs_answers import Denied, Granted
-from subscriber.edge.ecs_decision import Order, ProtectionState, answered, looked, order_at
+from subscriber.adapters.ecs.answers import Denied, Granted
+from subscriber.adapters.ecs.policy import Order, ProtectionState, answered, looked, order_at
 from subscriber.observe.log import get_logger
 
 LOOK_SECONDS = 1.0

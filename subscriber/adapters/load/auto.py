@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from subscriber.edge.instance_finder import InstanceFinder
-from subscriber.edge.load_sensor import LoadSource, Sensor
+from subscriber.adapters.load.instance_finder import InstanceFinder
+from subscriber.adapters.load.sensor import LoadSource, Sensor
 from subscriber.errors import SensorError
 from subscriber.observe.log import get_logger
 

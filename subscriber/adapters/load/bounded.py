@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import random
 
-from subscriber.control.reading import LoadReading
-from subscriber.edge.load_sensor import Sensor, checked
+from subscriber.adapters.load.sensor import Sensor, checked
 from subscriber.errors import SensorError
 from subscriber.observe.log import get_logger
+from subscriber.signals import LoadReading
 
 READ_SECONDS = 8.0
 """The longest a reading may take. Each of a sensor's own calls has a shorter limit, and says more when it is passed."""

@@ -26,12 +26,12 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-from subscriber.control.reading import LoadReading
-from subscriber.edge.aws_calls import AwsCallError, AwsCalls
-from subscriber.edge.instance_facts import InstanceFacts
-from subscriber.edge.instance_finder import InstanceFinder
-from subscriber.edge.load_sensor import checked
+from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
+from subscriber.adapters.load.instance_facts import InstanceFacts
+from subscriber.adapters.load.instance_finder import InstanceFinder
+from subscriber.adapters.load.sensor import checked
 from subscriber.errors import SensorError
+from subscriber.signals import LoadReading
 
 WINDOW_SECONDS = 60
 """RDS sends its metrics once a minute."""

@@ -12,10 +12,10 @@ from typing import Any
 import asyncpg
 import msgspec
 
-from subscriber.edge.postgres_connection import Connection, StoreOptions, connect, session_settings, tls_context
-from subscriber.edge.postgres_failures import FOREIGN_ERRORS, store_error
-from subscriber.edge.postgres_pooler import unit_of_work
-from subscriber.edge.postgres_statements import statement
+from subscriber.adapters.postgres.connection import Connection, StoreOptions, connect, session_settings, tls_context
+from subscriber.adapters.postgres.failures import FOREIGN_ERRORS, store_error
+from subscriber.adapters.postgres.pooler import unit_of_work
+from subscriber.adapters.postgres.statements import statement
 from subscriber.errors import SensorError, StoreError
 
 STATEMENT_SECONDS = 5.0

@@ -6,8 +6,9 @@ import asyncio
 
 import msgspec
 
-from subscriber.edge.aws_calls import AwsCallError, AwsCalls
-from subscriber.edge.instance_facts import (
+from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
+from subscriber.adapters.aws.rds_endpoint import RdsEndpoint, is_resource_id, rds_endpoint
+from subscriber.adapters.load.instance_facts import (
     InstanceFacts,
     facts_in,
     max_capacity_in,
@@ -15,8 +16,7 @@ from subscriber.edge.instance_facts import (
     vcpus_in,
     writer_in,
 )
-from subscriber.edge.load_sensor import SensorOptions
-from subscriber.edge.rds_endpoint import RdsEndpoint, is_resource_id, rds_endpoint
+from subscriber.adapters.load.sensor import SensorOptions
 from subscriber.errors import SensorError
 from subscriber.observe.log import get_logger
 

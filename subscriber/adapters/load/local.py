@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
-from subscriber.control.reading import LoadReading
-from subscriber.edge.load_connection import LoadConnection
-from subscriber.edge.load_sensor import checked
-from subscriber.edge.process_tree import PROC, ProcessTree, Snapshot, find_postmaster
+from subscriber.adapters.load.connection import LoadConnection
+from subscriber.adapters.load.process_tree import PROC, ProcessTree, Snapshot, find_postmaster
+from subscriber.adapters.load.sensor import checked
 from subscriber.errors import SensorError
+from subscriber.signals import LoadReading
 
 WINDOW_SECONDS = 1.0
 OLD_SECONDS = 5.0

@@ -18,10 +18,10 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from subscriber.control.reading import LoadReading
-from subscriber.edge.aws_calls import AwsCalls
-from subscriber.edge.instance_finder import InstanceFinder
-from subscriber.edge.load_sensor import checked
+from subscriber.adapters.aws.calls import AwsCalls
+from subscriber.adapters.load.instance_finder import InstanceFinder
+from subscriber.adapters.load.sensor import checked
+from subscriber.signals import LoadReading
 
 METRIC = "os.cpuUtilization.total.avg"
 PERIOD_SECONDS = 5.0

@@ -10,9 +10,9 @@ from typing import Literal, Protocol, TypeAlias
 
 import msgspec
 
-from subscriber.control.reading import LoadReading
-from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.errors import SensorError
+from subscriber.signals import LoadReading
 
 LoadSource: TypeAlias = Literal[
     "auto", "performance_insights", "cloudwatch", "aurora_stat", "active_sessions", "local", "none"

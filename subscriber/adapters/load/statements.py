@@ -10,13 +10,13 @@ import asyncio
 import random
 import time
 
-from subscriber.control.reading import LoadReading
-from subscriber.edge.aws_calls import AwsCalls
-from subscriber.edge.instance_finder import InstanceFinder
-from subscriber.edge.load_connection import LoadConnection, StatementError
-from subscriber.edge.load_sensor import checked
+from subscriber.adapters.aws.calls import AwsCalls
+from subscriber.adapters.load.connection import LoadConnection, StatementError
+from subscriber.adapters.load.instance_finder import InstanceFinder
+from subscriber.adapters.load.sensor import checked
 from subscriber.errors import SensorError
 from subscriber.observe.log import get_logger
+from subscriber.signals import LoadReading
 
 UNDEFINED_FUNCTION = "42883"
 

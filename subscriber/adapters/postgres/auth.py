@@ -8,13 +8,13 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from subscriber.edge.aws import unusable_settings
-from subscriber.edge.aws_calls import AwsCalls
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_iam import IamLogins, IamTarget
-from subscriber.edge.postgres_login import LoginSource
-from subscriber.edge.postgres_secret import SecretLogins
-from subscriber.edge.rds_endpoint import rds_endpoint
+from subscriber.adapters.aws.calls import AwsCalls
+from subscriber.adapters.aws.rds_endpoint import rds_endpoint
+from subscriber.adapters.aws.session import unusable_settings
+from subscriber.adapters.postgres.auth_iam import IamLogins, IamTarget
+from subscriber.adapters.postgres.auth_secret import SecretLogins
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.login import LoginSource
 from subscriber.errors import ConfigurationError
 
 AuthMethod: TypeAlias = Literal["password", "iam", "secret"]

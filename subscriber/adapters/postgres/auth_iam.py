@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import msgspec
 from botocore.exceptions import BotoCoreError
 
-from subscriber.edge.aws import call_error
-from subscriber.edge.aws_calls import AwsCalls
-from subscriber.edge.postgres_login import Login
+from subscriber.adapters.aws.calls import AwsCalls
+from subscriber.adapters.aws.session import call_error
+from subscriber.adapters.postgres.login import Login
 from subscriber.errors import StoreError, Treatment
 from subscriber.observe.log import hide
 

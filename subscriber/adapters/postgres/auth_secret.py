@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from subscriber.edge.aws_calls import AwsCallError, AwsCalls
-from subscriber.edge.postgres_login import Login
+from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
+from subscriber.adapters.postgres.login import Login
 from subscriber.errors import StoreError, Treatment
 from subscriber.observe.log import get_logger, hide
 

@@ -11,10 +11,10 @@ import asyncpg
 import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
-from subscriber.edge.postgres_failures import FOREIGN_ERRORS, connect_error
-from subscriber.edge.postgres_login import Login, LoginSource
-from subscriber.edge.postgres_pooler import Pooler, startup_settings
-from subscriber.edge.silence import watch_for_silence
+from subscriber.adapters.keepalive import watch_for_silence
+from subscriber.adapters.postgres.failures import FOREIGN_ERRORS, connect_error
+from subscriber.adapters.postgres.login import Login, LoginSource
+from subscriber.adapters.postgres.pooler import Pooler, startup_settings
 from subscriber.errors import ConfigurationError, StoreError, Treatment
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

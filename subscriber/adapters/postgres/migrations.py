@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 
-from subscriber.edge.postgres_connection import Connection, StoreOptions
-from subscriber.edge.postgres_session import session
-from subscriber.edge.postgres_statements import Migration, migrations, quoted
+from subscriber.adapters.postgres.connection import Connection, StoreOptions
+from subscriber.adapters.postgres.session import session
+from subscriber.adapters.postgres.statements import Migration, migrations, quoted
 from subscriber.errors import SchemaError
 
 MIGRATION_TIMEOUT_SECONDS = 300.0

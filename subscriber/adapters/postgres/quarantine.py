@@ -7,9 +7,9 @@ from datetime import datetime
 
 import msgspec
 
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_session import session
-from subscriber.edge.postgres_statements import statement
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.session import session
+from subscriber.adapters.postgres.statements import statement
 
 PAGE_BYTES = 8_388_608
 """Bodies of one page together; a single one has a megabyte at most (SQS quotas)."""

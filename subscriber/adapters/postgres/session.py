@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
-from subscriber.edge.postgres_connection import Connection, StoreOptions, connect, session_settings, tls_context
-from subscriber.edge.postgres_failures import FOREIGN_ERRORS, store_error
-from subscriber.edge.postgres_pooler import unit_of_work
+from subscriber.adapters.postgres.connection import Connection, StoreOptions, connect, session_settings, tls_context
+from subscriber.adapters.postgres.failures import FOREIGN_ERRORS, store_error
+from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.errors import StoreError
 
 

@@ -52,4 +52,4 @@ def migrations(schema: str) -> list[Migration]:
 
 
 def _folder() -> Traversable:
-    return files("subscriber.edge").joinpath("sql")
+    return files("subscriber.adapters.postgres").joinpath("sql")

@@ -18,11 +18,11 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from subscriber.edge.postgres_columns import upsert_parameters
-from subscriber.edge.postgres_connection import Connection, StoreOptions, connect, session_settings, tls_context
-from subscriber.edge.postgres_failures import FOREIGN_ERRORS, REUSABLE, store_error
-from subscriber.edge.postgres_pooler import unit_of_work
-from subscriber.edge.postgres_statements import statement
+from subscriber.adapters.postgres.columns import upsert_parameters
+from subscriber.adapters.postgres.connection import Connection, StoreOptions, connect, session_settings, tls_context
+from subscriber.adapters.postgres.failures import FOREIGN_ERRORS, REUSABLE, store_error
+from subscriber.adapters.postgres.pooler import unit_of_work
+from subscriber.adapters.postgres.statements import statement
 from subscriber.errors import Treatment
 from subscriber.model import Message, ObjectEvent, Refusal
 

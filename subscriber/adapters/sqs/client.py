@@ -19,7 +19,8 @@ import msgspec
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from subscriber.edge.aws import (
+from subscriber.adapters.aws.json_client import JsonClient
+from subscriber.adapters.aws.session import (
     call_error,
     client_config,
     region_of,
@@ -27,8 +28,7 @@ from subscriber.edge.aws import (
     session_with_region,
     unusable_settings,
 )
-from subscriber.edge.aws_json import JsonClient
-from subscriber.edge.sqs_shapes import (
+from subscriber.adapters.sqs.wire import (
     DELETE_TARGET,
     MESSAGES_PER_CALL,
     RECEIVE_TARGET,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from subscriber.edge.sqs import Sqs
+from subscriber.adapters.sqs.client import Sqs
 from subscriber.errors import QueueCallError
 from subscriber.observe.log import get_logger
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from subscriber.check.call import is_denied
-from subscriber.check.finding import Finding, Severity
+from subscriber.check.rules.call import is_denied
+from subscriber.check.rules.finding import Finding, Severity
 from subscriber.errors import ExitCode
 
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from subscriber.check.finding import Finding
-from subscriber.check.queue import queue_subject
+from subscriber.check.rules.finding import Finding
+from subscriber.check.rules.queue import queue_subject
 from subscriber.errors import ExitCode, QueueCallError
 
 _UNKNOWN_TO_AWS = frozenset(

@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from subscriber.check.finding import Finding
+from subscriber.check.rules.finding import Finding
 from subscriber.errors import ExitCode, SchemaError, StoreError, Treatment
 
 SUBJECT = "database"

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from subscriber.check.finding import Finding
-from subscriber.check.queue import queue_subject
+from subscriber.check.rules.finding import Finding
+from subscriber.check.rules.queue import queue_subject
 from subscriber.errors import ExitCode
 
 _SENDERS = frozenset({"s3.amazonaws.com", "sns.amazonaws.com", "events.amazonaws.com"})

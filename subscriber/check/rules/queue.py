@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from subscriber.check.finding import Finding, Severity
+from subscriber.check.rules.finding import Finding, Severity
 from subscriber.errors import ExitCode
 
 EVENT_BYTES_AT_MOST = 65_536

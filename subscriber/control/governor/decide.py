@@ -20,15 +20,20 @@ from typing import Final
 
 import msgspec
 
-from subscriber.control.batch_size import rows_at_most
-from subscriber.control.ceiling import ceiling_percent, urgency_of
-from subscriber.control.decision import Decision, GovernorOptions, GovernorState, Reason
-from subscriber.control.prediction import Mean, Prediction, is_in_use, memory_seconds, predict
-from subscriber.control.reading import CLOCKS_DIFFER_SECONDS, LoadReading, Reading
-from subscriber.control.recent import REMEMBERED_SECONDS, Work, remembered, work_between
-from subscriber.control.row_time import CONGESTED_RATIO, RECOVERED_RATIO
-from subscriber.control.rules import RULES, Case, Move
-from subscriber.control.sound import sound
+from subscriber.control.governor.memory import (
+    CONGESTED_RATIO,
+    RECOVERED_RATIO,
+    REMEMBERED_SECONDS,
+    Work,
+    remembered,
+    work_between,
+)
+from subscriber.control.governor.prediction import Mean, Prediction, is_in_use, memory_seconds, predict
+from subscriber.control.governor.rules import RULES, Case, Move
+from subscriber.control.governor.setpoints import ceiling_percent, rows_at_most, urgency_of
+from subscriber.control.governor.state import Decision, GovernorOptions, GovernorState, Reason
+from subscriber.control.reading import Reading, sound
+from subscriber.signals import CLOCKS_DIFFER_SECONDS, LoadReading
 
 __all__ = ["Decision", "GovernorOptions", "GovernorState", "Reason", "decide"]
 

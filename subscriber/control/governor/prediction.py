@@ -14,7 +14,7 @@ import math
 
 import msgspec
 
-from subscriber.control.recent import LeastOfLate, Span
+from subscriber.control.governor.memory import LeastOfLate, Span
 
 FOREIGN_SHARE_AT_MOST = 1 / 3
 """How much of a reading may be taken for somebody else's.

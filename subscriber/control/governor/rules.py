@@ -6,11 +6,19 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from subscriber.control.decision import GovernorOptions, GovernorState, Reason
-from subscriber.control.prediction import USED_SHARE_AT_LEAST, Prediction
-from subscriber.control.reading import LoadReading, Reading
-from subscriber.control.row_time import CONGESTED_RATIO, RECOVERED_RATIO
-from subscriber.control.step import DEAD_BAND_PERCENT, confirmed_error, needs_step, shared, stepped_down, stepped_up
+from subscriber.control.governor.memory import CONGESTED_RATIO, RECOVERED_RATIO
+from subscriber.control.governor.prediction import USED_SHARE_AT_LEAST, Prediction
+from subscriber.control.governor.state import GovernorOptions, GovernorState, Reason
+from subscriber.control.governor.step import (
+    DEAD_BAND_PERCENT,
+    confirmed_error,
+    needs_step,
+    shared,
+    stepped_down,
+    stepped_up,
+)
+from subscriber.control.reading import Reading
+from subscriber.signals import LoadReading
 
 FAILURES_FACTOR = 0.5
 SLOW_FACTOR = 0.7

@@ -6,9 +6,8 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from subscriber.control.prediction import Mean, RowCost
-from subscriber.control.recent import Work
-from subscriber.control.row_time import RowTime
+from subscriber.control.governor.memory import RowTime, Work
+from subscriber.control.governor.prediction import Mean, RowCost
 
 Reason: TypeAlias = Literal[
     "failures",  # down: statements failed for the database's reasons

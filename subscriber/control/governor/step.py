@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from subscriber.control.decision import GovernorOptions
-from subscriber.control.prediction import Prediction
+from subscriber.control.governor.prediction import Prediction
+from subscriber.control.governor.state import GovernorOptions
 
 DEAD_BAND_PERCENT = 2.0
 """No step while the error is this small: sensors err by as much, and a limit that twitches helps nobody."""

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.edge import http_connection
-from subscriber.edge.http_connection import HttpAnswer, HttpConnection
+from subscriber.adapters.aws import http_connection
+from subscriber.adapters.aws.http_connection import HttpAnswer, HttpConnection
 
 SIZED = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 11\r\n\r\nhello world"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n"

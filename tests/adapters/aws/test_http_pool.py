@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pytest
 import trustme
 
-from subscriber.edge import http_pool
-from subscriber.edge.http_pool import DirectTransport, Origin, origin_of
-from tests.edge.scripted_server import FINE, Server, answer_all, running
+from subscriber.adapters.aws import http_pool
+from subscriber.adapters.aws.http_pool import DirectTransport, Origin, origin_of
+from tests.adapters.aws.scripted_server import FINE, Server, answer_all, running
 
 
 async def answer_once(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from subscriber.edge.http_pool import Origin, ProxiedTransport
-from tests.edge.scripted_server import answer_all, running
+from subscriber.adapters.aws.http_pool import Origin, ProxiedTransport
+from tests.adapters.aws.scripted_server import answer_all, running
 
 
 async def test_a_proxy_is_asked_for_the_whole_url() -> None:

@@ -13,8 +13,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from subscriber.edge import aws_json
-from subscriber.edge.aws_json import JsonClient
+from subscriber.adapters.aws import json_client as aws_json
+from subscriber.adapters.aws.json_client import JsonClient
 from subscriber.errors import QueueCallError
 
 Answer = Callable[[web.Request], web.StreamResponse]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from subscriber.edge.instance_finder import endpoint_of
-from subscriber.edge.rds_endpoint import RdsEndpoint, is_resource_id, rds_endpoint
+from subscriber.adapters.aws.rds_endpoint import RdsEndpoint, is_resource_id, rds_endpoint
+from subscriber.adapters.load.instance_finder import endpoint_of
 
 HASH = "c9akciq32rc9"
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsError
 
-from subscriber.edge.aws import call_error, client_config, region_of, require_usable_endpoint, session_with_region
+from subscriber.adapters.aws.session import (
+    call_error,
+    client_config,
+    region_of,
+    require_usable_endpoint,
+    session_with_region,
+)
 from subscriber.errors import ConfigurationError
 
 

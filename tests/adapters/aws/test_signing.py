@@ -12,7 +12,7 @@ from botocore.credentials import Credentials as TheirCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.edge.signing import Credentials, Signer
+from subscriber.adapters.aws.signing import Credentials, Signer
 
 WORDS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/+=", min_size=1, max_size=60)
 

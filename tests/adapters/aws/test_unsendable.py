@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from subscriber.edge.aws_json import JsonClient
+from subscriber.adapters.aws.json_client import JsonClient
 from subscriber.errors import QueueCallError
-from tests.edge.test_aws_json import Frozen, Renewing
+from tests.adapters.aws.test_json_client import Frozen, Renewing
 
 
 @pytest.mark.parametrize("token", ["pasted…", "with a line\n"])

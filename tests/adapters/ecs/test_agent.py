@@ -7,10 +7,10 @@ import asyncio
 import pytest
 import structlog
 
-from subscriber.edge import ecs_agent as edge
-from subscriber.edge.ecs_agent import EcsAgent, task_identity
-from subscriber.edge.ecs_answers import Denied, Granted, TaskIdentity
-from tests.edge.scripted_server import Server, running
+from subscriber.adapters.ecs import agent as edge
+from subscriber.adapters.ecs.agent import EcsAgent, task_identity
+from subscriber.adapters.ecs.answers import Denied, Granted, TaskIdentity
+from tests.adapters.aws.scripted_server import Server, running
 from tests.fakes.ecs_agent import TASK_ARN, TASK_ID, Answer, ecs_agent, error, failure, protection
 
 IDENTITY = TaskIdentity(

@@ -9,9 +9,9 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subscriber.edge import ecs_decision as rules
-from subscriber.edge.ecs_answers import Denied, Granted, denied
-from subscriber.edge.ecs_decision import Order, ProtectionState, answered, backoff_seconds, looked, order_at
+from subscriber.adapters.ecs import policy as rules
+from subscriber.adapters.ecs.answers import Denied, Granted, denied
+from subscriber.adapters.ecs.policy import Order, ProtectionState, answered, backoff_seconds, looked, order_at
 
 GRANTED = Granted()
 THROTTLED = denied("ThrottlingException")

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 import structlog
 
-from subscriber.edge.ecs_answers import Denied, Granted, denied
-from subscriber.edge.ecs_decision import Order
-from subscriber.edge.ecs_protection import task_protection
+from subscriber.adapters.ecs.answers import Denied, Granted, denied
+from subscriber.adapters.ecs.policy import Order
+from subscriber.adapters.ecs.protection import task_protection
 
 
 class Scripted:

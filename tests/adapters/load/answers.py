@@ -6,8 +6,8 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from subscriber.edge.load_cloudwatch import METRICS
-from subscriber.edge.load_performance_insights import METRIC
+from subscriber.adapters.load.cloudwatch import METRICS
+from subscriber.adapters.load.performance_insights import METRIC
 
 RESOURCE_ID = "db-ABCDEFGHIJKLMNOPQRSTU1VW2X"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.lab.aws_services import AwsServices
-from subscriber.edge.load_sensor import SensorOptions
-from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.adapters.load.sensor import SensorOptions
+from subscriber.adapters.postgres.connection import StoreOptions
+from testkit.aws.aws_services import AwsServices
 
 WRITER_HOST = "lake.cluster-c9akciq32rc9.eu-west-1.rds.amazonaws.com"
 

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg
 
-from subscriber.edge.postgres_connection import Connection
+from subscriber.adapters.postgres.connection import Connection
 
 BURN = "DO $$ DECLARE n bigint := 0; BEGIN LOOP n := n + 1; END LOOP; END $$"
 """Uses a processor fully and touches no file, until it is cancelled."""

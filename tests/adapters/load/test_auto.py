@@ -10,13 +10,13 @@ import msgspec
 import pytest
 import structlog
 
-from benchmarks.lab.aws_services import AwsServices, Fault
-from subscriber.edge.load import open_sensor
-from subscriber.edge.load_sensor import Sensor, SensorOptions
-from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.adapters.load.open import open_sensor
+from subscriber.adapters.load.sensor import Sensor, SensorOptions
+from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.errors import SensorError
-from tests.edge.load.answers import cluster, instance, metrics, points
-from tests.edge.load.conftest import WRITER_HOST
+from testkit.aws.aws_services import AwsServices, Fault
+from tests.adapters.load.answers import cluster, instance, metrics, points
+from tests.adapters.load.conftest import WRITER_HOST
 
 LAST_MINUTE = 1_795_000_020.0
 NO_INSTANCE = "neither the database's host nor SUBSCRIBER_DATABASE_INSTANCE_ID names an instance of RDS"

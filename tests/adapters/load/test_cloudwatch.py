@@ -12,15 +12,15 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.lab.aws_services import Answer, AwsServices, Fault, Silence
-from subscriber.control.reading import LoadReading
-from subscriber.edge import aws_calls
-from subscriber.edge.load import open_sensor
-from subscriber.edge.load_cloudwatch import METRICS, capacity_shares, newest_reading
-from subscriber.edge.load_sensor import Sensor, SensorOptions
+from subscriber.adapters.aws import calls as aws_calls
+from subscriber.adapters.load.cloudwatch import METRICS, capacity_shares, newest_reading
+from subscriber.adapters.load.open import open_sensor
+from subscriber.adapters.load.sensor import Sensor, SensorOptions
 from subscriber.errors import SensorError
-from tests.edge.load.answers import cluster, instance, metrics
-from tests.stage.queues import OpenClient
+from subscriber.signals import LoadReading
+from testkit.aws.aws_services import Answer, AwsServices, Fault, Silence
+from tests.adapters.load.answers import cluster, instance, metrics
+from tests.fixtures.queues import OpenClient
 
 MINUTE = 1_795_000_020.0
 LAST_MINUTE = (time.time() // 60 - 1) * 60

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 import structlog
 
-from benchmarks.lab.aws_services import AwsServices, Fault
-from subscriber.edge import instance_finder
-from subscriber.edge.aws_calls import AwsCallError, AwsCalls
-from subscriber.edge.instance_facts import InstanceFacts, vcpus_by_name
-from subscriber.edge.instance_finder import InstanceFinder
-from subscriber.edge.load_sensor import SensorOptions
+from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
+from subscriber.adapters.load import instance_finder
+from subscriber.adapters.load.instance_facts import InstanceFacts, vcpus_by_name
+from subscriber.adapters.load.instance_finder import InstanceFinder
+from subscriber.adapters.load.sensor import SensorOptions
 from subscriber.errors import SensorError
-from tests.edge.load.answers import RESOURCE_ID, cluster, instance
+from testkit.aws.aws_services import AwsServices, Fault
+from tests.adapters.load.answers import RESOURCE_ID, cluster, instance
 
 LAKE_1 = InstanceFacts("lake-1", RESOURCE_ID, "db.r6g.large", cluster="lake", has_performance_insights=True)
 ENDPOINT = "c9akciq32rc9.eu-west-1.rds.amazonaws.com"

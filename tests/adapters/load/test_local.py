@@ -13,15 +13,15 @@ import msgspec
 import psutil
 import pytest
 
-from benchmarks.lab.postgres import LocalPostgres
-from subscriber.edge import process_tree
-from subscriber.edge.load import open_sensor
-from subscriber.edge.load_local import busy_percent
-from subscriber.edge.load_sensor import Sensor, SensorOptions
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.process_tree import ProcessTree, Snapshot, find_postmaster, process_stat
+from subscriber.adapters.load import process_tree
+from subscriber.adapters.load.local import busy_percent
+from subscriber.adapters.load.open import open_sensor
+from subscriber.adapters.load.process_tree import ProcessTree, Snapshot, find_postmaster, process_stat
+from subscriber.adapters.load.sensor import Sensor, SensorOptions
+from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.errors import SensorError
-from tests.edge.load.sessions import BURN, sessions
+from testkit.postgres.postgres import LocalPostgres
+from tests.adapters.load.sessions import BURN, sessions
 
 SOME_WORK = "SELECT count(*) FROM generate_series(1, 2000000)"
 TICK_SECONDS = 0.01
@@ -131,7 +131,7 @@ async def test_a_restart_is_a_sentence_and_found_again(
     postgres_server: LocalPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The processes are gone, the reading fails; the next one finds the new server's."""
-    monkeypatch.setattr("subscriber.edge.load_bounded.REST_AT_MOST_SECONDS", 0.0)
+    monkeypatch.setattr("subscriber.adapters.load.bounded.REST_AT_MOST_SECONDS", 0.0)
     sensor = await sensor_for(options_for(postgres_server))
     assert await sensor.read() is not None
     postgres_server.restart("immediate")
@@ -148,7 +148,7 @@ async def test_a_database_elsewhere_is_refused(
     (tmp_path / "self").mkdir()
     (tmp_path / "self" / "stat").touch()
     monkeypatch.setattr(process_tree, "PROC", tmp_path)
-    monkeypatch.setattr("subscriber.edge.load_local.PROC", tmp_path)
+    monkeypatch.setattr("subscriber.adapters.load.local.PROC", tmp_path)
     sensor = await sensor_for(msgspec.structs.replace(local_options, source="local"))
     sentence = "local: the database is not on this machine, or its processes are hidden from us"
     with pytest.raises(SensorError) as caught:

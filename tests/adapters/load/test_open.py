@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from subscriber.control.reading import LoadReading
-from subscriber.edge import load_chosen
-from subscriber.edge.load_chosen import ChosenSensor
-from subscriber.edge.load_sensor import Sensor, SensorOptions
-from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.adapters.load import open as load_chosen
+from subscriber.adapters.load.open import ChosenSensor
+from subscriber.adapters.load.sensor import Sensor, SensorOptions
+from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.errors import SensorError
+from subscriber.signals import LoadReading
 
 OPTIONS = SensorOptions(
     source="auto",

@@ -8,14 +8,14 @@ import time
 import msgspec
 import pytest
 
-from benchmarks.lab.aws_services import Answer, AwsServices, Fault, Raw, Silence
-from subscriber.control.reading import LoadReading
-from subscriber.edge import aws_calls
-from subscriber.edge.load import open_sensor
-from subscriber.edge.load_performance_insights import METRIC, Point, newest_reading
-from subscriber.edge.load_sensor import Sensor, SensorOptions
+from subscriber.adapters.aws import calls as aws_calls
+from subscriber.adapters.load.open import open_sensor
+from subscriber.adapters.load.performance_insights import METRIC, Point, newest_reading
+from subscriber.adapters.load.sensor import Sensor, SensorOptions
 from subscriber.errors import SensorError
-from tests.edge.load.answers import RESOURCE_ID, cluster, instance, points
+from subscriber.signals import LoadReading
+from testkit.aws.aws_services import Answer, AwsServices, Fault, Raw, Silence
+from tests.adapters.load.answers import RESOURCE_ID, cluster, instance, points
 
 NOW = 1_795_000_000.0
 

@@ -12,15 +12,16 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.lab.postgres import LocalPostgres
-from subscriber.edge import load_connection, load_statements
-from subscriber.edge.load import open_sensor
-from subscriber.edge.load_sensor import LoadSource, Sensor, SensorOptions
-from subscriber.edge.load_statements import CpuScale, sessions_percent
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_statements import quoted
+from subscriber.adapters.load import connection as load_connection
+from subscriber.adapters.load import statements as load_statements
+from subscriber.adapters.load.open import open_sensor
+from subscriber.adapters.load.sensor import LoadSource, Sensor, SensorOptions
+from subscriber.adapters.load.statements import CpuScale, sessions_percent
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.statements import quoted
 from subscriber.errors import SensorError
-from tests.edge.load.sessions import BURN, SLEEP, connected, sessions
+from testkit.postgres.postgres import LocalPostgres
+from tests.adapters.load.sessions import BURN, SLEEP, connected, sessions
 
 IDLE_IN_TRANSACTION = "BEGIN"
 
@@ -107,7 +108,7 @@ async def test_a_server_that_went_away_is_a_sentence_and_met_again(
     postgres_server: LocalPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A reading fails while the server is down, and the next connection is made when it is back."""
-    monkeypatch.setattr("subscriber.edge.load_bounded.REST_AT_MOST_SECONDS", 0.0)
+    monkeypatch.setattr("subscriber.adapters.load.bounded.REST_AT_MOST_SECONDS", 0.0)
     store = StoreOptions(url=postgres_server.url, tls="disable")
     options = SensorOptions(source="active_sessions", store=store, hosts=("127.0.0.1",), vcpus=2.0)
     sensor = await sensor_for(options, "active_sessions")

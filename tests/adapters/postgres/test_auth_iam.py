@@ -14,15 +14,15 @@ import msgspec
 import pytest
 import trustme
 
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_auth import AuthOptions, authenticated
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_login import Login
+from subscriber.adapters.postgres.auth import AuthOptions, authenticated
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.login import Login
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import ConfigurationError, StoreError, Treatment
 from subscriber.observe import log
-from tests.edge.object_rows import row
-from tests.edge.tls_front import tls_front
-from tests.stage.log import logged
+from tests.adapters.postgres.object_rows import row
+from tests.adapters.postgres.tls_proxy import tls_front
+from tests.fixtures.log import logged
 
 HOST = "lake.cluster-c9akciq32rc9.eu-central-1.rds.amazonaws.com"
 NOWHERE = StoreOptions(url=f"postgresql://writer@{HOST}/lake")

@@ -12,11 +12,11 @@ import asyncpg
 import msgspec
 import pytest
 
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_auth import AuthOptions, authenticated
-from subscriber.edge.postgres_connection import StoreOptions
-from tests.edge.object_rows import row
-from tests.stage.queues import OpenClient
+from subscriber.adapters.postgres.auth import AuthOptions, authenticated
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.store import PostgresStore
+from tests.adapters.postgres.object_rows import row
+from tests.fixtures.queues import OpenClient
 
 ROTATIONS = 4
 WRITERS = 3

@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks.lab.aws_services import AwsServices, Fault, Silence
-from subscriber.edge import postgres_secret
-from subscriber.edge.aws_calls import AwsCalls
-from subscriber.edge.postgres import PING_SECONDS
-from subscriber.edge.postgres_login import Login
-from subscriber.edge.postgres_secret import SecretLogins, login_in
+from subscriber.adapters.aws.calls import AwsCalls
+from subscriber.adapters.postgres import auth_secret as postgres_secret
+from subscriber.adapters.postgres.auth_secret import SecretLogins, login_in
+from subscriber.adapters.postgres.login import Login
+from subscriber.adapters.postgres.store import PING_SECONDS
 from subscriber.errors import StoreError, Treatment
 from subscriber.observe import log
-from tests.stage.log import logged
+from testkit.aws.aws_services import AwsServices, Fault, Silence
+from tests.fixtures.log import logged
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:lake-AbCdEf"
 
@@ -141,7 +141,7 @@ async def test_what_cannot_be_read_is_told(
 ) -> None:
     """One sentence, and whether it is worth waiting."""
     if isinstance(answer, Silence):
-        monkeypatch.setattr("subscriber.edge.aws_calls.CALL_SECONDS", 0.3)
+        monkeypatch.setattr("subscriber.adapters.aws.calls.CALL_SECONDS", 0.3)
     aws_services.answer("secretsmanager", "GetSecretValue", answer)
     with pytest.raises(StoreError) as caught:
         await secrets.login([])

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_columns import UNIT_SEPARATOR, unused_character, upsert_parameters
+from subscriber.adapters.postgres.columns import UNIT_SEPARATOR, unused_character, upsert_parameters
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
-from tests.edge.object_rows import row
+from tests.adapters.postgres.object_rows import row
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

@@ -13,11 +13,11 @@ import msgspec
 import pytest
 import uvloop
 
-from benchmarks.lab.postgres import LocalPostgres
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import Connection, StoreOptions, connect, tls_context
-from subscriber.edge.postgres_login import Login
+from subscriber.adapters.postgres.connection import Connection, StoreOptions, connect, tls_context
+from subscriber.adapters.postgres.login import Login
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import ConfigurationError, StoreError, Treatment
+from testkit.postgres.postgres import LocalPostgres
 
 
 @asynccontextmanager

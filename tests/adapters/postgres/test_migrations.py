@@ -11,9 +11,9 @@ import asyncpg
 import msgspec
 import pytest
 
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import check_schema, migrate
-from subscriber.edge.postgres_statements import migrations, quoted, statement
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import check_schema, migrate
+from subscriber.adapters.postgres.statements import migrations, quoted, statement
 from subscriber.errors import ConfigurationError, ExitCode, SchemaError, StoreError, Treatment
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

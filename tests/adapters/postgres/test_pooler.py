@@ -13,16 +13,16 @@ import asyncpg
 import msgspec
 import pytest
 
-from benchmarks.lab.pgbouncer import pgbouncer, pgbouncer_program
-from subscriber.edge.load_connection import LoadConnection
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions, connect, session_settings
-from subscriber.edge.postgres_migrations import check_schema, migrate
-from subscriber.edge.postgres_pooler import local_settings, unit_of_work
+from subscriber.adapters.load.connection import LoadConnection
+from subscriber.adapters.postgres.connection import StoreOptions, connect, session_settings
+from subscriber.adapters.postgres.migrations import check_schema, migrate
+from subscriber.adapters.postgres.pooler import local_settings, unit_of_work
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
 from subscriber.model import Refusal
-from tests.edge.object_rows import row
-from tests.fakes.things import message
+from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
+from tests.adapters.postgres.object_rows import row
+from tests.fakes.samples import message
 
 pytestmark = pytest.mark.skipif(
     pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)"

@@ -8,10 +8,10 @@ import asyncpg
 import msgspec
 import pytest
 
-from subscriber.edge import postgres_quarantine
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_quarantine import Filters, Quarantine
-from subscriber.edge.postgres_statements import statement
+from subscriber.adapters.postgres import quarantine as postgres_quarantine
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.quarantine import Filters, Quarantine
+from subscriber.adapters.postgres.statements import statement
 from tests.quarantine.conftest import QUEUE, Keep
 
 OTHER = "https://sqs.eu-west-1.amazonaws.com/123456789012/more-events"

@@ -11,10 +11,10 @@ import asyncpg
 import msgspec
 import pytest
 
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError
-from tests.edge.object_rows import row
+from tests.adapters.postgres.object_rows import row
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

@@ -15,11 +15,11 @@ import msgspec
 import pytest
 import trustme
 
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
-from tests.edge.object_rows import row
-from tests.edge.tls_front import TlsFront, tls_front
+from tests.adapters.postgres.object_rows import row
+from tests.adapters.postgres.tls_proxy import TlsFront, tls_front
 
 
 @asynccontextmanager

@@ -72,4 +72,4 @@ def test_no_row_is_forgotten() -> None:
 def test_the_test_is_there(name: str) -> None:
     """By the name it is given here."""
     module, _, function = name.partition(".")
-    assert callable(getattr(importlib.import_module(f"tests.edge.{module}"), function))
+    assert callable(getattr(importlib.import_module(f"tests.adapters.{module}"), function))

@@ -12,14 +12,14 @@ import msgspec
 import psutil
 import pytest
 
-from benchmarks.lab.postgres import LocalPostgres
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import migrate
-from subscriber.edge.postgres_statements import quoted
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
+from subscriber.adapters.postgres.statements import quoted
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import Treatment
-from tests.edge.object_rows import row
-from tests.edge.test_treatment import ROWS, Database, failure, until_waiting
+from testkit.postgres.postgres import LocalPostgres
+from tests.adapters.postgres.object_rows import row
+from tests.adapters.postgres.test_treatment import ROWS, Database, failure, until_waiting
 
 MANY = [row(key=f"{number:05}" + "x" * 500) for number in range(500)]
 

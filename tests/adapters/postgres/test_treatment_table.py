@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from asyncpg import exceptions
 
-from subscriber.edge.postgres_failures import store_error
+from subscriber.adapters.postgres.failures import store_error
 from subscriber.errors import FAILURES, DatabaseError, ExitCode, Treatment, failure_of
 
 

@@ -10,12 +10,12 @@ from contextlib import suppress
 import psutil
 import pytest
 
-from benchmarks.lab.postgres import LocalPostgres
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import migrate
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
-from tests.edge.object_rows import row
+from testkit.postgres.postgres import LocalPostgres
+from tests.adapters.postgres.object_rows import row
 
 WRITE_TIMEOUT_SECONDS = 0.8
 

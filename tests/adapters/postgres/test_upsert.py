@@ -11,10 +11,10 @@ import asyncpg
 import msgspec
 import pytest
 
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_statements import statement
+from subscriber.adapters.postgres.statements import statement
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.model import ObjectEvent
-from tests.edge.object_rows import colliding_row, row
+from tests.adapters.postgres.object_rows import colliding_row, row
 from tests.fakes.store import order_of, version_of
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

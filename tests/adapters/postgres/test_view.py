@@ -10,9 +10,9 @@ from typing import Any, TypeAlias
 import asyncpg
 import pytest
 
-from subscriber.edge.postgres import PostgresStore
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.model import ObjectEvent
-from tests.edge.object_rows import NOON, colliding_row, row
+from tests.adapters.postgres.object_rows import NOON, colliding_row, row
 from tests.fakes.store import order_of, version_of
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -8,16 +8,16 @@ import asyncpg
 import msgspec
 import pytest
 
-from subscriber.edge.postgres import PostgresStore
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.events.order import fold
+from subscriber.flow.breaker import Outage
 from subscriber.flow.channel import Channel
-from subscriber.flow.gate import Gate
-from subscriber.flow.lease import Ceiling, LeaseBook
-from subscriber.flow.outage import Outage
+from subscriber.flow.leases import Ceiling, LeaseBook
+from subscriber.flow.limiter import Gate
 from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt, Refusal
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.write import Writer
-from tests.edge.object_rows import row
+from tests.adapters.postgres.object_rows import row
 
 MESSAGES = 1_000
 BAD_POSITION = 617

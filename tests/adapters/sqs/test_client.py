@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from subscriber.edge.sqs import Sqs, SqsOptions
-from subscriber.edge.sqs_shapes import receive_body
+from subscriber.adapters.sqs.client import Sqs, SqsOptions
+from subscriber.adapters.sqs.wire import receive_body
 from subscriber.errors import QueueCallError
 from subscriber.model import BatchAnswer, Lease
-from tests.stage.queues import FreshQueue, MakeQueue
+from tests.fixtures.queues import FreshQueue, MakeQueue
 
 
 @pytest.fixture

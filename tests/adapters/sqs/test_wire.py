@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from subscriber.edge.sqs_shapes import batch_answer
+from subscriber.adapters.sqs.wire import batch_answer
 from subscriber.errors import QueueCallError
 from subscriber.model import BatchAnswer
 

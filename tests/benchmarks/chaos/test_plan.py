@@ -7,14 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.torture.load import ArrivingBacklog, TortureLoad
-from benchmarks.torture.menu import FAULTS
-from benchmarks.torture.plan import plan_of
-from benchmarks.torture.record import append_result, read_record, write_table
-from benchmarks.torture.result import RunResult
-from benchmarks.trial.backlogs import key
+from benchmarks.chaos.catalog import FAULTS
+from benchmarks.chaos.load import ArrivingBacklog, TortureLoad
+from benchmarks.chaos.plan import plan_of
+from benchmarks.chaos.record import append_result, read_record, write_table
+from benchmarks.chaos.result import RunResult
+from subscriber.events.decode import decode
 from subscriber.model import Lease, Message
-from subscriber.pipeline.decode import decode
+from testkit.workload.backlogs import key
 
 MESSAGES = 4_000
 

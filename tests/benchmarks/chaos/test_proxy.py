@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from benchmarks.torture.network import Network, network
+from benchmarks.chaos.proxy import Network, network
 
 COMMITTED = b"INSERT 0 5\0"
 

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.torture.conduct import run
-from benchmarks.torture.database import TortureDatabase, torture_database
-from benchmarks.torture.menu import FAULTS
-from benchmarks.torture.plan import plan_of
-from benchmarks.torture.queues import TortureQueue, torture_queues
+from benchmarks.chaos.catalog import FAULTS
+from benchmarks.chaos.database import TortureDatabase, torture_database
+from benchmarks.chaos.plan import plan_of
+from benchmarks.chaos.queues import TortureQueue, torture_queues
+from benchmarks.chaos.run import run
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

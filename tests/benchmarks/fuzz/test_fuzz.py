@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.fuzz.judge import Judge, Wrong
 from benchmarks.fuzz.mutate import Mutator
+from benchmarks.fuzz.oracle import Judge, Wrong
 from benchmarks.fuzz.reference import reading_of
-from subscriber.events.refusal import REASONS
+from subscriber.events.decode import decode
+from subscriber.events.rejection import REASONS
 from subscriber.model import Delivery, Message, Refusal
-from subscriber.pipeline.decode import decode
 from tests.corpus.case import Case
 from tests.corpus.everything import corpus
 from tests.events.samples import PROPERTY, body, record
-from tests.rooms.test_decode import json_values, record_likes
+from tests.events.test_decode import json_values, record_likes
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

@@ -8,14 +8,14 @@ from random import Random
 import msgspec
 import pytest
 
-from benchmarks.lab.bucket import ObjectRow, SimulatedBucket, VersionRow
-from benchmarks.lab.disorder import DUPLICATED, UNDECODABLE, Telling, tellings
-from benchmarks.lab.latency import Latency, commit_latency, percentile
-from benchmarks.lab.lives import seeded_buckets
-from benchmarks.lab.sent import Sent, sent_event
-from benchmarks.lab.terminal import Screen, clock, duration, fitting
-from benchmarks.lab.verdict import Stored, StoredRow, Verdict, judge
 from subscriber.events.order import fold
+from testkit.checker.compare import Stored, StoredRow, Verdict, judge
+from testkit.checker.latency import Latency, commit_latency, percentile
+from testkit.terminal import Screen, clock, duration, fitting
+from testkit.workload.bucket import ObjectRow, SimulatedBucket, VersionRow
+from testkit.workload.random_walk import seeded_buckets
+from testkit.workload.send_log import Sent, sent_event
+from testkit.workload.shuffle import DUPLICATED, UNDECODABLE, Telling, tellings
 from tests.events.samples import decoded
 
 EVENTS = 600

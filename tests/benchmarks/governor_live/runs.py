@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.plant.governed import ENDS
-from benchmarks.trial.samples import INTERVAL_SECONDS, Sample
+from benchmarks.governor_live.run import ENDS
+from benchmarks.loadtest.samples import INTERVAL_SECONDS, Sample
 
 CEILING = 60.0
 

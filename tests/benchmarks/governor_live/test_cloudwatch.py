@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.plant.cloudwatch import Minutes, answer
-from subscriber.edge.load_cloudwatch import queries
-from subscriber.edge.process_tree import Snapshot
+from benchmarks.governor_live.cloudwatch import Minutes, answer
+from subscriber.adapters.load.cloudwatch import queries
+from subscriber.adapters.load.process_tree import Snapshot
 
 
 def test_a_minute_is_the_mean_of_its_seconds_and_told_late() -> None:

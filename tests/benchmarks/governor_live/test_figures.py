@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.plant import curve, held
-from benchmarks.plant.curve import Second
-from benchmarks.plant.governed import COMES, GOES, control_figures
-from tests.plant.runs import CEILING, SAMPLES, samples
+from benchmarks.governor_live import metrics as held
+from benchmarks.governor_live import series as curve
+from benchmarks.governor_live.run import COMES, GOES, control_figures
+from benchmarks.governor_live.series import Second
+from tests.benchmarks.governor_live.runs import CEILING, SAMPLES, samples
 
 
 def test_a_second_holds_what_was_used_in_it() -> None:

@@ -7,17 +7,17 @@ import os
 
 import pytest
 
-from benchmarks.lab.rehearsal import running_daemon
-from benchmarks.lab.terminal import Screen
-from benchmarks.plant import cores
-from benchmarks.plant.burden import TRIGGER_MICROSECONDS, burden
-from benchmarks.plant.governed import GOVERNED
-from benchmarks.plant.hands import Hands
-from benchmarks.plant.neighbour import neighbour_of
-from benchmarks.plant.plant import Drained, plant
-from benchmarks.plant.timeline import Act, follow
-from benchmarks.trial.backlogs import BacklogLoad
-from benchmarks.trial.samples import Meter, daemon_as_consumer
+from benchmarks.governor_live import cpu_pinning as cores
+from benchmarks.governor_live.control_api import Hands
+from benchmarks.governor_live.environment import Drained, plant
+from benchmarks.governor_live.noisy_neighbor import neighbour_of
+from benchmarks.governor_live.row_cost import TRIGGER_MICROSECONDS, burden
+from benchmarks.governor_live.run import GOVERNED
+from benchmarks.governor_live.timeline import Act, follow
+from benchmarks.loadtest.samples import Meter, daemon_as_consumer
+from testkit.local_stack import running_daemon
+from testkit.terminal import Screen
+from testkit.workload.backlogs import BacklogLoad
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import msgspec
 
-from benchmarks.trial.contenders import CONTENDERS, DAEMON, LAMBDA, LAMBDA_WARM, MANUAL_LOOP, MQ_BRIDGE, MQ_BRIDGE_BEST
-from benchmarks.trial.contest import middle_one, running_order
-from benchmarks.trial.oracle import Judgement
-from benchmarks.trial.result import Run, figures
-from tests.trial.test_report import SAMPLES
+from benchmarks.loadtest.compare import middle_one, running_order
+from benchmarks.loadtest.competitors import (
+    CONTENDERS,
+    DAEMON,
+    LAMBDA,
+    LAMBDA_WARM,
+    MANUAL_LOOP,
+    MQ_BRIDGE,
+    MQ_BRIDGE_BEST,
+)
+from benchmarks.loadtest.result import Run, figures
+from benchmarks.loadtest.row_checker import Judgement
+from tests.benchmarks.loadtest.test_report import SAMPLES
 
 
 def drain(microseconds: float, **faults: int) -> Run:

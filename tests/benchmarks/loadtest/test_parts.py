@@ -10,11 +10,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.lab.process import LabError, child_process
-from benchmarks.lab.slow_network import Delay, slow_network
-from benchmarks.peers.lambda_model import BATCHES_AT_MOST, begins_after_seconds
-from benchmarks.trial.contenders import CONTENDERS, mq_bridge
-from benchmarks.trial.samples import peer_as_consumer
+from benchmarks.baselines.lambda_model import BATCHES_AT_MOST, begins_after_seconds
+from benchmarks.loadtest.competitors import CONTENDERS, mq_bridge
+from benchmarks.loadtest.samples import peer_as_consumer
+from testkit.latency_proxy import Delay, slow_network
+from testkit.process import LabError, child_process
 
 
 async def test_order_is_kept_and_each_round_trip_is_longer() -> None:

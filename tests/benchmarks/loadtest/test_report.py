@@ -10,15 +10,15 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from benchmarks import bench
-from benchmarks.lab.postgres_binaries import LocalPostgresError
-from benchmarks.lab.process import LabError
-from benchmarks.lab.terminal import Screen
-from benchmarks.trial.chart import ceiling
-from benchmarks.trial.oracle import Judgement
-from benchmarks.trial.page import page, panels, write_page
-from benchmarks.trial.result import Report, Run, figures, read_report, read_standing, report, write_report
-from benchmarks.trial.samples import Sample
+from benchmarks.charts import ceiling
+from benchmarks.loadtest import __main__ as bench
+from benchmarks.loadtest.html_report import page, panels, write_page
+from benchmarks.loadtest.result import Report, Run, figures, read_report, read_standing, report, write_report
+from benchmarks.loadtest.row_checker import Judgement
+from benchmarks.loadtest.samples import Sample
+from testkit.postgres.postgres_binaries import LocalPostgresError
+from testkit.process import LabError
+from testkit.terminal import Screen
 
 SAMPLES = tuple(
     Sample(

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.lab.bucket import VersionRow
-from benchmarks.trial.oracle import Judgement, differences
+from benchmarks.loadtest.row_checker import Judgement, differences
+from testkit.workload.bucket import VersionRow
 
 
 def row(number: int, etag: str = "a") -> VersionRow:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncpg
 import pytest
 
-from benchmarks.lab.postgres import LocalPostgres
-from benchmarks.peers.index_rows import rows_of, upsert
-from benchmarks.trial.backlogs import BacklogLoad
-from benchmarks.trial.grown import grow
-from benchmarks.trial.oracle import Judgement, judge_backlog, look_before
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import migrate
+from benchmarks.baselines.index_rows import rows_of, upsert
+from benchmarks.loadtest.prefill import grow
+from benchmarks.loadtest.row_checker import Judgement, judge_backlog, look_before
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
+from testkit.postgres.postgres import LocalPostgres
+from testkit.workload.backlogs import BacklogLoad
 
 LOAD = BacklogLoad("flood", 200, spacing=4)
 SABOTAGE = """

@@ -6,14 +6,14 @@ import io
 
 import pytest
 
-from benchmarks.lab.load import Phase
-from benchmarks.lab.slow_network import Delay
-from benchmarks.lab.terminal import Screen
-from benchmarks.trial.backlogs import BacklogLoad, Kind
-from benchmarks.trial.conduct import conduct
-from benchmarks.trial.contenders import CONTENDERS
-from benchmarks.trial.contest import FLOOR_FACTOR, hold_contest
-from benchmarks.trial.scenarios import Scenario
+from benchmarks.loadtest.compare import FLOOR_FACTOR, hold_contest
+from benchmarks.loadtest.competitors import CONTENDERS
+from benchmarks.loadtest.runner import conduct
+from benchmarks.loadtest.scenarios import Scenario
+from testkit.latency_proxy import Delay
+from testkit.terminal import Screen
+from testkit.workload.backlogs import BacklogLoad, Kind
+from testkit.workload.load import Phase
 
 pytestmark = pytest.mark.usefixtures("untraced")
 

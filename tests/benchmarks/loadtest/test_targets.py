@@ -13,17 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.lab.latency import Latency
-from benchmarks.lab.terminal import Screen
-from benchmarks.plant.governed import control_figures
-from benchmarks.trial.contenders import CONTENDERS, DAEMON, FLOOR, PEERS
-from benchmarks.trial.oracle import Judgement
-from benchmarks.trial.page import write_page
-from benchmarks.trial.printed import print_standing
-from benchmarks.trial.result import Figures, Report, Run, Standing, read_standing, report, write_standing
-from benchmarks.trial.scenarios import SCENARIOS
-from benchmarks.trial.targets import TARGETS, Measure, Target, outcomes, with_earlier
-from tests.plant.runs import SAMPLES
+from benchmarks.governor_live.run import control_figures
+from benchmarks.loadtest.competitors import CONTENDERS, DAEMON, FLOOR, PEERS
+from benchmarks.loadtest.console import print_standing
+from benchmarks.loadtest.html_report import write_page
+from benchmarks.loadtest.result import Figures, Report, Run, Standing, read_standing, report, write_standing
+from benchmarks.loadtest.row_checker import Judgement
+from benchmarks.loadtest.scenarios import SCENARIOS
+from benchmarks.loadtest.targets import TARGETS, Measure, Target, outcomes, with_earlier
+from testkit.checker.latency import Latency
+from testkit.terminal import Screen
+from tests.benchmarks.governor_live.runs import SAMPLES
 
 FIGURES = Figures(
     messages=1_000,

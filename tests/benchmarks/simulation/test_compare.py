@@ -9,15 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from benchmarks.simulate import figures
-from benchmarks.simulate.__main__ import RESULTS
-from benchmarks.simulate.contest import LAWS, Outcome, hold, summary, table
-from benchmarks.simulate.policy import GOVERNOR, Bounds, Law
-from benchmarks.simulate.record import Record, Second
-from benchmarks.simulate.report import firsts, report, section
-from benchmarks.simulate.scenario import Load, Scenario, names, read
-from benchmarks.simulate.score import Parts, floors, ranked, values
-from benchmarks.simulate.world import simulate
+from benchmarks.simulation import figures
+from benchmarks.simulation.__main__ import RESULTS
+from benchmarks.simulation.compare import LAWS, Outcome, hold, summary, table
+from benchmarks.simulation.controller import GOVERNOR, Bounds, Law
+from benchmarks.simulation.record import Record, Second
+from benchmarks.simulation.report import firsts, report, section
+from benchmarks.simulation.scenario import Load, Scenario, names, read
+from benchmarks.simulation.score import Parts, floors, ranked, values
+from benchmarks.simulation.simulator import simulate
 
 pytestmark = pytest.mark.usefixtures("untraced")
 """Hours are simulated here; tests/control covers the law."""
@@ -104,7 +104,7 @@ def test_a_contest_leaves_a_file_with_every_law_ranked(contest: tuple[Outcome, P
 
 
 def test_the_committed_page_is_what_the_source_gives(contest: tuple[Outcome, Path]) -> None:
-    """If this fails, the results are of an older law: `python -m benchmarks.simulate` writes them anew."""
+    """If this fails, the results are of an older law: `python -m benchmarks.simulation` writes them anew."""
     outcome, _ = contest
     assert section(outcome) in (RESULTS / "README.md").read_text("utf-8")
 

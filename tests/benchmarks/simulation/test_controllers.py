@@ -6,15 +6,16 @@ from collections.abc import Iterable
 
 import pytest
 
-from benchmarks.simulate.laws.all_laws import PUBLISHED
-from benchmarks.simulate.laws.elasticgraph import CpuDeadBand
-from benchmarks.simulate.laws.gitlab import DatabaseThrottling
-from benchmarks.simulate.laws.netflix import Aimd, Gradient2
-from benchmarks.simulate.laws.scaling import BacklogScaling
-from benchmarks.simulate.laws.sui import FillBand
-from benchmarks.simulate.laws.vector import AdaptiveRequestConcurrency
-from benchmarks.simulate.policy import GOVERNOR, Bounds, Policy
-from subscriber.control.reading import LoadReading, Reading
+from benchmarks.simulation.controller import GOVERNOR, Bounds, Policy
+from benchmarks.simulation.controllers.elasticgraph import CpuDeadBand
+from benchmarks.simulation.controllers.gitlab import DatabaseThrottling
+from benchmarks.simulation.controllers.netflix import Aimd, Gradient2
+from benchmarks.simulation.controllers.registry import PUBLISHED
+from benchmarks.simulation.controllers.scaling import BacklogScaling
+from benchmarks.simulation.controllers.sui import FillBand
+from benchmarks.simulation.controllers.vector import AdaptiveRequestConcurrency
+from subscriber.control.reading import Reading
+from subscriber.signals import LoadReading
 
 WIDE = Bounds(limit_at_most=1000)
 

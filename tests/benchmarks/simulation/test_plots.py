@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.simulate import __main__ as command
-from benchmarks.simulate.drawing import Line, Panel, panels
-from benchmarks.simulate.laws.fixed import HIGH, LOW
-from benchmarks.simulate.picture import picture
-from benchmarks.simulate.policy import GOVERNOR
-from benchmarks.simulate.scenario import Event, LeadIn, Load, Scenario
-from benchmarks.simulate.world import simulate
+from benchmarks.panels import Line, Panel, panels
+from benchmarks.simulation import __main__ as command
+from benchmarks.simulation.controller import GOVERNOR
+from benchmarks.simulation.controllers.fixed import HIGH, LOW
+from benchmarks.simulation.plot import picture
+from benchmarks.simulation.scenario import Event, LeadIn, Load, Scenario
+from benchmarks.simulation.simulator import simulate
 
 pytestmark = pytest.mark.usefixtures("untraced")
 """Hours are simulated here; tests/control covers the law."""
@@ -28,7 +28,7 @@ SHORT = Scenario(
     events=(Event(30, neighbour_cores=4),),
 )
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "control-law.svg"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "control-law.svg"
 
 
 def polylines(svg: str) -> list[ET.Element]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.simulate.figures import value_of
-from benchmarks.simulate.policy import GOVERNOR
-from benchmarks.simulate.scenario import names, read
-from benchmarks.simulate.world import simulate
+from benchmarks.simulation.controller import GOVERNOR
+from benchmarks.simulation.figures import value_of
+from benchmarks.simulation.scenario import names, read
+from benchmarks.simulation.simulator import simulate
 
 pytestmark = pytest.mark.usefixtures("untraced")
 """Hours are simulated here; tests/control covers the law."""

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.simulate.backlog import Backlog
-from benchmarks.simulate.database import Database, DatabaseOptions, Statement
-from benchmarks.simulate.laws.fixed import Fixed
-from benchmarks.simulate.policy import GOVERNOR, Bounds, Law
-from benchmarks.simulate.scenario import Event, Fleet, LeadIn, Load, Scenario
-from benchmarks.simulate.sensor import Sensor, SensorOptions
-from benchmarks.simulate.world import simulate
+from benchmarks.simulation.backlog import Backlog
+from benchmarks.simulation.controller import GOVERNOR, Bounds, Law
+from benchmarks.simulation.controllers.fixed import Fixed
+from benchmarks.simulation.database import Database, DatabaseOptions, Statement
+from benchmarks.simulation.scenario import Event, Fleet, LeadIn, Load, Scenario
+from benchmarks.simulation.sensor import Sensor, SensorOptions
+from benchmarks.simulation.simulator import simulate
 from subscriber.control.reading import Reading
 
 pytestmark = pytest.mark.usefixtures("untraced")

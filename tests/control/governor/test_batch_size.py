@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.batch_size import ROWS_AT_LEAST, STATEMENT_LOAD_SECONDS, rows_at_most
-from subscriber.control.governor import decide
-from subscriber.control.prediction import RowCost
-from subscriber.control.recent import LeastOfLate
+from subscriber.control.governor.decide import decide
+from subscriber.control.governor.memory import LeastOfLate
+from subscriber.control.governor.prediction import RowCost
+from subscriber.control.governor.setpoints import ROWS_AT_LEAST, STATEMENT_LOAD_SECONDS, rows_at_most
 from tests.control.readings import OPTIONS, busy, run, settled
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.governor import Decision, GovernorOptions, GovernorState, decide
-from subscriber.control.reading import Reading, WriteTally, reading_between
+from subscriber.control.governor.decide import Decision, GovernorOptions, GovernorState, decide
+from subscriber.control.reading import Reading, reading_between
+from subscriber.signals import WriteTally
 
 OPTIONS = GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_seconds=10)
 

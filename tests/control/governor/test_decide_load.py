@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from subscriber.control.governor import GovernorState, decide
-from subscriber.control.reading import LoadReading, Reading
+from subscriber.control.governor.decide import GovernorState, decide
+from subscriber.control.reading import Reading
+from subscriber.signals import LoadReading
 from tests.control.readings import OPTIONS, SENSOR_DELAY_SECONDS, busy, run, settled
 
 

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.ceiling import ceiling_percent, urgency_of
-from subscriber.control.prediction import Mean, Prediction, RowCost, demand_percent, memory_seconds, predict
-from subscriber.control.recent import LEAST_HOLDS_SECONDS, LeastOfLate, Work, work_between
-from subscriber.control.row_time import RowTime
-from subscriber.control.step import confirmed_error, needs_step, shared, stepped_down, stepped_up
+from subscriber.control.governor.memory import LEAST_HOLDS_SECONDS, LeastOfLate, RowTime, Work, work_between
+from subscriber.control.governor.prediction import Mean, Prediction, RowCost, demand_percent, memory_seconds, predict
+from subscriber.control.governor.setpoints import ceiling_percent, urgency_of
+from subscriber.control.governor.step import confirmed_error, needs_step, shared, stepped_down, stepped_up
 from tests.control.readings import OPTIONS
 
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subscriber.control.governor import GovernorOptions, GovernorState, decide
-from subscriber.control.reading import LoadReading, Reading
-from subscriber.control.recent import REMEMBERED_AT_MOST, REMEMBERED_SECONDS
+from subscriber.control.governor.decide import GovernorOptions, GovernorState, decide
+from subscriber.control.governor.memory import REMEMBERED_AT_MOST, REMEMBERED_SECONDS
+from subscriber.control.reading import Reading
+from subscriber.signals import LoadReading
 from tests.control.readings import OPTIONS, busy, run, settled
 
 pytestmark = pytest.mark.usefixtures("untraced")

@@ -10,12 +10,12 @@ import asyncpg
 import msgspec
 import pytest
 
-from benchmarks.lab.commit_log import CommitLog, QuarantineCommit, RowCommit, parsed
-from benchmarks.lab.postgres import LocalPostgres
-from subscriber.edge.postgres import PostgresStore
-from subscriber.edge.postgres_connection import StoreOptions
-from subscriber.edge.postgres_migrations import migrate
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.model import Lease, Message, ObjectEvent, Refusal
+from testkit.checker.commit_log import CommitLog, QuarantineCommit, RowCommit, parsed
+from testkit.postgres.postgres import LocalPostgres
 
 ROW = ObjectEvent(
     bucket="lake",

@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.lab.commit_log import Change, QuarantineCommit, RowCommit
-from benchmarks.lab.history import Account, History
-from benchmarks.lab.testimony import Passage, QueueRecord, Tables, Told, version_of
 from subscriber.model import ObjectEvent
+from testkit.checker.commit_log import Change, QuarantineCommit, RowCommit
+from testkit.checker.evidence import Passage, QueueRecord, Tables, Told, version_of
+from testkit.checker.history import Account, History
 
 COMMITTED, DELETED, LATER = 100.0, 100.5, 101.0
 

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks.lab.queue import QueueServer, local_queue_server
-from benchmarks.lab.queue.raw_client import QueueFault, RawClient
+from testkit.sqs import QueueServer, local_queue_server
+from testkit.sqs.raw_client import QueueFault, RawClient
 
 ALWAYS = 1.0
 GUEST = {"guest": "secret"}

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 
-from benchmarks.lab.queue import QueueServer, local_queue_server
-from benchmarks.lab.queue.protocol import MAX_REQUEST_BYTES
-from benchmarks.lab.queue.raw_client import QueueFault, RawClient
+from testkit.sqs import QueueServer, local_queue_server
+from testkit.sqs.protocol import MAX_REQUEST_BYTES
+from testkit.sqs.raw_client import QueueFault, RawClient
 
 _names = (f"server-{number}" for number in range(1_000))
 
@@ -104,7 +104,7 @@ def test_too_many_in_flight_is_an_error_for_short_polls_only() -> None:
 def test_a_backlog_is_attached_and_drawn_from(client: RawClient) -> None:
     """The lab's own operation gives a queue messages that are made when they are asked for."""
     url = _create(client)
-    client.attach_backlog(url, "benchmarks.bench_queue:s3_backlog", count=25)
+    client.attach_backlog(url, "benchmarks.loadtest.queue_server_speed:s3_backlog", count=25)
     answer = client.call("GetQueueAttributes", QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
     assert answer["Attributes"]["ApproximateNumberOfMessages"] == "25"
     received = [
@@ -112,7 +112,7 @@ def test_a_backlog_is_attached_and_drawn_from(client: RawClient) -> None:
     ]
     assert received == [10, 10, 5, 0]
     with pytest.raises(QueueFault, match="No backlog"):
-        client.attach_backlog(url, "benchmarks.bench_queue:nothing")
+        client.attach_backlog(url, "benchmarks.loadtest.queue_server_speed:nothing")
 
 
 def test_what_is_not_implemented_says_so(client: RawClient) -> None:

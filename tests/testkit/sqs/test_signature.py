@@ -13,8 +13,8 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.lab.queue import errors
-from benchmarks.lab.queue.signature import (
+from testkit.sqs import errors
+from testkit.sqs.signature import (
     TOLERANCE_SECONDS,
     SignatureChecker,
     SignedRequest,

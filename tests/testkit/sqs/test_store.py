@@ -19,13 +19,13 @@ from hypothesis.stateful import (
     rule,
 )
 
-from benchmarks.lab.queue import errors
-from benchmarks.lab.queue.account import Account
-from benchmarks.lab.queue.attributes import QueueAttributes
-from benchmarks.lab.queue.backlog import GeneratedBacklog, load_backlog
-from benchmarks.lab.queue.deadlines import Deadlines
-from benchmarks.lab.queue.message import StoredMessage
-from benchmarks.lab.queue.store import Queue
+from testkit.sqs import errors
+from testkit.sqs.account import Account
+from testkit.sqs.attributes import QueueAttributes
+from testkit.sqs.backlog import GeneratedBacklog, load_backlog
+from testkit.sqs.deadlines import Deadlines
+from testkit.sqs.message import StoredMessage
+from testkit.sqs.store import Queue
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -199,7 +199,7 @@ def test_a_backlog_is_drawn_from_after_what_was_sent() -> None:
     assert queue.next_change(10.0) == 40.0
 
 
-@pytest.mark.parametrize("reference", ["os:system", "tests", "tests.laws:", ":x"])
+@pytest.mark.parametrize("reference", ["os:system", "tests", "tests.contracts:", ":x"])
 def test_a_backlog_comes_from_our_own_packages(reference: str) -> None:
     """The control path that names a function cannot reach outside the project."""
     with pytest.raises(ValueError, match="module:function"):

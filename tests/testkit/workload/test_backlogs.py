@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.peers.index_rows import newest, rows_of
-from benchmarks.trial.backlogs import BacklogLoad, backlog
-from benchmarks.trial.chapters import CHAPTER_MESSAGES
+from benchmarks.baselines.index_rows import newest, rows_of
+from subscriber.events.decode import decode
 from subscriber.model import Delivery, Lease, Message, ObjectEvent
-from subscriber.pipeline.decode import decode
+from testkit.workload.backlogs import BacklogLoad, backlog
+from testkit.workload.mixed_backlog import CHAPTER_MESSAGES
 
 
 def delivered(load: BacklogLoad) -> list[Delivery]:

@@ -42,3 +42,39 @@ class Arrivals(msgspec.Struct):
     def silent_seconds(self, now: float) -> float:
         """How long every answer has been empty."""
         return now - self.empty_since if self.empty_in_a_row else 0.0
+
+
+class WriteTally(msgspec.Struct):
+    """Running totals of the write room, added to by its tasks and read by the regulator."""
+
+    rows: int = 0
+    """Rows stored, stale ones included: the database has read and locked them too."""
+    statements: int = 0
+    seconds: float = 0.0
+    """Time spent in statements that succeeded."""
+    failures: int = 0
+    """Statements that failed for the database's reasons, not for a row's."""
+
+
+CLOCKS_DIFFER_SECONDS = 30.0
+"""A window that ends later than now by more than this was not measured: two clocks may differ by less."""
+
+
+class LoadReading(msgspec.Struct, frozen=True):
+    """What a sensor says of the database's CPU: a mean over a window that has ended."""
+
+    cpu_percent: float
+    """Of the capacity the database had in that window, 0 to 100; somebody else's load is in it too."""
+    taken_at: float
+    """End of the window, Unix seconds: a slow sensor tells of the past."""
+    window_seconds: float
+    """Length of the window."""
+
+
+class GateUsage(msgspec.Struct, frozen=True):
+    """Running totals since the gate was made; the difference of two tells of the time between them."""
+
+    place_seconds: float
+    """Places at work, summed over time: divided by the time between, the concurrency really used."""
+    shortage_seconds: float
+    """How long a write that was due has waited for a place, pauses apart."""

@@ -1,0 +1,1 @@
+"""Sessions, signed HTTP connections and the meaning of error codes, shared by every AWS service."""

@@ -1,0 +1,1 @@
+"""The ECS container agent: task protection, and the identity of the task."""

@@ -1,0 +1,1 @@
+"""The index in PostgreSQL: connections, login, statements, migrations, and what a failure means."""

@@ -1,0 +1,1 @@
+"""The HTTP server for operators and orchestrators (livez, readyz, metrics, control), and its client."""

@@ -1,0 +1,1 @@
+"""Pure judgments: facts about settings, queues, buckets and database in, findings out."""

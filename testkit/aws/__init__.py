@@ -1,0 +1,1 @@
+"""AWS services on loopback, in the shape of botocore's models, and LocalStack."""

@@ -1,0 +1,1 @@
+"""A real PostgreSQL from a wheel, and PgBouncer in front of it."""
