@@ -51,7 +51,7 @@ def time_chart(panels: Sequence[Panel]) -> str:
 
 
 def picture(title: str, panels: Sequence[Panel], caption: str) -> str:
-    """The same as a file of its own, with the colours and the ground it needs to be read on a page of any colour."""
+    """The same as a file of its own, with the colors and the ground it needs to be read on a page of any color."""
     bottom = _HEAD_HEIGHT + _time_height(panels)
     height = bottom + _FOOT_HEIGHT
     inside = "\n".join(_time_parts(panels))

@@ -23,7 +23,7 @@ from testkit.checker.compare import Verdict, judge, read_stored
 from testkit.checker.latency import Latency, commit_latency
 from testkit.local_stack import Reading, Rehearsal, rehearsal, running_load
 from testkit.postgres.postgres_binaries import LocalPostgresError
-from testkit.process import Child, LabError
+from testkit.process import Child, TestkitError
 from testkit.terminal import Screen, clock, duration
 from testkit.workload.bucket import SimulatedBucket
 from testkit.workload.load import LoadPlan, Phase
@@ -69,7 +69,7 @@ def demonstrate(screen: Screen) -> int:
             seconds = time.monotonic() - started
             load_code = load.stop()
         outcome = _outcome(running, record.messages, buckets, (at_start, at_end, seconds))
-        _summarise(screen, outcome)
+        _summarize(screen, outcome)
         if os.environ.get("STAY") == "1":
             _stay(screen, running)
         is_stopped_dry = _stop(screen, running)
@@ -127,12 +127,12 @@ def _outcome(
     )
 
 
-def _summarise(screen: Screen, outcome: Outcome) -> None:
+def _summarize(screen: Screen, outcome: Outcome) -> None:
     """Figures, and the word that follows from them."""
     screen.say()
     screen.table([*_counts(outcome), ("", "", ""), *_latencies(outcome), ("", "", ""), *_costs(outcome)])
-    word, colour = ("nothing lost, nothing wrong", "green") if outcome.is_flawless else ("NOT FLAWLESS", "red")
-    screen.say(f"\n  {screen.styled(word, 'bold', colour)}\n")
+    word, color = ("nothing lost, nothing wrong", "green") if outcome.is_flawless else ("NOT FLAWLESS", "red")
+    screen.say(f"\n  {screen.styled(word, 'bold', color)}\n")
 
 
 def _counts(outcome: Outcome) -> list[tuple[str, str, str]]:
@@ -169,7 +169,7 @@ def _costs(outcome: Outcome) -> list[tuple[str, str, str]]:
 
 def _stay(screen: Screen, running: Rehearsal) -> None:
     """Keeps everything up until Ctrl-C."""
-    port = running.daemon.wait_for("pages.opened")["port"]
+    port = running.daemon.wait_for("http.listening")["port"]
     screen.say(f"  pages      http://127.0.0.1:{port}/")
     screen.say(f"  database   {running.postgres.url}")
     screen.say(f"  queue      {running.queue_url}")
@@ -206,7 +206,7 @@ def main() -> None:
     except KeyboardInterrupt:
         screen.say("\n  stopped: nothing is left running")
         sys.exit(130)
-    except (LabError, LocalPostgresError) as error:
+    except (TestkitError, LocalPostgresError) as error:
         screen.say(f"\n  {error}")
         sys.exit(1)
 

@@ -1,4 +1,4 @@
-"""Lines in panels over one axis of seconds: an SVG with a ground of its own, to be read on a page of any colour."""
+"""Lines in panels over one axis of seconds: an SVG with a ground of its own, to be read on a page of any color."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Point: TypeAlias = tuple[float, float]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """Pairs of seconds and value, and the class that gives its colour."""
+    """Pairs of seconds and value, and the class that gives its color."""
 
     points: Sequence[Point]
     kind: str

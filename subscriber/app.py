@@ -22,30 +22,37 @@ from subscriber.adapters.postgres.migrations import check_schema
 from subscriber.adapters.postgres.migrations import migrate as apply_migrations
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.adapters.sqs.client import Sqs
-from subscriber.adapters.sqs.release import hand_back
+from subscriber.adapters.sqs.release import release
 from subscriber.admin.control import ControlPage
 from subscriber.admin.server import Pages
 from subscriber.check.startup import probe
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.load_monitor import LoadWatch
-from subscriber.control.observer import LineSigns, Observer
+from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
 from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError, Treatment
-from subscriber.flow.breaker import pause_before_knock
-from subscriber.flow.leases import Ceiling, LeaseBook
-from subscriber.flow.limiter import Gate
+from subscriber.flow.breaker import probe_backoff
+from subscriber.flow.leases import InFlightLimits, VisibilityLeases
+from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.flow.shutdown import StopRequest, unless
 from subscriber.observe.log import get_logger, name_worker
 from subscriber.observe.metrics import Metrics
-from subscriber.options import auth_options, governor_options, line_options, sensor_options, sqs_options, store_options
-from subscriber.pipeline.pipeline import Line
+from subscriber.options import (
+    auth_options,
+    governor_options,
+    pipeline_options,
+    sensor_options,
+    sqs_options,
+    store_options,
+)
+from subscriber.pipeline.pipeline import Pipeline
 from subscriber.settings.table import Settings
 
-HAND_BACK_SECONDS = 10
+RELEASE_SECONDS = 10
 """Kept at the end of the stop budget for handing back what was not stored, and for closing all edges. Of these:"""
-HAND_BACK_CALLS_SECONDS = 5
+RELEASE_CALLS_SECONDS = 5
 STORE_CLOSE_SECONDS = 1
 """The pages have a limit of their own, and the sensor closes while messages are handed back."""
 
@@ -92,7 +99,7 @@ class Daemon:
         """Once it is opened, with the source of logins."""
         self._metrics = Metrics()
         self._stop = StopRequest()
-        self._line: Line | None = None
+        self._line: Pipeline | None = None
         self._regulator: Regulator | None = None
         """Set while the line is at work: who shows and obeys on the control page."""
         self._is_broken = False
@@ -108,14 +115,14 @@ class Daemon:
             pages = Pages(settings.http_host, settings.http_port, self._metrics.registry, self.readiness, control)
             await pages.start()
             edges.push_async_callback(pages.stop)
-            _log.info("pages.opened", host=settings.http_host, port=pages.port)
+            _log.info("http.listening", host=settings.http_host, port=pages.port)
             queues = await edges.enter_async_context(Sqs(sqs_options(settings)))
             database = store_options(settings, await self._worker())
             self._database = await edges.enter_async_context(authenticated(database, auth_options(settings)))
             store = PostgresStore(self._database)
             edges.push_async_callback(store.close, STORE_CLOSE_SECONDS)
             opened = await unless(self._stop.asked, self._open(queues, store, migrate_first=migrate_first))
-            code = await self._run_line(queues, store) if opened else ExitCode.DRY
+            code = await self._run_pipeline(queues, store) if opened else ExitCode.DRAINED
         _log.info("daemon.ended", exit_code=int(code), meaning=code.name.lower())
         return code
 
@@ -125,7 +132,7 @@ class Daemon:
         return {
             "started": line is not None,
             "queues": line is not None and line.is_receiving,
-            "database": line is not None and not line.outage.is_ongoing,
+            "database": line is not None and not line.breaker.is_ongoing,
             "not_stopping": not self._stop.asked.is_set(),
         }
 
@@ -151,8 +158,8 @@ class Daemon:
                 if attempt == PROBE_ATTEMPTS:
                     text = f"queue {queue} cannot be asked ({error}); check URL, endpoint, network and credentials"
                     raise QueueError(text) from error
-                _log.warning("queue.awaited", queue=queue, reason=error.code, detail=error.detail)
-            await asyncio.sleep(pause_before_knock(attempt, random.random()))  # noqa: S311 – jitter, not a secret
+                _log.warning("queue.waiting", queue=queue, reason=error.code, detail=error.detail)
+            await asyncio.sleep(probe_backoff(attempt, random.random()))  # noqa: S311 – jitter, not a secret
 
     async def _open_database(self, store: PostgresStore, *, migrate_first: bool) -> None:
         """Wait for the database as long as it takes; a refusal that waiting cannot mend ends the start."""
@@ -167,16 +174,18 @@ class Daemon:
             except StoreError as error:
                 if error.treatment in {Treatment.STOP, Treatment.CREDENTIALS}:
                     raise
-                _log.warning("database.awaited", reason=error.word, detail=str(error))
-            await asyncio.sleep(pause_before_knock(attempt, random.random()))  # noqa: S311 – jitter, not a secret
+                _log.warning("database.waiting", reason=error.word, detail=str(error))
+            await asyncio.sleep(probe_backoff(attempt, random.random()))  # noqa: S311 – jitter, not a secret
             attempt += 1
 
-    async def _run_line(self, queues: Sqs, store: PostgresStore) -> ExitCode:
+    async def _run_pipeline(self, queues: Sqs, store: PostgresStore) -> ExitCode:
         settings = self._settings
-        gate = Gate(settings.write_max_concurrency)
-        ceiling = Ceiling(messages=settings.prefetch_messages, bytes=settings.prefetch_bytes)
-        leases = LeaseBook(settings.queue_urls, ceiling, settings.receive_visibility_seconds, settings.hold_max_seconds)
-        line = self._line = Line(line_options(settings), queues, store, gate, leases, self._metrics)
+        limiter = ConcurrencyLimiter(settings.write_max_concurrency)
+        ceiling = InFlightLimits(messages=settings.prefetch_messages, bytes=settings.prefetch_bytes)
+        leases = VisibilityLeases(
+            settings.queue_urls, ceiling, settings.receive_visibility_seconds, settings.hold_max_seconds
+        )
+        line = self._line = Pipeline(pipeline_options(settings), queues, store, limiter, leases, self._metrics)
         self._show(line)
         sensor = ChosenSensor(sensor_options(settings, self._database))
         self._regulator = self._regulator_of(line, queues, sensor)
@@ -185,14 +194,14 @@ class Daemon:
         agent = EcsAgent.of(os.environ) if settings.task_protection == "busy" else None
         try:
             async with task_protection(agent, lambda: next(leases.outstanding(), None) is not None):
-                return await self._run_until_dry(line)
+                return await self._run_until_drained(line)
         finally:
             regulator.cancel()
             outstanding = list(leases.outstanding())
-            await asyncio.gather(hand_back(queues, outstanding, HAND_BACK_CALLS_SECONDS), sensor.close())
+            await asyncio.gather(release(queues, outstanding, RELEASE_CALLS_SECONDS), sensor.close())
 
-    def _regulator_of(self, line: Line, queues: Sqs, sensor: ChosenSensor) -> Regulator:
-        signs = LineSigns(line.tally, line.gate, line.leases, line.arrivals, lambda: line.outage.is_ongoing)
+    def _regulator_of(self, line: Pipeline, queues: Sqs, sensor: ChosenSensor) -> Regulator:
+        signs = PipelineSignals(line.tally, line.limiter, line.leases, line.arrivals, lambda: line.breaker.is_ongoing)
         backlog = Backlog(self._settings.queue_urls, queues, self._metrics)
         has_source = self._settings.database_load_source != "none"
         load = LoadWatch(sensor if has_source else None, self._metrics)
@@ -204,14 +213,14 @@ class Daemon:
             observer,
             alarms,
             report,
-            line.gate,
+            line.limiter,
             leases=line.leases,
             batches=line.batches,
         )
 
-    async def _run_until_dry(self, line: Line) -> ExitCode:
+    async def _run_until_drained(self, line: Pipeline) -> ExitCode:
         running = asyncio.create_task(line.run(), name="line")
-        _log.info("line.started")
+        _log.info("pipeline.started")
         asked = asyncio.create_task(self._stop.asked.wait(), name="asked")
         urged = asyncio.create_task(self._stop.urged.wait(), name="urged")
         try:
@@ -219,22 +228,22 @@ class Daemon:
             line.stop()
             self._regulator = None
             _log.info("daemon.stopping", in_process_messages=line.leases.messages_held)
-            budget = max(0.0, self._settings.stop_timeout_seconds - HAND_BACK_SECONDS)
+            budget = max(0.0, self._settings.stop_timeout_seconds - RELEASE_SECONDS)
             await asyncio.wait({running, urged}, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
                 return ExitCode.STOPPED_LATE
             running.result()
-            return ExitCode.FAILED if self._is_broken else ExitCode.DRY
+            return ExitCode.FAILED if self._is_broken else ExitCode.DRAINED
         finally:
             for task in (running, asked, urged):
                 task.cancel()
             await asyncio.gather(running, asked, urged, return_exceptions=True)
 
-    def _show(self, line: Line) -> None:
+    def _show(self, line: Pipeline) -> None:
         self._metrics.in_process_messages.set_function(lambda: line.leases.messages_held)
         self._metrics.in_process_bytes.set_function(lambda: line.leases.bytes_held)
-        self._metrics.concurrency_limit.set_function(lambda: line.gate.limit)
-        self._metrics.concurrency.set_function(lambda: line.gate.at_work)
+        self._metrics.concurrency_limit.set_function(lambda: line.limiter.limit)
+        self._metrics.concurrency.set_function(lambda: line.limiter.at_work)
         self._metrics.batch_rows_limit.set_function(lambda: line.batches.rows_at_most)
 
     def _side_task_ended(self, task: asyncio.Task[None]) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 class ExitCode(enum.IntEnum):
     """What the process says with its last breath."""
 
-    DRY = 0
+    DRAINED = 0
     """Stopped as asked: what was held is stored or handed back; of what is stored, a delete that failed comes again."""
     FAILED = 1
     """A failure of our own."""
@@ -72,9 +72,9 @@ class Treatment(enum.Enum):
     """Drop the connection; the outcome is unknown, which counts as not done: the upsert is idempotent."""
     CREDENTIALS = "credentials"
     """Fetch the credentials anew, then reconnect."""
-    HALVE = "halve"
+    BISECT = "bisect"
     """A row cannot be stored: write the halves apart until it stands alone, then quarantine its message."""
-    SUSPECT = "suspect"
+    MAYBE_ROW = "maybe_row"
     """Perhaps a row, perhaps all of them: as HALVE once other rows are taken meanwhile, and as STOP until then."""
     STOP = "stop"
     """Only an operator can mend it: stop consuming, keep the messages in the queue, say so."""
@@ -146,14 +146,14 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
         "28": ("credentials", "The database refuses the user or its password, or has no entry for us."),
     },
     # One of the rows.
-    Treatment.HALVE: {
+    Treatment.BISECT: {
         "22": ("unstorable_value", "A value cannot be stored; its message goes to quarantine."),
         "23502": ("null_value", "A value is missing; its message goes to quarantine."),
         "23503": ("foreign_key", "A row breaks a foreign key; its message goes to quarantine."),
         "23514": ("check_violation", "A row breaks a CHECK; its message goes to quarantine."),
     },
     # One of the rows, or the rule itself.
-    Treatment.SUSPECT: {
+    Treatment.MAYBE_ROW: {
         "54000": ("program_limit", "A row is too large for an index, or the database is out of transaction ids."),
         "P0": ("trigger", "A trigger of yours on the index raises an exception."),
     },

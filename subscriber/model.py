@@ -19,7 +19,7 @@ State: TypeAlias = Literal["present", "delete_marker", "removed"]
 Trigger: TypeAlias = Literal["full", "due", "drain"]
 """Why a batch left: it could take no more, its linger was over, or the line is running dry."""
 
-Verdict: TypeAlias = Literal["stored", "quarantined", "failed", "returned", "lost"]
+Verdict: TypeAlias = Literal["stored", "quarantined", "retry_later", "released", "expired"]
 """What became of a message: only the first two may be deleted from the queue.
 
 A *failed* one is to blame itself and comes again after a growing time; a *returned* one is healthy and may be had by
@@ -38,10 +38,10 @@ class Lease(msgspec.Struct, gc=False):
     queue: str
     expires_at: float
     handles: set[str]
-    lost: set[str] = msgspec.field(default_factory=set)
+    expired: set[str] = msgspec.field(default_factory=set)
     """Those of `handles` that are no longer ours: others may have them, so nothing more is begun with them."""
-    handing_back: set[str] = msgspec.field(default_factory=set)
-    """Those of `lost` that the queue is being asked to take back: if it does not answer, they are ours again."""
+    releasing: set[str] = msgspec.field(default_factory=set)
+    """Those of `expired` that the queue is being asked to take back: if it does not answer, they are ours again."""
     taken_at: float = -math.inf
     """When the poll was answered."""
     renew_at: float = math.inf
@@ -86,7 +86,7 @@ class ObjectEvent(msgspec.Struct, frozen=True, gc=False):
     etag: str | None
 
 
-class Refusal(msgspec.Struct, frozen=True, gc=False):
+class Rejection(msgspec.Struct, frozen=True, gc=False):
     """Why a body, or one record of it, cannot become a row."""
 
     reason: str
@@ -100,7 +100,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
     message: Message
     events: tuple[ObjectEvent, ...] = ()
-    refusal: Refusal | None = None
+    rejection: Rejection | None = None
     """Set when the body, or at least one record of it, goes to quarantine; `events` are stored all the same."""
     ignored: tuple[str, ...] = ()
     """Event names that say nothing about existence, for the count."""

@@ -13,7 +13,7 @@ from subscriber.adapters.sqs.client import SqsOptions
 from subscriber.control.governor.decide import GovernorOptions
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
-from subscriber.pipeline.pipeline import LineOptions
+from subscriber.pipeline.pipeline import PipelineOptions
 from subscriber.pipeline.receive import ReceiveOptions
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.table import Settings
@@ -83,9 +83,9 @@ def sensor_options(settings: Settings, store: StoreOptions) -> SensorOptions:
     )
 
 
-def line_options(settings: Settings) -> LineOptions:
+def pipeline_options(settings: Settings) -> PipelineOptions:
     """What the rooms need of the settings."""
-    return LineOptions(
+    return PipelineOptions(
         receive=ReceiveOptions(queues=settings.queue_urls, polls_at_most=settings.receive_max_polls),
         batch=BatchOptions(
             max_rows=settings.batch_max_rows,

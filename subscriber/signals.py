@@ -34,7 +34,7 @@ class Arrivals(msgspec.Struct):
         """Whatever the answers were, they say nothing of now: a poll failed, or none is made."""
         self.empty_in_a_row = 0
 
-    def take_youngest(self) -> float | None:
+    def pop_min_age(self) -> float | None:
         """The age of the youngest, once: without a new message the next one to ask is told None."""
         youngest, self.youngest_seconds = self.youngest_seconds, None
         return youngest
@@ -71,10 +71,10 @@ class LoadReading(msgspec.Struct, frozen=True):
     """Length of the window."""
 
 
-class GateUsage(msgspec.Struct, frozen=True):
-    """Running totals since the gate was made; the difference of two tells of the time between them."""
+class LimiterUsage(msgspec.Struct, frozen=True):
+    """Running totals since the limiter was made; the difference of two tells of the time between them."""
 
-    place_seconds: float
+    permit_seconds: float
     """Places at work, summed over time: divided by the time between, the concurrency really used."""
-    shortage_seconds: float
+    saturated_seconds: float
     """How long a write that was due has waited for a place, pauses apart."""

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from testkit.process import LabError
+from testkit.process import TestkitError
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
@@ -62,7 +62,7 @@ class DaemonProcess:
         """The first log line of `event`, waiting for it.
 
         Raises:
-            LabError: the daemon ended, or the time did, before it was there.
+            TestkitError: the daemon ended, or the time did, before it was there.
         """
 
         def found() -> LogLine | bool:
@@ -72,11 +72,11 @@ class DaemonProcess:
             line = self._words.wait_for(found, timeout_seconds)
         if isinstance(line, dict):
             return line
-        raise LabError(f"the daemon never logged {event}\n{self.log_tail()}")
+        raise TestkitError(f"the daemon never logged {event}\n{self.log_tail()}")
 
     def page(self, path: str) -> tuple[int, str]:
         """Status and text of one of its pages."""
-        port = self.wait_for("pages.opened")["port"]
+        port = self.wait_for("http.listening")["port"]
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
                 return answer.status, answer.read().decode()

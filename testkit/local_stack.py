@@ -17,7 +17,7 @@ from testkit.cpu import cpu_seconds
 from testkit.daemon import DaemonProcess, daemon_process
 from testkit.environment import Stage, stage
 from testkit.postgres.postgres import LocalPostgres
-from testkit.process import Child, LabError, child_process
+from testkit.process import Child, TestkitError, child_process
 from testkit.workload.load import LoadPlan
 
 READY_SECONDS: Final = 60.0
@@ -58,12 +58,14 @@ class Rehearsal:
         """Asks everyone how far they are.
 
         Raises:
-            LabError: the daemon or the queue is gone.
+            TestkitError: the daemon or the queue is gone.
         """
         try:
             return self._read()
         except OSError as error:
-            raise LabError(f"no answer ({error}); the end of the daemon's log:\n{self.daemon.log_tail()}") from error
+            raise TestkitError(
+                f"no answer ({error}); the end of the daemon's log:\n{self.daemon.log_tail()}"
+            ) from error
 
     def _read(self) -> Reading:
         samples = read_samples(self.daemon.page("/metrics")[1])
@@ -72,7 +74,7 @@ class Rehearsal:
             applied_rows=int(samples.get("subscriber_rows_applied_total", 0)),
             deleted=int(samples.get("subscriber_acknowledged_messages_total", 0)),
             dead_letters=self._stage.dead_letters(self.queue_url),
-            lag_seconds=samples.get("subscriber_newest_lag_seconds", 0.0),
+            lag_seconds=samples.get("subscriber_newest_receive_age_seconds", 0.0),
             daemon_cpu_seconds=cpu_seconds(self.daemon.pid),
             database_cpu_seconds=self.postgres.cpu_seconds(),
         )
@@ -99,7 +101,7 @@ def running_daemon(parts: Stage, queue_url: str, settings: Mapping[str, str] | N
         settings: variables of its environment, which win over ours.
 
     Raises:
-        LabError: it does not come up; with the end of its log.
+        TestkitError: it does not come up; with the end of its log.
     """
     environment = {
         **parts.environment(),
@@ -109,7 +111,7 @@ def running_daemon(parts: Stage, queue_url: str, settings: Mapping[str, str] | N
         **(settings or {}),
     }
     with daemon_process(environment, "--migrate") as daemon:
-        daemon.wait_for("line.started", READY_SECONDS)
+        daemon.wait_for("pipeline.started", READY_SECONDS)
         yield daemon
 
 
@@ -118,7 +120,7 @@ def rehearsal() -> Iterator[Rehearsal]:
     """PostgreSQL, queue and daemon, up and ready.
 
     Raises:
-        LabError: a part does not come up; with the end of its log.
+        TestkitError: a part does not come up; with the end of its log.
         LocalPostgresError: PostgreSQL does not.
     """
     with stage() as parts:
@@ -132,7 +134,7 @@ def running_load(queue_url: str, plan: LoadPlan, record: Path) -> Iterator[Child
     """The load as a process, from the moment at which it begins to send.
 
     Raises:
-        LabError: it does not get that far.
+        TestkitError: it does not get that far.
     """
     profile = ",".join(f"{phase.messages_per_second:g}x{phase.seconds:g}" for phase in plan.profile)
     command = [sys.executable, "-m", "testkit.workload.load", "--queue-url", queue_url, "--profile", profile]

@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 2_000
 
 
-class LabError(Exception):
+class TestkitError(Exception):
     """A part of the lab did not start or died; the text is for the person in front of it."""
 
 
@@ -55,7 +55,7 @@ class Child:
         """The next line the child writes to standard output.
 
         Raises:
-            LabError: if the child ends or says nothing in time.
+            TestkitError: if the child ends or says nothing in time.
         """
         output = self._process.stdout
         if output is None:
@@ -71,7 +71,7 @@ class Child:
         """Ask `ready` again and again until it gives something, and return that.
 
         Raises:
-            LabError: if the child ends or is not ready in time.
+            TestkitError: if the child ends or is not ready in time.
         """
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
@@ -102,8 +102,8 @@ class Child:
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode(errors="replace")
 
-    def _failure(self, what: str) -> LabError:
-        return LabError(f"{self.name} {what}\n{self.log_tail()}".rstrip())
+    def _failure(self, what: str) -> TestkitError:
+        return TestkitError(f"{self.name} {what}\n{self.log_tail()}".rstrip())
 
 
 @contextmanager
@@ -113,7 +113,7 @@ def child_process(
     *,
     environment: Mapping[str, str] | None = None,
     directory: Path | None = None,
-    is_foreign: bool = False,
+    is_third_party: bool = False,
     grace_seconds: float = 5.0,
 ) -> Iterator[Child]:
     """Run a command while the block runs.
@@ -123,18 +123,18 @@ def child_process(
         command: The program and its arguments.
         environment: Variables to add to those of this process.
         directory: Where it runs.
-        is_foreign: It knows nothing of us: run it under a guard. Its standard output then goes to the log.
+        is_third_party: It knows nothing of us: run it under a guard. Its standard output then goes to the log.
         grace_seconds: How long it has, at the end, between SIGTERM and SIGKILL.
     """
     root = Path(__file__).resolve().parents[1]
     inherited = {**os.environ, **(environment or {})}
-    if is_foreign:
+    if is_third_party:
         command = [sys.executable, str(Path(__file__).resolve()), str(grace_seconds), *command]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
-            stdout=log if is_foreign else subprocess.PIPE,
+            stdout=log if is_third_party else subprocess.PIPE,
             stderr=log,
             cwd=directory or root,
             env=inherited,
@@ -144,7 +144,7 @@ def child_process(
         try:
             yield child
         finally:
-            child.stop(grace_seconds + 5.0 if is_foreign else grace_seconds)  # a guard needs a moment more
+            child.stop(grace_seconds + 5.0 if is_third_party else grace_seconds)  # a guard needs a moment more
 
 
 def free_port() -> int:

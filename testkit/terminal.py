@@ -1,7 +1,7 @@
 """What a person in front of a terminal sees of a running measurement: one line that moves, one table that stays.
 
 Where standard output is no terminal the line is printed every few seconds instead, plain, so that a log keeps a
-readable trace. NO_COLOR switches colours off, as it does elsewhere.
+readable trace. NO_COLOR switches colors off, as it does elsewhere.
 """
 
 from __future__ import annotations

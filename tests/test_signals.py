@@ -18,8 +18,8 @@ def test_the_youngest_age_is_told_once() -> None:
     arrivals = Arrivals()
     for age in (7.0, 3.0, None, 5.0):
         arrivals.answered(1, age, 0)
-    assert arrivals.take_youngest() == 3
-    assert arrivals.take_youngest() is None
+    assert arrivals.pop_min_age() == 3
+    assert arrivals.pop_min_age() is None
 
 
 def test_silence_lasts_from_the_first_empty_answer() -> None:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.chaos` (`make torture`): many seeded runs, resumable, and a table of what came of them.
+"""`python -m benchmarks.chaos` (`make chaos`): many seeded runs, resumable, and a table of what came of them.
 
 Each run is one seed. Seeds that the record has already are not run again; Ctrl-C loses the run that is on, no more.
 The exit code is 1 if any run of the record has an error.
@@ -15,15 +15,15 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from benchmarks.chaos.database import TortureDatabase, torture_database
+from benchmarks.chaos.database import ChaosDatabase, chaos_database
 from benchmarks.chaos.plan import Plan, plan_of
-from benchmarks.chaos.queues import TortureQueue, torture_queues
+from benchmarks.chaos.queues import ChaosQueue, chaos_queues
 from benchmarks.chaos.record import append_result, read_record, write_table
 from benchmarks.chaos.result import RunResult
 from benchmarks.chaos.run import run
 from benchmarks.chaos.scenario_restart import restart_trial
 from benchmarks.chaos.scenario_shutdown import stop_trials
-from testkit.process import LabError
+from testkit.process import TestkitError
 from testkit.terminal import Screen
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -35,23 +35,23 @@ RUN_SECONDS_AT_MOST = 300.0
 
 
 @asynccontextmanager
-async def torture_stage() -> AsyncIterator[tuple[TortureDatabase, TortureQueue]]:
+async def chaos_environment() -> AsyncIterator[tuple[ChaosDatabase, ChaosQueue]]:
     """A database and a queue server, for several runs."""
-    with torture_database() as database, torture_queues() as queue:
+    with chaos_database() as database, chaos_queues() as queue:
         await database.prepare()
         yield database, queue
 
 
-async def torture(plans: Sequence[Plan], record: Path, screen: Screen) -> None:
+async def chaos(plans: Sequence[Plan], record: Path, screen: Screen) -> None:
     """Conduct these runs one after the other, and put each into the record."""
     waiting = deque(plans)
     while waiting:
-        async with torture_stage() as stage:
+        async with chaos_environment() as stage:
             await _on_one_stage(waiting, stage, record, screen)
 
 
 async def _on_one_stage(
-    waiting: deque[Plan], stage: tuple[TortureDatabase, TortureQueue], record: Path, screen: Screen
+    waiting: deque[Plan], stage: tuple[ChaosDatabase, ChaosQueue], record: Path, screen: Screen
 ) -> None:
     """Some of the runs, which are then waiting no more."""
     for _ in range(min(RUNS_PER_STAGE, len(waiting))):
@@ -64,7 +64,7 @@ async def _on_one_stage(
             return  # what this stage is like now, nobody knows
 
 
-async def _conducted(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> RunResult:
+async def _conducted(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResult:
     try:
         async with asyncio.timeout(RUN_SECONDS_AT_MOST):
             return await run(plan, database, queue)
@@ -102,27 +102,27 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     screen = Screen()
     try:
-        sys.exit(0 if _obeyed(options, screen) else 1)
-    except LabError as error:
-        sys.exit(f"the torture cannot go on: {error}")
+        sys.exit(0 if _applied(options, screen) else 1)
+    except TestkitError as error:
+        sys.exit(f"the chaos cannot go on: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _obeyed(options: argparse.Namespace, screen: Screen) -> bool:
+def _applied(options: argparse.Namespace, screen: Screen) -> bool:
     if options.mode == "stop":
-        return asyncio.run(stop_trials(options.runs, options.seed, torture_stage, screen))
+        return asyncio.run(stop_trials(options.runs, options.seed, chaos_environment, screen))
     if options.mode == "restart":
-        return asyncio.run(restart_trial(options.seed, torture_stage, screen))
-    record = options.results / "torture.jsonl"
+        return asyncio.run(restart_trial(options.seed, chaos_environment, screen))
+    record = options.results / "chaos.jsonl"
     known = set() if options.again else {result.plan.seed for result in read_record(record)}
     plans = [plan_of(seed, options.messages) for seed in range(options.seed, options.seed + options.runs)]
     wanted = [plan for plan in plans if plan.seed not in known and options.fault in {None, *plan.faults}]
     screen.say(f"{len(wanted)} runs; {len(plans) - len(wanted)} are in the record already or not asked for")
-    asyncio.run(torture(wanted, record, screen))
+    asyncio.run(chaos(wanted, record, screen))
     results = read_record(record)
-    write_table(options.results / "torture.md", record, results)
-    screen.say(f"the table is {options.results / 'torture.md'}")
+    write_table(options.results / "chaos.md", record, results)
+    screen.say(f"the table is {options.results / 'chaos.md'}")
     return all(result.is_flawless for result in results)
 
 

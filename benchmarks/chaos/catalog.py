@@ -8,7 +8,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from benchmarks.chaos.context import Scene
+from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.faults import clock, locks, process, queue, server, tables
 from benchmarks.chaos.faults import network as wire
 
@@ -23,7 +23,7 @@ class Fault(msgspec.Struct, frozen=True):
 
     name: str
     group: Group
-    act: Callable[[Scene], AbstractAsyncContextManager[None]]
+    act: Callable[[RunContext], AbstractAsyncContextManager[None]]
     least_seconds: float = 0.3
     most_seconds: float = 1.5
     """It lasts some time between both."""

@@ -1,4 +1,4 @@
-"""The database of the torture: one server for many runs, a role that is nobody special, and a schema for each run.
+"""The database of the chaos: one server for many runs, a role that is nobody special, and a schema for each run.
 
 The daemon comes as that role, with its password in a file that PostgreSQL's clients read for every connection, so that
 it can be rotated while the daemon runs. The driver comes as the superuser.
@@ -33,8 +33,8 @@ _COMMAND_TIMEOUT_SECONDS = 60.0
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 
-class TortureDatabase:
-    """Made by `torture_database`."""
+class ChaosDatabase:
+    """Made by `chaos_database`."""
 
     def __init__(self, postgres: LocalPostgres, password_file: Path) -> None:
         self.postgres = postgres
@@ -125,7 +125,7 @@ class TortureDatabase:
 
 
 @contextmanager
-def torture_database() -> Iterator[TortureDatabase]:
+def chaos_database() -> Iterator[ChaosDatabase]:
     """A server while the block runs; call `prepare` once."""
     settings = {
         "max_connections": str(MAX_CONNECTIONS),
@@ -134,7 +134,7 @@ def torture_database() -> Iterator[TortureDatabase]:
         "autovacuum_naptime": "5s",
     }
     with (
-        TemporaryDirectory(prefix="torture-") as folder,
+        TemporaryDirectory(prefix="chaos-") as folder,
         LocalPostgres(durable=False, logical=True, settings=settings) as postgres,
     ):
-        yield TortureDatabase(postgres, Path(folder) / "pgpass")
+        yield ChaosDatabase(postgres, Path(folder) / "pgpass")

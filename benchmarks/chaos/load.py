@@ -1,4 +1,4 @@
-"""The load of a torture run: messages made when they are asked for, and what each of them told.
+"""The load of a chaos run: messages made when they are asked for, and what each of them told.
 
 Queue server and judge make the same message from seed and index, in different processes; nobody keeps them. Blocks of
 500 messages differ: lives of whole buckets in all envelopes, with nonsense in between (`trial/chapters.py`); new
@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from subscriber.model import ObjectEvent
-from testkit.checker.evidence import Told, version_of
+from testkit.checker.evidence import ExpectedMessage, version_of
 from testkit.sqs.raw_client import RawClient
 from testkit.workload import backlogs
 from testkit.workload import mixed_backlog as chapters
@@ -44,7 +44,7 @@ _EVENTBRIDGE = '{"version":"0"'
 """How such a body begins; it tells whole seconds."""
 
 
-class TortureLoad(msgspec.Struct, frozen=True):
+class ChaosLoad(msgspec.Struct, frozen=True):
     """A number of messages, half of them there at once and half within some seconds."""
 
     seed: int
@@ -66,7 +66,7 @@ class TortureLoad(msgspec.Struct, frozen=True):
             return _several_body(index)
         return backlogs.put_body(*_object_and_moment(kind, index))
 
-    def told(self, index: int, message_id: str, refused: frozenset[int] = frozenset()) -> Told:
+    def told(self, index: int, message_id: str, refused: frozenset[int] = frozenset()) -> ExpectedMessage:
         """What the message with this index told, under the id the queue gave it.
 
         Args:
@@ -80,7 +80,7 @@ class TortureLoad(msgspec.Struct, frozen=True):
         records = _several(index) if kind == "several" else (_object_and_moment(kind, index),)
         refusable = frozenset(version_of(_put_event(*record)) for record in records if record[0] in refused)
         is_readable = kind != "several" or _unreadable_place(index) is None
-        return Told(
+        return ExpectedMessage(
             message_id,
             tuple(_put_event(*record) for record in records),
             is_readable=is_readable,
@@ -110,7 +110,7 @@ class TortureLoad(msgspec.Struct, frozen=True):
 class ArrivingBacklog:
     """For the queue server: half of a load at once, the rest evenly."""
 
-    def __init__(self, load: TortureLoad, started_at: float) -> None:
+    def __init__(self, load: ChaosLoad, started_at: float) -> None:
         self._load = load
         self._started_at = started_at
         self._taken = 0
@@ -135,7 +135,7 @@ class ArrivingBacklog:
 
 def arriving(seed: int, messages: int, seconds: float, *, is_steady: bool) -> ArrivingBacklog:
     """The backlog that begins to arrive now."""
-    return ArrivingBacklog(TortureLoad(seed, messages, seconds, is_steady), time.time())
+    return ArrivingBacklog(ChaosLoad(seed, messages, seconds, is_steady), time.time())
 
 
 @functools.cache
@@ -144,13 +144,15 @@ def block_kind(seed: int, block: int) -> Block:
     return Random(f"{seed}/{block}").choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
 
 
-def told_by(telling: Telling, message_id: str) -> Told:
+def told_by(telling: Telling, message_id: str) -> ExpectedMessage:
     """The same in the words of the checker."""
     if telling.is_undecodable:
-        return Told(message_id, is_readable=False, body=telling.body.encode())
+        return ExpectedMessage(message_id, is_readable=False, body=telling.body.encode())
     if telling.emission is None:
-        return Told(message_id)
-    return Told(message_id, (event_of(telling.emission, has_whole_seconds=_is_from_eventbridge(telling.body)),))
+        return ExpectedMessage(message_id)
+    return ExpectedMessage(
+        message_id, (event_of(telling.emission, has_whole_seconds=_is_from_eventbridge(telling.body)),)
+    )
 
 
 def event_of(emission: Emission, *, has_whole_seconds: bool) -> ObjectEvent:

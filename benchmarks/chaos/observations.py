@@ -10,7 +10,7 @@ from benchmarks.chaos.supervisor import Supervised
 from testkit.daemon import DaemonProcess
 
 
-class Notebook:
+class Observations:
     """Where faults and supervisors write what they saw."""
 
     def __init__(self) -> None:

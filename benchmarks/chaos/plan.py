@@ -70,7 +70,7 @@ def plan_of(seed: int, messages: int, *, is_short: bool = False) -> Plan:
 
     A short one is the same in less time, with one daemon and the first of the faults alone.
     """
-    random = Random(f"torture/{VERSION}/{seed}")
+    random = Random(f"chaos/{VERSION}/{seed}")
     load_seconds = _SHORT_LOAD_SECONDS if is_short else _LOAD_SECONDS
     pace = load_seconds / _LOAD_SECONDS
     names = list(FAULTS)

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from benchmarks.chaos.load import TortureLoad
-from testkit.checker.evidence import Passage, QueueRecord, Told
+from benchmarks.chaos.load import ChaosLoad
+from testkit.checker.evidence import ExpectedMessage, Passage, QueueRecord
 from testkit.sqs.launch import local_queue_server
 from testkit.sqs.raw_client import RawClient
 
@@ -32,8 +32,8 @@ class Counts(msgspec.Struct, frozen=True):
         return not (self.visible or self.in_flight or self.delayed)
 
 
-class TortureQueue:
-    """Made by `torture_queues`; one queue at a time."""
+class ChaosQueue:
+    """Made by `chaos_queues`; one queue at a time."""
 
     def __init__(self, client: RawClient, endpoint_url: str) -> None:
         self.endpoint_url = endpoint_url
@@ -69,7 +69,7 @@ class TortureQueue:
         """Let the visibility timeout of whatever is in flight be over."""
         self._client.call_lab("ExpireVisibility", QueueUrl=self.url)
 
-    def attach(self, load: TortureLoad) -> None:
+    def attach(self, load: ChaosLoad) -> None:
         """Let the load begin."""
         load.attach(self._client, self.url)
 
@@ -79,7 +79,9 @@ class TortureQueue:
         names = ("", "NotVisible", "Delayed")
         return Counts(*(int(answer["Attributes"][f"ApproximateNumberOfMessages{name}"]) for name in names))
 
-    def testimony(self, load: TortureLoad, refused: frozenset[int] = frozenset()) -> tuple[list[Told], QueueRecord]:
+    def testimony(
+        self, load: ChaosLoad, refused: frozenset[int] = frozenset()
+    ) -> tuple[list[ExpectedMessage], QueueRecord]:
         """What each message told that was ever handed out, and what the queue saw of it.
 
         Args:
@@ -99,7 +101,7 @@ class TortureQueue:
 
 
 @contextmanager
-def torture_queues() -> Iterator[TortureQueue]:
+def chaos_queues() -> Iterator[ChaosQueue]:
     """A queue server that remembers, while the block runs."""
     with local_queue_server(keeps_history=True) as server, RawClient(server.endpoint_url) as client:
-        yield TortureQueue(client, server.endpoint_url)
+        yield ChaosQueue(client, server.endpoint_url)

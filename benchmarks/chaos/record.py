@@ -13,9 +13,9 @@ from benchmarks.chaos.plan import VERSION
 from benchmarks.chaos.result import RunResult
 
 _SIGNS_SHOWN = 3
-_HEAD = """# The torture, fault by fault
+_HEAD = """# The chaos, fault by fault
 
-Written by `make torture` from `{record}`. A run is one seed: the real daemon under load, with one, two or three of the
+Written by `make chaos` from `{record}`. A run is one seed: the real daemon under load, with one, two or three of the
 faults below at random moments; a run with several faults counts for each of them. Afterwards the whole history is
 checked: every message, every delete, every commit and every row (`benchmarks/README.md`).
 

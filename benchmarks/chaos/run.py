@@ -13,16 +13,16 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.chaos.catalog import FAULTS
-from benchmarks.chaos.context import Scene
+from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.credentials import CredentialsServer, credentials_server
-from benchmarks.chaos.database import TortureDatabase
+from benchmarks.chaos.database import ChaosDatabase
 from benchmarks.chaos.faults.clock import clock_environment
 from benchmarks.chaos.faults.server import index_on_small_disk, small_disk
-from benchmarks.chaos.load import TortureLoad
-from benchmarks.chaos.observations import Notebook
+from benchmarks.chaos.load import ChaosLoad
+from benchmarks.chaos.observations import Observations
 from benchmarks.chaos.plan import Occurrence, Plan
 from benchmarks.chaos.proxy import network
-from benchmarks.chaos.queues import DAEMONS_KEY, TortureQueue
+from benchmarks.chaos.queues import DAEMONS_KEY, ChaosQueue
 from benchmarks.chaos.result import RunResult, traces
 from benchmarks.chaos.supervisor import STOP_TIMEOUT_SECONDS, Supervised
 from testkit.checker.history import History
@@ -34,30 +34,30 @@ _IDLE_SECONDS = 1.0
 """Nothing visible and nothing moving for so long: what is in flight waits for a timeout, and need not."""
 
 
-async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> RunResult:
+async def run(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResult:
     """Conduct one run; what goes wrong with the daemon is in the result, what goes wrong with the lab is raised.
 
     Raises:
-        LabError: a part of the lab did not do its work.
+        TestkitError: a part of the lab did not do its work.
     """
-    started, notebook = time.monotonic(), Notebook()
-    load = TortureLoad(plan.seed, plan.messages, plan.load_seconds)
-    async with staged(plan, database, queue, notebook) as scene:
+    started, observations = time.monotonic(), Observations()
+    load = ChaosLoad(plan.seed, plan.messages, plan.load_seconds)
+    async with staged(plan, database, queue, observations) as scene:
         await asyncio.gather(*(daemon.started() for daemon in scene.daemons))
         async with _supervised(scene):
             began = time.monotonic()
             queue.attach(load)
-            await _befall_all(scene, plan, began)
+            await _inject_all(scene, plan, began)
             is_dry = await drained(queue, began + plan.load_seconds)
         if is_dry:
             await asyncio.gather(*(daemon.terminate() for daemon in scene.daemons))
         else:
-            notebook.stuck(queue.counts(), [daemon.daemon for daemon in scene.daemons])
+            observations.stuck(queue.counts(), [daemon.daemon for daemon in scene.daemons])
         told, record = queue.testimony(load, plan.refused_objects)
         if is_dry and len(told) < plan.messages:
-            notebook.errors.append(f"the queue is empty, and only {len(told)} messages were ever handed out")
+            observations.errors.append(f"the queue is empty, and only {len(told)} messages were ever handed out")
         account = History(told, record, await database.changes(), await database.tables()).check()
-        notebook.take(scene.daemons)
+        observations.take(scene.daemons)
     return RunResult(
         plan=plan,
         seconds=round(time.monotonic() - started, 1),
@@ -66,20 +66,20 @@ async def run(plan: Plan, database: TortureDatabase, queue: TortureQueue) -> Run
         quarantined=account.quarantined,
         receives=sum(len(passage.received_at) for passage in record.passages.values()),
         most_receives=max((len(passage.received_at) for passage in record.passages.values()), default=0),
-        errors=(*notebook.errors, *traces(account.findings)),
-        notes=tuple(notebook.notes),
-        signs=dict(sorted(notebook.signs.items())),
+        errors=(*observations.errors, *traces(account.findings)),
+        notes=tuple(observations.notes),
+        signs=dict(sorted(observations.signs.items())),
     )
 
 
 @asynccontextmanager
 async def staged(
-    plan: Plan, database: TortureDatabase, queue: TortureQueue, notebook: Notebook
-) -> AsyncIterator[Scene]:
+    plan: Plan, database: ChaosDatabase, queue: ChaosQueue, observations: Observations
+) -> AsyncIterator[RunContext]:
     """Schema, queue, network and daemons of one run while the block runs; the daemons are starting."""
     name = f"torture_{plan.seed}_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
     async with AsyncExitStack() as parts:
-        folder = Path(parts.enter_context(TemporaryDirectory(prefix="torture-")))
+        folder = Path(parts.enter_context(TemporaryDirectory(prefix="chaos-")))
         if "small_disk" in plan.needs:
             parts.enter_context(small_disk(database, folder.with_name(folder.name + "-disk")))
         await parts.enter_async_context(database.schema_for(name))
@@ -93,7 +93,7 @@ async def staged(
         for daemon in daemons:
             parts.callback(daemon.close)
             daemon.start()
-        yield Scene(
+        yield RunContext(
             database=database,
             queue=queue,
             network=wire,
@@ -101,12 +101,12 @@ async def staged(
             daemons=daemons,
             random=Random(plan.seed),
             folder=folder,
-            notebook=notebook,
+            observations=observations,
             is_alone=len(plan.faults) == 1 and plan.daemons == 1,
         )
 
 
-def _environment(plan: Plan, database: TortureDatabase, queue: TortureQueue, port: int, folder: Path) -> dict[str, str]:
+def _environment(plan: Plan, database: ChaosDatabase, queue: ChaosQueue, port: int, folder: Path) -> dict[str, str]:
     goes_through_network = any(FAULTS[name].group == "network" for name in plan.faults)
     sensor = next((need for need in ("active_sessions", "local") if need in plan.needs), "none")
     settings = {
@@ -133,7 +133,7 @@ def _environment(plan: Plan, database: TortureDatabase, queue: TortureQueue, por
     return {**ours, **clock, "PGPASSFILE": str(database.password_file), "COVERAGE_PROCESS_CONFIG": ""}
 
 
-def _aws(plan: Plan, queue: TortureQueue, source: CredentialsServer) -> dict[str, str]:
+def _aws(plan: Plan, queue: ChaosQueue, source: CredentialsServer) -> dict[str, str]:
     place = {"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL_SQS": queue.endpoint_url}
     if "credentials" in plan.needs:
         return place | {"AWS_CONTAINER_CREDENTIALS_FULL_URI": source.url}
@@ -141,7 +141,7 @@ def _aws(plan: Plan, queue: TortureQueue, source: CredentialsServer) -> dict[str
 
 
 @asynccontextmanager
-async def _supervised(scene: Scene) -> AsyncIterator[None]:
+async def _supervised(scene: RunContext) -> AsyncIterator[None]:
     watches = [asyncio.create_task(daemon.watch(), name="supervisor") for daemon in scene.daemons]
     try:
         yield
@@ -151,15 +151,15 @@ async def _supervised(scene: Scene) -> AsyncIterator[None]:
         await asyncio.gather(*watches, return_exceptions=True)
 
 
-async def _befall_all(scene: Scene, plan: Plan, began: float) -> None:
+async def _inject_all(scene: RunContext, plan: Plan, began: float) -> None:
     """Every fault at its time; returns when the last is over."""
     async with asyncio.TaskGroup() as faults:
         for number, occurrence in enumerate(plan.occurrences):
-            act = _befall(scene, occurrence, Random(f"{plan.seed}/{number}"), began)
+            act = _inject(scene, occurrence, Random(f"{plan.seed}/{number}"), began)
             faults.create_task(act, name=occurrence.fault)
 
 
-async def _befall(scene: Scene, occurrence: Occurrence, random: Random, began: float) -> None:
+async def _inject(scene: RunContext, occurrence: Occurrence, random: Random, began: float) -> None:
     """One fault, from its begin to its end."""
     fault = FAULTS[occurrence.fault]
     await asyncio.sleep(began + occurrence.begins_at - time.monotonic())
@@ -167,7 +167,7 @@ async def _befall(scene: Scene, occurrence: Occurrence, random: Random, began: f
         await asyncio.sleep(occurrence.lasts)
 
 
-async def drained(queue: TortureQueue, load_ends_at: float) -> bool:
+async def drained(queue: ChaosQueue, load_ends_at: float) -> bool:
     """Wait until nothing is left anywhere; whether that came to pass in time."""
     deadline = max(time.monotonic(), load_ends_at) + PATIENCE_SECONDS
     last, moved_at = queue.counts(), time.monotonic()

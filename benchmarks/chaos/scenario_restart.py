@@ -15,8 +15,8 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.chaos.load import TortureLoad
-from benchmarks.chaos.observations import Notebook
+from benchmarks.chaos.load import ChaosLoad
+from benchmarks.chaos.observations import Observations
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.result import traces
 from benchmarks.chaos.run import drained, staged
@@ -48,10 +48,10 @@ class Late(msgspec.Struct, frozen=True):
 async def restart_trial(seed: int, stage: Stage, screen: Screen) -> bool:
     """Prints the figures; whether they are as they must be."""
     messages = int(EVENTS_PER_SECOND * (BEFORE_SECONDS + AFTER_SECONDS))
-    load = TortureLoad(seed, messages, BEFORE_SECONDS + AFTER_SECONDS, is_steady=True)
+    load = ChaosLoad(seed, messages, BEFORE_SECONDS + AFTER_SECONDS, is_steady=True)
     plan = Plan(seed, messages, load.seconds, daemons=1, concurrency=4, batch_rows=1000, occurrences=())
-    notebook = Notebook()
-    async with stage() as (database, queue), staged(plan, database, queue, notebook) as scene:
+    observations = Observations()
+    async with stage() as (database, queue), staged(plan, database, queue, observations) as scene:
         await scene.daemons[0].started()
         began, began_at = time.monotonic(), time.time()
         queue.attach(load)
@@ -64,7 +64,7 @@ async def restart_trial(seed: int, stage: Stage, screen: Screen) -> bool:
         told, record = queue.testimony(load)
         changes = await database.changes()
         account = History(told, record, changes, await database.tables()).check()
-        notebook.take(scene.daemons)
+        observations.take(scene.daemons)
     indexes = [record.passages[each.message_id].number - 1 for each in told]
     sent = [began_at + load.arrives_after(index) for index in indexes]
     late = _lateness([(at, version_of(each.events[0])) for at, each in zip(sent, told, strict=True)], changes)
@@ -78,12 +78,12 @@ async def restart_trial(seed: int, stage: Stage, screen: Screen) -> bool:
             ("p99 after", duration(after), f"from {_RECOVERED_SECONDS:g} s after it was up"),
             ("back after", duration(_recovered_after(late, up_at, _FACTOR * before)), f"p99 ≤ {_FACTOR:g} × before"),
             ("receives", str(most), "of one message at most"),
-            ("errors", str(len(account.findings) + len(notebook.errors)), "of the history"),
+            ("errors", str(len(account.findings) + len(observations.errors)), "of the history"),
         ]
     )
-    for sentence in (*notebook.errors, *traces(account.findings)):
+    for sentence in (*observations.errors, *traces(account.findings)):
         screen.say(sentence)
-    is_clean = is_dry and not notebook.errors and not account.findings
+    is_clean = is_dry and not observations.errors and not account.findings
     return is_clean and after <= _FACTOR * before and most <= _RECEIVES_AT_MOST
 
 

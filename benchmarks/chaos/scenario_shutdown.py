@@ -9,16 +9,16 @@ from contextlib import AbstractAsyncContextManager
 from random import Random
 from typing import Final, TypeAlias
 
-from benchmarks.chaos.database import TortureDatabase
+from benchmarks.chaos.database import ChaosDatabase
 from benchmarks.chaos.faults.process import IN_FLIGHT_SECONDS
-from benchmarks.chaos.load import TortureLoad
-from benchmarks.chaos.observations import Notebook
+from benchmarks.chaos.load import ChaosLoad
+from benchmarks.chaos.observations import Observations
 from benchmarks.chaos.plan import Plan
-from benchmarks.chaos.queues import TortureQueue
+from benchmarks.chaos.queues import ChaosQueue
 from benchmarks.chaos.run import staged
 from testkit.terminal import Screen, duration
 
-Stage: TypeAlias = Callable[[], AbstractAsyncContextManager[tuple[TortureDatabase, TortureQueue]]]
+Stage: TypeAlias = Callable[[], AbstractAsyncContextManager[tuple[ChaosDatabase, ChaosQueue]]]
 
 FLOOD_MESSAGES: Final = 200_000
 """More than a daemon takes before it is stopped, so that the flood is on at every stop."""
@@ -33,9 +33,9 @@ async def stop_trials(tries: int, seed: int, stage: Stage, screen: Screen) -> bo
     async with stage() as (database, queue):
         for first in range(0, tries, TRIES_PER_FLOOD):
             number = min(TRIES_PER_FLOOD, tries - first)
-            notebook = Notebook()
-            seconds += await _stops(number, seed + first, database, queue, notebook)
-            failed += notebook.errors
+            observations = Observations()
+            seconds += await _stops(number, seed + first, database, queue, observations)
+            failed += observations.errors
             screen.say(f"  {len(seconds)} stops, the longest {duration(max(seconds))}; {len(failed)} errors")
     for sentence in failed:
         screen.say(f"  {sentence}")
@@ -45,14 +45,14 @@ async def stop_trials(tries: int, seed: int, stage: Stage, screen: Screen) -> bo
 
 
 async def _stops(
-    tries: int, seed: int, database: TortureDatabase, queue: TortureQueue, notebook: Notebook
+    tries: int, seed: int, database: ChaosDatabase, queue: ChaosQueue, observations: Observations
 ) -> list[float]:
     """Start and stop a daemon so often, all on one flood; how long each stop took."""
     random, seconds = Random(f"stop/{seed}"), []
     plan = Plan(seed, FLOOD_MESSAGES, 0.0, daemons=1, concurrency=2, batch_rows=500, occurrences=())
-    async with staged(plan, database, queue, notebook) as scene:
+    async with staged(plan, database, queue, observations) as scene:
         daemon = scene.daemons[0]
-        queue.attach(TortureLoad(seed, FLOOD_MESSAGES))
+        queue.attach(ChaosLoad(seed, FLOOD_MESSAGES))
         for _ in range(tries):
             if daemon.daemon is None:
                 daemon.start()
@@ -64,8 +64,8 @@ async def _stops(
             await asyncio.sleep(IN_FLIGHT_SECONDS)
             counts = queue.counts()
             if counts.in_flight:
-                notebook.errors.append(f"{counts.in_flight} in flight after a stop of {seconds[-1]:.1f} s")
+                observations.errors.append(f"{counts.in_flight} in flight after a stop of {seconds[-1]:.1f} s")
             if not counts.visible:
-                notebook.errors.append("the flood was over before the stop: nothing was tried")
-        notebook.take([daemon])
+                observations.errors.append("the flood was over before the stop: nothing was tried")
+        observations.take([daemon])
     return seconds

@@ -14,14 +14,14 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from subscriber.errors import ExitCode
 from testkit.daemon import DaemonProcess, LogLine, daemon_process
-from testkit.process import LabError
+from testkit.process import TestkitError
 
 STOP_TIMEOUT_SECONDS = 26.0
 _LOOK_SECONDS = 0.05
 _RESTART_SECONDS = 0.5
 _LOUD = frozenset({"warning", "error", "critical"})
 _TROUBLES = frozenset({"subscriber_write_failures_total", "subscriber_queue_errors_total"})
-_EXPECTED = frozenset({ExitCode.DRY, ExitCode.STOPPED_LATE})
+_EXPECTED = frozenset({ExitCode.DRAINED, ExitCode.STOPPED_LATE})
 _FAILURES_OF_OURS = frozenset({ExitCode.FAILED, ExitCode.CONFIGURATION, ExitCode.SCHEMA})
 """Codes that no fault of the world around excuses."""
 
@@ -49,10 +49,10 @@ class Supervised:
         """Wait until its line is at work.
 
         Raises:
-            LabError: it never was.
+            TestkitError: it never was.
         """
         if self.daemon is not None:
-            await asyncio.to_thread(self.daemon.wait_for, "line.started", timeout_seconds)
+            await asyncio.to_thread(self.daemon.wait_for, "pipeline.started", timeout_seconds)
 
     def kill(self) -> None:
         """SIGKILL, and nobody starts another until `start` is called."""
@@ -99,7 +99,7 @@ class Supervised:
         (self.errors if code < 0 or code in _FAILURES_OF_OURS else self.notes).append(f"{sentence}\n{tail}")
 
     def _read_metrics(self, daemon: DaemonProcess) -> None:
-        with contextlib.suppress(LabError, OSError):
+        with contextlib.suppress(TestkitError, OSError):
             text = daemon.page("/metrics")[1]
             samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
             for sample in samples:
@@ -110,7 +110,7 @@ class Supervised:
         if self.daemon is not None:
             self.signs.update(_sign(line) for line in self.daemon.log if line.get("level") in _LOUD)
         self.daemon = None
-        with contextlib.suppress(LabError):
+        with contextlib.suppress(TestkitError):
             self._open.close()
 
 

@@ -23,7 +23,7 @@ from subscriber.adapters.postgres.migrations import migrate
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError
 from subscriber.events.order import fold
-from subscriber.model import Delivery, Message, ObjectEvent, Refusal
+from subscriber.model import Delivery, Message, ObjectEvent, Rejection
 from testkit.postgres.postgres import LocalPostgres
 
 RESULT = Path(__file__).parent.parent / "results" / "fuzz" / "fuzz.json"
@@ -55,16 +55,16 @@ class Shelf:
     def __init__(self, store: PostgresStore) -> None:
         self._store = store
         self._events: list[ObjectEvent] = []
-        self._refused: list[tuple[Message, Refusal]] = []
+        self._refused: list[tuple[Message, Rejection]] = []
         self.rows = 0
         self.quarantined = 0
 
     async def put(self, number: int, delivery: Delivery) -> None:
         """Take in body `number`; raises Wrong where the database does not."""
         self._events.extend(delivery.events)
-        if delivery.refusal and number % _QUARANTINED_EVERY == 0:
+        if delivery.rejection and number % _QUARANTINED_EVERY == 0:
             message = msgspec.structs.replace(delivery.message, message_id=str(number))
-            self._refused.append((message, delivery.refusal))
+            self._refused.append((message, delivery.rejection))
         if len(self._events) >= _ROWS_PER_WRITE:
             await self.flush()
 

@@ -1,6 +1,6 @@
 """Bodies for the fuzzer: honest ones of every envelope, changed at one to four places, and some that are mere noise.
 
-Two kinds of damage: to the structure (a field goes, gets a value that is known to hurt, another type, a neighbour's
+Two kinds of damage: to the structure (a field goes, gets a value that is known to hurt, another type, a neighbor's
 value) and to the text (cut, flipped, repeated, spliced). The same seed gives the same bodies.
 """
 

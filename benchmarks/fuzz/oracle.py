@@ -54,8 +54,8 @@ class Judge:
         _require_plain_refusal(delivery)
         self.outcomes[_compared(delivery, reading_of(text))] += 1
         self.outcomes["events"] += len(delivery.events)
-        if delivery.refusal:
-            self.reasons[delivery.refusal.reason] += 1
+        if delivery.rejection:
+            self.reasons[delivery.rejection.reason] += 1
         return delivery
 
 
@@ -67,11 +67,11 @@ def _compared(delivery: Delivery, reading: Sequence[Meaning]) -> str:
     labels = [meaning.label for meaning in reading if meaning.label]
     is_refused = any(meaning.verdict == "refused" for meaning in reading)
     found: list[tuple[object, ...]] = [msgspec.structs.astuple(event) for event in delivery.events]
-    if delivery.refusal is None and (is_refused or found != events or list(delivery.ignored) != labels):
+    if delivery.rejection is None and (is_refused or found != events or list(delivery.ignored) != labels):
         raise Wrong(f"it is read as {found}, {delivery.ignored}; the reference says {reading}")
     if not _is_part(found, events) or not _is_part(delivery.ignored, labels):
         raise Wrong(f"it is read as {found}, {delivery.ignored}, in part; the reference says {reading}")
-    if delivery.refusal is None:
+    if delivery.rejection is None:
         return "understood"
     if not is_refused:
         return "refused out of caution"
@@ -109,8 +109,8 @@ def _require_text(name: str, text: str, least: int, most: int) -> None:
 
 
 def _require_plain_refusal(delivery: Delivery) -> None:
-    if delivery.refusal is None:
+    if delivery.rejection is None:
         return
-    if not _REASON.fullmatch(delivery.refusal.reason):
-        raise Wrong(f"the reason {delivery.refusal.reason!r}")
-    _require_text("detail", delivery.refusal.detail, 1, 500)
+    if not _REASON.fullmatch(delivery.rejection.reason):
+        raise Wrong(f"the reason {delivery.rejection.reason!r}")
+    _require_text("detail", delivery.rejection.detail, 1, 500)

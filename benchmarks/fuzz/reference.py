@@ -16,9 +16,9 @@ import re
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from benchmarks.fuzz.reference_record import (
+    ExpectedMessage,
     FamilyError,
     RefusedError,
-    Told,
     UnsureError,
     event_of,
     field,
@@ -53,7 +53,7 @@ class Meaning(NamedTuple):
     """What one record, or the whole body, comes to."""
 
     verdict: Verdict | None
-    event: Told | None = None
+    event: ExpectedMessage | None = None
     label: str = ""
     """Of what says nothing about existence."""
 

@@ -37,7 +37,7 @@ class UnsureError(Exception):
     """The descriptions leave room."""
 
 
-class Told(NamedTuple):
+class ExpectedMessage(NamedTuple):
     """The fields of an event, in the order of the table's columns."""
 
     bucket: str
@@ -78,7 +78,7 @@ def silent_label(name: str) -> str:
     return name if name in _SILENT else "unknown"
 
 
-def event_of(name: str, time: str, told: Mapping[str, Any], *, is_encoded: bool) -> Told:
+def event_of(name: str, time: str, told: Mapping[str, Any], *, is_encoded: bool) -> ExpectedMessage:
     """The event of a record with this native name.
 
     Raises:
@@ -96,7 +96,7 @@ def event_of(name: str, time: str, told: Mapping[str, Any], *, is_encoded: bool)
     if size is not None and (type(size) is not int or not 0 <= size < 2**63):
         raise RefusedError
     moment = _moment(time)
-    return Told(
+    return ExpectedMessage(
         bucket=_measured(bucket, 1, 255),
         key=_measured(_decoded(key) if is_encoded else key, 1, 1024),
         version_id=_measured("" if version == "null" else version, 0, 1024),

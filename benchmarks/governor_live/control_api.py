@@ -9,7 +9,7 @@ from subscriber.admin.client import address_of, ask
 from subscriber.control.status import ControlStatus
 from subscriber.errors import ConfigurationError, DaemonError
 from testkit.daemon import DaemonProcess
-from testkit.process import LabError
+from testkit.process import TestkitError
 
 TOKEN: Final = "bench-control-token"
 SENSOR_SECONDS: Final = 30.0
@@ -17,20 +17,20 @@ _LOOK_SECONDS = 0.1
 SETTINGS: Final = {"SUBSCRIBER_CONTROL_TOKEN": TOKEN}
 
 
-class Hands:
+class Controller:
     """Of one daemon, which was started with SETTINGS."""
 
     def __init__(self, daemon: DaemonProcess) -> None:
         self._daemon = daemon
         self.fixed: float | None = None
         """The limit that was set last."""
-        self._address = address_of("127.0.0.1", int(daemon.wait_for("pages.opened")["port"]))
+        self._address = address_of("127.0.0.1", int(daemon.wait_for("http.listening")["port"]))
 
     def status(self) -> ControlStatus:
         """What the page shows.
 
         Raises:
-            LabError: the daemon does not answer.
+            TestkitError: the daemon does not answer.
         """
         return self._ask(None)
 
@@ -38,12 +38,12 @@ class Hands:
         """Until the sensor has spoken: a daemon that has just been started has yet to find it.
 
         Raises:
-            LabError: it does not in good time.
+            TestkitError: it does not in good time.
         """
         deadline = time.monotonic() + SENSOR_SECONDS
         while (reading := self.status().reading) is None or reading.load is None:
             if time.monotonic() > deadline:
-                raise LabError(f"the sensor says nothing\n{self._daemon.log_tail()}")
+                raise TestkitError(f"the sensor says nothing\n{self._daemon.log_tail()}")
             time.sleep(_LOOK_SECONDS)
 
     def fix(self, limit: float) -> None:
@@ -62,4 +62,4 @@ class Hands:
         try:
             return ask(self._address, TOKEN, command)
         except (ConfigurationError, DaemonError) as error:
-            raise LabError(f"{error}\n{self._daemon.log_tail()}") from error
+            raise TestkitError(f"{error}\n{self._daemon.log_tail()}") from error

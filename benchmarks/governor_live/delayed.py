@@ -11,7 +11,7 @@ from benchmarks.governor_live import metrics as held
 from benchmarks.governor_live import series as curve
 from benchmarks.governor_live.cloudwatch import INSTANCE
 from benchmarks.governor_live.cpu_pinning import told
-from benchmarks.governor_live.environment import Drained, Plant, plant
+from benchmarks.governor_live.environment import Drained, LiveEnvironment, plant
 from benchmarks.governor_live.row_cost import burden
 from benchmarks.governor_live.timeline import Act, follow
 from benchmarks.loadtest.result import Run
@@ -36,7 +36,7 @@ def conduct_delayed(screen: Screen) -> list[Run]:
     """Twenty-five minutes of it.
 
     Raises:
-        LabError: a part did not come up, or died.
+        TestkitError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
     with plant() as built, _sensor(built) as settings:
@@ -68,7 +68,7 @@ def delayed_figures(samples: Sequence[Sample], cores: float) -> dict[str, float 
 
 
 @contextmanager
-def _sensor(built: Plant) -> Iterator[dict[str, str]]:
+def _sensor(built: LiveEnvironment) -> Iterator[dict[str, str]]:
     """The daemon's settings that lead it to a CloudWatch of ours."""
     postmaster = built.parts.postgres.process_ids()[0]
     command = [sys.executable, "-m", "benchmarks.governor_live.cloudwatch", "--postmaster", str(postmaster)]

@@ -36,7 +36,7 @@ class Drained(msgspec.Struct, frozen=True):
     control: dict[str, float | None]
 
 
-class Plant(msgspec.Struct, frozen=True):
+class LiveEnvironment(msgspec.Struct, frozen=True):
     """What there is to measure on. Made by `plant`."""
 
     parts: Stage
@@ -59,11 +59,11 @@ class Plant(msgspec.Struct, frozen=True):
     def judged(self, name: str, drained: Drained, settings: dict[str, str], remark: str = "") -> Run:
         """The run of a flood that nobody drains to its end: all that left the queue must be in the table."""
         deleted = drained.load.messages - self.parts.unfinished(drained.queue_url)
-        judgement = asyncio.run(judge_part(self.parts.postgres.url, drained.load, deleted))
-        judgement = msgspec.structs.replace(judgement, dead_letters=self.parts.dead_letters(drained.queue_url))
+        check_result = asyncio.run(judge_part(self.parts.postgres.url, drained.load, deleted))
+        check_result = msgspec.structs.replace(check_result, dead_letters=self.parts.dead_letters(drained.queue_url))
         done = [msgspec.structs.replace(each, offered=deleted) for each in drained.samples]
         found = msgspec.structs.replace(figures(done), control=drained.control)
-        return Run(name, judgement, found, drained.exit_code, tuple(drained.samples), remark, settings)
+        return Run(name, check_result, found, drained.exit_code, tuple(drained.samples), remark, settings)
 
     def _foreign_seconds(self) -> float | None:
         if self.cores is None:
@@ -72,14 +72,14 @@ class Plant(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def plant() -> Iterator[Plant]:
+def plant() -> Iterator[LiveEnvironment]:
     """The plant while the block runs; this process and its children keep off the database's core.
 
     Raises:
-        LabError: the queue server does not come up.
+        TestkitError: the queue server does not come up.
         LocalPostgresError: PostgreSQL does not.
     """
     with apart() as cores, stage(database_settings()) as parts:
         if cores is not None:
             hold(parts.postgres.process_ids(), cores.database)
-        yield Plant(parts, cores)
+        yield LiveEnvironment(parts, cores)

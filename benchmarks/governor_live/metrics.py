@@ -14,7 +14,7 @@ STAYS_SECONDS: Final = 10
 """What has come stays, if it does for so long."""
 
 REGAINED_SHARE: Final = 0.9
-"""Of the rows a second before the neighbour came."""
+"""Of the rows a second before the neighbor came."""
 
 
 def errors(seconds: Sequence[Second]) -> list[float]:

@@ -2,7 +2,7 @@
 
 The governor is the daemon's own. A published law sits outside: once a second it reads what the daemon's control page
 shows of the last second, the very reading that the governor gets, and sets the limit through the page, as an operator
-would. So all of them move the same gate before the same database, and only the law differs.
+would. So all of them move the same limiter before the same database, and only the law differs.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Final
 import msgspec
 
 from benchmarks.governor_live import series as curve
-from benchmarks.governor_live.control_api import Hands
+from benchmarks.governor_live.control_api import Controller
 from benchmarks.governor_live.cpu_pinning import told
-from benchmarks.governor_live.environment import Drained, Plant, plant
-from benchmarks.governor_live.noisy_neighbor import Neighbour, neighbour_of
+from benchmarks.governor_live.environment import Drained, LiveEnvironment, plant
+from benchmarks.governor_live.noisy_neighbor import NoisyNeighbor, noisy_neighbor_of
 from benchmarks.governor_live.row_cost import burden
-from benchmarks.governor_live.run import GOVERNED, NEIGHBOUR_SHARE
+from benchmarks.governor_live.run import GOVERNED, NEIGHBOR_SHARE
 from benchmarks.governor_live.timeline import Act, follow
 from benchmarks.loadtest.compare import empty
 from benchmarks.loadtest.result import Run
@@ -51,12 +51,12 @@ def hold_laws(screen: Screen, folder: Path) -> list[Run]:
     """Every law in turn, the best score first; a picture goes into the folder.
 
     Raises:
-        LabError: a part did not come up, or died.
+        TestkitError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
-    with plant() as built, neighbour_of(built.parts.postgres) as neighbour:
+    with plant() as built, noisy_neighbor_of(built.parts.postgres) as neighbor:
         screen.say(f"  {told(built.cores)}")
-        runs = [_steered(built, neighbour, law, screen) for law in (GOVERNOR, *PUBLISHED)]
+        runs = [_steered(built, neighbor, law, screen) for law in (GOVERNOR, *PUBLISHED)]
         rows_at_most = max(_most_rows(run, built.database_cores) for run in runs)
         records = [record_of(run, built.database_cores, rows_at_most) for run in runs]
     laws = {law.name: law for law in (GOVERNOR, *PUBLISHED)}
@@ -94,7 +94,7 @@ def record_of(run: Run, cores: float, rows_at_most: float) -> Record:
             Second(
                 at=each.at,
                 cpu_percent=each.cpu_percent,
-                neighbour_cores=NEIGHBOUR_SHARE if COMES < each.at <= GOES else 0.0,
+                neighbor_cores=NEIGHBOR_SHARE if COMES < each.at <= GOES else 0.0,
                 cores=cores,
                 lag_seconds=each.lag_seconds,
                 waiting=max(0.0, MESSAGES - stored),
@@ -112,7 +112,7 @@ def _most_rows(run: Run, cores: float) -> float:
     return max(each.rows for each in curve.smoothed(curve.seconds_of(run.samples, cores)))
 
 
-def _steered(built: Plant, neighbour: Neighbour, law: Law, screen: Screen) -> Run:
+def _steered(built: LiveEnvironment, neighbor: NoisyNeighbor, law: Law, screen: Screen) -> Run:
     screen.say(f"  {law.name}: {law.source}")
     parts, load = built.parts, BacklogLoad("flood", MESSAGES)
     queue_url = parts.make_queue(f"law-{law.name.replace(' ', '-').replace('.', '')}")
@@ -121,13 +121,13 @@ def _steered(built: Plant, neighbour: Neighbour, law: Law, screen: Screen) -> Ru
         asyncio.run(empty(parts.postgres.url))
         acts = [
             Act(0, law.name, lambda _: load.attach(parts.client, queue_url)),
-            Act(COMES, "neighbour", lambda _: visit.enter_context(neighbour.at_work(NEIGHBOUR_SHARE))),
-            Act(GOES, "neighbour gone", lambda _: visit.close()),
+            Act(COMES, "neighbor", lambda _: visit.enter_context(neighbor.at_work(NEIGHBOR_SHARE))),
+            Act(GOES, "neighbor gone", lambda _: visit.close()),
         ]
-        hands = Hands(daemon)
-        hands.wait_for_sensor()
+        controller = Controller(daemon)
+        controller.wait_for_sensor()
         if law is not GOVERNOR:
-            steer = _steering(law, hands)
+            steer = _steering(law, controller)
             acts += [Act(float(second), "", steer) for second in range(int(ENDS))]
         meter = Meter(parts, queue_url, daemon_as_consumer(daemon))
         with built.watched() as disturbance:
@@ -137,14 +137,14 @@ def _steered(built: Plant, neighbour: Neighbour, law: Law, screen: Screen) -> Ru
     return built.judged(law.name, Drained(load, queue_url, samples, exit_code, control), GOVERNED, law.source)
 
 
-def _steering(law: Law, hands: Hands) -> Doing:
+def _steering(law: Law, controller: Controller) -> Doing:
     policy = law.make(Bounds())
-    hands.fix(policy.limit)
+    controller.fix(policy.limit)
 
     def step(_: Sequence[Sample]) -> None:
-        reading = hands.status().reading
-        if reading is not None and (limit := policy.decide(reading)) != hands.fixed:
-            hands.fix(limit)
+        reading = controller.status().reading
+        if reading is not None and (limit := policy.decide(reading)) != controller.fixed:
+            controller.fix(limit)
 
     return step
 

@@ -1,7 +1,7 @@
-"""The governor on the real plant: everyday, then a flood, a neighbour who comes and goes, and a fixed limit beside it.
+"""The governor on the real plant: everyday, then a flood, a neighbor who comes and goes, and a fixed limit beside it.
 
     0 s     two million messages are there; the daemon, idle so far, is at its smallest limit
-    90 s    the neighbour comes, and takes half of the core
+    90 s    the neighbor comes, and takes half of the core
     130 s   he goes
     165 s   the limit is fixed at what the governor gave it in the last ten seconds
     180 s   the governor has it again
@@ -26,10 +26,10 @@ import msgspec
 
 from benchmarks.governor_live import metrics as held
 from benchmarks.governor_live import series as curve
-from benchmarks.governor_live.control_api import SETTINGS, Hands
+from benchmarks.governor_live.control_api import SETTINGS, Controller
 from benchmarks.governor_live.cpu_pinning import told
-from benchmarks.governor_live.environment import Drained, Plant, plant
-from benchmarks.governor_live.noisy_neighbor import neighbour_of
+from benchmarks.governor_live.environment import Drained, LiveEnvironment, plant
+from benchmarks.governor_live.noisy_neighbor import noisy_neighbor_of
 from benchmarks.governor_live.row_cost import burden
 from benchmarks.governor_live.series import Second
 from benchmarks.governor_live.timeline import Act, follow
@@ -50,7 +50,7 @@ GOVERNED: Final = {"SUBSCRIBER_DATABASE_LOAD_SOURCE": "local", **SETTINGS}
 
 MESSAGES: Final = 2_000_000
 """More than anybody drains in the time."""
-NEIGHBOUR_SHARE: Final = 0.5
+NEIGHBOR_SHARE: Final = 0.5
 SETTLED: Final = 20.0
 COMES: Final = 90.0
 GOES: Final = 130.0
@@ -78,7 +78,7 @@ def conduct_governor(screen: Screen) -> list[Run]:
     """The flood under the governor; everyday and the floor, whose figures it is held against.
 
     Raises:
-        LabError: a part did not come up, or died.
+        TestkitError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
     with plant() as built:
@@ -101,23 +101,23 @@ def _everyday(parts: Stage, screen: Screen) -> Run:
     return msgspec.structs.replace(run, name=_EVERYDAY.name, remark="200 messages a second, no backlog")
 
 
-def _flood(built: Plant, screen: Screen) -> Run:
+def _flood(built: LiveEnvironment, screen: Screen) -> Run:
     parts, load = built.parts, BacklogLoad("flood", MESSAGES)
     queue_url = parts.make_queue("governor-flood")
     with (
-        neighbour_of(parts.postgres) as neighbour,
+        noisy_neighbor_of(parts.postgres) as neighbor,
         running_daemon(parts, queue_url, GOVERNED) as daemon,
         ExitStack() as visit,
     ):
-        hands = Hands(daemon)
-        hands.wait_for_sensor()
+        controller = Controller(daemon)
+        controller.wait_for_sensor()
         acts = [
             Act(0, "flood", lambda _: load.attach(parts.client, queue_url)),
-            Act(COMES, "neighbour", lambda _: visit.enter_context(neighbour.at_work(NEIGHBOUR_SHARE))),
-            Act(GOES, "neighbour gone", lambda _: visit.close()),
-            Act(FIXED, "fixed limit", lambda samples: hands.fix(_mean_limit(samples))),
-            Act(RELEASED, "governor", lambda _: hands.release()),
-            Act(FIXED_AGAIN, "fixed limit", lambda samples: hands.fix(_mean_limit(samples))),
+            Act(COMES, "neighbor", lambda _: visit.enter_context(neighbor.at_work(NEIGHBOR_SHARE))),
+            Act(GOES, "neighbor gone", lambda _: visit.close()),
+            Act(FIXED, "fixed limit", lambda samples: controller.fix(_mean_limit(samples))),
+            Act(RELEASED, "governor", lambda _: controller.release()),
+            Act(FIXED_AGAIN, "fixed limit", lambda samples: controller.fix(_mean_limit(samples))),
         ]
         meter = Meter(parts, queue_url, daemon_as_consumer(daemon))
         with built.watched() as disturbance:

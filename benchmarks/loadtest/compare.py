@@ -19,7 +19,7 @@ import msgspec
 
 from benchmarks.baselines.lambda_model import BATCHES_AT_MOST
 from benchmarks.baselines.service import DATABASE_URL
-from benchmarks.loadtest.competitors import CONTENDERS, FLOOR, Contender
+from benchmarks.loadtest.competitors import COMPETITORS, FLOOR, Competitor
 from benchmarks.loadtest.database import database_settings
 from benchmarks.loadtest.drain import drain_backlog, watch
 from benchmarks.loadtest.result import Run, figures
@@ -53,23 +53,23 @@ def hold_contest(screen: Screen, messages: int = MESSAGES, rounds: int = ROUNDS)
         rounds: of those that lie close together.
 
     Raises:
-        LabError: a part did not come up, or died.
+        TestkitError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
     settings = database_settings() | {"max_connections": str(BATCHES_AT_MOST + _SPARE_CONNECTIONS)}
     with stage(settings) as parts:
-        drains: dict[str, list[Run]] = {contender.name: [] for contender in CONTENDERS}
-        for number, contender in enumerate(running_order(rounds)):
-            drains[contender.name].append(_drain(parts, contender, messages, number, screen))
+        drains: dict[str, list[Run]] = {competitor.name: [] for competitor in COMPETITORS}
+        for number, competitor in enumerate(running_order(rounds)):
+            drains[competitor.name].append(_drain(parts, competitor, messages, number, screen))
         floor = measure_floor(parts, BacklogLoad("flood", messages * FLOOR_FACTOR), screen)
         return [*map(middle_one, drains.values()), floor]
 
 
-def running_order(rounds: int) -> list[Contender]:
+def running_order(rounds: int) -> list[Competitor]:
     """Those that lie close together in so many rounds, every other one backwards; then all others, once."""
-    close = [contender for contender in CONTENDERS if contender.is_close]
+    close = [competitor for competitor in COMPETITORS if competitor.is_close]
     turns = [close if number % 2 == 0 else close[::-1] for number in range(rounds)]
-    return [*itertools.chain.from_iterable(turns), *(each for each in CONTENDERS if not each.is_close)]
+    return [*itertools.chain.from_iterable(turns), *(each for each in COMPETITORS if not each.is_close)]
 
 
 def middle_one(runs: Sequence[Run]) -> Run:
@@ -87,32 +87,32 @@ def middle_one(runs: Sequence[Run]) -> Run:
     return msgspec.structs.replace(run, remark=f"{run.remark}; the middle one of {len(runs)} drains")
 
 
-def _drain(parts: Stage, contender: Contender, messages: int, number: int, screen: Screen) -> Run:
-    screen.say(f"  {contender.name}: {contender.remark}")
-    load = BacklogLoad("flood", messages, is_flat=contender.takes_flat)
-    queue_url = parts.make_queue(f"{contender.queue_name}-{number}")
-    with _running(parts, contender, queue_url) as (consumer, stop):
+def _drain(parts: Stage, competitor: Competitor, messages: int, number: int, screen: Screen) -> Run:
+    screen.say(f"  {competitor.name}: {competitor.remark}")
+    load = BacklogLoad("flood", messages, is_flat=competitor.takes_flat)
+    queue_url = parts.make_queue(f"{competitor.queue_name}-{number}")
+    with _running(parts, competitor, queue_url) as (consumer, stop):
         asyncio.run(empty(parts.postgres.url))
         before = asyncio.run(look_before(parts.postgres.url))
         meter = Meter(parts, queue_url, consumer)
         samples = drain_backlog(meter, load, lambda: load.attach(parts.client, queue_url), screen, PATIENCE_SECONDS)
         exit_code = stop()
-    judgement = msgspec.structs.replace(
+    check_result = msgspec.structs.replace(
         asyncio.run(judge_backlog(parts.postgres.url, load, before)),
         left_in_queue=parts.unfinished(queue_url),
         dead_letters=parts.dead_letters(queue_url),
     )
-    return Run(contender.name, judgement, figures(samples), exit_code, tuple(samples), contender.remark)
+    return Run(competitor.name, check_result, figures(samples), exit_code, tuple(samples), competitor.remark)
 
 
 @contextmanager
-def _running(parts: Stage, contender: Contender, queue_url: str) -> Iterator[tuple[Consumer, Callable[[], int]]]:
+def _running(parts: Stage, competitor: Competitor, queue_url: str) -> Iterator[tuple[Consumer, Callable[[], int]]]:
     """The contender, ready for the first message, and how to stop it."""
-    if not contender.module:
+    if not competitor.module:
         with running_daemon(parts, queue_url, UNGOVERNED) as daemon:
             yield daemon_as_consumer(daemon), daemon.stop
         return
-    with _peer(parts, contender.name, contender.command(queue_url)) as child:
+    with _peer(parts, competitor.name, competitor.command(queue_url)) as child:
         yield peer_as_consumer(child), child.stop
 
 
@@ -132,7 +132,7 @@ def measure_floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
     """The rows of a flood in statements of a thousand, into the emptied table.
 
     Raises:
-        LabError: it did not come up, or died.
+        TestkitError: it did not come up, or died.
     """
     name, remark = FLOOR, f"no queue: {load.messages:,} rows in statements of 1,000"
     screen.say(f"  {name}: {remark}")
@@ -143,8 +143,8 @@ def measure_floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
         meter = Meter(parts, queue_url, Consumer(child.pid, dict))
         samples: list[Sample] = watch(meter, lambda: (load.messages, child.is_running), screen, PATIENCE_SECONDS)
         exit_code = child.stop()
-    judgement = asyncio.run(judge_backlog(parts.postgres.url, load, before))
-    return Run(name, judgement, figures(samples), exit_code, tuple(samples), remark)
+    check_result = asyncio.run(judge_backlog(parts.postgres.url, load, before))
+    return Run(name, check_result, figures(samples), exit_code, tuple(samples), remark)
 
 
 async def empty(database_url: str) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from testkit.process import LabError
+from testkit.process import TestkitError
 
 PEERS: Final = "peers"
 """The contest's name among the scenarios."""
@@ -33,7 +33,7 @@ _MODEL = "benchmarks.baselines.lambda_model"
 _BRIDGE = "benchmarks.baselines.mq_bridge"
 
 
-class Contender(msgspec.Struct, frozen=True):
+class Competitor(msgspec.Struct, frozen=True):
     """Somebody who drains a queue."""
 
     name: str
@@ -56,26 +56,28 @@ class Contender(msgspec.Struct, frozen=True):
         """What starts a peer.
 
         Raises:
-            LabError: the environment it runs in is missing.
+            TestkitError: the environment it runs in is missing.
         """
         if not self.interpreter.exists():
-            raise LabError(f"{self.name} is not installed in {self.interpreter.parents[1]}: `make bench` installs it.")
+            raise TestkitError(
+                f"{self.name} is not installed in {self.interpreter.parents[1]}: `make bench` installs it."
+            )
         return [str(self.interpreter), "-m", self.module, "--queue-url", queue_url, *self.arguments]
 
 
-def mq_bridge(name: str, remark: str, concurrency: int) -> Contender:
+def mq_bridge(name: str, remark: str, concurrency: int) -> Competitor:
     """mq-bridge with so many batches at work at once."""
     remark = f"{remark}, concurrency {concurrency}; flat messages, no guard for the newer row"
-    return Contender(
+    return Competitor(
         name, remark, _BRIDGE, ("--concurrency", str(concurrency)), MQ_BRIDGE_PYTHON, is_close=True, takes_flat=True
     )
 
 
-CONTENDERS: Final = (
-    Contender(DAEMON, "the daemon with its defaults", is_close=True),
+COMPETITORS: Final = (
+    Competitor(DAEMON, "the daemon with its defaults", is_close=True),
     mq_bridge(MQ_BRIDGE, "1.2.0 with its defaults", 1),
     mq_bridge(MQ_BRIDGE_BEST, "1.2.0 at its best here", MQ_BRIDGE_BEST_CONCURRENCY),
-    Contender(MANUAL_LOOP, "aiobotocore, ten workers: receive ten, store ten, delete ten", _LOOP),
-    Contender(LAMBDA, "a connection for each invocation of ten messages", _MODEL),
-    Contender(LAMBDA_WARM, "environments keep their connections: the fair one", _MODEL, ("--warm",)),
+    Competitor(MANUAL_LOOP, "aiobotocore, ten workers: receive ten, store ten, delete ten", _LOOP),
+    Competitor(LAMBDA, "a connection for each invocation of ten messages", _MODEL),
+    Competitor(LAMBDA_WARM, "environments keep their connections: the fair one", _MODEL, ("--warm",)),
 )

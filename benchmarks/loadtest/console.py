@@ -92,4 +92,4 @@ def _ratios(found: Report) -> Iterator[tuple[str, str, str]]:
 def _word(screen: Screen, run: Run) -> str:
     if run.is_flawless:
         return screen.styled("nothing lost, nothing wrong", "bold", "green")
-    return screen.styled(f"NOT FLAWLESS: {run.judgement}, exit code {run.exit_code}", "bold", "red")
+    return screen.styled(f"NOT FLAWLESS: {run.check_result}, exit code {run.exit_code}", "bold", "red")

@@ -1,7 +1,7 @@
 """A table that has grown: millions of rows before the first message, between which new ones will fall.
 
 The rows have even numbers in the key space of the flood, whose own are odd: every page of the index gets a few of
-the newcomers, and hardly two neighbours come together.
+the newcomers, and hardly two neighbors come together.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from benchmarks.loadtest.host_info import Machine, this_machine
-from benchmarks.loadtest.row_checker import Judgement
+from benchmarks.loadtest.row_checker import CheckResult
 from benchmarks.loadtest.samples import Counts, Sample
 from testkit.checker.latency import Latency
 
@@ -53,7 +53,7 @@ class Run(msgspec.Struct, frozen=True):
     """One drain, by the daemon or by a peer."""
 
     name: str
-    judgement: Judgement
+    check_result: CheckResult
     figures: Figures
     exit_code: int
     """Of the consumer, after SIGTERM."""
@@ -64,7 +64,7 @@ class Run(msgspec.Struct, frozen=True):
     @property
     def is_flawless(self) -> bool:
         """Every row is right, and the consumer ended as it should."""
-        return self.judgement.is_flawless and self.exit_code == 0
+        return self.check_result.is_flawless and self.exit_code == 0
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ _COMMAND_TIMEOUT_SECONDS = 300.0
 Row = TypeVar("Row", VersionRow, ObjectRow)
 
 
-class Judgement(msgspec.Struct, frozen=True):
+class CheckResult(msgspec.Struct, frozen=True):
     """What is wrong after a drain; all zeros mean that nothing is."""
 
     wrong_versions: int
@@ -75,7 +75,7 @@ async def look_before(database_url: str) -> Before:
         await connection.close()
 
 
-async def judge_backlog(database_url: str, load: BacklogLoad, before: Before) -> Judgement:
+async def judge_backlog(database_url: str, load: BacklogLoad, before: Before) -> CheckResult:
     """Compares table, view and quarantine with what the backlog told, and the rest with what it was before.
 
     The view is not read where there were rows before: a DISTINCT ON over all of them says nothing about the drain.
@@ -91,10 +91,10 @@ async def judge_backlog(database_url: str, load: BacklogLoad, before: Before) ->
     finally:
         await connection.close()
     lost = abs(load.quarantined - quarantined)
-    return Judgement(wrong_versions, wrong_objects, lost, disturbed_residents=int(residents != before.residents))
+    return CheckResult(wrong_versions, wrong_objects, lost, disturbed_residents=int(residents != before.residents))
 
 
-async def judge_part(database_url: str, load: BacklogLoad, deleted: int) -> Judgement:
+async def judge_part(database_url: str, load: BacklogLoad, deleted: int) -> CheckResult:
     """Compares the table with a backlog that has not been drained to its end.
 
     Args:
@@ -109,7 +109,7 @@ async def judge_part(database_url: str, load: BacklogLoad, deleted: int) -> Judg
         quarantined = await connection.fetchval(_QUARANTINED)
     finally:
         await connection.close()
-    return Judgement(wrong + quarantined, 0, max(0, deleted - (stored - wrong)))
+    return CheckResult(wrong + quarantined, 0, max(0, deleted - (stored - wrong)))
 
 
 async def _strangers(expected: Iterator[Row], held: AsyncIterator[Row]) -> tuple[int, int]:
@@ -122,9 +122,9 @@ async def _strangers(expected: Iterator[Row], held: AsyncIterator[Row]) -> tuple
     return wrong, stored
 
 
-def of_verdict(verdict: Verdict) -> Judgement:
+def of_verdict(verdict: Verdict) -> CheckResult:
     """The same words for what the record of a paced load and the simulated buckets say."""
-    return Judgement(verdict.wrong_versions, verdict.wrong_objects, verdict.lost)
+    return CheckResult(verdict.wrong_versions, verdict.wrong_objects, verdict.lost)
 
 
 async def differences(expected: Iterator[Row], held: AsyncIterator[Row]) -> int:

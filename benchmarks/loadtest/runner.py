@@ -16,7 +16,7 @@ from benchmarks.loadtest.database import database_settings
 from benchmarks.loadtest.drain import drain_backlog, watch
 from benchmarks.loadtest.prefill import grow
 from benchmarks.loadtest.result import Run, figures
-from benchmarks.loadtest.row_checker import Judgement, judge_backlog, look_before, of_verdict
+from benchmarks.loadtest.row_checker import CheckResult, judge_backlog, look_before, of_verdict
 from benchmarks.loadtest.samples import Meter, Sample, daemon_as_consumer
 from benchmarks.loadtest.scenarios import Scenario
 from testkit.checker.compare import judge, read_stored
@@ -25,7 +25,7 @@ from testkit.daemon import DaemonProcess
 from testkit.environment import Stage, stage
 from testkit.latency_proxy import slow_network
 from testkit.local_stack import running_daemon, running_load
-from testkit.process import LabError
+from testkit.process import TestkitError
 from testkit.terminal import Screen
 from testkit.workload.backlogs import BacklogLoad
 from testkit.workload.load import LoadPlan
@@ -40,7 +40,7 @@ def conduct(scenario: Scenario, screen: Screen) -> Run:
     """Runs the scenario and judges what it left in the table.
 
     Raises:
-        LabError: a part did not come up, or died.
+        TestkitError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
     with stage(database_settings()) as parts:
@@ -98,8 +98,8 @@ class Trial:
             samples = self._send(plan, record, Path(folder) / "sent.jsonl")
         exit_code = self._daemon.stop()
         stored = asyncio.run(read_stored(self._parts.postgres.url))
-        judgement = of_verdict(judge(record.messages, stored, plan.buckets()))
-        return self._run(samples, exit_code, judgement, commit_latency(record.messages, stored.versions))
+        check_result = of_verdict(judge(record.messages, stored, plan.buckets()))
+        return self._run(samples, exit_code, check_result, commit_latency(record.messages, stored.versions))
 
     def _send(self, plan: LoadPlan, record: SentRecord, path: Path) -> list[Sample]:
         with running_load(self._queue_url, plan, path) as load:
@@ -111,11 +111,11 @@ class Trial:
             meter = Meter(self._parts, self._queue_url, daemon_as_consumer(self._daemon), load)
             samples = watch(meter, offered, self._screen, self._scenario.patience_seconds)
             if load.stop() != 0:
-                raise LabError(f"the load failed\n{load.log_tail()}")
+                raise TestkitError(f"the load failed\n{load.log_tail()}")
         return samples
 
     def _run(
-        self, samples: Sequence[Sample], exit_code: int, judgement: Judgement, latency: Latency | None = None
+        self, samples: Sequence[Sample], exit_code: int, check_result: CheckResult, latency: Latency | None = None
     ) -> Run:
         left = {
             "left_in_queue": self._parts.unfinished(self._queue_url),
@@ -123,7 +123,7 @@ class Trial:
         }
         return Run(
             DAEMON,
-            msgspec.structs.replace(judgement, **left),
+            msgspec.structs.replace(check_result, **left),
             figures(samples, latency),
             exit_code,
             tuple(samples),

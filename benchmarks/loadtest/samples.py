@@ -18,7 +18,7 @@ from testkit.cpu import cpu_seconds
 from testkit.daemon import DaemonProcess
 from testkit.environment import Stage
 from testkit.local_stack import read_samples
-from testkit.process import Child, LabError
+from testkit.process import Child, TestkitError
 
 INTERVAL_SECONDS: Final = 0.25
 
@@ -100,7 +100,7 @@ class Meter:
             rows=told.get("subscriber_rows_applied_total", 0) + told.get("subscriber_rows_stale_total", 0),
             batches=told.get("subscriber_batch_rows_count", 0),
             batched_rows=told.get("subscriber_batch_rows_sum", 0),
-            lag_seconds=told.get("subscriber_newest_lag_seconds", 0),
+            lag_seconds=told.get("subscriber_newest_receive_age_seconds", 0),
             concurrency=told.get("subscriber_concurrency", 0),
             concurrency_limit=told.get("subscriber_concurrency_limit", 0),
             cpu_ceiling_percent=_number(told.get("subscriber_database_cpu_ceiling_percent")),
@@ -134,7 +134,7 @@ def peer_as_consumer(child: Child) -> Consumer:
 
     def nothing() -> Mapping[str, float]:
         if not child.is_running:
-            raise LabError(f"{child.name} ended too soon\n{child.log_tail()}")
+            raise TestkitError(f"{child.name} ended too soon\n{child.log_tail()}")
         return {}
 
     return Consumer(child.pid, nothing)

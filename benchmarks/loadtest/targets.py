@@ -42,7 +42,7 @@ class Measure(msgspec.Struct, frozen=True):
     """A figure of one drain, or the ratio of two."""
 
     scenario: str
-    contender: str
+    competitor: str
     figure: Figure
     divisor: Measure | None = None
 
@@ -119,16 +119,16 @@ def _verdict(target: Target, measured: float | None) -> Verdict:
 
 
 def _value(measure: Measure, found: Report) -> float | None:
-    runs = (run for run in found.runs if run.name == measure.contender and run.is_flawless)
+    runs = (run for run in found.runs if run.name == measure.competitor and run.is_flawless)
     return next((measure.figure(run.figures) for run in runs), None)
 
 
-def _cpu(part: str, scenario: str, contender: str = DAEMON) -> Measure:
-    return Measure(scenario, contender, lambda found: found.cpu_microseconds_per_message.get(part))
+def _cpu(part: str, scenario: str, competitor: str = DAEMON) -> Measure:
+    return Measure(scenario, competitor, lambda found: found.cpu_microseconds_per_message.get(part))
 
 
-def _pace(scenario: str, contender: str = DAEMON) -> Measure:
-    return Measure(scenario, contender, lambda found: found.messages_per_second)
+def _pace(scenario: str, competitor: str = DAEMON) -> Measure:
+    return Measure(scenario, competitor, lambda found: found.messages_per_second)
 
 
 def _requests(scenario: str) -> Measure:
@@ -178,7 +178,7 @@ TARGETS: Final = (
     Target("governor: settles in", "s", _held("settling_seconds"), at_most=15),
     Target("governor: near the ceiling", "of the time", _held("within_band_share"), at_least=0.95),
     Target("governor: overshoot", "points", _held("overshoot_points"), at_most=10),
-    Target("governor: room for a neighbour in", "s", _held("neighbour_back_under_seconds"), at_most=10),
+    Target("governor: room for a neighbor in", "s", _held("neighbour_back_under_seconds"), at_most=10),
     Target("governor: share regained in", "s", _held("share_regained_seconds"), at_most=20),
     Target("governor: rate to a fixed limit's", "×", _held("rate_to_fixed"), at_least=0.9),
     Target("governor: everyday CPU to allowed", "×", _held("everyday_cpu_to_allowed"), at_most=1),

@@ -61,7 +61,7 @@ Laws: TypeAlias = "tuple[Law, ...]"
 
 
 def clamped(limit: float, bounds: Bounds) -> float:
-    """Inside the operator's bounds: every law is held to them, for the gate would be."""
+    """Inside the operator's bounds: every law is held to them, for the limiter would be."""
     return min(bounds.limit_at_most, max(bounds.limit_at_least, limit))
 
 

@@ -1,6 +1,6 @@
 """The database: cores under processor sharing, with a knee before they are full.
 
-Statements ask for CPU and wait (for the disk, for the network). What all of them and the neighbour ask for, in units of
+Statements ask for CPU and wait (for the disk, for the network). What all of them and the neighbor ask for, in units of
 the cores there are, is the demand `r`. Two bounds hold for any such system (Denning and Buzen, "The Operational
 Analysis of Queueing Network Models", ACM Computing Surveys 10(3), 1978): no more than `r` is used, and no more than
 everything. The cores' use is a smooth minimum of the two, and every statement is stretched alike:
@@ -76,7 +76,7 @@ class Database:
     def __init__(self, options: DatabaseOptions) -> None:
         self._options = options
         self.cores = options.cores
-        self.neighbour_cores = 0.0
+        self.neighbor_cores = 0.0
         """What somebody else asks for."""
         self.is_away = False
         self.busy_seconds = 0.0
@@ -127,12 +127,12 @@ class Database:
         self.busy_seconds += seconds * self._use
 
     def changed(self) -> None:
-        """Work out speed and use anew: a statement, the neighbour or the cores have changed."""
+        """Work out speed and use anew: a statement, the neighbor or the cores have changed."""
         if not self._at_work:
             self._asked = 0.0  # no rounding errors may add up over hours
         options = self._options
-        demand = 0.0 if self.is_away else (self._asked + self.neighbour_cores) / self.cores
+        demand = 0.0 if self.is_away else (self._asked + self.neighbor_cores) / self.cores
         stretch = (1 + demand**options.sharpness) ** (1 / options.sharpness)
-        crowding = 1 + options.contention * max(0.0, (len(self._at_work) + self.neighbour_cores) / self.cores - 1)
+        crowding = 1 + options.contention * max(0.0, (len(self._at_work) + self.neighbor_cores) / self.cores - 1)
         self._use = demand / stretch
         self._speed = 1 / (stretch * crowding)

@@ -16,14 +16,14 @@ from subscriber.control.reading import Reading
 
 ROW_HEIGHT: Final = 20
 
-Told: TypeAlias = list[tuple[float, float, Decision]]
+ExpectedMessage: TypeAlias = list[tuple[float, float, Decision]]
 """When, the limit before, and what was decided."""
 
 
 class Telling(Governor):
     """The governor, and what it said."""
 
-    def __init__(self, bounds: Bounds, told: Told) -> None:
+    def __init__(self, bounds: Bounds, told: ExpectedMessage) -> None:
         super().__init__(bounds)
         self._told = told
 
@@ -43,7 +43,7 @@ def portrait(name: str, until_seconds: int) -> str:
         FileNotFoundError: there is no such scenario.
     """
     chosen = scenarios.read(name)
-    told: Told = []
+    told: ExpectedMessage = []
     record = simulate(name, chosen, Law("governor", "", lambda bounds: Telling(bounds, told)))
     begin = chosen.lead_in.seconds
     shown = [(at - begin, before, said) for at, before, said in told if 0 <= at - begin <= until_seconds]
@@ -54,7 +54,7 @@ def portrait(name: str, until_seconds: int) -> str:
     heads = (
         f"The law at work: {name}",
         chosen.question,
-        "Dashed: the ceiling. Brown: the neighbour's demand. Below: the reason of each second; green up, red down.",
+        "Dashed: the ceiling. Brown: the neighbor's demand. Below: the reason of each second; green up, red down.",
     )
     parts = [*panels(drawn, until_seconds), *rows, axis(until_seconds, height + 8)]
     return page(heads, parts, height + 24)
@@ -62,7 +62,7 @@ def portrait(name: str, until_seconds: int) -> str:
 
 def _panels(record: Record, until_seconds: int) -> list[Panel]:
     seconds = [each for each in record.seconds if each.at <= until_seconds]
-    foreign = [(each.at, min(100.0, 100 * each.neighbour_cores / each.cores)) for each in seconds]
+    foreign = [(each.at, min(100.0, 100 * each.neighbor_cores / each.cores)) for each in seconds]
     allowed = [(each.at, each.ceiling_percent(record.bounds)) for each in seconds]
     cpu = [(each.at, each.cpu_percent) for each in seconds]
     return [

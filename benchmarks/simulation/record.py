@@ -15,7 +15,7 @@ class Second(msgspec.Struct, frozen=True):
     """Its end, seconds since the start."""
     cpu_percent: float
     """Mean over the second."""
-    neighbour_cores: float
+    neighbor_cores: float
     cores: float
     lag_seconds: float
     waiting: float

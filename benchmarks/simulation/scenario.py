@@ -67,7 +67,7 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Since the end of the lead-in; negative: during it."""
     messages_per_second: float | None = None
     backlog_messages: float | None = None
-    neighbour_cores: float | None = None
+    neighbor_cores: float | None = None
     cores: float | None = None
     database_away_seconds: float | None = None
     sensor_lost_seconds: float | None = None

@@ -83,8 +83,8 @@ class World:
             self.backlog.rate = event.messages_per_second
         if event.backlog_messages or backlog[0]:
             self.backlog.add(event.backlog_messages or backlog[0], backlog[1])
-        if event.neighbour_cores is not None:
-            self.database.neighbour_cores = event.neighbour_cores
+        if event.neighbor_cores is not None:
+            self.database.neighbor_cores = event.neighbor_cores
         if event.cores is not None:
             self.database.cores = event.cores
         self.database.changed()
@@ -142,7 +142,7 @@ class World:
             Second(
                 at=now - self._begins_at,
                 cpu_percent=100 * (database.busy_seconds - busy_before),
-                neighbour_cores=database.neighbour_cores,
+                neighbor_cores=database.neighbor_cores,
                 cores=database.cores,
                 lag_seconds=self.backlog.age_seconds(),
                 waiting=self.backlog.waiting,

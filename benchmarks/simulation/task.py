@@ -1,6 +1,6 @@
-"""One daemon as its regulator sees it: batches that grow while the gate is shut, statements, rests, and a law.
+"""One daemon as its regulator sees it: batches that grow while the limiter is shut, statements, rests, and a law.
 
-The gate is the daemon's own arithmetic (`subscriber.flow.limiter`), duty cycle and all. A batch leaves when it is
+The limiter is the daemon's own arithmetic (`subscriber.flow.limiter`), duty cycle and all. A batch leaves when it is
 full, or when its linger is over; if it then finds no place, the limit has been reached. What a task takes of the
 queue is its even share.
 """
@@ -18,8 +18,8 @@ from benchmarks.simulation.sensor import Sensor
 from benchmarks.simulation.timers import Timers
 from subscriber.control.reading import Reading, reading_between
 from subscriber.control.regulator import BUDGET_SECONDS
-from subscriber.flow.breaker import pause_before_knock
-from subscriber.flow.limiter import places_for, rest_after
+from subscriber.flow.breaker import probe_backoff
+from subscriber.flow.limiter import cool_down_after, permits_for
 from subscriber.signals import WriteTally
 
 LEASE_SECONDS = 300.0
@@ -59,7 +59,7 @@ class Task:
         self._rests: list[tuple[float, float]] = []
         """When each began, and how long the place had worked."""
         self._held: list[Statement] = []
-        self._knocks = 0
+        self._probes = 0
         self._due_at = 0.0
         self._is_waiting_for_due = False
         self._was_reached = False
@@ -88,7 +88,7 @@ class Task:
             is_due = available >= 1 and world.timers.now >= self._due_at
             if available < self._batch_rows and not is_due:
                 return self._wait_for_due()
-            if self._at_work + len(self._rests) >= places_for(self.limit):
+            if self._at_work + len(self._rests) >= permits_for(self.limit):
                 self._was_reached = True
                 return None
             self._start(min(self._batch_rows, int(available)))
@@ -103,16 +103,16 @@ class Task:
         if self.is_leaving:
             self.is_gone = self._at_work == 0
             return
-        if rest_after(seconds, self.limit) > 0:
+        if cool_down_after(seconds, self.limit) > 0:
             self._rests.append((self._world.timers.now, seconds))
-            self._world.timers.after(rest_after(seconds, self.limit), self._has_rested)
+            self._world.timers.after(cool_down_after(seconds, self.limit), self._has_rested)
         self.look()
 
     def lose(self, statements: list[Statement]) -> None:
         """The database has gone: its statements wait for it, with their places."""
         self.tally.failures += len(statements)
         self._held += statements
-        self._knock_later()
+        self._probe_later()
 
     def leave(self) -> None:
         """Start nothing more."""
@@ -154,18 +154,18 @@ class Task:
     def _has_rested(self) -> None:
         """Somebody may have: by the limit in force, not by that of the rest's begin."""
         now = self._world.timers.now
-        self._rests = [each for each in self._rests if each[0] + rest_after(each[1], self.limit) > now + 1e-9]
+        self._rests = [each for each in self._rests if each[0] + cool_down_after(each[1], self.limit) > now + 1e-9]
         self.look()
 
-    def _knock_later(self) -> None:
-        self._world.timers.after(pause_before_knock(self._knocks, self._world.random.random()), self._knock)
-        self._knocks += 1
+    def _probe_later(self) -> None:
+        self._world.timers.after(probe_backoff(self._probes, self._world.random.random()), self._probe_database)
+        self._probes += 1
 
-    def _knock(self) -> None:
+    def _probe_database(self) -> None:
         if self._held and self._world.database.is_away:
-            self._knock_later()
+            self._probe_later()
         elif self._held:
-            self._knocks = 0
+            self._probes = 0
             self._write_again()
 
     def _write_again(self) -> None:
@@ -184,7 +184,7 @@ class Task:
         if self.is_gone:
             return
         self._world.timers.after(PERIOD_SECONDS, self._regulate)
-        self.look()  # a batch that still waits for the gate has waited in this second too
+        self.look()  # a batch that still waits for the limiter has waited in this second too
         limit = self._policy.decide(self._reading())
         if self._sizing:
             self._batch_rows = self._sizing.batch_rows
@@ -197,7 +197,7 @@ class Task:
         self.limit = limit
         now = self._world.timers.now
         for began_at, worked_seconds in self._rests:
-            ends_at = began_at + rest_after(worked_seconds, limit)
+            ends_at = began_at + cool_down_after(worked_seconds, limit)
             self._world.timers.after(max(0.0, ends_at - now), self._has_rested)
         self.look()
 

@@ -25,7 +25,7 @@ _TCP_OPTIONS = {
 }
 
 
-def watch_for_silence(wire: socket.socket) -> None:
+def enable_tcp_keepalive(wire: socket.socket) -> None:
     """Have the kernel probe the peer, as far as the platform knows how; nothing to do for a Unix socket."""
     if wire.family not in (socket.AF_INET, socket.AF_INET6):
         return

@@ -35,7 +35,7 @@ def address_of(host: str, port: int) -> str:
     if port == 0:
         raise ConfigurationError(
             "SUBSCRIBER_HTTP_PORT is 0, so the daemon took a free port: set the variable to the port that its log line "
-            "pages.opened names"
+            "http.listening names"
         )
     near = _EVERY_ADDRESS.get(host, host)
     return f"http://{f'[{near}]' if ':' in near else near}:{port}/control"

@@ -30,14 +30,14 @@ _NOT_IT = "commands take the header Authorization: Bearer, with the value of SUB
 _log = get_logger()
 
 
-class Hands(Protocol):
+class Controller(Protocol):
     """What the page asks of the regulator."""
 
     def status(self) -> ControlStatus:
         """All there is to see."""
         ...
 
-    def obey(self, command: Command) -> None:
+    def apply(self, command: Command) -> None:
         """Do it; raises CommandError."""
         ...
 
@@ -69,20 +69,20 @@ class ControlPage:
         hands: who shows and obeys now; None while the line is not at work.
     """
 
-    def __init__(self, token: str | None, hands: Callable[[], Hands | None]) -> None:
+    def __init__(self, token: str | None, controller: Callable[[], Controller | None]) -> None:
         self._token = token
-        self._hands = hands
+        self._controller = controller
         self._refused = 0
 
     def routes(self) -> tuple[web.RouteDef, ...]:
         """What the server adds to its own."""
-        return (web.get("/control", self._show), web.post("/control", self._obey))
+        return (web.get("/control", self._show), web.post("/control", self._apply_command))
 
     async def _show(self, _request: web.Request) -> web.Response:
-        hands = self._hands()
-        return _shown(hands.status()) if hands else _refused(Refusal(503, _NOT_AT_WORK))
+        controller = self._controller()
+        return _shown(controller.status()) if controller else _refused(Refusal(503, _NOT_AT_WORK))
 
-    async def _obey(self, request: web.Request) -> web.Response:
+    async def _apply_command(self, request: web.Request) -> web.Response:
         refusal = refusal_of(request.headers.get("Authorization"), self._token)
         if refusal:
             self._tell(refusal, request.remote)
@@ -90,23 +90,23 @@ class ControlPage:
         try:
             async with asyncio.timeout(_BODY_SECONDS):
                 command = command_from(await request.read())
-            hands = self._hands()  # only now: the line may have ended while the body came
-            if hands is None:
+            controller = self._controller()  # only now: the line may have ended while the body came
+            if controller is None:
                 return _refused(Refusal(503, _NOT_AT_WORK))
-            hands.obey(command)
+            controller.apply(command)
         except TimeoutError:
             return _refused(Refusal(408, f"the command did not come within {_BODY_SECONDS:g} s"))
         except web.HTTPRequestEntityTooLarge:
             return _refused(Refusal(413, "a command is a line of JSON, not so much"))
         except CommandError as error:
             return _refused(Refusal(400, str(error)))
-        return _shown(hands.status())
+        return _shown(controller.status())
 
     def _tell(self, refusal: Refusal, remote: str | None) -> None:
         self._refused += 1
         if self._refused & (self._refused - 1) == 0:  # the 1st, 2nd, 4th …: guessing must not fill the log
             _log.warning(
-                "control.refused", status=refusal.status, detail=refusal.text, remote=remote, refused=self._refused
+                "control.rejected", status=refusal.status, detail=refusal.text, remote=remote, refused=self._refused
             )
 
 

@@ -9,7 +9,7 @@ from subscriber.check.rules.bucket import bucket_findings, unreadable_bucket
 from subscriber.check.rules.finding import Finding
 
 
-async def look_at_bucket(calls: AwsCalls, bucket: str, queue_arns: Collection[str]) -> list[Finding]:
+async def probe_bucket(calls: AwsCalls, bucket: str, queue_arns: Collection[str]) -> list[Finding]:
     """What is wrong with what the bucket tells our queues; it raises nothing that S3 can bring about."""
     try:
         configuration = await calls.call("s3", "GetBucketNotificationConfiguration", Bucket=bucket)

@@ -21,7 +21,7 @@ from subscriber.errors import SchemaError, StoreError
 LOOK_SECONDS = 10.0
 
 
-async def look_at_database(options: StoreOptions, auth: AuthMethod) -> list[Finding]:
+async def probe_database(options: StoreOptions, auth: AuthMethod) -> list[Finding]:
     """What is wrong with it; empty where the daemon could start.
 
     Raises:
@@ -34,11 +34,11 @@ async def look_at_database(options: StoreOptions, auth: AuthMethod) -> list[Find
         return [failure_finding(error, auth)]
     found = list(database_findings(options.schema, facts, options.connections_max))
     if can_read_ledger(facts):
-        found += await _look_at_schema(options, auth)
+        found += await _probe_schema(options, auth)
     return found
 
 
-async def _look_at_schema(options: StoreOptions, auth: AuthMethod) -> list[Finding]:
+async def _probe_schema(options: StoreOptions, auth: AuthMethod) -> list[Finding]:
     try:
         await check_schema(options)
     except StoreError as error:

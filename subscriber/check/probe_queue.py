@@ -54,7 +54,7 @@ class QueueFacts(msgspec.Struct, frozen=True):
     """Who AWS says we are; asked where somebody said no."""
 
 
-async def look_at_queue(queues: Sqs, queue: str) -> QueueFacts:
+async def probe_queue(queues: Sqs, queue: str) -> QueueFacts:
     """Ask all there is to ask. Raises nothing that a queue can bring about."""
     facts = QueueFacts(queue)
     try:

@@ -16,14 +16,14 @@ from subscriber.adapters.aws.session import region_of
 from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.sqs.client import Sqs
-from subscriber.check.probe_bucket import look_at_bucket
-from subscriber.check.probe_database import buckets_in_index, look_at_database
-from subscriber.check.probe_queue import QueueFacts, look_at_queue
+from subscriber.check.probe_bucket import probe_bucket
+from subscriber.check.probe_database import buckets_in_index, probe_database
+from subscriber.check.probe_queue import QueueFacts, probe_queue
 from subscriber.check.rules.call import call_finding
 from subscriber.check.rules.finding import Finding
 from subscriber.check.rules.policy import buckets_in, sender_findings
 from subscriber.check.rules.queue import (
-    Wishes,
+    Expected,
     dead_letter_findings,
     fit_findings,
     queue_findings,
@@ -51,14 +51,14 @@ async def findings_of(settings: Settings) -> list[Finding]:
         queues = parts.create_task(_queues(settings), name="queues")
     found, buckets = database.result()
     facts, trouble = queues.result()
-    wishes = Wishes(settings.receive_visibility_seconds, settings.lag_max_seconds)
+    wishes = Expected(settings.receive_visibility_seconds, settings.lag_max_seconds)
     for each in facts:
         found += judged(each, wishes)
         buckets |= buckets_in((each.attributes or {}).get("Policy"))
     return [*found, *trouble, *await _buckets(settings, sorted(buckets)[:BUCKETS_AT_MOST], facts)]
 
 
-def judged(facts: QueueFacts, wishes: Wishes) -> list[Finding]:
+def judged(facts: QueueFacts, wishes: Expected) -> list[Finding]:
     """What a look at a queue means."""
     queue, attributes = facts.queue, facts.attributes
     key = (attributes or {}).get("KmsMasterKeyId", "")
@@ -96,7 +96,7 @@ async def _queues(settings: Settings) -> tuple[list[QueueFacts], list[Finding]]:
             async def look(queue: str) -> QueueFacts | None:
                 try:
                     async with asyncio.timeout(PART_SECONDS):
-                        return await look_at_queue(queues, queue)
+                        return await probe_queue(queues, queue)
                 except TimeoutError:
                     trouble.append(_late(queue_subject(queue), ExitCode.QUEUE))
                     return None
@@ -115,7 +115,7 @@ async def _database(settings: Settings) -> tuple[list[Finding], set[str]]:
             asyncio.timeout(PART_SECONDS),
             authenticated(store_options(settings), auth_options(settings)) as options,
         ):
-            found = await look_at_database(options, settings.database_auth)
+            found = await probe_database(options, settings.database_auth)
             if any(finding.severity == "error" for finding in found):
                 return found, set()
             good = Finding("good", ExitCode.DATABASE, "database", f"it can be written to, in schema {options.schema}")
@@ -143,7 +143,7 @@ async def _buckets(settings: Settings, buckets: list[str], facts: list[QueueFact
         with contextlib.suppress(*CALL_ERRORS):  # each look will say so
             await calls.client("s3")  # once, before all ask for it
         async with asyncio.TaskGroup() as looks:
-            tasks = [looks.create_task(look_at_bucket(calls, each, arns), name="look at a bucket") for each in buckets]
+            tasks = [looks.create_task(probe_bucket(calls, each, arns), name="look at a bucket") for each in buckets]
         return [finding for task in tasks for finding in task.result()]
     finally:
         await calls.close()

@@ -34,7 +34,7 @@ async def probe(queues: Sqs, queue: str, visibility_seconds: int) -> None:
     if refusals:
         raise QueueError("\n".join(refusals))
     for finding in found:
-        _log.warning("queue.doubted", queue=queue_name(queue), finding=finding.text)
+        _log.warning("queue.suspicious", queue=queue_name(queue), finding=finding.text)
     _log.info(
         "queue.found",
         queue=queue_name(queue),

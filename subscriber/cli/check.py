@@ -37,12 +37,12 @@ def check(*, as_json: bool) -> None:
 
 
 def _findings() -> list[Finding]:
-    from subscriber.observe.log import configure, foreign_secrets  # noqa: PLC0415 - see above
+    from subscriber.observe.log import configure, external_secrets  # noqa: PLC0415 - see above
     from subscriber.settings.table import Settings  # noqa: PLC0415 - see above
 
     settings = Settings.from_environment(os.environ)
     # What there is to say is said by the findings, which standard output belongs to.
-    configure("error", settings.log_format, (*settings.secrets, *foreign_secrets(os.environ)), sys.stderr.buffer)
+    configure("error", settings.log_format, (*settings.secrets, *external_secrets(os.environ)), sys.stderr.buffer)
     from subscriber.check.run import check as look  # noqa: PLC0415 - see above
 
     return look(settings)

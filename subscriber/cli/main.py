@@ -133,11 +133,11 @@ def settings(*, as_json: bool) -> None:
 
 def reference() -> str:
     """The reference of the settings in Markdown: what config/README.md holds."""
-    from subscriber.settings.constraints import SUMS  # noqa: PLC0415 - see the module's docstring
+    from subscriber.settings.constraints import CONSTRAINTS  # noqa: PLC0415 - see the module's docstring
     from subscriber.settings.table import settings_table  # noqa: PLC0415 - see the module's docstring
 
     rows = [f"| `{row.variable}` | {row.default} | {row.takes} | {row.meaning} |" for row in settings_table()]
-    sums = [f"- `{each.formula}`: {each.reason}." for each in SUMS]
+    sums = [f"- `{each.formula}`: {each.reason}." for each in CONSTRAINTS]
     return _REFERENCE.format(rows="\n".join(rows), sums="\n".join(sums))
 
 
@@ -160,9 +160,9 @@ def treatments() -> str:
 
 def _settings() -> Settings:
     """The settings of this process; from here on the log is as they say."""
-    from subscriber.observe.log import configure, foreign_secrets  # noqa: PLC0415 - see above
+    from subscriber.observe.log import configure, external_secrets  # noqa: PLC0415 - see above
     from subscriber.settings.table import Settings  # noqa: PLC0415 - see the module's docstring
 
     read = Settings.from_environment(os.environ)
-    configure(read.log_level, read.log_format, (*read.secrets, *foreign_secrets(os.environ)))
+    configure(read.log_level, read.log_format, (*read.secrets, *external_secrets(os.environ)))
     return read

@@ -118,12 +118,12 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
     from subscriber.quarantine import render as shown  # noqa: PLC0415 - see above
     from subscriber.quarantine.replay import ReplayOptions  # noqa: PLC0415 - see above
 
-    options = ReplayOptions(by=by or _who(), rate=rate, is_rehearsal=dry_run)
+    options = ReplayOptions(by=by or _who(), rate=rate, dry_run=dry_run)
     tally = desk.replay(settings, _filters(is_replayed=False, **which), options, sys.stderr)
     if not tally.seen:
         click.echo(_nothing(settings))
         return
-    for line in shown.tally_text(tally, is_rehearsal=dry_run):
+    for line in shown.tally_text(tally, dry_run=dry_run):
         click.echo(line)
 
 
@@ -165,9 +165,9 @@ def _who() -> str:
 
 def _settings() -> Any:
     """The settings of this process; what goes wrong meanwhile is told on standard error."""
-    from subscriber.observe.log import configure, foreign_secrets  # noqa: PLC0415 - see above
+    from subscriber.observe.log import configure, external_secrets  # noqa: PLC0415 - see above
     from subscriber.settings.table import Settings  # noqa: PLC0415 - see above
 
     read = Settings.from_environment(os.environ)
-    configure(read.log_level, read.log_format, (*read.secrets, *foreign_secrets(os.environ)), sys.stderr.buffer)
+    configure(read.log_level, read.log_format, (*read.secrets, *external_secrets(os.environ)), sys.stderr.buffer)
     return read

@@ -54,7 +54,7 @@ ADVICE: dict[StallReason, str] = {
 """A sentence for the operator."""
 
 
-class QueueSigns(msgspec.Struct, frozen=True):
+class QueueHealth(msgspec.Struct, frozen=True):
     """What is known of one queue."""
 
     empty_answers: int
@@ -67,7 +67,7 @@ class QueueSigns(msgspec.Struct, frozen=True):
     """Messages received and not deleted, by anybody; None likewise."""
 
 
-def stall_in(signs: QueueSigns, before: StallReason | None = None) -> StallReason | None:
+def detect_stall(signs: QueueHealth, before: StallReason | None = None) -> StallReason | None:
     """Why the queue counts as stalled, or None.
 
     One message ends any stall. Without counts nothing new is claimed, and nothing taken back.
@@ -111,7 +111,7 @@ class Alarms:
     Args:
         arrivals: what each queue has brought lately, by its URL.
         backlog: what each queue says of itself.
-        metrics: the catalogue.
+        metrics: the catalog.
     """
 
     def __init__(self, arrivals: Mapping[str, Arrivals], backlog: Backlog, metrics: Metrics) -> None:
@@ -140,22 +140,22 @@ class Alarms:
                 arrivals.forget_silence()
             before = self._standing.get(queue)
             signs = self._signs(queue, arrivals, now)
-            reason = stall_in(signs, before.reason if before else None)
+            reason = detect_stall(signs, before.reason if before else None)
             if before and before.reason != reason:
                 self._end(before, now)
             if reason and not (before and before.reason == reason):
                 self._begin(Alarm(queue, reason, now), signs)
 
-    def _signs(self, queue: str, arrivals: Arrivals, now: float) -> QueueSigns:
+    def _signs(self, queue: str, arrivals: Arrivals, now: float) -> QueueHealth:
         counts = self._backlog.counts(queue, now)
-        return QueueSigns(
+        return QueueHealth(
             empty_answers=arrivals.empty_in_a_row,
             silent_seconds=arrivals.silent_seconds(now),
             visible=counts.visible if counts else None,
             in_flight=counts.in_flight if counts else None,
         )
 
-    def _begin(self, alarm: Alarm, signs: QueueSigns) -> None:
+    def _begin(self, alarm: Alarm, signs: QueueHealth) -> None:
         self._standing[alarm.queue] = alarm
         self._gauge(alarm.queue, alarm.reason, 1)
         _log.error(

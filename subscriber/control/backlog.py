@@ -78,7 +78,7 @@ class Backlog:
     Args:
         queues: their URLs.
         source: where they are asked.
-        metrics: the catalogue.
+        metrics: the catalog.
     """
 
     def __init__(self, queues: Sequence[str], source: Attributes, metrics: Metrics) -> None:

@@ -68,7 +68,7 @@ class LoadWatch:
 
     Args:
         sensor: whom to ask; None: nobody, and there is never a reading.
-        metrics: the catalogue.
+        metrics: the catalog.
         wall_clock: Unix seconds, as the readings tell them.
     """
 
@@ -154,7 +154,7 @@ class LoadWatch:
     def _tell(self, outcome: Outcome) -> None:
         if outcome in {"news", "nothing_new"}:
             if self._failures and not self.problem:
-                _log.info("sensor.returned", source=self.source, reads_failed=self._failures)
+                _log.info("sensor.recovered", source=self.source, reads_failed=self._failures)
                 self._failures = 0
         else:
             self._failures += 1
@@ -162,7 +162,7 @@ class LoadWatch:
                 _log.warning("sensor.failed", outcome=outcome, reads_failed=self._failures, **self._state())
         if self.is_stale != self._was_stale:
             self._was_stale = self.is_stale
-            log, event = (_log.warning, "sensor.fell_silent") if self._was_stale else (_log.info, "sensor.spoke_again")
+            log, event = (_log.warning, "sensor.stale") if self._was_stale else (_log.info, "sensor.fresh")
             log(event, **self._state())
 
     def _state(self) -> dict[str, object]:

@@ -28,7 +28,7 @@ from subscriber.control.backlog import Backlog
 from subscriber.control.load_monitor import LoadWatch
 from subscriber.control.reading import Reading, reading_between
 from subscriber.observe.metrics import Metrics
-from subscriber.signals import Arrivals, GateUsage, WriteTally
+from subscriber.signals import Arrivals, LimiterUsage, WriteTally
 
 
 def lag_of(youngest_seconds: Iterable[float | None], oldest_sent_at: float, now: float) -> float:
@@ -43,10 +43,10 @@ def lag_of(youngest_seconds: Iterable[float | None], oldest_sent_at: float, now:
     return max(0.0, now - oldest_sent_at, *ages)
 
 
-class UsedGate(Protocol):
-    """The gate, as the observer sees it."""
+class UsedLimiter(Protocol):
+    """The limiter, as the observer sees it."""
 
-    def usage(self) -> GateUsage:
+    def usage(self) -> LimiterUsage:
         """Running totals up to now."""
         ...
 
@@ -60,11 +60,11 @@ class Held(Protocol):
         ...
 
 
-class LineSigns(msgspec.Struct, frozen=True):
+class PipelineSignals(msgspec.Struct, frozen=True):
     """What the line leaves behind to be looked at."""
 
     tally: WriteTally
-    gate: UsedGate
+    limiter: UsedLimiter
     leases: Held
     arrivals: Mapping[str, Arrivals]
     """By the URL of the queue."""
@@ -77,7 +77,7 @@ class _Look(msgspec.Struct, frozen=True):
 
     taken_at: float
     tally: WriteTally
-    usage: GateUsage
+    usage: LimiterUsage
 
 
 class Observer:
@@ -87,13 +87,13 @@ class Observer:
         line: what it leaves behind.
         backlog: what the queues say.
         load: what the sensor says.
-        metrics: the catalogue.
+        metrics: the catalog.
         wall_clock: Unix seconds.
     """
 
     def __init__(
         self,
-        line: LineSigns,
+        line: PipelineSignals,
         backlog: Backlog,
         load: LoadWatch,
         metrics: Metrics,
@@ -127,12 +127,12 @@ class Observer:
         before = self._before or self._look(now)
         self._before = look = self._look(now)
         elapsed_seconds = max(look.taken_at - before.taken_at, 1e-9)
-        youngest = [arrivals.take_youngest() for arrivals in self.line.arrivals.values()]
+        youngest = [arrivals.pop_min_age() for arrivals in self.line.arrivals.values()]
         reading = msgspec.structs.replace(
             reading_between(before.tally, look.tally, now, elapsed_seconds),
-            concurrency_used=(look.usage.place_seconds - before.usage.place_seconds) / elapsed_seconds,
+            concurrency_used=(look.usage.permit_seconds - before.usage.permit_seconds) / elapsed_seconds,
             # While the database is away places are taken by writes that wait for it: more of them would not help.
-            limit_reached=look.usage.shortage_seconds > before.usage.shortage_seconds and not self.line.is_away(),
+            limit_reached=look.usage.saturated_seconds > before.usage.saturated_seconds and not self.line.is_away(),
             lag_seconds=lag_of(youngest, self.line.leases.oldest_sent_at, self._wall_clock()),
             backlog_messages=self.backlog.visible_messages(now),
             load=self.load.newest,
@@ -142,12 +142,12 @@ class Observer:
         return reading
 
     def _look(self, now: float) -> _Look:
-        return _Look(taken_at=now, tally=copy.copy(self.line.tally), usage=self.line.gate.usage())
+        return _Look(taken_at=now, tally=copy.copy(self.line.tally), usage=self.line.limiter.usage())
 
     def _show(self, reading: Reading, youngest: list[float | None]) -> None:
         metrics, load = self._metrics, reading.load
-        metrics.newest_lag_seconds.set(max((age for age in youngest if age is not None), default=0.0))
-        metrics.line_lag_seconds.set(reading.lag_seconds)
+        metrics.newest_receive_age_seconds.set(max((age for age in youngest if age is not None), default=0.0))
+        metrics.lag_seconds.set(reading.lag_seconds)
         metrics.concurrency_used.set(reading.concurrency_used)
         metrics.database_cpu_percent.set(load.cpu_percent if load else math.nan)
         metrics.database_load_age_seconds.set(reading.load_age_seconds if load else math.nan)

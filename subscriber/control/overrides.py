@@ -38,7 +38,7 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """With `limit` only: concurrent writes on average; below one it is a part of one writer's time."""
 
 
-class Wish(msgspec.Struct, frozen=True):
+class DesiredState(msgspec.Struct, frozen=True):
     """What the operator wants of the line until further notice; a restart forgets it."""
 
     is_paused: bool = False
@@ -65,7 +65,7 @@ def command_from(body: bytes) -> Command:
         raise CommandError(f"not a command ({error}); expected {EXPECTED}") from None
 
 
-def wish_after(wish: Wish, command: Command, limit_at_least: float, limit_at_most: float) -> Wish:
+def desired_after(desired: DesiredState, command: Command, limit_at_least: float, limit_at_most: float) -> DesiredState:
     """The operator's wish once `command` is obeyed.
 
     Raises:
@@ -75,13 +75,13 @@ def wish_after(wish: Wish, command: Command, limit_at_least: float, limit_at_mos
         raise CommandError(f'a limit goes with "mode": "limit" only; expected {EXPECTED}')
     match command.mode:
         case "pause":
-            return Wish(is_paused=True, fixed_limit=wish.fixed_limit)
+            return DesiredState(is_paused=True, fixed_limit=desired.fixed_limit)
         case "resume":
-            return Wish(fixed_limit=wish.fixed_limit)
+            return DesiredState(fixed_limit=desired.fixed_limit)
         case "auto":
-            return Wish()
+            return DesiredState()
         case "limit":
-            return Wish(wish.is_paused, _within(command.limit, limit_at_least, limit_at_most))
+            return DesiredState(desired.is_paused, _within(command.limit, limit_at_least, limit_at_most))
 
 
 def _within(limit: float | None, least: float, most: float) -> float:

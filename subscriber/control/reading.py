@@ -22,9 +22,9 @@ class Reading(msgspec.Struct, frozen=True):
     """Mean time of the statements that succeeded; None: there were none."""
     failures: int
     concurrency_used: float = 0.0
-    """Writes at work on average since the reading before; an idle gate uses none, whatever its limit."""
+    """Writes at work on average since the reading before; an idle limiter uses none, whatever its limit."""
     limit_reached: bool = False
-    """Whether a batch that was due had to wait for the gate since the reading before: the evidence for growth."""
+    """Whether a batch that was due had to wait for the limiter since the reading before: the evidence for growth."""
     lag_seconds: float = 0.0
     """How late the line is: the larger of the newest first receive's age and that of the oldest one inside."""
     backlog_messages: int | None = None

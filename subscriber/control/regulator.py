@@ -1,8 +1,8 @@
 """The loop around the governor: once a second it reads, lets the governor decide, and sets three numbers.
 
-The limit of the gate, the rows that a batch may have, and the live budget of the leases: two seconds of what was
+The limit of the limiter, the rows that a batch may have, and the live budget of the leases: two seconds of what was
 stored per second of late, so that a slow database is not handed a long queue inside the process, where no other task
-can help; but never less than the batches that the gate lets be written need.
+can help; but never less than the batches that the limiter lets be written need.
 
 It is also where the operator's hands take hold. While the daemon is paused or its limit is fixed the governor is not
 asked; readings, alarms and the budget go on. Asked again, it begins anew at the limit in force.
@@ -19,12 +19,12 @@ from subscriber.control.alarms import Alarms
 from subscriber.control.governor.decide import Decision, GovernorOptions, GovernorState, decide
 from subscriber.control.governor.setpoints import rows_at_most
 from subscriber.control.observer import Observer
-from subscriber.control.overrides import Command, Wish, wish_after
+from subscriber.control.overrides import Command, DesiredState, desired_after
 from subscriber.control.reading import Reading
 from subscriber.control.report import Report
 from subscriber.control.status import ControlStatus
 from subscriber.flow.leases import Pauser
-from subscriber.flow.limiter import places_for
+from subscriber.flow.limiter import permits_for
 
 PERIOD_SECONDS = 1.0
 BUDGET_SECONDS = 2.0
@@ -33,7 +33,7 @@ RATE_SMOOTHING = 0.5
 
 
 class Limit(Protocol):
-    """The gate, as the regulator sees it."""
+    """The limiter, as the regulator sees it."""
 
     @property
     def limit(self) -> float:
@@ -90,7 +90,7 @@ class Regulator:
         observer: makes the readings.
         alarms: looks at the queues.
         report: is told of every decision, for metrics, log and page.
-        gate: whose limit is set.
+        limiter: whose limit is set.
         leases: whose budget is set.
         batches: whose size is set.
     """
@@ -101,7 +101,7 @@ class Regulator:
         observer: Observer,
         alarms: Alarms,
         report: Report,
-        gate: Limit,
+        limiter: Limit,
         *,
         leases: Budget,
         batches: Batches,
@@ -110,16 +110,16 @@ class Regulator:
         self._observer = observer
         self._alarms = alarms
         self._report = report
-        self._gate = gate
+        self._limiter = limiter
         self._leases = leases
         self._batches = batches
-        self._wish = Wish()
+        self._desired = DesiredState()
         self._state = GovernorState.at_start(options)
         self._reading: Reading | None = None
         self._rate = 0.0
-        gate.set_limit(self._state.limit)
+        limiter.set_limit(self._state.limit)
         batches.set_rows_at_most(rows_at_most(options, self._state.cost, self._state.limit))
-        report.mode_is(self._wish.mode)
+        report.mode_is(self._desired.mode)
 
     async def run(self) -> None:
         """Read, decide, set; once a second."""
@@ -127,35 +127,35 @@ class Regulator:
             side.create_task(self._observer.run(), name="observer")
             await self._regulate()
 
-    def obey(self, command: Command) -> None:
+    def apply(self, command: Command) -> None:
         """Do what the operator wants, from this moment on.
 
         Raises:
             CommandError: it cannot be done; nothing has changed.
         """
-        bounds, before, limit_before = self._options, self._wish, self._gate.limit
-        wish = self._wish = wish_after(before, command, bounds.limit_at_least, bounds.limit_at_most)
-        if wish.fixed_limit is not None and wish.fixed_limit != limit_before:
-            self._gate.set_limit(wish.fixed_limit)
-            self._batches.set_rows_at_most(rows_at_most(bounds, self._state.cost, wish.fixed_limit))
-        if wish.is_paused and not before.is_paused:
-            self._gate.pause()
+        bounds, before, limit_before = self._options, self._desired, self._limiter.limit
+        desired = self._desired = desired_after(before, command, bounds.limit_at_least, bounds.limit_at_most)
+        if desired.fixed_limit is not None and desired.fixed_limit != limit_before:
+            self._limiter.set_limit(desired.fixed_limit)
+            self._batches.set_rows_at_most(rows_at_most(bounds, self._state.cost, desired.fixed_limit))
+        if desired.is_paused and not before.is_paused:
+            self._limiter.pause()
             self._leases.pause("operator")
-        if before.is_paused and not wish.is_paused:
+        if before.is_paused and not desired.is_paused:
             self._leases.resume("operator")
-            self._gate.resume()
-        if wish.mode == "auto" and before.mode != "auto":
+            self._limiter.resume()
+        if desired.mode == "auto" and before.mode != "auto":
             anew = GovernorState.at_start(self._options)
-            self._state = msgspec.structs.replace(anew, limit=self._gate.limit)
-        self._report.obeyed(command, wish, limit=self._gate.limit, was=limit_before)
+            self._state = msgspec.structs.replace(anew, limit=self._limiter.limit)
+        self._report.applied(command, desired, limit=self._limiter.limit, was=limit_before)
 
     def status(self) -> ControlStatus:
         """All there is to see."""
         bounds = self._options
         return self._report.status(
-            self._wish,
+            self._desired,
             self._reading,
-            limits=(bounds.limit_at_least, self._gate.limit, bounds.limit_at_most),
+            limits=(bounds.limit_at_least, self._limiter.limit, bounds.limit_at_most),
             held_messages=self._leases.messages_held,
         )
 
@@ -165,25 +165,25 @@ class Regulator:
         while True:
             await asyncio.sleep(PERIOD_SECONDS)
             reading = self._reading = self._observer.read(clock())
-            is_receiving = self._observer.is_receiving and not self._wish.is_paused
+            is_receiving = self._observer.is_receiving and not self._desired.is_paused
             self._alarms.look(reading.taken_at, is_receiving=is_receiving)
-            if self._wish.mode == "auto":
+            if self._desired.mode == "auto":
                 self._state, decision = decide(self._options, self._state, reading)
                 self._apply(reading, decision)
             self._set_budget(reading)
 
     def _apply(self, reading: Reading, decision: Decision) -> None:
-        was = self._gate.limit
+        was = self._limiter.limit
         self._report.decided(decision, reading, was=was)
         self._batches.set_rows_at_most(decision.batch_rows)
         if decision.limit != was:
-            self._gate.set_limit(decision.limit)
+            self._limiter.set_limit(decision.limit)
 
     def _set_budget(self, reading: Reading) -> None:
-        """At least as many full batches as the gate lets be written, one that waits and one that grows.
+        """At least as many full batches as the limiter lets be written, one that waits and one that grows.
 
         With less, statements that take long would starve the writers, and the budget that follows their rate with them.
         """
         self._rate += RATE_SMOOTHING * (reading.rows_per_second - self._rate)
-        in_hand = (places_for(self._gate.limit) + 2) * self._options.batch_max_rows
+        in_hand = (permits_for(self._limiter.limit) + 2) * self._options.batch_max_rows
         self._leases.set_live_messages(max(in_hand, int(BUDGET_SECONDS * self._rate)))

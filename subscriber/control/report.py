@@ -17,9 +17,9 @@ from subscriber.control.backlog import Backlog
 from subscriber.control.governor.state import Decision
 from subscriber.control.load_monitor import LoadWatch
 from subscriber.control.observer import Observer
-from subscriber.control.overrides import MODES, Command, Mode, Wish
+from subscriber.control.overrides import MODES, Command, DesiredState, Mode
 from subscriber.control.reading import Reading
-from subscriber.control.status import AlarmStatus, ControlStatus, DecisionNote, Journal, QueueStatus, SensorStatus
+from subscriber.control.status import AlarmStatus, ControlStatus, DecisionLog, DecisionNote, QueueStatus, SensorStatus
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
 
@@ -32,14 +32,14 @@ class Report:
     Args:
         observer: who makes the readings.
         alarms: which of them stand.
-        metrics: the catalogue.
+        metrics: the catalog.
     """
 
     def __init__(self, observer: Observer, alarms: Alarms, metrics: Metrics) -> None:
         self._observer = observer
         self._alarms = alarms
         self._metrics = metrics
-        self._journal = Journal()
+        self._decision_log = DecisionLog()
 
     def mode_is(self, mode: Mode) -> None:
         """Which mode is in force; what is predicted and allowed is unknown until the next decision."""
@@ -50,7 +50,7 @@ class Report:
 
     def decided(self, decision: Decision, reading: Reading, *, was: float) -> None:
         """The governor has decided on this evidence, under the limit `was`."""
-        self._journal.add(_note(decision, reading, was))
+        self._decision_log.add(_note(decision, reading, was))
         log, event = (_log.debug, "limit.kept") if decision.limit == was else (_log.info, "limit.changed")
         told = {"was": was} | msgspec.structs.asdict(decision) | _evidence(reading)
         log(event, **{name: _rounded(value) for name, value in told.items()})
@@ -58,32 +58,34 @@ class Report:
         self._metrics.database_cpu_predicted_percent.set(_or_nan(decision.predicted_percent))
         self._metrics.database_cpu_ceiling_percent.set(_or_nan(decision.ceiling_percent))
 
-    def obeyed(self, command: Command, wish: Wish, *, limit: float, was: float) -> None:
+    def applied(self, command: Command, desired: DesiredState, *, limit: float, was: float) -> None:
         """An operator's command has been done."""
         now = datetime.now(UTC)
         reason = f"operator_{command.mode}"
-        self._journal.add(DecisionNote(began_at=now, ended_at=now, times=1, limit=limit, was=was, reason=reason))
-        self.mode_is(wish.mode)
-        _log.warning("control.obeyed", command=command.mode, mode=wish.mode, limit=round(limit, 3), was=round(was, 3))
+        self._decision_log.add(DecisionNote(began_at=now, ended_at=now, times=1, limit=limit, was=was, reason=reason))
+        self.mode_is(desired.mode)
+        _log.warning(
+            "control.applied", command=command.mode, mode=desired.mode, limit=round(limit, 3), was=round(was, 3)
+        )
 
     def status(
-        self, wish: Wish, reading: Reading | None, *, limits: tuple[float, float, float], held_messages: int
+        self, desired: DesiredState, reading: Reading | None, *, limits: tuple[float, float, float], held_messages: int
     ) -> ControlStatus:
         """All there is to see; `limits` are the least, the one in force, and the most."""
         now = asyncio.get_running_loop().time()
         return ControlStatus(
-            mode=wish.mode,
+            mode=desired.mode,
             limit=limits[1],
             limit_at_least=limits[0],
             limit_at_most=limits[2],
-            fixed_limit=wish.fixed_limit,
+            fixed_limit=desired.fixed_limit,
             held_messages=held_messages,
             database_available=self._observer.is_receiving,
             reading=reading,
             sensor=_sensor_status(self._observer.load),
             queues=_queue_statuses(self._observer.backlog, now),
             alarms=_alarm_statuses(self._alarms, now),
-            decisions=self._journal.newest_first(),
+            decisions=self._decision_log.newest_first(),
         )
 
 

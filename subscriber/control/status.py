@@ -43,7 +43,7 @@ class DecisionNote(msgspec.Struct, frozen=True):
         return self.was == self.limit == other.was == other.limit and self.reason == other.reason
 
 
-class Journal:
+class DecisionLog:
     """The last decisions: what goes on saying the same is one note, so that fifty reach far back."""
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """Decode: a Message comes in, a Delivery goes out; pure, and never an exception for any body.
 
-Bodies come from outside, and what a body says must not stop the line. What cannot be read becomes a refusal (the
+Bodies come from outside, and what a body says must not stop the line. What cannot be read becomes a rejection (the
 whole body goes to the quarantine, where nothing of it is lost); what can be read beside it is stored all the
 same. Where there is a list of buckets, a good event of any other is refused too: it is kept to be looked at. Test
 events, empty ones and those that say nothing about existence take the same road without a row.
@@ -12,8 +12,8 @@ from collections.abc import Container
 
 from subscriber.events.envelope import open_body
 from subscriber.events.record import Meaning, Record, Sequenced, read_record
-from subscriber.events.rejection import FOREIGN_BUCKET, quoted
-from subscriber.model import Delivery, Message, Refusal
+from subscriber.events.rejection import BUCKET_NOT_ALLOWED, quoted
+from subscriber.model import Delivery, Message, Rejection
 
 _NUMBERS_SHOWN = 10
 """Of refused records in one detail sentence; a body of 1 MiB could hold thousands."""
@@ -27,8 +27,8 @@ def decode(message: Message, buckets: Container[str] | None = None) -> Delivery:
         buckets: whose events may become rows; None: those of every bucket.
     """
     contents = open_body(message.body)
-    if isinstance(contents, Refusal):
-        return Delivery(message, refusal=contents)
+    if isinstance(contents, Rejection):
+        return Delivery(message, rejection=contents)
     is_encoded = contents.keys_are_encoded
     meanings = [
         read_record(item, key_is_encoded=is_encoded) if isinstance(item, Record) else item for item in contents.items
@@ -46,28 +46,28 @@ def _admitted(meaning: Meaning, buckets: Container[str]) -> Meaning:
     if not isinstance(meaning, Sequenced) or meaning.event.bucket in buckets:
         return meaning
     detail = f"the bucket {quoted(meaning.event.bucket)} is not one of SUBSCRIBER_BUCKETS"
-    return Refusal(FOREIGN_BUCKET, detail)
+    return Rejection(BUCKET_NOT_ALLOWED, detail)
 
 
 def _delivery(message: Message, meanings: list[Meaning]) -> Delivery:
-    """Events, silence and refusals sorted apart."""
+    """Events, silence and rejections sorted apart."""
     sequenced = [meaning for meaning in meanings if isinstance(meaning, Sequenced)]
-    refused = {number: meaning for number, meaning in enumerate(meanings, start=1) if isinstance(meaning, Refusal)}
+    refused = {number: meaning for number, meaning in enumerate(meanings, start=1) if isinstance(meaning, Rejection)}
     return Delivery(
         message,
         events=tuple(meaning.event for meaning in sequenced),
-        refusal=_summary(refused, len(meanings)) if refused else None,
+        rejection=_summary(refused, len(meanings)) if refused else None,
         ignored=tuple(meaning for meaning in meanings if isinstance(meaning, str)),
         derived_sequencers=sum(meaning.is_derived for meaning in sequenced),
     )
 
 
-def _summary(refused: dict[int, Refusal], records: int) -> Refusal:
-    """One refusal for all: the first one's reason, and which records they are."""
+def _summary(refused: dict[int, Rejection], records: int) -> Rejection:
+    """One rejection for all: the first one's reason, and which records they are."""
     first = next(iter(refused.values()))
     if records == 1:
         return first
     numbers = ", ".join(str(number) for number in list(refused)[:_NUMBERS_SHOWN])
     more = ", …" if len(refused) > _NUMBERS_SHOWN else ""
     detail = f"{len(refused)} of {records} records refused ({numbers}{more}); the first: {first.detail}"
-    return Refusal(first.reason, detail)
+    return Rejection(first.reason, detail)

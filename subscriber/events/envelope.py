@@ -2,7 +2,7 @@
 
 Recognised by shape, without configuration; a queue may carry all of them. One strict pass reads every well-formed
 body. Only where a field has the wrong type does a second, careful pass look at the records one by one, so that
-a bad record does not take its good neighbours with it. What is no JSON at all has no records to save.
+a bad record does not take its good neighbors with it. What is no JSON at all has no records to save.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Final
 
 import msgspec
 
-from subscriber.events import rejection as refusal
+from subscriber.events import rejection
 from subscriber.events.eventbridge import SOURCE, Detail, as_record
 from subscriber.events.names import TEST_EVENT, label_of, name_of_detail, native_name, state_of
 from subscriber.events.record import Record
-from subscriber.events.rejection import RefusedRecordError
-from subscriber.model import Refusal
+from subscriber.events.rejection import RejectedRecordError
+from subscriber.model import Rejection
 
 MAX_RECORDS: Final = 10_000
 """S3 sends one. The shortest record that makes a row has 106 characters, so that a body of 1 MiB, the largest that SQS
@@ -27,7 +27,7 @@ takes, never holds so many; but it has room for half a million that are nothing,
 class Contents(msgspec.Struct, frozen=True, gc=False):
     """What a body holds: records, labels of events that say nothing about existence, and refused records."""
 
-    items: Sequence[Record | str | Refusal]
+    items: Sequence[Record | str | Rejection]
     keys_are_encoded: bool = True
 
 
@@ -62,16 +62,16 @@ _RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
 _RECORD = msgspec.json.Decoder(Record)
 _NAMED = msgspec.json.Decoder(_Named)
 _TEXT = msgspec.json.Decoder(str)
-_NO_SHAPE = Refusal(refusal.UNKNOWN_ENVELOPE, "neither S3 records nor an SNS, EventBridge or test event of S3")
-_TOO_MANY = Refusal(refusal.TOO_MANY_RECORDS, f"more than {MAX_RECORDS} records")
+_NO_SHAPE = Rejection(rejection.UNKNOWN_ENVELOPE, "neither S3 records nor an SNS, EventBridge or test event of S3")
+_TOO_MANY = Rejection(rejection.TOO_MANY_RECORDS, f"more than {MAX_RECORDS} records")
 
 
-def open_body(body: str) -> Contents | Refusal:
+def open_body(body: str) -> Contents | Rejection:
     """What `body` holds, or why it cannot be opened at all. Raises nothing."""
     return _open(body, is_wrapped=False)
 
 
-def _open(body: str, *, is_wrapped: bool) -> Contents | Refusal:
+def _open(body: str, *, is_wrapped: bool) -> Contents | Rejection:
     where = "the SNS message" if is_wrapped else "the body"
     try:
         try:
@@ -79,17 +79,17 @@ def _open(body: str, *, is_wrapped: bool) -> Contents | Refusal:
         except msgspec.ValidationError as error:
             return _open_carefully(body, error)
     except (msgspec.DecodeError, UnicodeError):
-        return Refusal(refusal.NOT_JSON, f"{where} is not JSON that a text column can hold")
+        return Rejection(rejection.NOT_JSON, f"{where} is not JSON that a text column can hold")
     except RecursionError:
-        return Refusal(refusal.NOT_JSON, f"{where} is JSON nested too deeply to be read")
+        return Rejection(rejection.NOT_JSON, f"{where} is JSON nested too deeply to be read")
 
 
-def _contents(envelope: _Envelope, *, is_wrapped: bool) -> Contents | Refusal:
+def _contents(envelope: _Envelope, *, is_wrapped: bool) -> Contents | Rejection:
     if not isinstance(envelope.records, msgspec.UnsetType):
         return _TOO_MANY if len(envelope.records) > MAX_RECORDS else Contents(envelope.records)
     if envelope.kind == "Notification" and isinstance(envelope.message, str):
         if is_wrapped:
-            return Refusal(refusal.UNKNOWN_ENVELOPE, "an SNS notification inside an SNS notification")
+            return Rejection(rejection.UNKNOWN_ENVELOPE, "an SNS notification inside an SNS notification")
         return _open(envelope.message, is_wrapped=True)
     if envelope.event == TEST_EVENT:
         return Contents([TEST_EVENT])
@@ -98,17 +98,17 @@ def _contents(envelope: _Envelope, *, is_wrapped: bool) -> Contents | Refusal:
     return _NO_SHAPE
 
 
-def _bridged(envelope: _Envelope) -> Contents | Refusal:
+def _bridged(envelope: _Envelope) -> Contents | Rejection:
     detail_type, time, detail = envelope.detail_type, envelope.time, envelope.detail
     if not (isinstance(detail_type, str) and isinstance(time, str) and isinstance(detail, Detail)):
         return _NO_SHAPE
     try:
         return Contents([as_record(detail_type, time, detail)], keys_are_encoded=False)
-    except RefusedRecordError as error:
-        return error.refusal
+    except RejectedRecordError as error:
+        return error.rejection
 
 
-def _open_carefully(body: str, error: msgspec.ValidationError) -> Contents | Refusal:
+def _open_carefully(body: str, error: msgspec.ValidationError) -> Contents | Rejection:
     """Separates the bad from the good after the strict pass met `error`."""
     try:
         outline = _OUTLINE.decode(body)
@@ -122,18 +122,18 @@ def _open_carefully(body: str, error: msgspec.ValidationError) -> Contents | Ref
     if _text(outline.source) != SOURCE:
         return _NO_SHAPE
     label = _silent_detail(_text(outline.detail_type))
-    return Contents([label]) if label else Refusal(refusal.MALFORMED_RECORD, str(error))
+    return Contents([label]) if label else Rejection(rejection.MALFORMED_RECORD, str(error))
 
 
-def _one_carefully(raw: msgspec.Raw) -> Record | str | Refusal:
+def _one_carefully(raw: msgspec.Raw) -> Record | str | Rejection:
     """The record; or its label where the name says nothing, whatever shape the rest may have."""
     try:
         name = native_name(_NAMED.decode(raw).event_name)
         return _RECORD.decode(raw) if state_of(name) else label_of(name)
     except msgspec.ValidationError as error:
-        return Refusal(refusal.MALFORMED_RECORD, str(error))
-    except RefusedRecordError as error:
-        return error.refusal
+        return Rejection(rejection.MALFORMED_RECORD, str(error))
+    except RejectedRecordError as error:
+        return error.rejection
 
 
 def _silent_detail(detail_type: str) -> str:

@@ -39,7 +39,7 @@ def as_record(detail_type: str, time: str, detail: Detail) -> Record:
     """The native record that would have told the same.
 
     Raises:
-        RefusedRecordError: a deletion that does not say whether it left a marker.
+        RejectedRecordError: a deletion that does not say whether it left a marker.
     """
     described = detail.object
     return Record(

@@ -2,7 +2,7 @@
 
 Keys in native notifications are form-encoded (space is `+`, `+` is `%2B`, the rest percent-encoded UTF-8); keys in
 EventBridge events are plain, and decoding those would corrupt every key with a `%` or `+` in it. A key is a
-string of bytes to S3: no case folding, no Unicode normalisation, no trimming, or two objects become one row.
+string of bytes to S3: no case folding, no Unicode normalization, no trimming, or two objects become one row.
 """
 
 from __future__ import annotations

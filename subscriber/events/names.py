@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from subscriber.events.rejection import UNKNOWN_EVENT, RefusedRecordError, quoted
+from subscriber.events.rejection import UNKNOWN_EVENT, RejectedRecordError, quoted
 from subscriber.model import State
 
 TEST_EVENT: Final = "s3:TestEvent"
@@ -94,7 +94,7 @@ def state_of(name: str) -> State | None:
     """The state a native name leaves an object version in; None where it says nothing about existence.
 
     Raises:
-        RefusedRecordError: a removal, or a creation, under a name that cannot be read.
+        RejectedRecordError: a removal, or a creation, under a name that cannot be read.
     """
     state = STATES.get(name)
     if state is not None:
@@ -102,7 +102,7 @@ def state_of(name: str) -> State | None:
     if name.startswith(_CREATED) and len(name) <= _MAX_NAME_CHARACTERS and _is_plain(name):
         return "present"
     if name.startswith((_CREATED, *_REMOVED)):
-        raise RefusedRecordError(UNKNOWN_EVENT, f"no rule for the event {quoted(name)}")
+        raise RejectedRecordError(UNKNOWN_EVENT, f"no rule for the event {quoted(name)}")
     return None
 
 
@@ -117,7 +117,7 @@ def name_of_detail(detail_type: str, reason: str, deletion_type: str) -> str:
     A lifecycle deletion has the same detail-type as any other; only its reason tells.
 
     Raises:
-        RefusedRecordError: a deletion that does not say whether it left a marker.
+        RejectedRecordError: a deletion that does not say whether it left a marker.
     """
     if detail_type == "Object Created":
         return _CREATED_BY_REASON.get(reason, _CREATED_SOMEHOW)
@@ -125,7 +125,7 @@ def name_of_detail(detail_type: str, reason: str, deletion_type: str) -> str:
         return _SILENT_DETAIL_TYPES.get(detail_type, UNKNOWN)
     kind = _DELETED_BY_TYPE.get(deletion_type)
     if kind is None:
-        raise RefusedRecordError(UNKNOWN_EVENT, f"no rule for the deletion-type {quoted(deletion_type)}")
+        raise RejectedRecordError(UNKNOWN_EVENT, f"no rule for the deletion-type {quoted(deletion_type)}")
     return f"{'LifecycleExpiration' if reason == _BY_LIFECYCLE else 'ObjectRemoved'}:{kind}"
 
 

@@ -1,4 +1,4 @@
-"""One record of a notification, and what it means: an ObjectEvent, a name that says nothing, or a refusal.
+"""One record of a notification, and what it means: an ObjectEvent, a name that says nothing, or a rejection.
 
 The structs name the fields we use and no others; whatever else a record carries is skipped unread, so that a new
 minor version of S3's schema changes nothing here. What a field may hold is checked when its record is read,
@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from subscriber.events import rejection as refusal
+from subscriber.events import rejection
 from subscriber.events.event_time import read_event_time
 from subscriber.events.key import (
     LONGEST_ENCODED_KEY,
@@ -24,9 +24,9 @@ from subscriber.events.key import (
     is_storable,
 )
 from subscriber.events.names import STATES, label_of, native_name, state_of
-from subscriber.events.rejection import RefusedRecordError, quoted
+from subscriber.events.rejection import RejectedRecordError, quoted
 from subscriber.events.sequencer import canonical_sequencer
-from subscriber.model import ObjectEvent, Refusal
+from subscriber.model import ObjectEvent, Rejection
 
 MAX_SIZE_BYTES: Final = 2**63 - 1
 """What a bigint holds; S3's own limit is 50 TB."""
@@ -74,7 +74,7 @@ class Sequenced(msgspec.Struct, frozen=True, gc=False):
     is_derived: bool
 
 
-Meaning: TypeAlias = Sequenced | str | Refusal
+Meaning: TypeAlias = Sequenced | str | Rejection
 """An event; or the label of one that says nothing about existence; or why the record cannot be read."""
 
 
@@ -82,8 +82,8 @@ def read_record(record: Record, *, key_is_encoded: bool) -> Meaning:
     """What `record` means. Raises nothing."""
     try:
         return _read(record, key_is_encoded=key_is_encoded)
-    except RefusedRecordError as error:
-        return error.refusal
+    except RejectedRecordError as error:
+        return error.rejection
 
 
 def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
@@ -93,10 +93,10 @@ def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
         return label_of(name)
     if record.event_version.partition(".")[0] != SUPPORTED_MAJOR:
         detail = f"eventVersion {quoted(record.event_version)}; only major {SUPPORTED_MAJOR} is known"
-        raise RefusedRecordError(refusal.UNSUPPORTED_VERSION, detail)
+        raise RejectedRecordError(rejection.UNSUPPORTED_VERSION, detail)
     event_time = read_event_time(record.event_time)
     if event_time is None:
-        raise RefusedRecordError(refusal.BAD_TIME, f"eventTime {quoted(record.event_time)} is not usable")
+        raise RejectedRecordError(rejection.BAD_TIME, f"eventTime {quoted(record.event_time)} is not usable")
     described = record.s3.object
     sequencer, is_derived = canonical_sequencer(described.sequencer, int(event_time.timestamp()))
     event = ObjectEvent(
@@ -117,7 +117,7 @@ def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
 def _bucket(name: str) -> str:
     if not name or not is_storable(name, MAX_BUCKET_BYTES):
         detail = f"the bucket is empty, longer than {MAX_BUCKET_BYTES} bytes or no storable text"
-        raise RefusedRecordError(refusal.BAD_BUCKET, detail)
+        raise RejectedRecordError(rejection.BAD_BUCKET, detail)
     return name  # of few buckets there are many events: what was found good is remembered
 
 
@@ -127,10 +127,10 @@ def _key(text: str, *, is_encoded: bool) -> str:
     try:
         plain = decode_form(text) if is_short and is_encoded else text
     except UnicodeDecodeError:
-        raise RefusedRecordError(refusal.BAD_KEY, "the key's percent-encoded bytes are not UTF-8") from None
+        raise RejectedRecordError(rejection.BAD_KEY, "the key's percent-encoded bytes are not UTF-8") from None
     if not plain or not is_short or not is_storable(plain, MAX_KEY_BYTES):
         detail = f"the key is empty, longer than {MAX_KEY_BYTES} bytes or no storable text"
-        raise RefusedRecordError(refusal.BAD_KEY, detail)
+        raise RejectedRecordError(rejection.BAD_KEY, detail)
     return plain
 
 
@@ -139,13 +139,13 @@ def _version_id(text: str | None) -> str:
         return ""
     if not is_storable(text, MAX_VERSION_ID_BYTES):
         detail = f"the versionId is longer than {MAX_VERSION_ID_BYTES} bytes or no storable text"
-        raise RefusedRecordError(refusal.BAD_VERSION_ID, detail)
+        raise RejectedRecordError(rejection.BAD_VERSION_ID, detail)
     return text
 
 
 def _size_bytes(size: int | None) -> int | None:
     if size is not None and not 0 <= size <= MAX_SIZE_BYTES:
-        raise RefusedRecordError(refusal.BAD_SIZE, "the size is negative or above 2^63 - 1")
+        raise RejectedRecordError(rejection.BAD_SIZE, "the size is negative or above 2^63 - 1")
     return size
 
 
@@ -154,5 +154,5 @@ def _etag(text: str | None) -> str | None:
     bare = text.strip('"') if text else ""
     if not is_storable(bare, MAX_ETAG_BYTES):
         detail = f"the eTag is longer than {MAX_ETAG_BYTES} bytes or no storable text"
-        raise RefusedRecordError(refusal.BAD_ETAG, detail)
+        raise RejectedRecordError(rejection.BAD_ETAG, detail)
     return bare or None

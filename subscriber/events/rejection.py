@@ -1,7 +1,7 @@
 """Why a body, or one record of it, is refused: a closed list of words, fit for a metric label.
 
 The word says who has to look: the sender of the body for all of them. The sentence beside it (the `detail` of a
-Refusal) goes to the quarantine and is written by us alone: of what came in it quotes at most a few escaped
+Rejection) goes to the quarantine and is written by us alone: of what came in it quotes at most a few escaped
 characters, so that it can always be stored and shown.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from subscriber.model import Refusal
+from subscriber.model import Rejection
 
 NOT_JSON: Final = "not_json"
 """Not JSON, or JSON that no text column could hold (a lone surrogate), or nested beyond all measure."""
@@ -29,7 +29,7 @@ BAD_BUCKET: Final = "bad_bucket"
 BAD_VERSION_ID: Final = "bad_version_id"
 BAD_SIZE: Final = "bad_size"
 BAD_ETAG: Final = "bad_etag"
-FOREIGN_BUCKET: Final = "foreign_bucket"
+BUCKET_NOT_ALLOWED: Final = "bucket_not_allowed"
 """A good event of a bucket that is not on the list of SUBSCRIBER_BUCKETS."""
 
 REASONS: Final = frozenset(
@@ -46,19 +46,19 @@ REASONS: Final = frozenset(
         BAD_VERSION_ID,
         BAD_SIZE,
         BAD_ETAG,
-        FOREIGN_BUCKET,
+        BUCKET_NOT_ALLOWED,
     }
 )
 
 _QUOTED_CHARACTERS = 60
 
 
-class RefusedRecordError(Exception):
+class RejectedRecordError(Exception):
     """Raised while one record is read, and caught by the reader: it never leaves this package."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)
-        self.refusal = Refusal(reason, detail)
+        self.rejection = Rejection(reason, detail)
 
 
 def quoted(text: str) -> str:

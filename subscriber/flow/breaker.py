@@ -19,12 +19,12 @@ from typing import Protocol
 from subscriber.errors import StoreError
 from subscriber.observe.log import get_logger
 
-KNOCK_FIRST_SECONDS = 0.25
-KNOCK_AT_MOST_SECONDS = 2.0
+PROBE_BACKOFF_FIRST_SECONDS = 0.25
+PROBE_BACKOFF_MAX_SECONDS = 2.0
 """Pauses double from the first to this. The longest, and a knock that nobody hears, are what a database that is back
 waits for us; a knock is one connection and one statement."""
 
-REFUSALS_BEFORE_TRIAL = 3
+HALF_OPEN_FAILURES_BEFORE_PROBATION = 3
 """So often a write is refused after an answered knock, and the intake is tried out."""
 
 _log = get_logger()
@@ -41,18 +41,18 @@ class Intake(Protocol):
         """Take again."""
         ...
 
-    def try_out(self) -> None:
+    def begin_probation(self) -> None:
         """Take again, but little until `resume`."""
         ...
 
 
-def pause_before_knock(attempt: int, chance: float) -> float:
+def probe_backoff(attempt: int, chance: float) -> float:
     """Seconds before knock number `attempt` (from 0), for a `chance` in 0 … 1: doubling, at least half of it."""
-    longest = min(KNOCK_AT_MOST_SECONDS, KNOCK_FIRST_SECONDS * (1 << min(attempt, 20)))
+    longest = min(PROBE_BACKOFF_MAX_SECONDS, PROBE_BACKOFF_FIRST_SECONDS * (1 << min(attempt, 20)))
     return longest * (0.5 + chance / 2)
 
 
-class Outage:
+class CircuitBreaker:
     """One for the line.
 
     Args:
@@ -68,7 +68,7 @@ class Outage:
         self._is_proven = True
         """Whether a write has succeeded since the last failure."""
         self._is_stopping = False
-        self._knocks = 0
+        self._probes = 0
         self._refusals = 0
         """How often a write that an answered knock let through was refused, in this outage."""
         self._may_try = asyncio.Event()
@@ -115,11 +115,11 @@ class Outage:
             self._report(0)
             self._refusals = 0
             self._intake.pause()
-            _log.error("database.lost", treatment=error.treatment.value, reason=error.word, detail=str(error))
+            _log.error("database.unavailable", treatment=error.treatment.value, reason=error.word, detail=str(error))
         elif self._may_try.is_set():
             self._refusals += 1
-            if self._refusals == REFUSALS_BEFORE_TRIAL:
-                self._intake.try_out()
+            if self._refusals == HALF_OPEN_FAILURES_BEFORE_PROBATION:
+                self._intake.begin_probation()
         if not self._is_stopping:
             self._may_try.clear()
         self._lost.set()
@@ -129,7 +129,7 @@ class Outage:
         if self._is_proven:
             return
         self._is_proven = True
-        self._knocks = 0
+        self._probes = 0
         self._close()
         self._intake.resume()
 
@@ -141,26 +141,26 @@ class Outage:
         self._lost.clear()
         self._may_try.set()
         self._report(1)
-        _log.info("database.returned", away_seconds=round(seconds, 3))
+        _log.info("database.available", away_seconds=round(seconds, 3))
 
     async def run(self, ping: Callable[[], Awaitable[None]]) -> None:
         """Knock by `ping` while an outage lasts, for ever; ends by cancellation only."""
         while True:
             await self._lost.wait()
-            await asyncio.sleep(pause_before_knock(self._knocks, random.random()))  # noqa: S311 – jitter, not a secret
-            self._knocks += 1
+            await asyncio.sleep(probe_backoff(self._probes, random.random()))  # noqa: S311 – jitter, not a secret
+            self._probes += 1
             if self._lost.is_set() and await self._answers(ping):
                 self._lost.clear()
                 self._may_try.set()
                 if self.is_ongoing and not self._holding:
                     self._close()
-                    self._intake.try_out()
+                    self._intake.begin_probation()
 
     async def _answers(self, ping: Callable[[], Awaitable[None]]) -> bool:
         try:
             await ping()
         except StoreError as error:
-            if self._knocks & (self._knocks - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a long outage is few lines
-                _log.warning("database.still_away", reason=error.word, detail=str(error), knocks=self._knocks)
+            if self._probes & (self._probes - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a long outage is few lines
+                _log.warning("database.still_unavailable", reason=error.word, detail=str(error), probes=self._probes)
             return False
         return True

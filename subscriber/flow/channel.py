@@ -35,7 +35,7 @@ class Channel(Generic[T]):
         self._closed = False
         self._senders = Waiters()
         self._receivers = Waiters()
-        self._ring: Callable[[], None] | None = None
+        self._notify: Callable[[], None] | None = None
 
     def __len__(self) -> int:
         return len(self._items)
@@ -49,9 +49,9 @@ class Channel(Generic[T]):
         """True once it is closed and everything in it has been received."""
         return self._closed and not self._items
 
-    def watch(self, ring: Callable[[], None]) -> None:
-        """Call `ring` whenever something was sent or the channel was closed (for a receiver that waits by a bell)."""
-        self._ring = ring
+    def watch(self, notify: Callable[[], None]) -> None:
+        """Call `notify` whenever something was sent or the channel was closed (for a receiver that waits by a bell)."""
+        self._notify = notify
 
     async def send(self, item: T) -> None:
         """Put `item` in, waiting while the channel is full.
@@ -97,8 +97,8 @@ class Channel(Generic[T]):
 
     def _announce(self) -> None:
         self._receivers.wake_one()
-        if self._ring is not None:
-            self._ring()
+        if self._notify is not None:
+            self._notify()
 
     async def __aiter__(self) -> AsyncIterator[T]:
         """Items until the end."""

@@ -45,7 +45,7 @@ class LeasesShutError(Exception):
     """No lease is given any more: the line is running dry."""
 
 
-class Ceiling(msgspec.Struct, frozen=True):
+class InFlightLimits(msgspec.Struct, frozen=True):
     """The most that may be inside the process."""
 
     messages: int
@@ -66,14 +66,16 @@ def terms_of(visibility_seconds: float, hold_seconds: float) -> LeaseTerms:
     return LeaseTerms(visibility_seconds, min(hold_seconds, IN_FLIGHT_AT_MOST_SECONDS - CLOCK_RESERVE_SECONDS))
 
 
-def has_room_for_poll(queue: str, messages_by_queue: Mapping[str, int], bytes_then: int, ceiling: Ceiling) -> bool:
+def has_room_for_poll(
+    queue: str, messages_by_queue: Mapping[str, int], bytes_then: int, ceiling: InFlightLimits
+) -> bool:
     """Whether one more poll of `queue` fits, leaving every other queue the room for one poll of its own."""
     kept_for_others = sum(max(0, POLL_MESSAGES - held) for other, held in messages_by_queue.items() if other != queue)
     messages = sum(messages_by_queue.values()) + kept_for_others + POLL_MESSAGES
     return messages <= ceiling.messages and bytes_then <= ceiling.bytes
 
 
-class LeaseBook:
+class VisibilityLeases:
     """All open leases and their sums; owned by the line, used by receive and acknowledge.
 
     Args:
@@ -86,7 +88,7 @@ class LeaseBook:
     def __init__(
         self,
         queues: Sequence[str],
-        ceiling: Ceiling,
+        ceiling: InFlightLimits,
         visibility_seconds: float,
         hold_seconds: float = HOLD_SECONDS,
     ) -> None:
@@ -100,7 +102,7 @@ class LeaseBook:
         self._asking = dict.fromkeys(queues, 0)
         self._waiters = {queue: Waiters() for queue in queues}
         self._pausers: set[Pauser] = set()
-        self._on_trial = False
+        self._on_probation = False
         self._shut = False
 
     @property
@@ -135,15 +137,15 @@ class LeaseBook:
         """Give leases again, unless somebody else has paused as well."""
         self._pausers.discard(by)
         if by == "outage":
-            self._on_trial = False
+            self._on_probation = False
         self._wake()
 
-    def try_out(self) -> None:
+    def begin_probation(self) -> None:
         """End the outage's pause on trial: until `resume`, a queue of which less than a poll is here may have one.
 
         Should writes be refused once more, so few messages have been received in vain.
         """
-        self._on_trial = True
+        self._on_probation = True
         self._pausers.discard("outage")
         self._wake()
 
@@ -196,7 +198,7 @@ class LeaseBook:
             if message.receipt_handle not in lease.handles:
                 continue
             lease.handles.discard(message.receipt_handle)
-            lease.lost.discard(message.receipt_handle)
+            lease.expired.discard(message.receipt_handle)
             self._messages[lease.queue] -= 1
             self._bytes -= len(message.body)
             if not lease.handles:
@@ -205,12 +207,12 @@ class LeaseBook:
 
     def filled(self) -> list[Lease]:
         """The leases whose polls have been answered, and of which something is still ours."""
-        return [lease for lease in self._open.values() if len(lease.handles) > len(lease.lost)]
+        return [lease for lease in self._open.values() if len(lease.handles) > len(lease.expired)]
 
     def outstanding(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         """(queue, receipt handles) of everything that was received, is not settled and not lost."""
         for lease in self.filled():
-            yield lease.queue, tuple(lease.handles - lease.lost)
+            yield lease.queue, tuple(lease.handles - lease.expired)
 
     def _opened(self, queue: str) -> Lease:
         self._messages[queue] += POLL_MESSAGES
@@ -227,9 +229,9 @@ class LeaseBook:
         self._poll_bytes[queue] = min(wanted, max(POLL_BYTES, self._ceiling.bytes // len(self._messages)))
 
     def _may_open(self, queue: str) -> bool:
-        if self._on_trial and self._messages[queue] >= POLL_MESSAGES:
+        if self._on_probation and self._messages[queue] >= POLL_MESSAGES:
             return False
-        return not self._pausers and self._has_room(queue) and not self._gives_way(queue)
+        return not self._pausers and self._has_capacity(queue) and not self._gives_way(queue)
 
     def _gives_way(self, queue: str) -> bool:
         # To a queue that asks as well and holds less: else a flooded one takes back at once what it gave back.
@@ -237,8 +239,8 @@ class LeaseBook:
         held = self._messages[queue]
         return any(asking and self._messages[other] < held for other, asking in self._asking.items())
 
-    def _has_room(self, queue: str) -> bool:
-        ceiling = Ceiling(messages=self._live_messages, bytes=self._ceiling.bytes)
+    def _has_capacity(self, queue: str) -> bool:
+        ceiling = InFlightLimits(messages=self._live_messages, bytes=self._ceiling.bytes)
         return has_room_for_poll(queue, self._messages, self._bytes + self._poll_bytes[queue], ceiling)
 
     def _wake(self) -> None:
@@ -246,5 +248,5 @@ class LeaseBook:
         if self._pausers:
             return
         for queue, waiters in self._waiters.items():
-            if waiters and self._has_room(queue):
+            if waiters and self._has_capacity(queue):
                 waiters.wake_one()

@@ -1,13 +1,13 @@
-"""The gate before the database: one real number says how many writes may be at work on average.
+"""The limiter before the database: one real number says how many writes may be at work on average.
 
-At 2.5 there are three places and each rests a fifth of its working time after a write; at 0.05 there is one
-place that rests nineteen times as long as it worked. So a limit below one is a duty cycle (a single bulk writer can
-saturate a small database) and the formula is the same everywhere: `rest = worked × (places ÷ limit − 1)`.
+At 2.5 there are three permits, and each cools down for a fifth of its working time after a write; at 0.05 there is one
+permit that cools down nineteen times as long as it worked. So a limit below one is a duty cycle (a single bulk writer
+can saturate a small database) and the formula is the same everywhere: `cool_down = worked × (permits ÷ limit − 1)`.
 
-Growth wakes who waits; shrinking lets holders finish; a rest lasts as long as the limit in force asks. Cancelled
-waiters take no place with them. Paused, the gate lets nobody in, whatever the limit; who is inside finishes.
+Growth wakes who waits; shrinking lets holders finish; a cool_down lasts as long as the limit in force asks. Cancelled
+waiters take no permit with them. Paused, the limiter lets nobody in, whatever the limit; who is inside finishes.
 
-It keeps two running totals for whoever sets the limit: how much its places were used, and how long a write that was
+It keeps two running totals for whoever sets the limit: how much its permits were used, and how long a write that was
 due had to wait for one.
 """
 
@@ -18,24 +18,24 @@ import math
 from collections.abc import Callable
 
 from subscriber.flow.wakeup import Waiters
-from subscriber.signals import GateUsage
+from subscriber.signals import LimiterUsage
 
-REST_COUNTS_AT_MOST_SECONDS = 0.5
-"""A write longer than this counts as this long when its rest is measured: one slow write must not silence us."""
+COOL_DOWN_COUNTS_AT_MOST_SECONDS = 0.5
+"""A write longer than this counts as this long when its cool_down is measured: one slow write must not silence us."""
 
 
-def places_for(limit: float) -> int:
+def permits_for(limit: float) -> int:
     """How many writes may be at work at once under `limit`: the next whole number, at least one."""
     return max(1, math.ceil(limit - 1e-9))
 
 
-def rest_after(worked_seconds: float, limit: float) -> float:
-    """Seconds a place rests after a write of `worked_seconds`, so that on average `limit` places are at work."""
-    return min(worked_seconds, REST_COUNTS_AT_MOST_SECONDS) * (places_for(limit) / limit - 1)
+def cool_down_after(worked_seconds: float, limit: float) -> float:
+    """Seconds a permit cool_downs after a write of `worked_seconds`, so that on average `limit` permits are at work."""
+    return min(worked_seconds, COOL_DOWN_COUNTS_AT_MOST_SECONDS) * (permits_for(limit) / limit - 1)
 
 
-class _Rest:
-    """A place that rests."""
+class _CoolDown:
+    """A permit that cool_downs."""
 
     __slots__ = ("began_at", "timer", "worked_seconds")
 
@@ -46,7 +46,7 @@ class _Rest:
 
     def ends_at(self, limit: float) -> float:
         """When it is over, loop's clock."""
-        return self.began_at + rest_after(self.worked_seconds, limit)
+        return self.began_at + cool_down_after(self.worked_seconds, limit)
 
     def cancel(self) -> None:
         """Its end is no longer waited for."""
@@ -54,29 +54,29 @@ class _Rest:
             self.timer.cancel()
 
 
-class Place:
+class Permit:
     """One that was taken, and that is left to others while its holder waits for something else than its write."""
 
-    def __init__(self, gate: Gate) -> None:
-        self._gate = gate
+    def __init__(self, limiter: ConcurrencyLimiter) -> None:
+        self._limiter = limiter
         self._taken_at: float | None = asyncio.get_running_loop().time()
 
-    def leave(self, *, rest: bool) -> None:
+    def leave(self, *, cool_down: bool) -> None:
         """Give it back, if it is held."""
         if self._taken_at is None:
             return
         worked = asyncio.get_running_loop().time() - self._taken_at
         self._taken_at = None
-        self._gate.leave(worked, rest=rest)
+        self._limiter.leave(worked, cool_down=cool_down)
 
     async def take_again(self) -> None:
-        """Wait for a place once more, having left the last one."""
-        await self._gate.enter(again=True)
+        """Wait for a permit once more, having left the last one."""
+        await self._limiter.enter(again=True)
         self._taken_at = asyncio.get_running_loop().time()
 
 
-class Gate:
-    """Hands out places; knows nothing of what is done in them.
+class ConcurrencyLimiter:
+    """Hands out permits; knows nothing of what is done in them.
 
     Args:
         limit: concurrent writes on average, above zero.
@@ -85,20 +85,20 @@ class Gate:
     def __init__(self, limit: float) -> None:
         self._limit = limit
         self._at_work = 0
-        self._rests: set[_Rest] = set()
+        self._cool_downs: set[_CoolDown] = set()
         self._waiters = Waiters()
         self._draining = False
         self._paused = False
-        self._is_short = False
-        """Whether a write that is due waits for a place now."""
-        self._place_seconds = 0.0
-        self._shortage_seconds = 0.0
+        self._is_saturated = False
+        """Whether a write that is due waits for a permit now."""
+        self._permit_seconds = 0.0
+        self._saturated_seconds = 0.0
         self._summed_at = 0.0
-        self._ring: Callable[[], None] | None = None
+        self._notify: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
-        places = f"{self._at_work} at work, {len(self._rests)} resting, {len(self._waiters)} waiting"
-        return f"<Gate limit {self._limit:g}: {places}>"
+        permits = f"{self._at_work} at work, {len(self._cool_downs)} resting, {len(self._waiters)} waiting"
+        return f"<ConcurrencyLimiter limit {self._limit:g}: {permits}>"
 
     @property
     def limit(self) -> float:
@@ -111,22 +111,22 @@ class Gate:
         return self._at_work
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether a write could start now without waiting."""
-        return not self._paused and self._has_place
+        return not self._paused and self._has_permit
 
     @property
-    def _has_place(self) -> bool:
-        return self._at_work + len(self._rests) < places_for(self._limit)
+    def _has_permit(self) -> bool:
+        return self._at_work + len(self._cool_downs) < permits_for(self._limit)
 
-    def usage(self) -> GateUsage:
+    def usage(self) -> LimiterUsage:
         """The totals up to now."""
         self._sum_up()
-        return GateUsage(place_seconds=self._place_seconds, shortage_seconds=self._shortage_seconds)
+        return LimiterUsage(permit_seconds=self._permit_seconds, saturated_seconds=self._saturated_seconds)
 
-    def watch(self, ring: Callable[[], None]) -> None:
-        """Call `ring` whenever room may have appeared."""
-        self._ring = ring
+    def watch(self, notify: Callable[[], None]) -> None:
+        """Call `notify` whenever room may have appeared."""
+        self._notify = notify
 
     def set_limit(self, limit: float) -> None:
         """Change the number. Holders above a smaller limit finish; waiters under a larger one start.
@@ -140,10 +140,10 @@ class Gate:
         if not (math.isfinite(limit) and limit > 0):
             raise ValueError(f"a limit is a finite number above zero, not {limit}")
         self._limit = limit
-        for rest in self._rests:
-            rest.cancel()
-            self._wait_for_end_of(rest)
-        self._room_appeared()
+        for cool_down in self._cool_downs:
+            cool_down.cancel()
+            self._wait_for_end_of(cool_down)
+        self._capacity_freed()
 
     def pause(self) -> None:
         """Let nobody in until `resume`. Who is inside finishes; a line that runs dry is not held up."""
@@ -154,74 +154,74 @@ class Gate:
         """Let in again."""
         self._sum_up()
         self._paused = False
-        self._room_appeared()
+        self._capacity_freed()
 
-    def note_shortage(self) -> None:
-        """A write that is due waits for room here, outside of `enter`; that ends when a place is next taken."""
-        if not self._is_short:
+    def mark_saturated(self) -> None:
+        """A write that is due waits for room here, outside of `enter`; that ends when a permit is next taken."""
+        if not self._is_saturated:
             self._sum_up()
-            self._is_short = True
+            self._is_saturated = True
 
     def drain(self) -> None:
-        """The line is running dry: end all rests and take no more, and end a pause."""
+        """The line is running dry: end all cool_downs and take no more, and end a pause."""
         self._sum_up()
         self._draining = True
         self._paused = False
-        for rest in self._rests:
-            rest.cancel()
-        self._rests.clear()
-        self._room_appeared()
+        for cool_down in self._cool_downs:
+            cool_down.cancel()
+        self._cool_downs.clear()
+        self._capacity_freed()
 
     async def enter(self, *, again: bool = False) -> None:
-        """Take a place, waiting for one. Cancelled, none was taken.
+        """Take a permit, waiting for one. Cancelled, none was taken.
 
         Args:
-            again: whoever was inside already, and has not finished, is let in though the gate is paused.
+            again: whoever was inside already, and has not finished, is let in though the limiter is paused.
         """
         try:
-            while not (self._has_place if again else self.has_room):
-                self.note_shortage()
+            while not (self._has_permit if again else self.has_capacity):
+                self.mark_saturated()
                 await self._waiters.wait()
         except asyncio.CancelledError:
             self._sum_up()
-            self._is_short = len(self._waiters) > 0
+            self._is_saturated = len(self._waiters) > 0
             raise
         self._sum_up()
         self._at_work += 1
-        self._is_short = len(self._waiters) > 0
+        self._is_saturated = len(self._waiters) > 0
 
-    def leave(self, worked_seconds: float, *, rest: bool = True) -> None:
-        """Give the place back after `worked_seconds`.
+    def leave(self, worked_seconds: float, *, cool_down: bool = True) -> None:
+        """Give the permit back after `worked_seconds`.
 
         Args:
-            worked_seconds: how long the place was at work.
-            rest: False where the caller waits in a way of its own, as after a failure.
+            worked_seconds: how long the permit was at work.
+            cool_down: False where the caller waits in a way of its own, as after a failure.
         """
         self._sum_up()
         self._at_work -= 1
-        if rest and not self._draining and rest_after(worked_seconds, self._limit) > 0:
-            begun = _Rest(self._summed_at, worked_seconds)
-            self._rests.add(begun)
+        if cool_down and not self._draining and cool_down_after(worked_seconds, self._limit) > 0:
+            begun = _CoolDown(self._summed_at, worked_seconds)
+            self._cool_downs.add(begun)
             self._wait_for_end_of(begun)
         else:
-            self._room_appeared()
+            self._capacity_freed()
 
     def _sum_up(self) -> None:
         # Before every change of what is summed, so that each stretch of time counts with what held during it.
         now = asyncio.get_running_loop().time()
         elapsed, self._summed_at = now - self._summed_at, now
-        self._place_seconds += self._at_work * elapsed
-        if self._is_short and not self._paused:
-            self._shortage_seconds += elapsed
+        self._permit_seconds += self._at_work * elapsed
+        if self._is_saturated and not self._paused:
+            self._saturated_seconds += elapsed
 
-    def _wait_for_end_of(self, rest: _Rest) -> None:
+    def _wait_for_end_of(self, cool_down: _CoolDown) -> None:
         def end() -> None:
-            self._rests.discard(rest)
-            self._room_appeared()
+            self._cool_downs.discard(cool_down)
+            self._capacity_freed()
 
-        rest.timer = asyncio.get_running_loop().call_at(rest.ends_at(self._limit), end)
+        cool_down.timer = asyncio.get_running_loop().call_at(cool_down.ends_at(self._limit), end)
 
-    def _room_appeared(self) -> None:
+    def _capacity_freed(self) -> None:
         self._waiters.wake_all()
-        if self._ring is not None:
-            self._ring()
+        if self._notify is not None:
+            self._notify()

@@ -1,7 +1,7 @@
 """Keeps leases alive while their messages wait: behind a slow database, an operator's pause, an outage.
 
 A lease is renewed at half of its time, in calls of ten messages of one queue, and handed back when it was held as long
-as the terms allow. A message whose renewal the queue refuses, or whose time has run out, is *lost*: others may have
+as the terms allow. A message whose renewal the queue refuses, or whose time has run out, is *expired*: others may have
 it, so nothing more is begun with it. All of that is one task. It sleeps until the earliest moment at which something
 is to be done; what it does not know yet, because it came while it slept, is due later than that by its age. So a line
 that keeps up is never asked about, and sends no renewal.
@@ -28,17 +28,17 @@ ENTRIES_AT_MOST = 10
 CALLS_AT_MOST = 4
 """Under way at once: there is half a lease of time for them, and deletes share their connections."""
 
-LOST_CODES = frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"})
+GONE_CODES = frozenset({"ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"})
 """What the queue says of a handle whose time is over, or whose message was received again. SQS has been seen to say
 each of the three; any other word speaks of the call and may be different the next time."""
 
-Act: TypeAlias = Literal["renew", "hand_back", "lose"]
+Act: TypeAlias = Literal["renew", "release", "lose"]
 """What is due of a lease."""
 
 _log = get_logger()
 
 
-class Hiding(Protocol):
+class VisibilityClient(Protocol):
     """The queue's side; takes ten entries at most and raises QueueCallError."""
 
     async def change_visibility(self, queue: str, entries: Sequence[tuple[str, int]]) -> BatchAnswer:
@@ -59,7 +59,7 @@ class Leases(Protocol):
         ...
 
 
-class Errand(msgspec.Struct, frozen=True):
+class VisibilityChange(msgspec.Struct, frozen=True):
     """One call to make."""
 
     queue: str
@@ -72,7 +72,7 @@ def act_for(lease: Lease, now: float) -> Act | None:
     if now >= lease.expires_at:
         return "lose"
     if now >= lease.held_until:
-        return "hand_back"
+        return "release"
     return "renew" if now >= lease.renew_at else None
 
 
@@ -88,15 +88,15 @@ def wake_at(leases: Sequence[Lease], now: float, terms: LeaseTerms) -> float:
     return min((min(one.renew_at, one.held_until, one.expires_at) for one in leases), default=longest)
 
 
-def errands_for(leases: Sequence[Lease], now: float, terms: LeaseTerms, act: Act) -> Iterator[Errand]:
+def changes_for(leases: Sequence[Lease], now: float, terms: LeaseTerms, act: Act) -> Iterator[VisibilityChange]:
     """The calls that `act` takes for all these leases: handles of one queue and one time go together, by tens."""
     groups: dict[tuple[str, int], list[str]] = {}
     for lease in leases:
         seconds = renewal_seconds(lease, now, terms) if act == "renew" else 0
-        groups.setdefault((lease.queue, seconds), []).extend(sorted(lease.handles - lease.lost))
+        groups.setdefault((lease.queue, seconds), []).extend(sorted(lease.handles - lease.expired))
     for (queue, seconds), handles in groups.items():
         for start in range(0, len(handles), ENTRIES_AT_MOST):
-            yield Errand(queue, tuple(handles[start : start + ENTRIES_AT_MOST]), seconds)
+            yield VisibilityChange(queue, tuple(handles[start : start + ENTRIES_AT_MOST]), seconds)
 
 
 class Answers:
@@ -106,22 +106,22 @@ class Answers:
         self.done: set[str] = set()
         self.gone: set[str] = set()
 
-    def take(self, errand: Errand, answer: BatchAnswer) -> None:
+    def take(self, change: VisibilityChange, answer: BatchAnswer) -> None:
         """What one call was answered."""
-        self.done.update(errand.handles[position] for position in answer.done)
-        self.gone.update(errand.handles[position] for position, code in answer.failed if code in LOST_CODES)
+        self.done.update(change.handles[position] for position in answer.done)
+        self.gone.update(change.handles[position] for position, code in answer.failed if code in GONE_CODES)
 
 
-class LeaseKeeper:
+class VisibilityExtender:
     """One for the line.
 
     Args:
         leases: the book.
         queues: who is asked.
-        metrics: the catalogue.
+        metrics: the catalog.
     """
 
-    def __init__(self, leases: Leases, queues: Hiding, metrics: Metrics) -> None:
+    def __init__(self, leases: Leases, queues: VisibilityClient, metrics: Metrics) -> None:
         self._leases = leases
         self._queues = queues
         self._metrics = metrics
@@ -133,19 +133,19 @@ class LeaseKeeper:
         clock = asyncio.get_running_loop().time
         while True:
             await asyncio.sleep(wake_at(self._leases.filled(), clock(), self._terms) - clock())
-            await self._tend(clock())
+            await self._process_due(clock())
 
-    async def _tend(self, now: float) -> None:
-        due: dict[Act, list[Lease]] = {"lose": [], "hand_back": [], "renew": []}
+    async def _process_due(self, now: float) -> None:
+        due: dict[Act, list[Lease]] = {"lose": [], "release": [], "renew": []}
         soon = now + self._terms.visibility_seconds / 10  # who is due a little later fills up the calls of now
         for lease in self._leases.filled():
             act = act_for(lease, now) or ("renew" if lease.renew_at <= soon else None)
             if act is not None:
                 due[act].append(lease)
         for lease in due["lose"]:
-            self._lose(lease, lease.handles - lease.lost, "expired")
-        if due["hand_back"]:
-            await self._hand_back(due["hand_back"], now)
+            self._expire(lease, lease.handles - lease.expired, "expired")
+        if due["release"]:
+            await self._release(due["release"], now)
         if due["renew"]:
             await self._renew(due["renew"], now)
 
@@ -153,66 +153,70 @@ class LeaseKeeper:
         answers = Answers()
         clock = asyncio.get_running_loop().time
         times = [renewal_seconds(lease, now, self._terms) for lease in leases]
-        await self._ask(errands_for(leases, now, self._terms, "renew"), "renew", answers)
+        await self._ask(changes_for(leases, now, self._terms, "renew"), "renew", answers)
         for lease, seconds in zip(leases, times, strict=True):
-            self._lose(lease, (lease.handles - lease.lost) & answers.gone, "refused")
-            ours = lease.handles - lease.lost
+            self._expire(lease, (lease.handles - lease.expired) & answers.gone, "refused")
+            ours = lease.handles - lease.expired
             if ours <= answers.done:
                 lease.expires_at = now + seconds  # from before the call: the queue counts from a little later
                 lease.renew_at = now + seconds / 2
-                self._metrics.renewed_messages.labels(queue_name(lease.queue)).inc(len(ours))
+                self._metrics.visibility_extended_messages.labels(queue_name(lease.queue)).inc(len(ours))
             else:
                 lease.renew_at = clock() + self._retry_seconds
 
-    async def _hand_back(self, leases: Sequence[Lease], now: float) -> None:
+    async def _release(self, leases: Sequence[Lease], now: float) -> None:
         """Make visible what was held too long. Meanwhile nothing is begun with it, and what is not done stays ours."""
         answers = Answers()
-        errands = list(errands_for(leases, now, self._terms, "hand_back"))
-        asked = [(lease, lease.handles - lease.lost) for lease in leases]
+        changes = list(changes_for(leases, now, self._terms, "release"))
+        asked = [(lease, lease.handles - lease.expired) for lease in leases]
         for lease, handles in asked:
-            lease.lost |= handles
-            lease.handing_back |= handles
+            lease.expired |= handles
+            lease.releasing |= handles
         try:
-            await self._ask(errands, "hand_back", answers)
+            await self._ask(changes, "release", answers)
         finally:
             again = asyncio.get_running_loop().time() + self._retry_seconds
             for lease, handles in asked:
-                lease.handing_back -= handles
-                lease.lost -= handles - answers.done - answers.gone
+                lease.releasing -= handles
+                lease.expired -= handles - answers.done - answers.gone
                 lease.renew_at, lease.held_until = math.inf, again
                 # Some may have been settled meanwhile, their batch having been given up; they count all the same.
-                self._metrics.handed_back_messages.labels(queue_name(lease.queue)).inc(len(handles & answers.done))
+                self._metrics.released_messages.labels(queue_name(lease.queue)).inc(len(handles & answers.done))
         _log.warning(
-            "leases.handed_back",
+            "leases.released",
             messages=len(answers.done),
             held=sum(len(handles) for _, handles in asked),
             after_seconds=self._terms.hold_seconds,
         )
 
-    def _lose(self, lease: Lease, handles: set[str], reason: str) -> None:
+    def _expire(self, lease: Lease, handles: set[str], reason: str) -> None:
         if not handles:
             return
-        lease.lost |= handles
-        self._metrics.lost_messages.labels(queue_name(lease.queue), reason).inc(len(handles))
-        _log.warning("leases.lost", queue=queue_name(lease.queue), messages=len(handles), reason=reason)
+        lease.expired |= handles
+        self._metrics.lease_expired_messages.labels(queue_name(lease.queue), reason).inc(len(handles))
+        _log.warning("leases.expired", queue=queue_name(lease.queue), messages=len(handles), reason=reason)
 
-    async def _ask(self, errands: Iterator[Errand] | list[Errand], operation: str, answers: Answers) -> None:
+    async def _ask(
+        self, changes: Iterator[VisibilityChange] | list[VisibilityChange], operation: str, answers: Answers
+    ) -> None:
         places = asyncio.Semaphore(CALLS_AT_MOST)
         async with asyncio.TaskGroup() as calls:
-            for errand in errands:
+            for change in changes:
                 await places.acquire()
-                calls.create_task(self._call(errand, operation, answers, places), name=operation)
+                calls.create_task(self._call(change, operation, answers, places), name=operation)
 
-    async def _call(self, errand: Errand, operation: str, answers: Answers, places: asyncio.Semaphore) -> None:
-        self._metrics.settle_requests.labels(queue_name(errand.queue), operation).inc()
+    async def _call(
+        self, change: VisibilityChange, operation: str, answers: Answers, places: asyncio.Semaphore
+    ) -> None:
+        self._metrics.settle_requests.labels(queue_name(change.queue), operation).inc()
         try:
             answer = await self._queues.change_visibility(
-                errand.queue, [(handle, errand.seconds) for handle in errand.handles]
+                change.queue, [(handle, change.seconds) for handle in change.handles]
             )
         except QueueCallError as error:
             self._metrics.queue_errors.labels(operation, error.code).inc()
         else:
-            answers.take(errand, answer)
+            answers.take(change, answer)
             for _, code in answer.failed:
                 self._metrics.queue_errors.labels(operation, code).inc()
         finally:

@@ -51,13 +51,13 @@ class Waiters:
             self.wake_one()
 
 
-class Bell:
-    """One sleeper, many ringers. A ring before the sleep is remembered; many rings count as one."""
+class WakeEvent:
+    """One sleeper, many ringers. A notify before the sleep is remembered; many notifications count as one."""
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()
 
-    def ring(self) -> None:
+    def notify(self) -> None:
         """Wake the sleeper now, or as soon as it lies down."""
         self._rung.set()
 

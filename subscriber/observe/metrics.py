@@ -1,4 +1,4 @@
-"""The catalogue: every metric of the daemon, with its unit, its labels and what a rise means.
+"""The catalog: every metric of the daemon, with its unit, its labels and what a rise means.
 
 Rooms are handed this object and touch nothing else of Prometheus. Label values come from short closed lists or
 from the settings, never from a message, so the number of series stays bounded.
@@ -42,8 +42,8 @@ class Metrics:
         self.receive_requests = self._counter(
             "receive_requests", "ReceiveMessage calls by answer (full, part, empty, failed).", "queue", "answer"
         )
-        self.lag_seconds = Histogram(
-            "subscriber_lag_seconds",
+        self.receive_age_seconds = Histogram(
+            "subscriber_receive_age_seconds",
             "Age of the oldest first receive in an answer. A rise means the fleet is too slow, or was away.",
             buckets=LAG_BUCKETS_SECONDS,
             registry=self.registry,
@@ -53,22 +53,24 @@ class Metrics:
         self.acknowledged_messages = self._counter(
             "acknowledged_messages", "Messages the queue says it has deleted.", "queue"
         )
-        self.handed_back_messages = self._counter(
-            "handed_back_messages", "Messages made visible again at once: a stop, or held too long unwritten.", "queue"
+        self.released_messages = self._counter(
+            "released_messages", "Messages made visible again at once: a stop, or held too long unwritten.", "queue"
         )
-        self.renewed_messages = self._counter(
-            "renewed_messages",
+        self.visibility_extended_messages = self._counter(
+            "visibility_extended_messages",
             "Leases prolonged, by message: messages wait inside for long.",
             "queue",
         )
-        self.lost_messages = self._counter(
-            "lost_messages",
+        self.lease_expired_messages = self._counter(
+            "lease_expired_messages",
             "Messages whose lease ended unwritten (expired, refused): they come again.",
             "queue",
             "reason",
         )
-        self.hidden_messages = self._counter(
-            "hidden_messages", "Messages hidden for a growing time because they could not be stored yet.", "queue"
+        self.retry_delayed_messages = self._counter(
+            "retry_delayed_messages",
+            "Messages hidden for a growing time because they could not be stored yet.",
+            "queue",
         )
         self.unsettled_messages = self._counter(
             "unsettled_messages", "Messages whose delete or hiding failed for good; they will come again.", "queue"
@@ -81,8 +83,8 @@ class Metrics:
         )
 
     def _of_meaning(self) -> None:
-        self.refused_messages = self._counter(
-            "refused_messages", "Messages put into quarantine, by reason. Look at them.", "reason"
+        self.quarantined_messages = self._counter(
+            "quarantined_messages", "Messages put into quarantine, by reason. Look at them.", "reason"
         )
         self.ignored_events = self._counter(
             "ignored_events", "Events that say nothing about existence, by name.", "event_name"
@@ -117,8 +119,8 @@ class Metrics:
         self.concurrency = self._gauge("concurrency", "Writes at work now.")
 
     def _of_lateness(self) -> None:
-        self.newest_lag_seconds = self._gauge(
-            "newest_lag_seconds",
+        self.newest_receive_age_seconds = self._gauge(
+            "newest_receive_age_seconds",
             "Age of the newest first receive of the last second, of several queues the worst; 0: none came.",
         )
         self.queue_visible_messages = self._gauge(
@@ -130,8 +132,8 @@ class Metrics:
         self.alarm = self._gauge(
             "alarm", "1 while a queue gives nothing although it holds something, by reason.", "queue", "reason"
         )
-        self.line_lag_seconds = self._gauge(
-            "line_lag_seconds", "How late the line is: the worst age of what has just come or is still inside."
+        self.lag_seconds = self._gauge(
+            "lag_seconds", "How late the line is: the worst age of what has just come or is still inside."
         )
 
     def _of_control(self) -> None:

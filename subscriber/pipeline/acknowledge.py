@@ -18,7 +18,7 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_ra
 
 from subscriber.errors import QueueCallError
 from subscriber.flow.channel import Channel
-from subscriber.flow.visibility_extension import LOST_CODES
+from subscriber.flow.visibility_extension import GONE_CODES
 from subscriber.model import BatchAnswer, Message, Receipt, Verdict
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
@@ -31,10 +31,10 @@ RETRY_WAIT_FIRST_SECONDS = 0.1
 RETRY_WAIT_AT_MOST_SECONDS = 5.0
 """Full jitter up to doubling bounds: four waits, 1.5 s at most in all, long before any visibility ends."""
 
-HIDE_FIRST_SECONDS = 10
-HIDE_AT_MOST_SECONDS = 900
+RETRY_DELAY_FIRST_SECONDS = 10
+RETRY_DELAY_MAX_SECONDS = 900
 
-Action: TypeAlias = Literal["delete", "hide", "hand_back"]
+Action: TypeAlias = Literal["delete", "delay", "release"]
 Call: TypeAlias = Callable[[str, Sequence[Message]], Awaitable[BatchAnswer]]
 """Asks one thing of one queue, for ten messages at most."""
 
@@ -67,23 +67,23 @@ class AcknowledgeOptions(msgspec.Struct, frozen=True):
     calls_at_most: int
 
 
-def hide_seconds(receive_count: int, chance: float) -> int:
+def retry_delay_seconds(receive_count: int, chance: float) -> int:
     """How long a message that failed stays hidden: 10 s doubling with every receive, to 15 minutes, then jitter.
 
     Args:
         receive_count: how often it was received; from a queue that does not count it may be 0.
         chance: 0 … 1; takes away up to a fifth, so that what failed together does not come back together.
     """
-    doubled = HIDE_FIRST_SECONDS * (1 << min(max(receive_count, 1) - 1, 10))
-    return max(1, round(min(HIDE_AT_MOST_SECONDS, doubled) * (1 - chance / 5)))
+    doubled = RETRY_DELAY_FIRST_SECONDS * (1 << min(max(receive_count, 1) - 1, 10))
+    return max(1, round(min(RETRY_DELAY_MAX_SECONDS, doubled) * (1 - chance / 5)))
 
 
 ACTIONS: Mapping[Verdict, Action | None] = {
     "stored": "delete",
     "quarantined": "delete",
-    "failed": "hide",
-    "returned": "hand_back",
-    "lost": None,
+    "retry_later": "delay",
+    "released": "release",
+    "expired": None,
 }
 """What the queue is told: only what is committed may be deleted."""
 
@@ -105,7 +105,7 @@ def left_to_do(action: Action, messages: Sequence[Message], answer: BatchAnswer)
 
     A message that was to become visible at once or later, and whose handle is over, is in other hands already.
     """
-    over = {position for position, code in answer.failed if code in LOST_CODES} if action != "delete" else set()
+    over = {position for position, code in answer.failed if code in GONE_CODES} if action != "delete" else set()
     finished = over.union(answer.done)
     return [message for position, message in enumerate(messages) if position not in finished]
 
@@ -117,8 +117,8 @@ class Counters:
         label = queue_name(queue)
         done = {
             "delete": metrics.acknowledged_messages,
-            "hide": metrics.hidden_messages,
-            "hand_back": metrics.handed_back_messages,
+            "delay": metrics.retry_delayed_messages,
+            "release": metrics.released_messages,
         }
         self.done = done[action].labels(label)
         self.requests = metrics.settle_requests.labels(label, action)
@@ -142,7 +142,7 @@ class Acknowledger:
         self._metrics = metrics
         self._places = asyncio.Semaphore(options.calls_at_most)
         self._counters: dict[tuple[str, Action], Counters] = {}
-        self._calls: dict[Action, Call] = {"delete": self._delete, "hide": self._hide, "hand_back": self._hand_back}
+        self._calls: dict[Action, Call] = {"delete": self._delete, "delay": self._hide, "release": self._release}
 
     async def run(self) -> None:
         """Settle until the inbox has ended and every call has been answered."""
@@ -174,12 +174,12 @@ class Acknowledger:
 
     async def _hide(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
         entries = [
-            (message.receipt_handle, hide_seconds(message.receive_count, random.random()))  # noqa: S311 – jitter
+            (message.receipt_handle, retry_delay_seconds(message.receive_count, random.random()))  # noqa: S311 – jitter
             for message in messages
         ]
         return await self._queues.change_visibility(queue, entries)
 
-    async def _hand_back(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
+    async def _release(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
         return await self._queues.change_visibility(queue, [(message.receipt_handle, 0) for message in messages])
 
     async def _left_after_retries(self, queue: str, action: Action, left: list[Message]) -> list[Message]:

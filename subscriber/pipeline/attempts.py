@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_random_exponential
 
 from subscriber.errors import StoreError, Treatment
-from subscriber.model import Delivery, Message, ObjectEvent, Refusal
+from subscriber.model import Delivery, Message, ObjectEvent, Rejection
 from subscriber.observe.metrics import Metrics
 from subscriber.signals import WriteTally
 
@@ -32,7 +32,7 @@ class Store(Protocol):
         """Commit `rows` (one per version, key order) and say how many were news."""
         ...
 
-    async def quarantine(self, entries: Sequence[tuple[Message, Refusal]]) -> None:
+    async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
         """Commit whole bodies with their reasons."""
         ...
 
@@ -62,27 +62,27 @@ class Outages(Protocol):
         ...
 
 
-class LineEndsError(Exception):
+class PipelineStoppingError(Exception):
     """The line is running dry and the database is away: what is not stored yet will not be stored here."""
 
 
-def is_bad_luck(error: BaseException) -> bool:
+def is_transient_conflict(error: BaseException) -> bool:
     """Whether the very same write may succeed at once: a deadlock, a serialization race, a lock."""
     return isinstance(error, StoreError) and error.treatment is Treatment.RETRY
 
 
-class Persistence:
+class RetryingStore:
     """One for the room.
 
     Args:
         store: the database's edge.
         outages: who is told how the database is, and says when to wait.
-        metrics: the catalogue.
+        metrics: the catalog.
     """
 
-    def __init__(self, store: Store, outages: Outages, metrics: Metrics) -> None:
+    def __init__(self, store: Store, breaker: Outages, metrics: Metrics) -> None:
         self._store = store
-        self._outages = outages
+        self._breaker = breaker
         self._metrics = metrics
         self.tally = WriteTally()
         """For the regulator."""
@@ -95,45 +95,45 @@ class Persistence:
     @property
     def must_wait(self) -> bool:
         """Whether a write may not be tried now."""
-        return self._outages.must_wait
+        return self._breaker.must_wait
 
     async def wait_for_database(self) -> None:
         """Wait until a write may be tried.
 
         Raises:
-            LineEndsError: none will be.
+            PipelineStoppingError: none will be.
         """
-        if not await self._outages.may_try():
-            raise LineEndsError
+        if not await self._breaker.may_try():
+            raise PipelineStoppingError
 
-    def acquit_database(self) -> None:
+    def record_success(self) -> None:
         """What looked like an outage was the fault of a message."""
         self._index_refuses = False
-        self._outages.end()
+        self._breaker.end()
 
     async def store(self, rows: Sequence[ObjectEvent]) -> None:
         """Commit `rows`; nothing to do for none.
 
         Raises:
             StoreError: it did not work. Unless the failure is a row's, an outage has begun.
-            LineEndsError: it will not be tried any more.
+            PipelineStoppingError: it will not be tried any more.
         """
         if not rows:
             return
         try:
-            applied = await self._persist(lambda: self._timed_store(rows))
+            applied = await self._with_retries(lambda: self._timed_store(rows))
         except StoreError as error:
-            self._index_refuses = self._index_refuses or error.treatment is not Treatment.HALVE
+            self._index_refuses = self._index_refuses or error.treatment is not Treatment.BISECT
             raise
         self._metrics.rows_applied.inc(applied)
         self._metrics.rows_stale.inc(len(rows) - applied)
 
-    async def quarantine(self, refused: Sequence[tuple[Delivery, Refusal]]) -> None:
+    async def quarantine(self, refused: Sequence[tuple[Delivery, Rejection]]) -> None:
         """Commit whole bodies; the same is raised."""
-        entries = [(delivery.message, refusal) for delivery, refusal in refused]
-        await self._persist(lambda: self._store.quarantine(entries))
-        for _, refusal in refused:
-            self._metrics.refused_messages.labels(refusal.reason).inc()
+        entries = [(delivery.message, rejection) for delivery, rejection in refused]
+        await self._with_retries(lambda: self._store.quarantine(entries))
+        for _, rejection in refused:
+            self._metrics.quarantined_messages.labels(rejection.reason).inc()
 
     async def _timed_store(self, rows: Sequence[ObjectEvent]) -> int:
         clock = asyncio.get_running_loop().time
@@ -148,18 +148,18 @@ class Persistence:
         self.tally.seconds += seconds
         return applied
 
-    async def _persist(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _with_retries(self, call: Callable[[], Awaitable[T]]) -> T:
         retrying = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS_AT_MOST),
             wait=wait_random_exponential(multiplier=RETRY_WAIT_FIRST_SECONDS, max=RETRY_WAIT_AT_MOST_SECONDS),
-            retry=retry_if_exception(is_bad_luck),
+            retry=retry_if_exception(is_transient_conflict),
             reraise=True,
         )
         try:
             return await retrying(self._try, call)
         except StoreError as error:
-            if is_bad_luck(error):  # so much of it is none
-                self._outages.begin(error)
+            if is_transient_conflict(error):  # so much of it is none
+                self._breaker.begin(error)
             raise
 
     async def _try(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -167,16 +167,16 @@ class Persistence:
         try:
             result = await call()
         except StoreError as error:
-            self._took_note_of(error)
+            self._record_failure(error)
             raise
         if not self._index_refuses:
-            self._outages.end()
+            self._breaker.end()
         return result
 
-    def _took_note_of(self, error: StoreError) -> None:
+    def _record_failure(self, error: StoreError) -> None:
         self._metrics.write_failures.labels(error.treatment.value, error.word).inc()
-        if error.treatment is Treatment.HALVE:
+        if error.treatment is Treatment.BISECT:
             return
         self.tally.failures += 1
-        if not is_bad_luck(error):
-            self._outages.begin(error)
+        if not is_transient_conflict(error):
+            self._breaker.begin(error)

@@ -1,7 +1,7 @@
 """Room three: deliveries in, batches out.
 
-A batch opens with its first delivery and leaves when it is full, when its linger is over *and* the gate has
-room, or when the line runs dry. While the gate is shut it goes on growing to the maximum: light load costs the
+A batch opens with its first delivery and leaves when it is full, when its linger is over *and* the limiter has
+room, or when the line runs dry. While the limiter is shut it goes on growing to the maximum: light load costs the
 linger, heavy load gets the big batches that are cheapest for the database. Deliveries are never split and
 never change their order; a first delivery always fits, however many rows it has.
 """
@@ -16,20 +16,20 @@ import msgspec
 
 from subscriber.events.order import fold
 from subscriber.flow.channel import Channel
-from subscriber.flow.wakeup import Bell
+from subscriber.flow.wakeup import WakeEvent
 from subscriber.model import Batch, Delivery, Trigger
 from subscriber.observe.metrics import Metrics
 
 
 class Room(Protocol):
-    """What the batcher asks of the gate."""
+    """What the batcher asks of the limiter."""
 
     @property
-    def has_room(self) -> bool:
+    def has_capacity(self) -> bool:
         """Whether a write could start now."""
         ...
 
-    def note_shortage(self) -> None:
+    def mark_saturated(self) -> None:
         """A batch that is due waits for room."""
         ...
 
@@ -92,7 +92,9 @@ class OpenBatch:
         )
 
 
-def trigger_for(batch: OpenBatch, *, next_fits: bool, ended: bool, due: bool, gate_has_room: bool) -> Trigger | None:
+def trigger_for(
+    batch: OpenBatch, *, next_fits: bool, ended: bool, due: bool, limiter_has_capacity: bool
+) -> Trigger | None:
     """Why `batch` has to leave now, or None: it may stay.
 
     Args:
@@ -100,7 +102,7 @@ def trigger_for(batch: OpenBatch, *, next_fits: bool, ended: bool, due: bool, ga
         next_fits: False where a delivery is waiting that this batch cannot take.
         ended: nothing more will come.
         due: the linger is over.
-        gate_has_room: a write could start at once.
+        limiter_has_capacity: a write could start at once.
     """
     if not batch.deliveries:
         return None
@@ -108,29 +110,29 @@ def trigger_for(batch: OpenBatch, *, next_fits: bool, ended: bool, due: bool, ga
         return "full"
     if ended:
         return "drain"
-    return "due" if due and gate_has_room else None
+    return "due" if due and limiter_has_capacity else None
 
 
 class Batcher:
-    """The room. Its inbox and the gate ring its bell; it sleeps in one place."""
+    """The room. Its inbox and the limiter notify its bell; it sleeps in one place."""
 
     def __init__(
         self,
         options: BatchOptions,
         inbox: Channel[tuple[Delivery, ...]],
         outbox: Channel[Batch],
-        gate: Room,
+        limiter: Room,
         metrics: Metrics,
     ) -> None:
         self._options = options
         self._inbox = inbox
         self._outbox = outbox
-        self._gate = gate
+        self._limiter = limiter
         self._metrics = metrics
-        self._bell = Bell()
+        self._wake = WakeEvent()
         self._waiting: deque[Delivery] = deque()
         self._batch = OpenBatch(options)
-        inbox.watch(self._bell.ring)
+        inbox.watch(self._wake.notify)
 
     @property
     def rows_at_most(self) -> int:
@@ -142,11 +144,11 @@ class Batcher:
         if rows != self._options.max_rows:
             self._options = msgspec.structs.replace(self._options, max_rows=rows)
             self._batch.options = self._options
-            self._bell.ring()
+            self._wake.notify()
 
-    def ring(self) -> None:
-        """Look again: the gate may have room now."""
-        self._bell.ring()
+    def notify(self) -> None:
+        """Look again: the limiter may have room now."""
+        self._wake.notify()
 
     async def run(self) -> None:
         """Gather and send on until the inbox has ended and everything has left; then close the outbox."""
@@ -159,7 +161,7 @@ class Batcher:
                 next_fits=not self._waiting,
                 ended=self._inbox.is_ended,
                 due=due,
-                gate_has_room=self._gate.has_room,
+                limiter_has_capacity=self._limiter.has_capacity,
             )
             if trigger is not None:
                 await self._send(trigger)
@@ -167,8 +169,8 @@ class Batcher:
                 break
             else:
                 if due and self._batch.deliveries:
-                    self._gate.note_shortage()
-                await self._bell.wait(until=self._batch.due_at if self._batch.deliveries and not due else None)
+                    self._limiter.mark_saturated()
+                await self._wake.wait(until=self._batch.due_at if self._batch.deliveries and not due else None)
         self._outbox.close()
 
     def _gather(self, now: float) -> None:

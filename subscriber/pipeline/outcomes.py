@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from subscriber.events.order import fold
-from subscriber.model import Delivery, Message, ObjectEvent, Receipt, Refusal
+from subscriber.model import Delivery, Message, ObjectEvent, Receipt, Rejection
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -16,7 +16,7 @@ class Part(msgspec.Struct, frozen=True):
 
     deliveries: Sequence[Delivery]
     rows: Sequence[ObjectEvent]
-    refusals: int = 0
+    rejections: int = 0
     """How often it was refused as it is."""
 
 
@@ -33,12 +33,12 @@ def halves(deliveries: Sequence[Delivery]) -> tuple[Part, Part]:
 
 def is_lost(message: Message, now: float) -> bool:
     """Whether `message` is no longer ours at `now`, by the loop's clock: others may have it."""
-    return now >= message.lease.expires_at or message.receipt_handle in message.lease.lost
+    return now >= message.lease.expires_at or message.receipt_handle in message.lease.expired
 
 
 def is_gone(message: Message, now: float) -> bool:
     """Whether it is lost for good: what is being handed back may be refused, and is then to be handed back again."""
-    return is_lost(message, now) and message.receipt_handle not in message.lease.handing_back
+    return is_lost(message, now) and message.receipt_handle not in message.lease.releasing
 
 
 def still_ours(part: Part, now: float) -> Part:
@@ -52,7 +52,7 @@ def held_until(deliveries: Iterable[Delivery]) -> float:
     return max((delivery.message.lease.held_until for delivery in deliveries), default=math.inf)
 
 
-class Settlement:
+class BatchOutcome:
     """What has become of the deliveries of one batch so far. What is not settled at the end is *returned*, or lost.
 
     Args:
@@ -64,7 +64,7 @@ class Settlement:
         self._deliveries = deliveries
         self._successes_before = successes
         self._stored: set[str] = set()
-        self._refusals: dict[str, Refusal] = {}
+        self._rejections: dict[str, Rejection] = {}
         self._failed: dict[str, str] = {}
         self._refused_alone: dict[str, int] = {}
         self._not_kept: set[str] = set()
@@ -81,9 +81,9 @@ class Settlement:
         """Every row of `deliveries` that can be stored is committed."""
         self._stored.update(delivery.message.receipt_handle for delivery in deliveries)
 
-    def quarantined(self, delivery: Delivery, refusal: Refusal) -> None:
+    def quarantined(self, delivery: Delivery, rejection: Rejection) -> None:
         """The body of `delivery` is committed."""
-        self._refusals[delivery.message.receipt_handle] = refusal
+        self._rejections[delivery.message.receipt_handle] = rejection
 
     def failed(self, delivery: Delivery, reason: str) -> None:
         """Neither index nor quarantine takes `delivery`, and that is its own fault."""
@@ -91,9 +91,9 @@ class Settlement:
 
     def is_quarantined(self, delivery: Delivery) -> bool:
         """Whether the body of `delivery` is committed."""
-        return delivery.message.receipt_handle in self._refusals
+        return delivery.message.receipt_handle in self._rejections
 
-    def is_to_blame(self, delivery: Delivery, successes: int) -> bool:
+    def is_poison(self, delivery: Delivery, successes: int) -> bool:
         """Whether `delivery`, which was refused alone just now, was so before, with other writes taken since.
 
         Args:
@@ -102,7 +102,7 @@ class Settlement:
         """
         return successes > self._refused_alone.setdefault(delivery.message.receipt_handle, successes)
 
-    def are_unkeepable(self, bad: Iterable[Delivery], successes: int) -> bool:
+    def quarantine_keeps_failing(self, bad: Iterable[Delivery], successes: int) -> bool:
         """Whether `bad`, which the quarantine refused just now, were refused by it before, with rows taken meanwhile.
 
         Args:
@@ -121,17 +121,17 @@ class Settlement:
     def _receipt(self, delivery: Delivery, now: float) -> Receipt:
         message, handle = delivery.message, delivery.message.receipt_handle
         if handle not in self._failed and self._is_committed(delivery):
-            if refusal := self._refusals.get(handle):
-                return Receipt(message=message, verdict="quarantined", reason=refusal.reason)
+            if rejection := self._rejections.get(handle):
+                return Receipt(message=message, verdict="quarantined", reason=rejection.reason)
             return Receipt(message=message, verdict="stored")
         if is_gone(message, now):
-            return Receipt(message=message, verdict="lost")
+            return Receipt(message=message, verdict="expired")
         if handle in self._failed:
-            return Receipt(message=message, verdict="failed", reason=self._failed[handle])
-        return Receipt(message=message, verdict="returned")
+            return Receipt(message=message, verdict="retry_later", reason=self._failed[handle])
+        return Receipt(message=message, verdict="released")
 
     def _is_committed(self, delivery: Delivery) -> bool:
-        """Rows and, where there is a refusal, the body: one without the other is not enough."""
+        """Rows and, where there is a rejection, the body: one without the other is not enough."""
         return delivery.message.receipt_handle in self._stored and (
-            delivery.refusal is None or self.is_quarantined(delivery)
+            delivery.rejection is None or self.is_quarantined(delivery)
         )

@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import msgspec
 
 from subscriber.events.decode import decode
-from subscriber.flow.breaker import Outage
+from subscriber.flow.breaker import CircuitBreaker
 from subscriber.flow.channel import Channel
-from subscriber.flow.leases import LeaseBook
-from subscriber.flow.limiter import Gate
-from subscriber.flow.visibility_extension import LeaseKeeper
+from subscriber.flow.leases import VisibilityLeases
+from subscriber.flow.limiter import ConcurrencyLimiter
+from subscriber.flow.visibility_extension import VisibilityExtender
 from subscriber.model import Batch, Delivery, Receipt
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.acknowledge import AcknowledgeOptions, Acknowledger, Queues
@@ -46,7 +46,7 @@ class StoreEdge(Store, Protocol):
         ...
 
 
-class LineOptions(msgspec.Struct, frozen=True):
+class PipelineOptions(msgspec.Struct, frozen=True):
     """The options of every room."""
 
     receive: ReceiveOptions
@@ -56,43 +56,43 @@ class LineOptions(msgspec.Struct, frozen=True):
     """Whose events may become rows; None: those of every bucket."""
 
 
-class Line:
+class Pipeline:
     """Builds the rooms, runs them, stops them.
 
     Args:
         options: of every room.
         queues: the queues' edge.
         store: the database's edge.
-        gate: how many writes at once.
+        limiter: how many writes at once.
         leases: what is held.
-        metrics: the catalogue.
+        metrics: the catalog.
     """
 
     def __init__(
         self,
-        options: LineOptions,
+        options: PipelineOptions,
         queues: QueueEdge,
         store: StoreEdge,
-        gate: Gate,
-        leases: LeaseBook,
+        limiter: ConcurrencyLimiter,
+        leases: VisibilityLeases,
         metrics: Metrics,
     ) -> None:
-        self.gate = gate
+        self.limiter = limiter
         self.leases = leases
-        self.outage = Outage(leases, metrics.database_available.set)
+        self.breaker = CircuitBreaker(leases, metrics.database_available.set)
         self._ping = store.ping
-        self._keeper = LeaseKeeper(leases, queues, metrics)
+        self._keeper = VisibilityExtender(leases, queues, metrics)
         deliveries: Channel[tuple[Delivery, ...]] = Channel(POLLS_IN_CHANNEL)
         batches: Channel[Batch] = Channel(BATCHES_IN_CHANNEL)
         receipts: Channel[tuple[Receipt, ...]] = Channel(RECEIPTS_IN_CHANNEL)
         understand = functools.partial(decode, buckets=options.buckets)
         self._receiver = Receiver(options.receive, queues, understand, leases, deliveries, metrics=metrics)
-        self.batches = Batcher(options.batch, deliveries, batches, gate, metrics)
-        writer = Writer(batches, receipts, gate, store, outages=self.outage, metrics=metrics)
+        self.batches = Batcher(options.batch, deliveries, batches, limiter, metrics)
+        writer = Writer(batches, receipts, limiter, store, breaker=self.breaker, metrics=metrics)
         self.tally = writer.tally
         acknowledger = Acknowledger(options.acknowledge, receipts, queues, leases, metrics)
-        gate.watch(self.batches.ring)
-        self._rooms: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
+        limiter.watch(self.batches.notify)
+        self._stages: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "receive": self._receiver.run,
             "batch": self.batches.run,
             "write": writer.run,
@@ -113,18 +113,18 @@ class Line:
         """Run until the line is dry. A room that dies takes the others with it, loudly."""
         async with asyncio.TaskGroup() as side:
             helpers = [
-                side.create_task(self.outage.run(self._ping), name="probe"),
+                side.create_task(self.breaker.run(self._ping), name="probe"),
                 side.create_task(self._keeper.run(), name="lease keeper"),
             ]
             try:
-                await self._run_rooms()
+                await self._run_stages()
             finally:
                 for task in helpers:
                     task.cancel()
 
-    async def _run_rooms(self) -> None:
+    async def _run_stages(self) -> None:
         async with asyncio.TaskGroup() as rooms:
-            for name, run in self._rooms.items():
+            for name, run in self._stages.items():
                 rooms.create_task(run(), name=name)
 
     def stop(self) -> None:
@@ -133,5 +133,5 @@ class Line:
         What the database does not take at once is handed back.
         """
         self._receiver.stop()
-        self.outage.stop()
-        self.gate.drain()
+        self.breaker.stop()
+        self.limiter.drain()

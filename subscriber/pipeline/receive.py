@@ -48,13 +48,13 @@ def polls_wanted(running: int, answered: int, at_most: int) -> int:
     return running
 
 
-def pause_after_failures(failures: int, chance: float) -> float:
+def backoff_after_failures(failures: int, chance: float) -> float:
     """Seconds before the next try after so many failures in a row (from 1): full jitter under a doubling bound."""
     bound = min(FAILURE_PAUSE_AT_MOST_SECONDS, FAILURE_PAUSE_FIRST_SECONDS * (1 << min(failures - 1, 20)))
     return bound * chance
 
 
-class QueueIntake:
+class QueuePollState:
     """What receive knows of one queue; changed by its polls only."""
 
     def __init__(self, url: str, metrics: Metrics) -> None:
@@ -88,7 +88,7 @@ class Source(Protocol):
         """Up to ten messages of `lease.queue`, after a long poll; raises QueueCallError."""
         ...
 
-    async def hand_back(self, queue: str, handles: Sequence[str]) -> int:
+    async def release(self, queue: str, handles: Sequence[str]) -> int:
         """Make them visible at once; how many the queue says are."""
         ...
 
@@ -145,7 +145,7 @@ class Receiver:
         self._outbox = outbox
         self._metrics = metrics
         self._wall_clock = wall_clock
-        self._intakes = [QueueIntake(url, metrics) for url in options.queues]
+        self._intakes = [QueuePollState(url, metrics) for url in options.queues]
         self._polls_at_most = max(1, options.polls_at_most // len(options.queues))
         self._stopping = asyncio.Event()
         self._handing_over = 0
@@ -181,12 +181,12 @@ class Receiver:
             await self._handed_over.wait()
             self._outbox.close()
 
-    def _start_poll(self, polls: asyncio.TaskGroup, intake: QueueIntake) -> None:
+    def _start_poll(self, polls: asyncio.TaskGroup, intake: QueuePollState) -> None:
         intake.running += 1
         self._metrics.polls.labels(intake.label).set(intake.running)
         polls.create_task(self._poll_while_wanted(polls, intake), name=f"poll {intake.label}")
 
-    async def _poll_while_wanted(self, polls: asyncio.TaskGroup, intake: QueueIntake) -> None:
+    async def _poll_while_wanted(self, polls: asyncio.TaskGroup, intake: QueuePollState) -> None:
         try:
             while not self.is_stopping and intake.running <= intake.wanted:
                 await self._poll(intake)
@@ -198,7 +198,7 @@ class Receiver:
             intake.running -= 1
             self._metrics.polls.labels(intake.label).set(intake.running)
 
-    async def _poll(self, intake: QueueIntake) -> None:
+    async def _poll(self, intake: QueuePollState) -> None:
         """One poll under one lease; its answer says how many polls are wanted from now on."""
         lease = await self._leases.open(intake.url)
         try:
@@ -213,7 +213,7 @@ class Receiver:
         self._leases.fill(lease, messages)
         self._count(intake, lease, messages)
         if messages and self.is_stopping:
-            await self._hand_back(intake, messages)
+            await self._release(intake, messages)
         elif messages:
             await self._hand_over(messages)
         if len(messages) < POLL_MESSAGES:
@@ -238,26 +238,26 @@ class Receiver:
             self._metrics.derived_sequencers.inc(delivery.derived_sequencers)
         return delivery
 
-    async def _hand_back(self, intake: QueueIntake, messages: list[Message]) -> None:
+    async def _release(self, intake: QueuePollState, messages: list[Message]) -> None:
         try:
-            done = await self._source.hand_back(intake.url, [message.receipt_handle for message in messages])
+            done = await self._source.release(intake.url, [message.receipt_handle for message in messages])
         except QueueCallError as error:
-            _log.warning("messages.not_handed_back", queue=intake.label, messages=len(messages), reason=error.code)
+            _log.warning("messages.not_released", queue=intake.label, messages=len(messages), reason=error.code)
             return  # they stay in the leases: the end of the process tries once more
-        self._metrics.handed_back_messages.labels(intake.label).inc(done)
+        self._metrics.released_messages.labels(intake.label).inc(done)
         if done == len(messages):
             self._leases.settle(messages)
         else:
-            _log.warning("messages.not_handed_back", queue=intake.label, messages=len(messages) - done)
+            _log.warning("messages.not_released", queue=intake.label, messages=len(messages) - done)
 
-    async def _failed(self, intake: QueueIntake, error: QueueCallError) -> None:
+    async def _failed(self, intake: QueuePollState, error: QueueCallError) -> None:
         intake.failures += 1
         intake.arrivals.forget_silence()
         self._metrics.receive_requests.labels(intake.label, "failed").inc()
         self._metrics.queue_errors.labels("receive", error.code).inc()
         if intake.failures & (intake.failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a long outage is few lines
             _log.warning("receive.failed", queue=intake.label, reason=error.code, detail=error.detail)
-        await self._pause(pause_after_failures(intake.failures_in_a_row, random.random()))  # noqa: S311 – jitter, not a secret
+        await self._pause(backoff_after_failures(intake.failures_in_a_row, random.random()))  # noqa: S311 – jitter, not a secret
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until `stop`."""
@@ -267,7 +267,7 @@ class Receiver:
         except TimeoutError:
             return
 
-    def _count(self, intake: QueueIntake, lease: Lease, messages: list[Message]) -> None:
+    def _count(self, intake: QueuePollState, lease: Lease, messages: list[Message]) -> None:
         answer = "full" if len(messages) >= POLL_MESSAGES else "part" if messages else "empty"
         intake.answers[answer].inc()
         intake.received.inc(len(messages))
@@ -277,5 +277,5 @@ class Receiver:
             now = self._wall_clock()
             lease.oldest_sent_at = min(first)
             youngest_seconds = max(0.0, now - max(first))
-            self._metrics.lag_seconds.observe(max(0.0, now - lease.oldest_sent_at))
+            self._metrics.receive_age_seconds.observe(max(0.0, now - lease.oldest_sent_at))
         intake.arrivals.answered(len(messages), youngest_seconds, asyncio.get_running_loop().time())

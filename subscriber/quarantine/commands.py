@@ -18,7 +18,7 @@ from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError
 from subscriber.events.decode import decode
 from subscriber.model import Delivery
-from subscriber.options import auth_options, line_options, store_options
+from subscriber.options import auth_options, pipeline_options, store_options
 from subscriber.quarantine.progress import Progress
 from subscriber.quarantine.replay import Replay, ReplayOptions, Tally, message_of
 from subscriber.settings.table import Settings
@@ -52,7 +52,7 @@ def find(settings: Settings, message_id: str, queue: str | None) -> list[tuple[K
 
     async def look(options: StoreOptions) -> list[tuple[Kept, Delivery]]:
         found = await Quarantine(options).find(message_id, queue)
-        buckets = line_options(settings).buckets
+        buckets = pipeline_options(settings).buckets
         return [(kept, decode(message_of(kept), buckets)) for kept in found]
 
     return _run(settings, look)
@@ -66,7 +66,7 @@ def replay(settings: Settings, filters: Filters, replay_options: ReplayOptions, 
         total = sum(count.waiting for count in await quarantine.counts(filters))
         progress = Progress(stream, total)
         async with _store(options) as store:
-            reading = functools.partial(decode, buckets=line_options(settings).buckets)
+            reading = functools.partial(decode, buckets=pipeline_options(settings).buckets)
             ongoing = Replay(quarantine, store, reading, replay_options, progress.show)
             try:
                 tally = await ongoing.run(filters)
@@ -89,7 +89,7 @@ async def _store(options: StoreOptions) -> AsyncIterator[PostgresStore]:
         await store.close()
 
 
-def _run(settings: Settings, errand: Callable[[StoreOptions], Awaitable[T]]) -> T:
+def _run(settings: Settings, change: Callable[[StoreOptions], Awaitable[T]]) -> T:
     """Do an errand with a schema of this release.
 
     Raises:
@@ -99,7 +99,7 @@ def _run(settings: Settings, errand: Callable[[StoreOptions], Awaitable[T]]) -> 
     async def run() -> T:
         async with authenticated(store_options(settings), auth_options(settings)) as options:
             await check_schema(options)
-            return await errand(options)
+            return await change(options)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())

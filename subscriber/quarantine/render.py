@@ -59,9 +59,9 @@ def message_json(kept: Kept) -> bytes:
     return msgspec.json.encode(fields)
 
 
-def tally_text(tally: Tally, *, is_rehearsal: bool) -> Iterator[str]:
+def tally_text(tally: Tally, *, dry_run: bool) -> Iterator[str]:
     """What a replay did, or would do."""
-    if is_rehearsal:
+    if dry_run:
         yield f"{tally.replayed} of {tally.seen} messages would be replayed; nothing was written"
     else:
         yield f"{tally.replayed} of {tally.seen} messages replayed, {tally.rows} rows were newer than the index"
@@ -75,8 +75,8 @@ def printable(text: str) -> str:
 
 
 def _verdict(delivery: Delivery) -> str:
-    if delivery.refusal is not None:
-        return f"still refused, {delivery.refusal.reason}: {delivery.refusal.detail}"
+    if delivery.rejection is not None:
+        return f"still refused, {delivery.rejection.reason}: {delivery.rejection.detail}"
     versions = ", ".join(f"{event.bucket}/{event.key} {event.state}" for event in delivery.events[:3])
     more = ", …" if len(delivery.events) > 3 else ""
     return f"would be written: {versions}{more}" if versions else "would be done: it says nothing about an object"

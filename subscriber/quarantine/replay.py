@@ -25,7 +25,7 @@ import msgspec
 from subscriber.adapters.postgres.quarantine import Filters, Kept
 from subscriber.errors import StoreError, Treatment
 from subscriber.events.order import fold
-from subscriber.flow.breaker import pause_before_knock
+from subscriber.flow.breaker import probe_backoff
 from subscriber.model import Delivery, Lease, Message, ObjectEvent
 
 T = TypeVar("T")
@@ -65,7 +65,7 @@ class ReplayOptions(msgspec.Struct, frozen=True):
     """Who does it, for the mark."""
     rate: float = 0.0
     """Messages a second at most; 0: as fast as the database takes them."""
-    is_rehearsal: bool = False
+    dry_run: bool = False
     """Decode, and neither write nor mark."""
 
 
@@ -115,7 +115,7 @@ class Replay:
         clock = asyncio.get_running_loop().time
         began, behind = clock(), ("", "")
         at_most = page_messages(self._options.rate)
-        while page := await _patiently(partial(self._keeper.page, filters, behind, at_most)):
+        while page := await _with_retries(partial(self._keeper.page, filters, behind, at_most)):
             await self._replay_page(page)
             behind = page[-1].place
             self._report(self.tally)
@@ -124,16 +124,16 @@ class Replay:
 
     async def _replay_page(self, page: Sequence[Kept]) -> None:
         deliveries = [(kept, self._decode(message_of(kept))) for kept in page]
-        unstorable = {} if self._options.is_rehearsal else await self._write([each for _, each in deliveries])
+        unstorable = {} if self._options.dry_run else await self._write([each for _, each in deliveries])
         done: list[Kept] = []
         for kept, delivery in deliveries:
-            reason = delivery.refusal.reason if delivery.refusal else unstorable.get(delivery.message.message_id)
+            reason = delivery.rejection.reason if delivery.rejection else unstorable.get(delivery.message.message_id)
             if reason is None:
                 done.append(kept)
             else:
                 self.tally.refused[reason] += 1
-        if not self._options.is_rehearsal:
-            await _patiently(partial(self._keeper.mark, done, self._options.by))
+        if not self._options.dry_run:
+            await _with_retries(partial(self._keeper.mark, done, self._options.by))
         self.tally.seen += len(page)
         self.tally.replayed += len(done)
 
@@ -142,7 +142,7 @@ class Replay:
         try:
             await self._write_rows(fold(event for delivery in deliveries for event in delivery.events))
         except StoreError as error:
-            if error.treatment not in {Treatment.HALVE, Treatment.SUSPECT}:
+            if error.treatment not in {Treatment.BISECT, Treatment.MAYBE_ROW}:
                 raise
             if len(deliveries) == 1:
                 return {deliveries[0].message.message_id: error.word}
@@ -152,7 +152,7 @@ class Replay:
 
     async def _write_rows(self, rows: Sequence[ObjectEvent]) -> None:
         for some in _in_parts(rows):
-            self.tally.rows += await _patiently(partial(self._store.store, some))
+            self.tally.rows += await _with_retries(partial(self._store.store, some))
 
 
 def message_of(kept: Kept) -> Message:
@@ -190,7 +190,7 @@ def _in_parts(rows: Sequence[ObjectEvent]) -> Iterator[Sequence[ObjectEvent]]:
         yield rows[start : start + ROWS_PER_WRITE]
 
 
-async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+async def _with_retries(call: Callable[[], Awaitable[T]]) -> T:
     """The answer to `call`, asked again after what passes; every one of these calls may be made twice."""
     for attempt in range(TRIES - 1):
         try:
@@ -198,5 +198,5 @@ async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
         except StoreError as error:
             if error.treatment not in _PASSING:
                 raise
-        await asyncio.sleep(pause_before_knock(attempt, random.random()))  # noqa: S311 – jitter, not a secret
+        await asyncio.sleep(probe_backoff(attempt, random.random()))  # noqa: S311 – jitter, not a secret
     return await call()

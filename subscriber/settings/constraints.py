@@ -17,7 +17,7 @@ from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.parsers import PREFIX
 
 
-class Sum(msgspec.Struct, frozen=True):
+class Constraint(msgspec.Struct, frozen=True):
     """`left` must not be more than `right`."""
 
     settings: tuple[str, ...]
@@ -48,8 +48,8 @@ class Sum(msgspec.Struct, frozen=True):
         return f"{self.formula} does not hold: {shown.format(*(f'{v:.10g}' for v in values))}; {self.reason}"
 
 
-SUMS = (
-    Sum(
+CONSTRAINTS = (
+    Constraint(
         settings=("write_min_concurrency", "write_max_concurrency"),
         left_formula="{0}",
         right_formula="{1}",
@@ -57,7 +57,7 @@ SUMS = (
         right=lambda _, most: most,
         reason="the least concurrency cannot be above the most",
     ),
-    Sum(
+    Constraint(
         settings=("database_cpu_target_percent", "database_cpu_max_percent"),
         left_formula="{0}",
         right_formula="{1}",
@@ -65,7 +65,7 @@ SUMS = (
         right=lambda _, most: most,
         reason="the CPU that may be used rises from the target to the maximum",
     ),
-    Sum(
+    Constraint(
         settings=("lag_target_seconds", "lag_max_seconds"),
         left_formula="{0} + 1",
         right_formula="{1}",
@@ -73,7 +73,7 @@ SUMS = (
         right=lambda _, most: most,
         reason="between the lag's target and its maximum the CPU that may be used rises",
     ),
-    Sum(
+    Constraint(
         settings=("write_max_concurrency", "batch_max_rows", "prefetch_messages"),
         left_formula="({0} + 2) × {1}",
         right_formula="{2}",
@@ -81,7 +81,7 @@ SUMS = (
         right=lambda _writes, _rows, messages: messages,
         reason="the batches being written, the one that waits and the one that grows must fit the prefetch",
     ),
-    Sum(
+    Constraint(
         settings=("receive_max_polls", "prefetch_messages"),
         left_formula="{0} × 10",
         right_formula="{1}",
@@ -89,7 +89,7 @@ SUMS = (
         right=lambda _, messages: messages,
         reason="each open poll may bring ten messages, and needs room for them",
     ),
-    Sum(
+    Constraint(
         settings=("queue_urls", "prefetch_messages"),
         left_formula="{0} in number × 10",
         right_formula="{1}",
@@ -97,7 +97,7 @@ SUMS = (
         right=lambda _, messages: messages,
         reason="each queue keeps room for one poll",
     ),
-    Sum(
+    Constraint(
         settings=("queue_urls", "prefetch_bytes"),
         left_formula="{0} in number × 655360",
         right_formula="{1}",
@@ -105,7 +105,7 @@ SUMS = (
         right=lambda _, held: held,
         reason="each queue keeps room for one poll, which may bring ten events of 64 KB, the largest S3 sends",
     ),
-    Sum(
+    Constraint(
         settings=("write_timeout_seconds", "receive_visibility_seconds"),
         left_formula="3 × {0}",
         right_formula="{1} ÷ 2",
@@ -113,7 +113,7 @@ SUMS = (
         right=lambda _, visibility: visibility / 2,
         reason="three tries of a write must end while the messages are still hidden from other consumers",
     ),
-    Sum(
+    Constraint(
         settings=("receive_wait_seconds", "hold_max_seconds"),
         left_formula="{0} + 1",
         right_formula="{1}",
@@ -121,7 +121,7 @@ SUMS = (
         right=lambda _, hold: hold,
         reason="what is handed back in an outage must not go to a poll that was opened before it",
     ),
-    Sum(
+    Constraint(
         settings=("receive_wait_seconds", "write_timeout_seconds", "stop_timeout_seconds"),
         left_formula="max({0} + 5, 2 × {1}) + 20",
         right_formula="{2}",

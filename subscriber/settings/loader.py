@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from subscriber.errors import ConfigurationError
-from subscriber.settings.constraints import SUMS, auth_mistakes
+from subscriber.settings.constraints import CONSTRAINTS, auth_mistakes
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.parsers import PREFIX, Declared
 
@@ -47,7 +47,7 @@ def read_settings(
         url = DatabaseUrl.parse(values["database_url"])
         mistakes += _settle_tls(values, url, tls_given=tls_given)
         mistakes += auth_mistakes(values, url)
-    mistakes += _broken_sums(values)
+    mistakes += _broken_constraints(values)
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))
     return values
@@ -82,7 +82,7 @@ def _settle_tls(values: dict[str, Any], url: DatabaseUrl, *, tls_given: bool) ->
         )
 
 
-def _broken_sums(values: Mapping[str, Any]) -> list[str]:
+def _broken_constraints(values: Mapping[str, Any]) -> list[str]:
     counted = {name: len(value) if isinstance(value, tuple) else value for name, value in values.items()}
     numbers = {name: value for name, value in counted.items() if isinstance(value, int | float)}
-    return [sentence for sum_ in SUMS if (sentence := sum_.broken_by(numbers))]
+    return [sentence for sum_ in CONSTRAINTS if (sentence := sum_.broken_by(numbers))]

@@ -13,7 +13,7 @@ Version: TypeAlias = tuple[str, str, str]
 """Bucket, key and version id: a row."""
 
 
-class Told(msgspec.Struct, frozen=True, gc=False):
+class ExpectedMessage(msgspec.Struct, frozen=True, gc=False):
     """One message that was put into the queue, and what must become of it."""
 
     message_id: str

@@ -22,7 +22,7 @@ import msgspec
 from subscriber.events.order import order
 from subscriber.model import ObjectEvent
 from testkit.checker.commit_log import Change, QuarantineCommit, RowCommit
-from testkit.checker.evidence import Passage, QueueRecord, Tables, Told, Version, version_of
+from testkit.checker.evidence import ExpectedMessage, Passage, QueueRecord, Tables, Version, version_of
 
 ErrorKind: TypeAlias = Literal[
     "lost",
@@ -85,7 +85,9 @@ class History:
         tables: what is there in the end.
     """
 
-    def __init__(self, told: Iterable[Told], queue: QueueRecord, changes: Sequence[Change], tables: Tables) -> None:
+    def __init__(
+        self, told: Iterable[ExpectedMessage], queue: QueueRecord, changes: Sequence[Change], tables: Tables
+    ) -> None:
         self._told = {message.message_id: message for message in told}
         self._queue = queue
         self._tables = tables
@@ -119,7 +121,7 @@ class History:
         yield from self._findings_of_rows()
         yield from self._findings_of_commits()
 
-    def _findings_of_place(self, message: Told) -> Iterator[Finding]:
+    def _findings_of_place(self, message: ExpectedMessage) -> Iterator[Finding]:
         passage, name = self._passage(message), message.message_id
         if passage.deleted_at is None and name not in self._queue.queued and name not in self._queue.dead_letters:
             yield self._finding("vanished", message)
@@ -131,7 +133,7 @@ class History:
             elif self._tables.quarantined[name] != message.body:
                 yield self._finding("wrong_body", message)
 
-    def _findings_of_deleted(self, message: Told) -> Iterator[Finding]:
+    def _findings_of_deleted(self, message: ExpectedMessage) -> Iterator[Finding]:
         deleted_at = self._passage(message).deleted_at or 0.0
         if not message.is_readable or (message.refusable and self._is_in_quarantine(message)):
             quarantined_at = self._quarantined_at.get(message.message_id)
@@ -176,13 +178,13 @@ class History:
                 if order(later.row) < order(earlier.row):
                     yield Finding("went_back", version=version, row=later.row, commits=tuple(commits))
 
-    def _passage(self, message: Told) -> Passage:
+    def _passage(self, message: ExpectedMessage) -> Passage:
         return self._queue.passages.get(message.message_id) or Passage()
 
-    def _is_in_quarantine(self, message: Told) -> bool:
+    def _is_in_quarantine(self, message: ExpectedMessage) -> bool:
         return message.message_id in self._tables.quarantined
 
-    def _is_refused(self, message: Told, event: ObjectEvent) -> bool:
+    def _is_refused(self, message: ExpectedMessage, event: ObjectEvent) -> bool:
         """Whether the database was made to refuse this row of it, and the quarantine has it instead."""
         return version_of(event) in message.refusable and self._is_in_quarantine(message)
 
@@ -197,7 +199,11 @@ class History:
         return next((commit.committed_at for commit in commits if order(commit.row) >= asked), None)
 
     def _finding(
-        self, kind: ErrorKind, message: Told, event: ObjectEvent | None = None, committed_at: float | None = None
+        self,
+        kind: ErrorKind,
+        message: ExpectedMessage,
+        event: ObjectEvent | None = None,
+        committed_at: float | None = None,
     ) -> Finding:
         passage = self._passage(message)
         version = version_of(event) if event else None

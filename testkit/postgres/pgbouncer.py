@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import psutil
 
-from testkit.process import LabError, child_process, free_port
+from testkit.process import TestkitError, child_process, free_port
 
 _START_SECONDS = 20.0
 _UNPRIVILEGED = "nobody"
@@ -41,11 +41,11 @@ def pgbouncer(server_url: str, *, sessions: int) -> Iterator[PgBouncer]:
         sessions: how many it keeps with the server; fewer than clients, so that they really share them.
 
     Raises:
-        LabError: the package is missing, or it does not come up.
+        TestkitError: the package is missing, or it does not come up.
     """
     program = pgbouncer_program()
     if program is None:
-        raise LabError("PgBouncer is not installed: apt-get install pgbouncer")
+        raise TestkitError("PgBouncer is not installed: apt-get install pgbouncer")
     parts = urlsplit(server_url)
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as folder:
@@ -61,7 +61,7 @@ def pgbouncer(server_url: str, *, sessions: int) -> Iterator[PgBouncer]:
             f"pool_mode = transaction\ndefault_pool_size = {sessions}\nmax_client_conn = 100\n"
         )
         command = [program, *(["-u", _UNPRIVILEGED] if os.getuid() == 0 else []), str(settings)]
-        with child_process("PgBouncer", command, is_foreign=True, grace_seconds=1.0) as child:
+        with child_process("PgBouncer", command, is_third_party=True, grace_seconds=1.0) as child:
             child.wait_until(lambda: _listens(port) or None, _START_SECONDS)
             yield PgBouncer(server_url.replace(f":{parts.port}/", f":{port}/"))
 

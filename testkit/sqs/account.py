@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from testkit.sqs import errors, limits
 from testkit.sqs.attributes import ACCOUNT, QueueAttributes
 from testkit.sqs.message import StoredMessage
-from testkit.sqs.store import Journal, Queue
+from testkit.sqs.store import DecisionLog, Queue
 
 
 class Account:
@@ -19,12 +19,12 @@ class Account:
         *,
         region: str = "us-east-1",
         in_flight_limit: int = limits.MAX_IN_FLIGHT,
-        journal: Journal | None = None,
+        journal: DecisionLog | None = None,
     ) -> None:
         self._url_prefix = f"{endpoint_url}/{ACCOUNT}/"
         self._arn_prefix = f"arn:aws:sqs:{region}:{ACCOUNT}:"
         self.in_flight_limit = in_flight_limit
-        self._journal = journal
+        self._decision_log = journal
         self._queues: dict[str, Queue] = {}
         self._created_at: dict[str, float] = {}
         self._modified_at: dict[str, float] = {}
@@ -61,7 +61,7 @@ class Account:
                 f"You must wait {limits.NAME_REUSE_SECONDS} seconds after deleting a queue before you can "
                 "create another with the same name."
             )
-        queue = Queue(name, attributes, in_flight_limit=self.in_flight_limit, journal=self._journal)
+        queue = Queue(name, attributes, in_flight_limit=self.in_flight_limit, journal=self._decision_log)
         self._queues[name] = queue
         self._created_at[name] = self._modified_at[name] = now
         return queue

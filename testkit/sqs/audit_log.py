@@ -14,7 +14,7 @@ Line: TypeAlias = tuple[str, int, list[float], float | None]
 """Message id, its number in the queue, Unix seconds of each receive, and of the delete that took effect."""
 
 
-class Witness:
+class AuditLog:
     """Receives and deletes, queue by queue."""
 
     def __init__(self, *, is_attentive: bool = True) -> None:

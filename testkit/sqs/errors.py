@@ -2,7 +2,7 @@
 
 The JSON protocol names the fault in the body (`__type`); the header `x-amzn-query-error` repeats the code of
 the older query protocol, and botocore hands out that one as `Code` and the first as `QueryErrorCode`
-(botocore/parsers.py, trait `awsQueryCompatible`). The modelled shapes are those of botocore's model
+(botocore/parsers.py, trait `awsQueryCompatible`). The modeled shapes are those of botocore's model
 `sqs/2012-11-05`; the others belong to the front every AWS service shares.
 """
 
@@ -38,26 +38,26 @@ class Refused(Exception):  # noqa: N818 - it is an answer of the protocol, not a
         self.message = message
 
 
-def _modelled(name: str, query_code: str = "", status: int = 400) -> Fault:
+def _modeled(name: str, query_code: str = "", status: int = 400) -> Fault:
     return Fault(SERVICE + name, query_code or LEGACY + name, status)
 
 
-QUEUE_DOES_NOT_EXIST = _modelled("QueueDoesNotExist", LEGACY + "NonExistentQueue")
-QUEUE_NAME_EXISTS = _modelled("QueueNameExists", "QueueAlreadyExists")
-QUEUE_DELETED_RECENTLY = _modelled("QueueDeletedRecently")
-PURGE_QUEUE_IN_PROGRESS = _modelled("PurgeQueueInProgress", status=403)
-INVALID_ATTRIBUTE_NAME = _modelled("InvalidAttributeName", "InvalidAttributeName")
-INVALID_ATTRIBUTE_VALUE = _modelled("InvalidAttributeValue", "InvalidAttributeValue")
-INVALID_MESSAGE_CONTENTS = _modelled("InvalidMessageContents", "InvalidMessageContents")
-RECEIPT_HANDLE_IS_INVALID = _modelled("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404)
-MESSAGE_NOT_IN_FLIGHT = _modelled("MessageNotInflight")
-OVER_LIMIT = _modelled("OverLimit", "OverLimit", 403)
-UNSUPPORTED_OPERATION = _modelled("UnsupportedOperation")
-EMPTY_BATCH = _modelled("EmptyBatchRequest")
-TOO_MANY_ENTRIES = _modelled("TooManyEntriesInBatchRequest")
-ENTRY_IDS_NOT_DISTINCT = _modelled("BatchEntryIdsNotDistinct")
-INVALID_ENTRY_ID = _modelled("InvalidBatchEntryId")
-BATCH_TOO_LONG = _modelled("BatchRequestTooLong")
+QUEUE_DOES_NOT_EXIST = _modeled("QueueDoesNotExist", LEGACY + "NonExistentQueue")
+QUEUE_NAME_EXISTS = _modeled("QueueNameExists", "QueueAlreadyExists")
+QUEUE_DELETED_RECENTLY = _modeled("QueueDeletedRecently")
+PURGE_QUEUE_IN_PROGRESS = _modeled("PurgeQueueInProgress", status=403)
+INVALID_ATTRIBUTE_NAME = _modeled("InvalidAttributeName", "InvalidAttributeName")
+INVALID_ATTRIBUTE_VALUE = _modeled("InvalidAttributeValue", "InvalidAttributeValue")
+INVALID_MESSAGE_CONTENTS = _modeled("InvalidMessageContents", "InvalidMessageContents")
+RECEIPT_HANDLE_IS_INVALID = _modeled("ReceiptHandleIsInvalid", "ReceiptHandleIsInvalid", 404)
+MESSAGE_NOT_IN_FLIGHT = _modeled("MessageNotInflight")
+OVER_LIMIT = _modeled("OverLimit", "OverLimit", 403)
+UNSUPPORTED_OPERATION = _modeled("UnsupportedOperation")
+EMPTY_BATCH = _modeled("EmptyBatchRequest")
+TOO_MANY_ENTRIES = _modeled("TooManyEntriesInBatchRequest")
+ENTRY_IDS_NOT_DISTINCT = _modeled("BatchEntryIdsNotDistinct")
+INVALID_ENTRY_ID = _modeled("InvalidBatchEntryId")
+BATCH_TOO_LONG = _modeled("BatchRequestTooLong")
 
 INVALID_PARAMETER = Fault(FRONT + "InvalidParameterValueException", "InvalidParameterValue")
 MISSING_PARAMETER = Fault(FRONT + "MissingRequiredParameterException", "MissingParameter")
@@ -66,7 +66,7 @@ UNKNOWN_OPERATION = Fault(FRONT + "UnknownOperationException", "InvalidAction")
 REQUEST_TOO_LARGE = Fault(FRONT + "RequestEntityTooLargeException", "RequestEntityTooLarge", 413)
 INTERNAL_FAILURE = Fault(FRONT + "InternalFailure", "InternalFailure", 500)
 SERVICE_UNAVAILABLE = Fault(FRONT + "ServiceUnavailableException", "ServiceUnavailable", 503)
-REQUEST_THROTTLED = _modelled("RequestThrottled", "RequestThrottled", 403)
+REQUEST_THROTTLED = _modeled("RequestThrottled", "RequestThrottled", 403)
 EXPIRED_TOKEN = Fault(FRONT + "ExpiredTokenException", "ExpiredToken", 403)
 
 # The front reports a clock that is off as a signature that does not match.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from testkit.sqs import errors, shapes
 from testkit.sqs.account import Account
-from testkit.sqs.audit_log import Witness
+from testkit.sqs.audit_log import AuditLog
 from testkit.sqs.backlog import load_backlog
 from testkit.sqs.faults import Faults
 from testkit.sqs.signature import SignatureChecker
@@ -13,11 +13,11 @@ from testkit.sqs.signature import SignatureChecker
 class LabOperations:
     """The operations that the real service does not have."""
 
-    def __init__(self, account: Account, checker: SignatureChecker, faults: Faults, witness: Witness) -> None:
+    def __init__(self, account: Account, checker: SignatureChecker, faults: Faults, audit_log: AuditLog) -> None:
         self._account = account
         self._checker = checker
         self._faults = faults
-        self._witness = witness
+        self._audit_log = audit_log
 
     def attach_backlog(self, request: shapes.AttachBacklogRequest, _now: float) -> shapes.Nothing:
         """Let the queue make messages as they are asked for."""
@@ -46,4 +46,4 @@ class LabOperations:
         queue = self._account.at(request.queue_url)
         queued = [message.message_id for message in queue.messages()]
         untold = queue.backlog.available(now) if queue.backlog else 0
-        return shapes.HistoryAnswer(self._witness.tell(queue.name), queued, untold)
+        return shapes.HistoryAnswer(self._audit_log.tell(queue.name), queued, untold)

@@ -14,7 +14,7 @@ import msgspec
 
 from testkit.sqs import errors, limits, shapes
 from testkit.sqs.account import Account
-from testkit.sqs.audit_log import Witness
+from testkit.sqs.audit_log import AuditLog
 from testkit.sqs.faults import Faults
 from testkit.sqs.message import StoredMessage
 from testkit.sqs.store import Queue
@@ -51,10 +51,10 @@ class Poll(msgspec.Struct, frozen=True, gc=False):
 class MessageOperations:
     """The operations on messages."""
 
-    def __init__(self, account: Account, faults: Faults, witness: Witness) -> None:
+    def __init__(self, account: Account, faults: Faults, audit_log: AuditLog) -> None:
         self._account = account
         self._faults = faults
-        self._witness = witness
+        self._audit_log = audit_log
 
     def send(self, request: shapes.SendMessageRequest, now: float) -> shapes.SentAnswer:
         """SendMessage."""
@@ -95,7 +95,7 @@ class MessageOperations:
         received = faults.passed_on(queue, taken.received, now)
         if not received:
             return None
-        self._witness.received(queue.name, received, now)
+        self._audit_log.received(queue.name, received, now)
         answer = shapes.ReceiveAnswer([_received(poll, message) for message in received])
         faults.show_again(queue, received, now)
         return answer

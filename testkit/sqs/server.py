@@ -10,11 +10,11 @@ import msgspec
 
 from testkit.sqs import limits
 from testkit.sqs.account import Account
-from testkit.sqs.audit_log import Witness
+from testkit.sqs.audit_log import AuditLog
 from testkit.sqs.protocol import Connection
 from testkit.sqs.service import LabClock, Service
 from testkit.sqs.signature import SignatureChecker
-from testkit.sqs.store import Journal
+from testkit.sqs.store import DecisionLog
 
 
 class ServerOptions(msgspec.Struct, frozen=True):
@@ -32,7 +32,7 @@ class ServerOptions(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def serve(options: ServerOptions, *, journal: Journal | None = None) -> AsyncIterator[str]:
+async def serve(options: ServerOptions, *, journal: DecisionLog | None = None) -> AsyncIterator[str]:
     """Serve in the running event loop while the block runs; it is given the endpoint's URL."""
     loop = asyncio.get_running_loop()
     connections: set[Connection] = set()
@@ -43,12 +43,12 @@ async def serve(options: ServerOptions, *, journal: Journal | None = None) -> As
     )
     host, port = server.sockets[0].getsockname()[:2]
     endpoint_url = f"http://{host}:{port}"
-    witness = Witness(is_attentive=options.keeps_history)
+    audit_log = AuditLog(is_attentive=options.keeps_history)
     if options.keeps_history:
-        journal = witness.deleted
+        journal = audit_log.deleted
     account = Account(endpoint_url, region=options.region, in_flight_limit=options.in_flight_limit, journal=journal)
     checker = SignatureChecker(options.access_key, options.secret_key)
-    services.append(Service(account, checker, LabClock(), witness))
+    services.append(Service(account, checker, LabClock(), audit_log))
     try:
         await server.start_serving()
         yield endpoint_url

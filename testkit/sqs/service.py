@@ -15,7 +15,7 @@ import msgspec
 
 from testkit.sqs import errors, shapes
 from testkit.sqs.account import Account
-from testkit.sqs.audit_log import Witness
+from testkit.sqs.audit_log import AuditLog
 from testkit.sqs.faults import Faults
 from testkit.sqs.lab_operations import LabOperations
 from testkit.sqs.operations import MessageOperations, Poll
@@ -68,12 +68,12 @@ class Service:
         account: Account,
         checker: SignatureChecker,
         clock: Callable[[], float],
-        witness: Witness | None = None,
+        audit_log: AuditLog | None = None,
     ) -> None:
-        witness = witness or Witness(is_attentive=False)
+        audit_log = audit_log or AuditLog(is_attentive=False)
         self._faults = Faults()
-        messages = MessageOperations(account, self._faults, witness)
-        lab = LabOperations(account, checker, self._faults, witness)
+        messages = MessageOperations(account, self._faults, audit_log)
+        lab = LabOperations(account, checker, self._faults, audit_log)
         self._checker = checker
         self._clock = clock
         self._polls = Polls(messages, clock)

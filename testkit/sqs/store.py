@@ -30,7 +30,7 @@ from testkit.sqs.message import (
     new_message_id,
 )
 
-Journal: TypeAlias = Callable[[str, str, float], None]
+DecisionLog: TypeAlias = Callable[[str, str, float], None]
 """Told the queue's name, the message id and the Unix seconds of every deletion that took effect."""
 
 
@@ -43,12 +43,12 @@ class Queue:
         attributes: QueueAttributes,
         *,
         in_flight_limit: int = limits.MAX_IN_FLIGHT,
-        journal: Journal | None = None,
+        journal: DecisionLog | None = None,
     ) -> None:
         self.name = name
         self.attributes = attributes
         self.backlog: Backlog | None = None
-        self._journal = journal
+        self._decision_log = journal
         self.in_flight_limit = in_flight_limit
         self._stamp = HandleStamp()
         self.handle_of = self._stamp.handle
@@ -131,8 +131,8 @@ class Queue:
                 self._visible_voids += 1
         del self._messages[message.number]
         message.body = ""
-        if self._journal:
-            self._journal(self.name, message.message_id, now)
+        if self._decision_log:
+            self._decision_log(self.name, message.message_id, now)
 
     def change_visibility(self, handle: str, visibility_seconds: int, now: float) -> None:
         """Let the message be hidden for so long from now on; zero hands it back at once.

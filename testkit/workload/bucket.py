@@ -1,6 +1,6 @@
 """An S3 bucket, simulated: what it holds, and what it would have told about every change.
 
-The oracle of the tests, of the demo and of the torture. It knows how a bucket behaves (S3 user guide, "Using
+The oracle of the tests, of the demo and of the chaos. It knows how a bucket behaves (S3 user guide, "Using
 versioning in S3 buckets", "Deleting objects from versioning-suspended buckets") and nothing of how the subscriber
 reads events: the expected rows come from what is left in the bucket, never from the events.
 

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from subscriber.admin.control import ControlPage, refusal_of
 from subscriber.admin.server import Pages
-from subscriber.control.overrides import Command, Wish, wish_after
+from subscriber.control.overrides import Command, DesiredState, desired_after
 from subscriber.control.status import ControlStatus
 from tests.fakes.control_status import QUIET
 
@@ -25,21 +25,21 @@ TOKEN = "open-sesame-42"
 PAUSE = {"mode": "pause"}
 
 
-class Hands:
+class Controller:
     """A regulator that only remembers."""
 
     def __init__(self) -> None:
-        self.wish = Wish()
+        self.desired = DesiredState()
 
-    def obey(self, command: Command) -> None:
+    def apply(self, command: Command) -> None:
         """Within 0.05 and 8."""
-        self.wish = wish_after(self.wish, command, 0.05, 8)
+        self.desired = desired_after(self.desired, command, 0.05, 8)
 
     def status(self) -> ControlStatus:
         """The wish, and nothing else worth telling."""
-        wish = self.wish
+        desired = self.desired
         return msgspec.structs.replace(
-            QUIET, mode=wish.mode, limit=wish.fixed_limit or QUIET.limit, fixed_limit=wish.fixed_limit
+            QUIET, mode=desired.mode, limit=desired.fixed_limit or QUIET.limit, fixed_limit=desired.fixed_limit
         )
 
 
@@ -47,8 +47,8 @@ class Stage:
     """A page on a free port. Without hands the line is not at work."""
 
     def __init__(self, token: str | None) -> None:
-        self.hands: Hands | None = Hands()
-        page = ControlPage(token, lambda: self.hands)
+        self.controller: Controller | None = Controller()
+        page = ControlPage(token, lambda: self.controller)
         self.pages = Pages("127.0.0.1", 0, CollectorRegistry(), dict, page.routes())
 
     async def ask(self, method: str, **options: Any) -> tuple[int, dict[str, Any]]:
@@ -118,8 +118,8 @@ async def test_a_wrong_token_is_refused(stage: Stage, headers: dict[str, str]) -
     """With the scheme that is expected, before the body is looked at, and nothing has moved."""
     status, answer = await stage.ask("POST", data=b"not even JSON", headers=headers)
     assert (status, list(answer)) == (401, ["error"])
-    assert stage.hands is not None
-    assert stage.hands.wish == Wish()
+    assert stage.controller is not None
+    assert stage.controller.desired == DesiredState()
 
 
 @given(token=st.text(st.characters(codec="ascii"), min_size=1), given_token=st.text())
@@ -136,8 +136,8 @@ async def test_a_command_that_makes_no_sense_is_refused_with_a_sentence(stage: S
     """And nothing has moved."""
     status, answer = await stage.ask("POST", data=body, headers={"Authorization": f"bearer {TOKEN}"})
     assert (status, list(answer)) == (400, ["error"])
-    assert stage.hands is not None
-    assert stage.hands.wish == Wish()
+    assert stage.controller is not None
+    assert stage.controller.desired == DesiredState()
 
 
 async def test_a_large_body_is_not_read(stage: Stage) -> None:
@@ -165,7 +165,7 @@ async def test_a_body_that_does_not_come_is_not_awaited(stage: Stage, monkeypatc
 
 async def test_a_line_that_is_not_at_work_has_nothing_to_show_or_move(stage: Stage) -> None:
     """Starting or stopping: 503, and the sentence says where to look."""
-    stage.hands = None
+    stage.controller = None
     for status, answer in (await stage.ask("GET"), await stage.command(PAUSE)):
         assert (status, "/readyz" in answer["error"]) == (503, True)
 
@@ -186,5 +186,5 @@ async def test_guessing_does_not_fill_the_log(stage: Stage) -> None:
     assert [line["refused"] for line in lines] == [1, 2, 4, 8]
     assert "guess" not in str(lines)
     assert {(line["event"], line["status"], line["remote"]) for line in lines} == {
-        ("control.refused", 401, "127.0.0.1")
+        ("control.rejected", 401, "127.0.0.1")
     }

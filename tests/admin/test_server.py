@@ -15,7 +15,7 @@ from subscriber.admin.server import Pages
 from subscriber.errors import ConfigurationError
 
 
-class Line:
+class Pipeline:
     """What the pages ask: its conditions are set by the test."""
 
     def __init__(self) -> None:
@@ -27,13 +27,13 @@ class Line:
 
 
 @pytest.fixture
-def line() -> Line:
+def line() -> Pipeline:
     """A line that is ready."""
-    return Line()
+    return Pipeline()
 
 
 @pytest.fixture
-async def pages(line: Line) -> AsyncIterator[Pages]:
+async def pages(line: Pipeline) -> AsyncIterator[Pages]:
     """Pages on a free port, with one metric and a page of somebody else."""
     registry = CollectorRegistry()
     Gauge("subscriber_in_hand_messages", "Messages held.", registry=registry).set(7)
@@ -56,13 +56,13 @@ async def get(pages: Pages, path: str) -> tuple[int, str, str]:
         return response.status, response.headers["Content-Type"], await response.text()
 
 
-async def test_livez_answers(pages: Pages, line: Line) -> None:
+async def test_livez_answers(pages: Pages, line: Pipeline) -> None:
     """Alive is whoever answers, ready or not."""
     line.conditions = {"database": False}
     assert await get(pages, "/livez") == (200, "text/plain; charset=utf-8", "alive\n")
 
 
-async def test_readyz_follows_the_conditions(pages: Pages, line: Line) -> None:
+async def test_readyz_follows_the_conditions(pages: Pages, line: Pipeline) -> None:
     """Ready is 200 while every condition holds, else 503, and the body names each of them."""
     assert await get(pages, "/readyz") == (
         200,
@@ -101,7 +101,7 @@ async def test_asking_is_not_logged(pages: Pages, caplog: pytest.LogCaptureFixtu
     assert [record for record in caplog.records if record.name.startswith("aiohttp")] == []
 
 
-async def test_port_in_use_is_one_clear_line(pages: Pages, line: Line) -> None:
+async def test_port_in_use_is_one_clear_line(pages: Pages, line: Pipeline) -> None:
     """A taken port is a mistake of configuration that names the settings, and leaves nothing open."""
     second = Pages("127.0.0.1", pages.port, CollectorRegistry(), line.readiness)
     with pytest.raises(ConfigurationError) as refusal:
@@ -114,13 +114,13 @@ async def test_port_in_use_is_one_clear_line(pages: Pages, line: Line) -> None:
     await second.stop()
 
 
-async def test_foreign_address_is_refused_clearly(line: Line) -> None:
+async def test_foreign_address_is_refused_clearly(line: Pipeline) -> None:
     """An address that is not this machine's is a mistake of configuration too."""
     with pytest.raises(ConfigurationError, match=r"SUBSCRIBER_HTTP_HOST 192\.0\.2\.1"):
         await Pages("192.0.2.1", 0, CollectorRegistry(), line.readiness).start()
 
 
-async def test_interrupted_start_leaves_nothing_open(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_interrupted_start_leaves_nothing_open(line: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """A start that is cancelled the moment it listens gives the port back."""
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     start = web.TCPSite.start
@@ -140,7 +140,7 @@ async def test_interrupted_start_leaves_nothing_open(line: Line, monkeypatch: py
         await asyncio.open_connection("127.0.0.1", port)
 
 
-async def test_stop_frees_the_port(line: Line) -> None:
+async def test_stop_frees_the_port(line: Pipeline) -> None:
     """After a stop nobody listens, the port can be had again, and a second stop has no effect."""
     pages = Pages("127.0.0.1", 0, CollectorRegistry(), line.readiness)
     await pages.start()
@@ -151,7 +151,7 @@ async def test_stop_frees_the_port(line: Line) -> None:
         await asyncio.open_connection("127.0.0.1", port)
 
 
-async def test_stop_does_not_wait_for_an_idle_reader(line: Line) -> None:
+async def test_stop_does_not_wait_for_an_idle_reader(line: Pipeline) -> None:
     """A probe that keeps its connection open does not hold up the stop."""
     pages = Pages("127.0.0.1", 0, CollectorRegistry(), line.readiness)
     await pages.start()
@@ -164,7 +164,9 @@ async def test_stop_does_not_wait_for_an_idle_reader(line: Line) -> None:
     writer.close()
 
 
-async def test_stop_does_not_wait_for_a_reader_that_does_not_read(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stop_does_not_wait_for_a_reader_that_does_not_read(
+    line: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A page that nobody takes off the socket holds up the stop for its grace and no longer."""
     monkeypatch.setattr("subscriber.admin.server._GRACE_SECONDS", 0.01)
     registry = CollectorRegistry()

@@ -14,7 +14,7 @@ ALL = ("s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*")
 
 
 def subscription(*events: str, prefix: str = "", suffix: str = "", arn: str = ARN) -> dict[str, Any]:
-    """One entry of QueueConfigurations, written as S3 gives it back (it capitalises the names of rules)."""
+    """One entry of QueueConfigurations, written as S3 gives it back (it capitalizes the names of rules)."""
     rules = [{"Name": name, "Value": value} for name, value in (("Prefix", prefix), ("Suffix", suffix)) if value]
     return {"QueueArn": arn, "Events": list(events)} | ({"Filter": {"Key": {"FilterRules": rules}}} if rules else {})
 

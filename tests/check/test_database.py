@@ -16,7 +16,7 @@ import trustme
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.statements import quoted
 from subscriber.adapters.postgres.store import PostgresStore
-from subscriber.check.probe_database import buckets_in_index, look_at_database
+from subscriber.check.probe_database import buckets_in_index, probe_database
 from subscriber.check.rules.database import DatabaseFacts, database_findings, failure_finding
 from subscriber.check.rules.finding import Finding
 from subscriber.errors import ExitCode, StoreError, Treatment
@@ -30,7 +30,7 @@ Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 async def only(options: StoreOptions, **changes: object) -> Finding:
     """The one thing that is wrong."""
-    (finding,) = await look_at_database(msgspec.structs.replace(options, **changes), "password")
+    (finding,) = await probe_database(msgspec.structs.replace(options, **changes), "password")
     assert "\n" not in finding.sentence
     return finding
 
@@ -43,7 +43,7 @@ def elsewhere(options: StoreOptions, login: str | None = None, place: str | None
 
 async def test_a_good_database_has_no_findings(migrated: StoreOptions) -> None:
     """The server answers, the user may write, the schema fits."""
-    assert await look_at_database(migrated, "password") == []
+    assert await probe_database(migrated, "password") == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ async def test_a_good_database_has_no_findings(migrated: StoreOptions) -> None:
 async def test_a_wrong_password(migrated: StoreOptions, auth: str, remedy: str) -> None:
     """What to correct depends on where the password comes from; it is not shown."""
     options = msgspec.structs.replace(migrated, url=elsewhere(migrated, login="postgres:hush"))
-    (finding,) = await look_at_database(options, auth)  # type: ignore[arg-type]  # of three words
+    (finding,) = await probe_database(options, auth)  # type: ignore[arg-type]  # of three words
     assert (finding.severity, finding.kind) == ("error", ExitCode.DATABASE)
     assert "28P01" in finding.problem
     assert remedy in finding.remedy
@@ -120,7 +120,7 @@ async def test_a_pooler_nobody_spoke_of(migrated: StoreOptions, postgres_url: st
         finding = await only(migrated, url=pooler.url)
         assert finding.remedy == "set SUBSCRIBER_DATABASE_POOLER=transaction"
         options = msgspec.structs.replace(migrated, url=pooler.url, pooler="transaction")
-        assert await look_at_database(options, "password") == []
+        assert await probe_database(options, "password") == []
 
 
 async def test_no_schema(store_options: StoreOptions) -> None:
@@ -171,7 +171,7 @@ async def test_a_database_that_lets_the_user_not_in(guest: tuple[str, StoreOptio
 async def test_rights_that_are_missing(guest: tuple[str, StoreOptions], database: Database) -> None:
     """Each table with the privileges it lacks, as the GRANT that gives them; granted, they are not missed."""
     role, options = guest
-    found = await look_at_database(options, "password")
+    found = await probe_database(options, "password")
     assert [each.remedy.partition(" ON ")[0] for each in found] == [
         "GRANT USAGE",
         "GRANT SELECT, INSERT, UPDATE",
@@ -181,13 +181,13 @@ async def test_rights_that_are_missing(guest: tuple[str, StoreOptions], database
     schema = quoted(options.schema)
     await database.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
     await database.execute(f"GRANT SELECT, INSERT ON ALL TABLES IN SCHEMA {schema} TO {role}")
-    found = await look_at_database(options, "password")
+    found = await probe_database(options, "password")
     assert [each.problem for each in found] == [
         f"user {role} lacks UPDATE on {options.schema}.object_versions",
         f"user {role} lacks UPDATE on {options.schema}.quarantined_messages",
     ]
     await database.execute(f"GRANT UPDATE ON ALL TABLES IN SCHEMA {schema} TO {role}")
-    assert await look_at_database(options, "password") == []
+    assert await probe_database(options, "password") == []
 
 
 async def test_a_right_on_some_columns(guest: tuple[str, StoreOptions], database: Database) -> None:
@@ -200,7 +200,7 @@ async def test_a_right_on_some_columns(guest: tuple[str, StoreOptions], database
     await database.execute(
         f"GRANT UPDATE (state, sequencer, event_name, event_time, size_bytes) ON {schema}.object_versions TO {role}"
     )
-    (finding,) = await look_at_database(options, "password")
+    (finding,) = await probe_database(options, "password")
     assert (
         finding.text == f"user {role} lacks UPDATE (etag, ingested_at) on {options.schema}.object_versions; "
         f"GRANT UPDATE (etag, ingested_at) ON {options.schema}.object_versions TO {role}"

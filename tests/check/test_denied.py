@@ -164,7 +164,7 @@ async def test_buckets_that_cannot_be_asked_are_a_note(
     (note,) = [each for each in findings if each.severity == "note" and each.subject == "bucket BUCKET"]
     assert endpoint in note.problem
     assert note.remedy.startswith("to have them checked, see that S3 can be reached")
-    assert exit_code_of(findings) is ExitCode.DRY
+    assert exit_code_of(findings) is ExitCode.DRAINED
 
 
 async def test_buckets_that_may_not_be_read_are_a_note(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
@@ -173,4 +173,4 @@ async def test_buckets_that_may_not_be_read_are_a_note(aws: AwsServices, migrate
     (note,) = [each for each in findings if each.subject == "bucket BUCKET"]
     assert (note.severity, note.kind) == ("note", ExitCode.QUEUE)
     assert "allow s3:GetBucketNotification" in note.remedy
-    assert exit_code_of(findings) is ExitCode.DRY
+    assert exit_code_of(findings) is ExitCode.DRAINED

@@ -37,7 +37,7 @@ def test_the_worst_comes_first_in_one_line_each() -> None:
 def test_an_error_ends_with_the_code_of_its_kind(kind: ExitCode) -> None:
     """And what is not an error ends well."""
     assert exit_code_of([finding("warning", ExitCode.QUEUE), finding("error", kind)]) is kind
-    assert exit_code_of([finding("warning", kind), finding("note", kind), finding("good", kind)]) is ExitCode.DRY
+    assert exit_code_of([finding("warning", kind), finding("note", kind), finding("good", kind)]) is ExitCode.DRAINED
 
 
 def test_a_machine_gets_all_parts() -> None:

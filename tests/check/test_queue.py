@@ -8,7 +8,13 @@ import pytest
 
 from subscriber.check.rules.finding import Finding
 from subscriber.check.rules.policy import buckets_in, sender_findings
-from subscriber.check.rules.queue import Wishes, dead_letter_findings, fit_findings, may_lose_a_receive, queue_findings
+from subscriber.check.rules.queue import (
+    Expected,
+    dead_letter_findings,
+    fit_findings,
+    may_lose_a_receive,
+    queue_findings,
+)
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
 GOOD = {
@@ -20,13 +26,13 @@ GOOD = {
         {"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:123456789012:dead", "maxReceiveCount": 10}
     ),
 }
-WISHES = Wishes(visibility_seconds=300, lag_max_seconds=300)
+DESIRED = Expected(visibility_seconds=300, lag_max_seconds=300)
 
 
 def found(**changed: str) -> list[Finding]:
     """All findings of a good queue with these attributes changed."""
     attributes = GOOD | changed
-    return [*queue_findings(QUEUE, attributes, WISHES.visibility_seconds), *fit_findings(QUEUE, attributes, WISHES)]
+    return [*queue_findings(QUEUE, attributes, DESIRED.visibility_seconds), *fit_findings(QUEUE, attributes, DESIRED)]
 
 
 def test_a_good_queue_has_no_findings() -> None:
@@ -59,7 +65,7 @@ def test_each_mistake_is_found_alone(changed: dict[str, str], severity: str, wor
 
 def test_retention_must_outlast_the_lag_that_is_allowed() -> None:
     """Who allows rows to be days late must keep messages for longer."""
-    (finding,) = fit_findings(QUEUE, GOOD, Wishes(300, 345_600))
+    (finding,) = fit_findings(QUEUE, GOOD, Expected(300, 345_600))
     assert "set MessageRetentionPeriod to 691200 or more" in finding.remedy
 
 

@@ -131,7 +131,7 @@ async def test_a_queue_that_does_not_fit(stage: Stage, attributes: dict[str, str
     (found,) = [each for each in bad(findings) if each[1].startswith(f"queue {stage.queue}")]
     assert found[0] == severity
     assert words in found[1]
-    assert exit_code_of(findings) is (ExitCode.QUEUE if severity == "error" else ExitCode.DRY)
+    assert exit_code_of(findings) is (ExitCode.QUEUE if severity == "error" else ExitCode.DRAINED)
 
 
 async def test_dead_letters_that_are_forgotten_first(stage: Stage) -> None:

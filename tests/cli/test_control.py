@@ -158,7 +158,7 @@ def test_a_proxy_is_not_asked(daemon: Daemon) -> None:
 @pytest.mark.parametrize(
     ("words", "environment", "told"),
     [
-        (["pause"], {"SUBSCRIBER_HTTP_PORT": "0"}, "pages.opened"),
+        (["pause"], {"SUBSCRIBER_HTTP_PORT": "0"}, "http.listening"),
         (["pause"], {"SUBSCRIBER_HTTP_PORT": "http"}, "SUBSCRIBER_HTTP_PORT is 'http'"),
         (["pause"], {"SUBSCRIBER_CONTROL_TOKEN": "short"}, "SUBSCRIBER_CONTROL_TOKEN: too short"),
         (["limit"], {}, "Missing argument"),

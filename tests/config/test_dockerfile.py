@@ -132,7 +132,7 @@ def test_hadolint_finds_nothing() -> None:
 
 
 def test_the_wheel_has_all_of_the_package_and_nothing_else(tmp_path: Path) -> None:
-    """As the image builds it: every file of the package, SQL and type marker among them, and its licence."""
+    """As the image builds it: every file of the package, SQL and type marker among them, and its license."""
     shutil.copytree(ROOT / "subscriber", tmp_path / "subscriber", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)

@@ -25,7 +25,7 @@ from testkit.daemon import daemon_process
 from tests.config.ecs_files import complaints, container_environment, example_values, fill_script, filled
 from tests.config.shell_blocks import Command, blocks, commands, operation_names, parameters, run_aws
 from tests.config.test_watch import series
-from tests.e2e.environment import sums_that_fit, until
+from tests.e2e.environment import fitting_constraints, until
 from tests.fixtures.queues import OpenClient
 from tests.repo.source import ROOT, texts
 
@@ -102,7 +102,7 @@ async def test_the_way_is_walked(walked: Path, localstack_url: str, database: st
     bundle.touch()
     environment = {
         **{name: as_localstack_has_it([value])[0] for name, value in container_environment().items()},
-        **sums_that_fit(),
+        **fitting_constraints(),
         "SUBSCRIBER_DATABASE_URL": database,
         "SUBSCRIBER_DATABASE_CA_FILE": str(bundle),
         "SUBSCRIBER_HTTP_HOST": "127.0.0.1",
@@ -111,12 +111,12 @@ async def test_the_way_is_walked(walked: Path, localstack_url: str, database: st
         "AWS_SECRET_ACCESS_KEY": "test",
     }
     with daemon_process(environment) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         async with aws_client("s3", localstack_url, access_key="test", secret_key="test") as s3:
             await s3.put_object(Bucket="lake-raw", Key="hello.txt", Body=b"hello")
         await until(lambda: daemon.metric("subscriber_rows_applied_total") >= 1)
-        assert daemon.events("queue.doubted") == []
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert daemon.events("queue.suspicious") == []
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     connection = await asyncpg.connect(database, timeout=10)
     row = await connection.fetchrow("SELECT size_bytes FROM subscriber.objects WHERE key = 'hello.txt'")
     quarantined = await connection.fetch(blocks(document(), "sql")[1])

@@ -1,4 +1,4 @@
-"""Alarms, rules and dashboard are built on what there is: metrics and labels of the catalogue, events of the log."""
+"""Alarms, rules and dashboard are built on what there is: metrics and labels of the catalog, events of the log."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.repo.source import sources
 FUNCTIONS = {"absent", "histogram_quantile", "increase", "max", "min", "rate", "sum"}
 """What our queries use; a new one is looked up in Prometheus's manual before it is added here."""
 SCRAPED = {"job", "le"}
-"""Labels that are not in the catalogue: Prometheus's own, and a histogram's."""
+"""Labels that are not in the catalog: Prometheus's own, and a histogram's."""
 AWS_METRICS = {
     "AWS/SQS": {
         "ApproximateAgeOfOldestMessage",
@@ -103,8 +103,8 @@ def test_every_query_is_of_series_that_exist() -> None:
     "query",
     [
         "subscriber_rows_total",
-        'max(subscriber_polls{colour="red"})',
-        "sum by (colour) (subscriber_polls)",
+        'max(subscriber_polls{color="red"})',
+        "sum by (color) (subscriber_polls)",
         "summ(subscriber_polls)",
         "sum(subscriber_polls",
         "rate(subscriber_polls[5m])",

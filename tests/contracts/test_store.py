@@ -11,7 +11,7 @@ import pytest
 
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
-from subscriber.model import Message, ObjectEvent, Refusal
+from subscriber.model import Message, ObjectEvent, Rejection
 from tests.adapters.postgres.object_rows import colliding_row, message, row
 from tests.fakes.store import FakeStore, Quarantined, order_of, version_of
 
@@ -23,7 +23,7 @@ class Store(Protocol):
         """Upsert; how many were news."""
         ...
 
-    async def quarantine(self, entries: Sequence[tuple[Message, Refusal]]) -> None:
+    async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
         """Keep bodies."""
         ...
 
@@ -141,7 +141,7 @@ async def test_one_unstorable_row_fails_all_with_halve(stage: Stage, bad: dict[s
     """A row that cannot be stored fails the whole call with HALVE, and none of the others is stored."""
     with pytest.raises(StoreError) as caught:
         await stage.store.store([row(key="good"), row(**bad)])
-    assert caught.value.treatment is Treatment.HALVE
+    assert caught.value.treatment is Treatment.BISECT
     assert await stage.rows() == {}
     assert await stage.store.store([row(key="good")]) == 1
 
@@ -158,16 +158,16 @@ async def test_a_version_named_twice_is_our_own_fault(stage: Stage) -> None:
 async def test_a_quarantined_body_is_kept_as_it_came(stage: Stage) -> None:
     """Any body a queue can give is kept, even what is no text for a database."""
     body = 'no json \0 \ud800 😀 "'
-    await stage.store.quarantine([(message(body=body), Refusal("unknown_shape", "a sentence"))])
+    await stage.store.quarantine([(message(body=body), Rejection("unknown_shape", "a sentence"))])
     kept = await stage.quarantined()
     assert kept == {("http://queue.test/1/main", "m-1"): Quarantined(body, "unknown_shape", "a sentence", 1)}
 
 
 async def test_quarantine_again_moves_only_the_count(stage: Stage) -> None:
     """Of a message that is there already only the receive count moves, and never backwards."""
-    first = Refusal("unknown_shape", "first")
+    first = Rejection("unknown_shape", "first")
     await stage.store.quarantine([(message(body="one", receive_count=2), first)])
-    await stage.store.quarantine([(message(body="two", receive_count=3), Refusal("other", "second"))])
+    await stage.store.quarantine([(message(body="two", receive_count=3), Rejection("other", "second"))])
     await stage.store.quarantine([(message(body="three", receive_count=1), first)])
     (kept,) = (await stage.quarantined()).values()
     assert kept == Quarantined("one", "unknown_shape", "first", 3)
@@ -175,9 +175,9 @@ async def test_quarantine_again_moves_only_the_count(stage: Stage) -> None:
 
 async def test_a_message_twice_in_one_quarantine_is_kept_once(stage: Stage) -> None:
     """A queue may deliver a message twice within one batch; quarantine bears it."""
-    refusal = Refusal("unknown_shape", "a sentence")
-    twice = [(message(receive_count=1), refusal), (message(receive_count=2), refusal)]
-    await stage.store.quarantine([*twice, (message("m-2"), refusal)])
+    rejection = Rejection("unknown_shape", "a sentence")
+    twice = [(message(receive_count=1), rejection), (message(receive_count=2), rejection)]
+    await stage.store.quarantine([*twice, (message("m-2"), rejection)])
     assert {key: kept.receive_count for key, kept in (await stage.quarantined()).items()} == {
         ("http://queue.test/1/main", "m-1"): 2,
         ("http://queue.test/1/main", "m-2"): 1,

@@ -1,4 +1,4 @@
-"""A regulator over a real gate and real leases, between queues and a sensor that do as the test says."""
+"""A regulator over a real limiter and real leases, between queues and a sensor that do as the test says."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.governor.decide import GovernorOptions
 from subscriber.control.load_monitor import LoadWatch, Sensor
-from subscriber.control.observer import LineSigns, Observer
+from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.overrides import Command, Verb
 from subscriber.control.reading import Reading
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
-from subscriber.flow.leases import Ceiling, LeaseBook
-from subscriber.flow.limiter import Gate
+from subscriber.flow.leases import InFlightLimits, VisibilityLeases
+from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.observe.metrics import Metrics
 from subscriber.signals import Arrivals, LoadReading, WriteTally
 from tests.fakes.samples import OTHER_QUEUE, QUEUE
@@ -89,7 +89,7 @@ def load(cpu_percent: float, *, taken_at: float | None = None, window_seconds: f
     return LoadReading(cpu_percent, wall_clock() if taken_at is None else taken_at, window_seconds)
 
 
-class RecordingGate(Gate):
+class RecordingLimiter(ConcurrencyLimiter):
     """Remembers every limit it was given after the first, and when."""
 
     def __init__(self, limit: float) -> None:
@@ -102,11 +102,11 @@ class RecordingGate(Gate):
         self.changes.append((asyncio.get_running_loop().time(), limit))
 
 
-class RecordingLeases(LeaseBook):
+class RecordingLeases(VisibilityLeases):
     """Remembers every budget it was given."""
 
     def __init__(self) -> None:
-        super().__init__(QUEUES, Ceiling(messages=1_000_000, bytes=1 << 34), visibility_seconds=300)
+        super().__init__(QUEUES, InFlightLimits(messages=1_000_000, bytes=1 << 34), visibility_seconds=300)
         self.budgets: list[int] = []
 
     def set_live_messages(self, messages: int) -> None:
@@ -131,20 +131,25 @@ class Stage:
 
     def __init__(self, sensor: Sensor | None = None, options: GovernorOptions = OPTIONS) -> None:
         self.batches = RecordingBatches()
-        self.tally, self.gate, self.leases, self.metrics = WriteTally(), RecordingGate(8), RecordingLeases(), Metrics()
+        self.tally, self.limiter, self.leases, self.metrics = (
+            WriteTally(),
+            RecordingLimiter(8),
+            RecordingLeases(),
+            Metrics(),
+        )
         self.arrivals = {queue: Arrivals() for queue in QUEUES}
         self.is_away = False
         self.queues = Queues()
         self.backlog = Backlog(QUEUES, self.queues, self.metrics)
         self.load = LoadWatch(sensor, self.metrics, wall_clock=wall_clock)
-        signs = LineSigns(self.tally, self.gate, self.leases, self.arrivals, lambda: self.is_away)
+        signs = PipelineSignals(self.tally, self.limiter, self.leases, self.arrivals, lambda: self.is_away)
         self.observer = Observer(signs, self.backlog, self.load, self.metrics, wall_clock=wall_clock)
         self.alarms = Alarms(self.arrivals, self.backlog, self.metrics)
         report = Report(self.observer, self.alarms, self.metrics)
         self.regulator = Regulator(
-            options, self.observer, self.alarms, report, self.gate, leases=self.leases, batches=self.batches
+            options, self.observer, self.alarms, report, self.limiter, leases=self.leases, batches=self.batches
         )
-        self.gate.changes.clear()
+        self.limiter.changes.clear()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[float]:
@@ -159,9 +164,9 @@ class Stage:
             regulating.cancel()
             await asyncio.wait([regulating])
 
-    def obey(self, mode: Verb, limit: float | None = None) -> None:
+    def apply(self, mode: Verb, limit: float | None = None) -> None:
         """A command of the operator."""
-        self.regulator.obey(Command(mode=mode, limit=limit))
+        self.regulator.apply(Command(mode=mode, limit=limit))
 
     def reading(self) -> Reading:
         """The newest."""

@@ -104,10 +104,10 @@ async def test_while_no_poll_is_made_nothing_is_said() -> None:
         async with silence(stage):
             await asyncio.sleep(120)
             assert gauges(stage) == (0, 1, 0, 0)
-        stage.obey("pause")
+        stage.apply("pause")
         await asyncio.sleep(120)
         assert gauges(stage) == (0, 0, 0, 0)
-        stage.obey("resume")
+        stage.apply("resume")
         async with silence(stage):
             await asyncio.sleep(80)
             assert gauges(stage) == (0, 0, 0, 0)

@@ -152,9 +152,9 @@ async def test_trouble_is_few_lines_and_its_end_is_one() -> None:
     told = [line for line in lines if line["event"].startswith("sensor.")]
     assert [line["event"] for line in told] == [
         *["sensor.failed"] * 7,
-        "sensor.fell_silent",
-        "sensor.returned",
-        "sensor.spoke_again",
+        "sensor.stale",
+        "sensor.recovered",
+        "sensor.fresh",
     ]
     assert told[0] == {
         "event": "sensor.failed",
@@ -196,6 +196,8 @@ async def test_a_sensor_that_rests_has_not_returned() -> None:
             await asyncio.sleep(2)
             assert stage.regulator.status().sensor.problem == ""
     told = [
-        (line["event"], line["reads_failed"]) for line in lines if line["event"] in {"sensor.failed", "sensor.returned"}
+        (line["event"], line["reads_failed"])
+        for line in lines
+        if line["event"] in {"sensor.failed", "sensor.recovered"}
     ]
-    assert told == [("sensor.failed", 1), ("sensor.returned", 1)]
+    assert told == [("sensor.failed", 1), ("sensor.recovered", 1)]

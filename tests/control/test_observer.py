@@ -36,10 +36,10 @@ async def test_use_is_the_mean_of_places_at_work() -> None:
     """Not of permits, and a place counts for as long as it was at work within the second."""
     stage = Stage()
     async with stage.running():
-        await stage.gate.enter()
-        await stage.gate.enter()
+        await stage.limiter.enter()
+        await stage.limiter.enter()
         await asyncio.sleep(0.25)
-        stage.gate.leave(0.25)
+        stage.limiter.leave(0.25)
         await asyncio.sleep(0.5)
         assert stage.reading().concurrency_used == pytest.approx(0.75)
         await asyncio.sleep(1)
@@ -51,15 +51,15 @@ async def test_the_limit_is_reached_when_a_due_write_had_to_wait() -> None:
     stage = Stage()
     reached = []
     async with stage.running():
-        stage.obey("limit", 1)
-        await stage.gate.enter()
+        stage.apply("limit", 1)
+        await stage.limiter.enter()
         await asyncio.sleep(1)
         reached.append(stage.reading().limit_reached)
-        waiting = asyncio.create_task(stage.gate.enter(), name="enter")
+        waiting = asyncio.create_task(stage.limiter.enter(), name="enter")
         for _ in range(2):
             await asyncio.sleep(1)
             reached.append(stage.reading().limit_reached)
-        stage.gate.leave(3)
+        stage.limiter.leave(3)
         await waiting
         for _ in range(2):
             await asyncio.sleep(1)
@@ -71,7 +71,7 @@ async def test_waiting_for_the_database_is_no_evidence_for_growth() -> None:
     """In an outage places are taken by writes that wait: more of them would not help."""
     stage = Stage()
     async with stage.running():
-        stage.gate.note_shortage()
+        stage.limiter.mark_saturated()
         stage.is_away = True
         await asyncio.sleep(1)
         assert not stage.reading().limit_reached
@@ -89,17 +89,17 @@ async def test_lag_is_of_the_last_second_and_of_what_is_inside() -> None:
         stage.arrivals[QUEUE].answered(10, 40.0, now)
         stage.arrivals[OTHER_QUEUE].answered(1, 0.1, now)
         await asyncio.sleep(1)
-        lags.append((stage.reading().lag_seconds, stage.metric("newest_lag_seconds")))
+        lags.append((stage.reading().lag_seconds, stage.metric("newest_receive_age_seconds")))
         lease = await stage.leases.open(QUEUE)
         lease.oldest_sent_at = wall_clock() - 5
         for _ in range(2):
             await asyncio.sleep(1)
-            lags.append((round(stage.reading().lag_seconds, 3), stage.metric("newest_lag_seconds")))
+            lags.append((round(stage.reading().lag_seconds, 3), stage.metric("newest_receive_age_seconds")))
         stage.leases.abandon(lease)
         await asyncio.sleep(1)
-        lags.append((stage.reading().lag_seconds, stage.metric("newest_lag_seconds")))
+        lags.append((stage.reading().lag_seconds, stage.metric("newest_receive_age_seconds")))
     assert lags == [(40, 40), (5.5, 0), (6.5, 0), (0, 0)]
-    assert stage.metric("line_lag_seconds") == 0
+    assert stage.metric("lag_seconds") == 0
 
 
 async def test_the_backlog_is_the_sum_of_all_queues_or_unknown() -> None:

@@ -10,7 +10,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.overrides import EXPECTED, Command, CommandError, Wish, command_from, wish_after
+from subscriber.control.overrides import EXPECTED, Command, CommandError, DesiredState, command_from, desired_after
 from tests.control.loop import Stage
 from tests.fakes.samples import QUEUE
 from tests.fakes.virtual_time import settle
@@ -62,14 +62,14 @@ def test_anything_else_is_refused_with_what_is_expected(body: bytes) -> None:
 def test_a_limit_out_of_bounds_is_refused_with_the_bounds(limit: float) -> None:
     """In the operator's own words for them."""
     with pytest.raises(CommandError, match=r"MIN_CONCURRENCY is 0\.05, SUBSCRIBER_WRITE_MAX_CONCURRENCY is 8"):
-        wish_after(Wish(), Command("limit", limit), 0.05, 8)
+        desired_after(DesiredState(), Command("limit", limit), 0.05, 8)
 
 
 @pytest.mark.parametrize("command", [Command("limit"), Command("pause", 2), Command("auto", 2)])
 def test_a_limit_belongs_to_its_word(command: Command) -> None:
     """Neither without the other."""
     with pytest.raises(CommandError):
-        wish_after(Wish(), command, 0.05, 8)
+        desired_after(DesiredState(), command, 0.05, 8)
 
 
 def after_the_last_auto(commands: list[Command]) -> list[Command]:
@@ -81,29 +81,29 @@ def after_the_last_auto(commands: list[Command]) -> list[Command]:
 @given(commands=st.lists(COMMANDS, max_size=8))
 def test_pause_and_limit_do_not_touch_each_other(commands: list[Command]) -> None:
     """Paused is what was last said of pausing, fixed what was last fixed, and only `auto` ends both."""
-    wish = Wish()
+    desired = DesiredState()
     for command in commands:
-        wish = wish_after(wish, command, 0.05, 8)
+        desired = desired_after(desired, command, 0.05, 8)
     since = after_the_last_auto(commands)
     pauses = [command.mode for command in since if command.mode in {"pause", "resume"}]
     limits = [command.limit for command in since if command.mode == "limit"]
-    assert wish.is_paused == (pauses[-1:] == ["pause"])
-    assert wish.fixed_limit == (limits[-1] if limits else None)
-    assert wish.mode == ("paused" if wish.is_paused else "fixed" if limits else "auto")
+    assert desired.is_paused == (pauses[-1:] == ["pause"])
+    assert desired.fixed_limit == (limits[-1] if limits else None)
+    assert desired.mode == ("paused" if desired.is_paused else "fixed" if limits else "auto")
 
 
 async def test_a_paused_line_begins_no_poll_and_no_write() -> None:
     """From the moment of the command, whatever the governor would do, until the resume."""
     stage = Stage()
     async with stage.running():
-        stage.obey("pause")
+        stage.apply("pause")
         polling = asyncio.create_task(stage.leases.open(QUEUE), name="poll")
-        writing = asyncio.create_task(stage.gate.enter(), name="write")
+        writing = asyncio.create_task(stage.limiter.enter(), name="write")
         stage.tally.failures += 1
         await asyncio.sleep(10)
-        assert (stage.gate.changes, polling.done(), writing.done()) == ([], False, False)
+        assert (stage.limiter.changes, polling.done(), writing.done()) == ([], False, False)
         assert stage.regulator.status().mode == "paused"
-        stage.obey("resume")
+        stage.apply("resume")
         await settle()
         assert (polling.done(), writing.done(), stage.regulator.status().mode) == (True, True, "auto")
 
@@ -113,8 +113,8 @@ async def test_an_outage_goes_on_behind_a_pause() -> None:
     stage = Stage()
     async with stage.running():
         stage.leases.pause()
-        stage.obey("pause")
-        stage.obey("resume")
+        stage.apply("pause")
+        stage.apply("resume")
         polling = asyncio.create_task(stage.leases.open(QUEUE), name="poll")
         await asyncio.sleep(5)
         assert not polling.done()
@@ -127,13 +127,13 @@ async def test_a_fixed_limit_stays_whatever_happens() -> None:
     """Neither failures nor quiet seconds move it; the governor is not asked."""
     stage = Stage()
     async with stage.running():
-        stage.obey("limit", 2)
-        assert stage.gate.limit == 2
+        stage.apply("limit", 2)
+        assert stage.limiter.limit == 2
         for _ in range(5):
             stage.tally.failures += 10
             await asyncio.sleep(1)
         await asyncio.sleep(60)
-        assert (stage.gate.limit, stage.regulator.status().mode) == (2, "fixed")
+        assert (stage.limiter.limit, stage.regulator.status().mode) == (2, "fixed")
         assert stage.metric("decisions_total", reason="failures") is None
 
 
@@ -141,25 +141,25 @@ async def test_the_governor_goes_on_from_the_limit_in_force() -> None:
     """No leap back to where it was before."""
     stage = Stage()
     async with stage.running() as begun:
-        stage.obey("limit", 2)
+        stage.apply("limit", 2)
         await asyncio.sleep(10)
-        stage.gate.changes.clear()
-        stage.obey("auto")
-        assert stage.gate.limit == 2
+        stage.limiter.changes.clear()
+        stage.apply("auto")
+        assert stage.limiter.limit == 2
         await asyncio.sleep(2)
-        assert stage.gate.changes == [(begun + 11, 2.5), (begun + 12, 3.125)]
+        assert stage.limiter.changes == [(begun + 11, 2.5), (begun + 12, 3.125)]
 
 
 async def test_a_limit_chosen_in_a_pause_counts_once_it_is_over() -> None:
     """The pause goes on, and ends in the fixed limit."""
     stage = Stage()
     async with stage.running():
-        stage.obey("pause")
-        stage.obey("limit", 1)
-        assert (stage.gate.has_room, stage.regulator.status().mode) == (False, "paused")
-        stage.obey("resume")
+        stage.apply("pause")
+        stage.apply("limit", 1)
+        assert (stage.limiter.has_capacity, stage.regulator.status().mode) == (False, "paused")
+        stage.apply("resume")
         await asyncio.sleep(10)
-        assert (stage.gate.has_room, stage.gate.limit, stage.regulator.status().mode) == (True, 1, "fixed")
+        assert (stage.limiter.has_capacity, stage.limiter.limit, stage.regulator.status().mode) == (True, 1, "fixed")
 
 
 async def test_a_refused_command_changes_nothing() -> None:
@@ -168,7 +168,7 @@ async def test_a_refused_command_changes_nothing() -> None:
     async with stage.running():
         before = stage.regulator.status()
         with pytest.raises(CommandError):
-            stage.obey("limit", 9)
+            stage.apply("limit", 9)
         assert stage.regulator.status() == before
 
 
@@ -177,10 +177,10 @@ async def test_a_command_is_logged_counted_and_noted() -> None:
     stage = Stage()
     async with stage.running():
         with structlog.testing.capture_logs() as lines:
-            stage.obey("limit", 0.5)
+            stage.apply("limit", 0.5)
         assert lines == [
             {
-                "event": "control.obeyed",
+                "event": "control.applied",
                 "log_level": "warning",
                 "command": "limit",
                 "mode": "fixed",

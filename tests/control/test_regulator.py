@@ -24,7 +24,7 @@ async def test_a_burst_of_failures_is_one_decision() -> None:
         for _ in range(11):
             await asyncio.sleep(1)
             stored(stage)
-    assert stage.gate.changes == [
+    assert stage.limiter.changes == [
         (begun + 1, 4),
         (begun + 6, 5),
         (begun + 7, 6.25),
@@ -41,7 +41,7 @@ async def test_failures_that_go_on_brake_every_five_seconds() -> None:
             stage.tally.failures += 1
             stored(stage)
             await asyncio.sleep(1)
-    limits = [limit for _, limit in stage.gate.changes]
+    limits = [limit for _, limit in stage.limiter.changes]
     assert limits == [4, 2, 1, 0.5, 0.25, 0.125, 0.0625, 0.05]
 
 
@@ -51,10 +51,10 @@ async def test_nothing_moves_in_an_outage() -> None:
     async with stage.running() as begun:
         stage.tally.failures += 8
         await asyncio.sleep(60)
-        assert stage.gate.changes == [(begun + 1, 4)]
+        assert stage.limiter.changes == [(begun + 1, 4)]
         stored(stage)
         await asyncio.sleep(60)
-    assert stage.gate.limit == 8
+    assert stage.limiter.limit == 8
 
 
 async def test_slow_statements_brake() -> None:
@@ -64,15 +64,15 @@ async def test_slow_statements_brake() -> None:
         stage.tally.statements += 2
         stage.tally.seconds += 25
         await asyncio.sleep(1)
-    assert [round(limit, 6) for _, limit in stage.gate.changes] == [5.6]
+    assert [round(limit, 6) for _, limit in stage.limiter.changes] == [5.6]
 
 
 async def test_a_steady_limit_is_not_set_again() -> None:
-    """Setting it would wake everybody at the gate for nothing."""
+    """Setting it would wake everybody at the limiter for nothing."""
     stage = Stage()
     async with stage.running():
         await asyncio.sleep(100)
-    assert stage.gate.changes == []
+    assert stage.limiter.changes == []
     assert len(stage.leases.budgets) == 100
 
 
@@ -98,6 +98,6 @@ async def test_batches_are_as_large_as_the_governor_says() -> None:
             await asyncio.sleep(1)
         decided = len(stage.batches.sizes)
         assert stage.batches.sizes[-1] == options.batch_max_rows
-        stage.obey("limit", 0.5)
+        stage.apply("limit", 0.5)
         await asyncio.sleep(3)
         assert stage.batches.sizes[decided:] == [options.batch_max_rows]

@@ -11,7 +11,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.status import DECISIONS_KEPT, ControlStatus, DecisionNote, Journal
+from subscriber.control.status import DECISIONS_KEPT, ControlStatus, DecisionLog, DecisionNote
 from tests.control.loop import Stage
 
 BEGAN = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
@@ -89,7 +89,7 @@ async def test_the_status_is_the_same_on_both_sides_of_a_socket() -> None:
 
 def test_what_goes_on_saying_the_same_is_one_note() -> None:
     """From the first to the last of them; a new reason or a new limit is a new note."""
-    journal = Journal()
+    journal = DecisionLog()
     for one in (note(0, 8), note(1, 8), note(2, 4, was=8), note(3, 4), note(4, 4), note(5, 4, reason="frozen")):
         journal.add(one)
     frozen, steady, moved, first = journal.newest_first()
@@ -102,7 +102,7 @@ def test_what_goes_on_saying_the_same_is_one_note() -> None:
 @given(limits=st.lists(st.sampled_from([1.0, 2.0, 4.0]), max_size=300), more=st.integers(0, 60))
 def test_the_journal_is_bounded_and_loses_only_the_oldest(limits: list[float], more: int) -> None:
     """Fifty notes; the newest is always there, and each begins where the one before it ended up."""
-    journal, was = Journal(), 8.0
+    journal, was = DecisionLog(), 8.0
     for second, limit in enumerate(limits + [float(number) for number in range(more)]):
         journal.add(note(second, limit, was=was))
         was = limit

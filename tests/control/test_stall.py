@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.alarms import ADVICE, QueueSigns, StallReason, stall_in
+from subscriber.control.alarms import ADVICE, QueueHealth, StallReason, detect_stall
 
-IDLE = QueueSigns(empty_answers=5, silent_seconds=100, visible=0, in_flight=0)
+IDLE = QueueHealth(empty_answers=5, silent_seconds=100, visible=0, in_flight=0)
 COUNTS = st.none() | st.integers(0, 200_000)
 REASONS = st.sampled_from([None, "in_flight_limit", "unseen_backlog"])
 
 
 def judged(before: StallReason | None = None, **changed: int | None) -> StallReason | None:
     """The verdict on an idle queue of which something is different."""
-    return stall_in(msgspec.structs.replace(IDLE, **changed), before)
+    return detect_stall(msgspec.structs.replace(IDLE, **changed), before)
 
 
 def test_an_idle_queue_is_not_stalled() -> None:
@@ -49,8 +49,8 @@ def test_a_message_ends_any_stall(
     before: StallReason | None, visible: int | None, in_flight: int | None, silent_seconds: float
 ) -> None:
     """Whatever the counts say, a queue that gives is not stalled."""
-    signs = QueueSigns(empty_answers=0, silent_seconds=silent_seconds, visible=visible, in_flight=in_flight)
-    assert stall_in(signs, before) is None
+    signs = QueueHealth(empty_answers=0, silent_seconds=silent_seconds, visible=visible, in_flight=in_flight)
+    assert detect_stall(signs, before) is None
 
 
 def test_every_reason_has_its_advice() -> None:

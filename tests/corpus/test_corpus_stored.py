@@ -13,19 +13,19 @@ import asyncpg
 import pytest
 
 from subscriber.adapters.postgres.store import PostgresStore
-from subscriber.flow.leases import POLL_MESSAGES, Ceiling, LeaseBook
-from subscriber.flow.limiter import Gate
+from subscriber.flow.leases import POLL_MESSAGES, InFlightLimits, VisibilityLeases
+from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.model import BatchAnswer, Lease, Message
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
-from subscriber.pipeline.pipeline import Line, LineOptions
+from subscriber.pipeline.pipeline import Pipeline, PipelineOptions
 from subscriber.pipeline.receive import ReceiveOptions
 from tests.corpus.everything import corpus
 from tests.corpus.expected import quarantine_of, rows_of, stored_quarantine, stored_rows
 
 QUEUE = "http://queue.example/1/hostile"
-OPTIONS = LineOptions(
+OPTIONS = PipelineOptions(
     receive=ReceiveOptions(queues=(QUEUE,), polls_at_most=4),
     batch=BatchOptions(max_rows=500, max_messages=500, linger_seconds=0.05),
     acknowledge=AcknowledgeOptions(calls_at_most=4),
@@ -62,7 +62,7 @@ class ListQueue:
         self._note()
         return BatchAnswer(done=tuple(range(len(entries))))
 
-    async def hand_back(self, queue: str, handles: Sequence[str]) -> int:
+    async def release(self, queue: str, handles: Sequence[str]) -> int:
         """Nobody asks for it here."""
         raise AssertionError("handed back")
 
@@ -77,8 +77,8 @@ async def test_every_body_leads_where_the_table_says(
 ) -> None:
     """Nothing crashes, nothing stalls, nothing is lost or stored otherwise, whatever came beside it."""
     queue = ListQueue([case.body for case in corpus()])
-    leases = LeaseBook((QUEUE,), Ceiling(messages=2_000, bytes=1 << 26), visibility_seconds=300)
-    line = Line(OPTIONS, queue, store, Gate(4.0), leases, Metrics())
+    leases = VisibilityLeases((QUEUE,), InFlightLimits(messages=2_000, bytes=1 << 26), visibility_seconds=300)
+    line = Pipeline(OPTIONS, queue, store, ConcurrencyLimiter(4.0), leases, Metrics())
     async with asyncio.timeout(90), asyncio.TaskGroup() as tasks:
         tasks.create_task(line.run(), name="line")
         await queue.settled.wait()

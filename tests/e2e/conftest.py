@@ -10,7 +10,7 @@ import pytest
 
 from testkit.sqs.launch import QueueServer
 from testkit.sqs.raw_client import RawClient
-from tests.e2e.environment import Scene
+from tests.e2e.environment import RunContext
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ async def plain_schema(postgres_url: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def scene(queue_server: QueueServer, postgres_url: str, plain_schema: str) -> Iterator[Scene]:
+def scene(queue_server: QueueServer, postgres_url: str, plain_schema: str) -> Iterator[RunContext]:
     """A fresh queue with a dead-letter queue behind it, and a fresh schema."""
     with RawClient(queue_server.endpoint_url) as client:
         name = f"events-{uuid.uuid4().hex[:8]}"
@@ -32,4 +32,4 @@ def scene(queue_server: QueueServer, postgres_url: str, plain_schema: str) -> It
         arn = client.call("GetQueueAttributes", QueueUrl=dead, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         redrive = f'{{"deadLetterTargetArn":"{arn}","maxReceiveCount":"10"}}'
         queue = client.call("CreateQueue", QueueName=name, Attributes={"RedrivePolicy": redrive})["QueueUrl"]
-        yield Scene(client, queue, postgres_url, plain_schema, queue_server.endpoint_url)
+        yield RunContext(client, queue, postgres_url, plain_schema, queue_server.endpoint_url)

@@ -19,7 +19,7 @@ LOOK_SECONDS = 0.05
 PATIENCE_SECONDS = 20.0
 
 
-def sums_that_fit(**changed: object) -> dict[str, str]:
+def fitting_constraints(**changed: object) -> dict[str, str]:
     """Settings for tests: short waits, and sums that fit."""
     values: dict[str, object] = {
         "RECEIVE_WAIT_SECONDS": 1,
@@ -38,7 +38,7 @@ class QueueCounts(msgspec.Struct, frozen=True):
     in_flight: int
 
 
-class Scene:
+class RunContext:
     """One test's queue and schema, and how to start a daemon between them."""
 
     def __init__(self, client: RawClient, queue: str, database_url: str, schema: str, endpoint_url: str) -> None:
@@ -58,7 +58,7 @@ class Scene:
             "SUBSCRIBER_QUEUE_URLS": self.queue,
             "SUBSCRIBER_DATABASE_URL": self.database_url,
             "SUBSCRIBER_DATABASE_SCHEMA": self.schema,
-            **sums_that_fit(**changed),
+            **fitting_constraints(**changed),
         }
 
     def daemon(self, **changed: object) -> AbstractContextManager[DaemonProcess]:

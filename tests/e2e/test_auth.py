@@ -14,14 +14,14 @@ import pytest
 from subscriber.errors import ExitCode
 from testkit.daemon import DaemonProcess
 from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
-from tests.e2e.environment import Scene, put_body
+from tests.e2e.environment import RunContext, put_body
 from tests.fixtures.queues import OpenClient
 
 
 class Keyring(msgspec.Struct):
     """A user of the database, and the secret with its password."""
 
-    scene: Scene
+    scene: RunContext
     client: Any
     role: str
     secret_id: str = ""
@@ -43,7 +43,7 @@ class Keyring(msgspec.Struct):
 
 
 @pytest.fixture
-async def keyring(scene: Scene, localstack_url: str, aws_client: OpenClient) -> AsyncIterator[Keyring]:
+async def keyring(scene: RunContext, localstack_url: str, aws_client: OpenClient) -> AsyncIterator[Keyring]:
     """A user with a first password."""
     role = f"daemon_{uuid.uuid4().hex[:12]}"
     async with aws_client("secretsmanager", localstack_url) as client:
@@ -55,7 +55,7 @@ async def keyring(scene: Scene, localstack_url: str, aws_client: OpenClient) -> 
         await scene.fetch(f"DROP ROLE {role}")
 
 
-async def _written(scene: Scene, keys: list[str]) -> None:
+async def _written(scene: RunContext, keys: list[str]) -> None:
     scene.send([put_body(key) for key in keys])
     await scene.until_empty()
     found = await scene.fetch("SELECT key FROM object_versions")
@@ -63,7 +63,7 @@ async def _written(scene: Scene, keys: list[str]) -> None:
 
 
 async def _stopped(daemon: DaemonProcess) -> None:
-    assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+    assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
 
 
 async def test_a_password_from_secrets_manager(keyring: Keyring, localstack_url: str) -> None:
@@ -84,7 +84,7 @@ async def test_a_password_from_secrets_manager(keyring: Keyring, localstack_url:
 
 
 @pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)")
-async def test_through_a_pooler(scene: Scene) -> None:
+async def test_through_a_pooler(scene: RunContext) -> None:
     """Migrations, rows and quarantine by way of PgBouncer with transaction pooling, and a dry end."""
     with (
         pgbouncer(scene.database_url, sessions=2) as pooler,
@@ -94,11 +94,11 @@ async def test_through_a_pooler(scene: Scene) -> None:
         await _written(scene, [f"{number}" for number in range(300)])
         assert len(await scene.fetch("SELECT FROM quarantined_messages")) == 1
         await _stopped(daemon)
-        assert not daemon.events("database.lost")
+        assert not daemon.events("database.unavailable")
 
 
 @pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)")
-async def test_a_pooler_nobody_spoke_of_ends_the_start(scene: Scene) -> None:
+async def test_a_pooler_nobody_spoke_of_ends_the_start(scene: RunContext) -> None:
     """Waiting mends nothing: exit 3, and the line names the setting."""
     with (
         pgbouncer(scene.database_url, sessions=2) as pooler,

@@ -10,7 +10,7 @@ from typing import Any
 
 from subscriber.errors import ExitCode
 from testkit.daemon import DaemonProcess
-from tests.e2e.environment import QueueCounts, Scene, put_body, until
+from tests.e2e.environment import QueueCounts, RunContext, put_body, until
 
 TOKEN = "open-sesame-42"
 TICKS = 2.0
@@ -26,7 +26,7 @@ class Answer:
 
 async def control(daemon: DaemonProcess | int, *words: str, token: str | None = TOKEN) -> Answer:
     """Run `subscriber control …` against a daemon, or a port, with that and the token as its only settings."""
-    port = daemon if isinstance(daemon, int) else daemon.wait_for("pages.opened")["port"]
+    port = daemon if isinstance(daemon, int) else daemon.wait_for("http.listening")["port"]
     environment = {"SUBSCRIBER_HTTP_PORT": str(port)} | ({"SUBSCRIBER_CONTROL_TOKEN": token} if token else {})
     command = [sys.executable, "-m", "subscriber", "control", *words]
     return Answer(
@@ -54,10 +54,10 @@ async def readings_later(daemon: DaemonProcess) -> None:
     await until(lambda: taken_at() >= begun + TICKS)
 
 
-async def test_pause_and_resume(scene: Scene) -> None:
+async def test_pause_and_resume(scene: RunContext) -> None:
     """Paused, what is sent stays visible and nothing is written; resumed, it is stored; ready all the time."""
     with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         answer = await control(daemon, "pause")
         assert (answer.code, answer.out.split(",")[0], answer.err) == (0, "paused", "")
         await until(lambda: daemon.metric("subscriber_in_process_messages") == 0)  # the open poll has ended
@@ -69,15 +69,15 @@ async def test_pause_and_resume(scene: Scene) -> None:
         answer = await control(daemon, "resume")
         assert (answer.code, answer.out.split(",")[0]) == (0, "governed")
         await scene.until_empty()
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
-        assert [line["command"] for line in daemon.events("control.obeyed")] == ["pause", "resume"]
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+        assert [line["command"] for line in daemon.events("control.applied")] == ["pause", "resume"]
     assert len(await scene.fetch("SELECT FROM objects")) == 20
 
 
-async def test_a_write_that_has_begun_is_finished_and_no_other_begins(scene: Scene) -> None:
+async def test_a_write_that_has_begun_is_finished_and_no_other_begins(scene: RunContext) -> None:
     """A write that waits for a lock when the pause comes is committed and deleted; the batch behind it is kept."""
     with scene.daemon(CONTROL_TOKEN=TOKEN, WRITE_MAX_CONCURRENCY=1) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         async with scene.writes_blocked():
             scene.send([put_body("first.txt")])
             await until(lambda: daemon.metric("subscriber_concurrency") == 1)
@@ -93,10 +93,10 @@ async def test_a_write_that_has_begun_is_finished_and_no_other_begins(scene: Sce
     assert len(await scene.fetch("SELECT FROM objects")) == 2
 
 
-async def test_a_fixed_limit_and_back_to_the_governor(scene: Scene) -> None:
-    """The gate has the operator's number until the governor is called back; nonsense changes nothing."""
+async def test_a_fixed_limit_and_back_to_the_governor(scene: RunContext) -> None:
+    """The limiter has the operator's number until the governor is called back; nonsense changes nothing."""
     with scene.daemon(CONTROL_TOKEN=TOKEN, DATABASE_LOAD_SOURCE="none") as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         assert (await control(daemon, "limit", "0.5")).out == "fixed at 0.5, until auto\n"
         await readings_later(daemon)
         assert daemon.metric("subscriber_concurrency_limit") == 0.5
@@ -115,27 +115,27 @@ async def test_a_fixed_limit_and_back_to_the_governor(scene: Scene) -> None:
         assert newest_first.index("operator_auto") < newest_first.index("operator_limit")
 
 
-async def test_a_stop_ends_a_pause(scene: Scene) -> None:
+async def test_a_stop_ends_a_pause(scene: RunContext) -> None:
     """What is held is written, for it could not be kept, and the daemon ends dry."""
     with scene.daemon(CONTROL_TOKEN=TOKEN, BATCH_LINGER_SECONDS=60) as daemon:
         scene.send(put_body(f"{number}.txt") for number in range(25))
         await until(lambda: daemon.metric("subscriber_received_messages_total") == 25)
         assert (await control(daemon, "pause")).code == 0
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     assert scene.counts() == QueueCounts(visible=0, in_flight=0)
     assert len(await scene.fetch("SELECT FROM objects")) == 25
 
 
-async def test_who_may_and_who_may_not(scene: Scene) -> None:
+async def test_who_may_and_who_may_not(scene: RunContext) -> None:
     """Without a token in the settings nobody; with one, who has it; to look is free. The token is never logged."""
     with scene.daemon() as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         refused = await control(daemon, "pause")
         assert (refused.code, "SUBSCRIBER_CONTROL_TOKEN is not set" in refused.err) == (2, True)
         looked = await control(daemon, token=None)
         assert (looked.code, looked.out.splitlines()[0].split(",")[0]) == (0, "control   governed")
     with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         for wrong in ("guessed-it-8", None):
             refused = await control(daemon, "pause", token=wrong)
             assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
@@ -143,14 +143,14 @@ async def test_who_may_and_who_may_not(scene: Scene) -> None:
         assert (await control(daemon, "pause")).code == 0
         assert daemon.events("daemon.started")[0]["control_token"] == "***"
         assert not any(TOKEN in str(line) for line in daemon.log)
-        port = daemon.wait_for("pages.opened")["port"]
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        port = daemon.wait_for("http.listening")["port"]
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     gone = await control(port, "pause")
     assert (gone.code, gone.err.count("\n")) == (1, 1)
     assert f"no daemon answers at http://127.0.0.1:{port}/control" in gone.err
 
 
-async def test_the_page_shows_what_flows(scene: Scene) -> None:
+async def test_the_page_shows_what_flows(scene: RunContext) -> None:
     """Reading, queue, sensor and decisions of a daemon at work, by the page and by `control status`."""
     with scene.daemon(DATABASE_LOAD_SOURCE="auto") as daemon:
         scene.send(put_body(f"{number}.txt") for number in range(500))

@@ -12,7 +12,7 @@ from subscriber.errors import ExitCode
 from testkit.workload.bucket import ObjectRow, VersionRow
 from testkit.workload.notifications import native_body
 from testkit.workload.random_walk import seeded_buckets
-from tests.e2e.environment import QueueCounts, Scene
+from tests.e2e.environment import QueueCounts, RunContext
 from tests.events.histories import OBJECTS_SQL, VERSIONS_SQL
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -31,7 +31,7 @@ def shuffled_bodies(random: Random, bodies: list[str]) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-async def test_the_table_is_what_the_bucket_says(scene: Scene) -> None:
+async def test_the_table_is_what_the_bucket_says(scene: RunContext) -> None:
     """Puts, deletes, versions and markers of three buckets, shuffled, a tenth twice: equal to the oracle."""
     random = Random(2026)
     buckets = seeded_buckets(2026, events=EVENTS - DUPLICATES, keys=KEYS)
@@ -39,11 +39,11 @@ async def test_the_table_is_what_the_bucket_says(scene: Scene) -> None:
     # Branch coverage of this process would measure coverage's own cost more than anything.
     environment = scene.environment(BATCH_LINGER_SECONDS=0.25) | {"COVERAGE_PROCESS_CONFIG": ""}
     with scene.daemon_with(environment) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         for start in range(0, EVENTS, SEND_AT_ONCE):
             scene.send(itertools.islice(bodies, start, start + SEND_AT_ONCE))
         await scene.until_empty(patience_seconds=240)
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     assert scene.counts() == QueueCounts(visible=0, in_flight=0)
     versions = [VersionRow(*row) for row in await scene.fetch(VERSIONS_SQL)]
     assert versions == sorted(row for bucket in buckets for row in bucket.expected_versions())

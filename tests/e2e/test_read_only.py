@@ -14,7 +14,7 @@ import pytest
 
 from subscriber.errors import ExitCode
 from testkit.daemon import daemon_process
-from tests.e2e.environment import Scene, put_body, until
+from tests.e2e.environment import RunContext, put_body, until
 
 READ_ONLY = '''
 """Refuses to open anything for writing, as a read-only file system does, and tells of each attempt on a socket."""
@@ -66,14 +66,14 @@ async def read_only(tmp_path: Path) -> AsyncIterator[ReadOnly]:
         yield listener
 
 
-async def test_nothing_is_written(scene: Scene, read_only: ReadOnly) -> None:
+async def test_nothing_is_written(scene: RunContext, read_only: ReadOnly) -> None:
     """Start, migrate, store, answer pages, stop: with every write refused the daemon does all of it, and tries none."""
     with daemon_process(scene.environment() | read_only.environment, "--migrate") as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         scene.send([put_body("one.txt"), json.dumps({"nonsense": True})])
         await scene.until_empty()
         assert (await asyncio.to_thread(daemon.page, "/metrics"))[0] == 200
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     assert read_only.told == []
     assert len(await scene.fetch("SELECT FROM object_versions")) == 1
 

@@ -20,7 +20,7 @@ from aiobotocore.session import get_session
 
 from subscriber.errors import ExitCode
 from testkit.daemon import daemon_process
-from tests.e2e.environment import LOOK_SECONDS, PATIENCE_SECONDS, Scene, sums_that_fit, until
+from tests.e2e.environment import LOOK_SECONDS, PATIENCE_SECONDS, RunContext, fitting_constraints, until
 
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 HOSTILE_KEYS = (
@@ -145,14 +145,14 @@ async def next_second() -> None:
     await asyncio.sleep(1.05 - time.time() % 1)
 
 
-async def indexed(scene: Scene, bucket: str) -> dict[str, tuple[int, str]]:
+async def indexed(scene: RunContext, bucket: str) -> dict[str, tuple[int, str]]:
     """What the view shows of one bucket, in the shape of its listing."""
     rows = await scene.fetch("SELECT bucket, key, size_bytes, etag FROM objects")
     return {row["key"]: (row["size_bytes"], row["etag"]) for row in rows if row["bucket"] == bucket}
 
 
 @pytest.mark.parametrize("envelope", ["native", "sns", "sns-raw", "eventbridge"])
-async def test_the_view_is_the_listing(scene: Scene, cloud: Cloud, envelope: str) -> None:
+async def test_the_view_is_the_listing(scene: RunContext, cloud: Cloud, envelope: str) -> None:
     """Objects with hostile keys, some deleted again: the view `objects` equals what the bucket lists."""
     bucket, keys = f"lake-{envelope}", tellable(envelope)
     queue, queue_arn = await cloud.make_queue(f"events-{envelope}")
@@ -173,21 +173,21 @@ async def test_the_view_is_the_listing(scene: Scene, cloud: Cloud, envelope: str
         listing = await cloud.listing(bucket)
         assert set(listing) == set(keys) - set(keys[::3])
         events = len(keys) + len(keys[::3])
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") >= events)
         await cloud.until_empty(queue)  # a test event may have been among those acknowledged
         assert await indexed(scene, bucket) == {as_told(envelope, key): facts for key, facts in listing.items()}
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     assert await scene.fetch("SELECT FROM quarantined_messages") == []
 
 
-async def test_a_fifo_queue_is_refused_in_words(scene: Scene, cloud: Cloud) -> None:
+async def test_a_fifo_queue_is_refused_in_words(scene: RunContext, cloud: Cloud) -> None:
     """Exit 4: what a FIFO queue would do to the line is said, and what to use instead."""
     answer = await cloud["sqs"].create_queue(QueueName="ordered.fifo", Attributes={"FifoQueue": "true"})
     environment = scene.environment() | {
         "AWS_ENDPOINT_URL_SQS": cloud.endpoint_url,
         "SUBSCRIBER_QUEUE_URLS": answer["QueueUrl"],
-        **sums_that_fit(),
+        **fitting_constraints(),
     }
     with daemon_process(environment, "--migrate") as daemon:
         code = await asyncio.to_thread(daemon.wait)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import cast
 
 from subscriber.adapters.sqs.client import Sqs
-from subscriber.adapters.sqs.release import hand_back
+from subscriber.adapters.sqs.release import release
 from subscriber.errors import QueueCallError
-from subscriber.flow.leases import Ceiling, LeaseBook
+from subscriber.flow.leases import InFlightLimits, VisibilityLeases
 from tests.fakes.samples import QUEUE, message
 
 POLLS = 5
@@ -19,24 +19,24 @@ class FailsOnce:
 
     def __init__(self) -> None:
         self.calls = 0
-        self.handed_back: list[str] = []
+        self.released: list[str] = []
 
-    async def hand_back(self, queue: str, handles: Sequence[str]) -> int:
+    async def release(self, queue: str, handles: Sequence[str]) -> int:
         """All of them, but for the second call."""
         self.calls += 1
         if self.calls == 2:
             raise QueueCallError("ServiceUnavailable", "busy")
-        self.handed_back += handles
+        self.released += handles
         return len(handles)
 
 
 async def test_one_failed_call_takes_no_other_with_it() -> None:
     """Of five polls' messages, those of four are visible again."""
-    leases = LeaseBook((QUEUE,), Ceiling(messages=1_000, bytes=10**9), 30)
+    leases = VisibilityLeases((QUEUE,), InFlightLimits(messages=1_000, bytes=10**9), 30)
     for _ in range(POLLS):
         lease = await leases.open(QUEUE)
         leases.fill(lease, [message(under=lease) for _ in range(10)])
     queues = FailsOnce()
-    await hand_back(cast("Sqs", queues), list(leases.outstanding()), 5.0)
+    await release(cast("Sqs", queues), list(leases.outstanding()), 5.0)
     assert queues.calls == POLLS
-    assert len(set(queues.handed_back)) == (POLLS - 1) * 10
+    assert len(set(queues.released)) == (POLLS - 1) * 10

@@ -9,16 +9,16 @@ import msgspec
 import pytest
 
 from benchmarks.chaos.proxy import network as network_to
-from subscriber.app import HAND_BACK_SECONDS, Daemon
+from subscriber.app import RELEASE_SECONDS, Daemon
 from subscriber.errors import ExitCode
 from subscriber.settings.table import Settings
 from testkit.postgres.postgres import LocalPostgres
-from tests.e2e.environment import QueueCounts, Scene, put_body, until
+from tests.e2e.environment import QueueCounts, RunContext, put_body, until
 
 EMPTY = QueueCounts(visible=0, in_flight=0)
 
 
-def dead_letters(scene: Scene, max_receives: int) -> str:
+def dead_letters(scene: RunContext, max_receives: int) -> str:
     """The URL of the scene's dead-letter queue, from now on for what was received more often than this."""
     dead = f"{scene.queue}-dead"
     answer = scene.client.call("GetQueueAttributes", QueueUrl=dead, AttributeNames=["QueueArn"])
@@ -29,12 +29,12 @@ def dead_letters(scene: Scene, max_receives: int) -> str:
 
 
 async def test_a_restart_under_load_costs_no_message_a_second_receive(
-    scene: Scene, postgres_server: LocalPostgres
+    scene: RunContext, postgres_server: LocalPostgres
 ) -> None:
     """What was received when the database went is kept and stored when it is back: received once, every one."""
     dead = dead_letters(scene, 1)
     with scene.daemon(DATABASE_URL=postgres_server.url) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         restarting: asyncio.Task[None] | None = None
         for number in range(100):
             scene.send(put_body(f"{number}/{part}.txt") for part in range(10))
@@ -45,33 +45,33 @@ async def test_a_restart_under_load_costs_no_message_a_second_receive(
         await restarting
         await scene.until_empty()
         await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 1000)
-        assert len(daemon.events("database.lost")) >= 1
+        assert len(daemon.events("database.unavailable")) >= 1
         assert daemon.metric("subscriber_received_messages_total") == 1000
         assert daemon.metric("subscriber_rows_applied_total") == 1000
         assert scene.counts(dead) == EMPTY
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
 
 
-async def test_what_waits_longer_than_its_visibility_is_seen_by_nobody_else(scene: Scene) -> None:
+async def test_what_waits_longer_than_its_visibility_is_seen_by_nobody_else(scene: RunContext) -> None:
     """Behind a table that is locked for several times as long: one receive, then a row."""
     with scene.daemon(RECEIVE_VISIBILITY_SECONDS=2, WRITE_TIMEOUT_SECONDS=0.3) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         async with scene.writes_blocked():
             scene.send(put_body(f"{number}.txt") for number in range(20))
-            await until(lambda: daemon.metric("subscriber_renewed_messages_total") >= 4 * 20)
+            await until(lambda: daemon.metric("subscriber_visibility_extended_messages_total") >= 4 * 20)
             assert scene.counts() == QueueCounts(visible=0, in_flight=20)
         await scene.until_empty()
         await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 20)
         assert daemon.metric("subscriber_received_messages_total") == 20
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
 
 
-async def test_healthy_messages_stay_out_of_the_dead_letter_queue(scene: Scene) -> None:
+async def test_healthy_messages_stay_out_of_the_dead_letter_queue(scene: RunContext) -> None:
     """The database answers and refuses every row, for many times as long as messages are held; then it relents."""
     dead = dead_letters(scene, 3)
     changed = {"HOLD_MAX_SECONDS": 2, "WRITE_TIMEOUT_SECONDS": 0.5, "RECEIVE_VISIBILITY_SECONDS": 10}
     with scene.daemon(**changed) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         operator = await scene.connect()
         await operator.execute(
             """CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
@@ -84,15 +84,15 @@ async def test_healthy_messages_stay_out_of_the_dead_letter_queue(scene: Scene) 
         await scene.until_empty()
         assert scene.counts(dead) == EMPTY
         assert daemon.events("messages.unsettled") == []
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     assert len(await scene.fetch("SELECT FROM objects")) == 200
     assert await scene.fetch("SELECT FROM quarantined_messages") == []
 
 
-async def test_one_row_that_a_trigger_refuses_holds_up_nobody(scene: Scene) -> None:
+async def test_one_row_that_a_trigger_refuses_holds_up_nobody(scene: RunContext) -> None:
     """It is found among the others and quarantined; they are stored."""
     with scene.daemon() as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         operator = await scene.connect()
         await operator.execute(
             """CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no'; END $$;
@@ -106,19 +106,19 @@ async def test_one_row_that_a_trigger_refuses_holds_up_nobody(scene: Scene) -> N
     assert len(await scene.fetch("SELECT FROM objects")) == 19
 
 
-async def test_a_stop_in_an_outage_hands_back_at_once(scene: Scene, postgres_server: LocalPostgres) -> None:
+async def test_a_stop_in_an_outage_hands_back_at_once(scene: RunContext, postgres_server: LocalPostgres) -> None:
     """What could not be stored is visible before the process has ended, which is dry, not late."""
     with scene.daemon(DATABASE_URL=postgres_server.url) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         postgres_server.stop("immediate")
         scene.send([put_body("first.txt")])
-        await asyncio.to_thread(daemon.wait_for, "database.lost")
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        await asyncio.to_thread(daemon.wait_for, "database.unavailable")
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     assert scene.counts() == QueueCounts(visible=1, in_flight=0)
 
 
 async def test_a_stop_is_in_time_though_queue_and_database_are_silent(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+    scene: RunContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All that it waits for, hand-back and closing of the edges included, fits the stop budget."""
     database_port = int(scene.database_url.rpartition(":")[2].partition("/")[0])
@@ -131,7 +131,7 @@ async def test_a_stop_is_in_time_though_queue_and_database_are_silent(
         environment["AWS_ENDPOINT_URL_SQS"] = f"http://127.0.0.1:{queues.port}"
         for name, value in environment.items():
             monkeypatch.setenv(name, value)
-        budget_seconds = HAND_BACK_SECONDS + 1
+        budget_seconds = RELEASE_SECONDS + 1
         settings = Settings.from_environment(environment)
         daemon = Daemon(msgspec.structs.replace(settings, stop_timeout_seconds=budget_seconds))
         running = asyncio.create_task(daemon.run(migrate_first=True), name="daemon")

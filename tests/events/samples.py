@@ -80,7 +80,7 @@ def decoded(text: str) -> Delivery:
 def event_of(text: str) -> ObjectEvent:
     """The one event of a body that must have no other content."""
     delivery = decoded(text)
-    assert delivery.refusal is None
+    assert delivery.rejection is None
     assert delivery.ignored == ()
     (event,) = delivery.events
     return event
@@ -90,9 +90,9 @@ def reason_of(text: str) -> str:
     """Why a body that must be refused, without an event, was refused."""
     delivery = decoded(text)
     assert delivery.events == ()
-    assert delivery.refusal is not None
-    assert delivery.refusal.detail
-    return delivery.refusal.reason
+    assert delivery.rejection is not None
+    assert delivery.rejection.detail
+    return delivery.rejection.reason
 
 
 def emission(event_name: str, **changes: Any) -> Emission:

@@ -13,7 +13,7 @@ from subscriber.events.key import MAX_BUCKET_BYTES, MAX_ETAG_BYTES, MAX_KEY_BYTE
 from subscriber.events.names import SILENT, STATES, UNKNOWN
 from subscriber.events.record import MAX_SIZE_BYTES
 from subscriber.events.rejection import REASONS
-from subscriber.model import Delivery, Lease, Message, Refusal
+from subscriber.model import Delivery, Lease, Message, Rejection
 from testkit.workload import notifications
 from tests.events.samples import EXPECTED, PROPERTY, body, decoded, emission, record
 
@@ -58,15 +58,15 @@ def assert_lawful(delivery: Delivery) -> None:
         assert set(event.sequencer) <= set("0123456789ABCDEF")
     assert set(delivery.ignored) <= SILENT | {UNKNOWN}
     assert 0 <= delivery.derived_sequencers <= len(delivery.events)
-    if delivery.refusal is not None:
-        assert delivery.refusal.reason in REASONS
-        assert is_storable(delivery.refusal.detail, 1_000)
+    if delivery.rejection is not None:
+        assert delivery.rejection.reason in REASONS
+        assert is_storable(delivery.rejection.detail, 1_000)
 
 
 @PROPERTY
 @given(st.text() | st.text(st.characters()))
 def test_any_text(text: str) -> None:
-    """No text at all makes decode raise, and none but JSON goes without a refusal."""
+    """No text at all makes decode raise, and none but JSON goes without a rejection."""
     assert_lawful(decoded(text))
 
 
@@ -85,7 +85,7 @@ def test_anything_like_records(records: list[object]) -> None:
     """Records with any field broken are refused one by one, and every record is accounted for."""
     delivery = decoded(body(*records))
     assert_lawful(delivery)
-    if delivery.refusal is None:
+    if delivery.rejection is None:
         assert len(delivery.events) + len(delivery.ignored) == len(records)
 
 
@@ -121,27 +121,27 @@ def test_derived_sequencers_are_counted() -> None:
 
 
 def test_events_of_foreign_buckets_are_refused() -> None:
-    """With a list of buckets, a good event of another goes to quarantine, and its neighbours become rows."""
+    """With a list of buckets, a good event of another goes to quarantine, and its neighbors become rows."""
     text = body(record(), record(bucket="it's"), record(event_name="ObjectTagging:Put", bucket="it's"))
     delivery = decode(of(text), {"lake"})
     assert delivery.events == (EXPECTED,)
     assert delivery.ignored == ("ObjectTagging:Put",)
     detail = """1 of 3 records refused (2); the first: the bucket "it's" is not one of SUBSCRIBER_BUCKETS"""
-    assert delivery.refusal == Refusal("foreign_bucket", detail)
+    assert delivery.rejection == Rejection("bucket_not_allowed", detail)
 
 
 @pytest.mark.parametrize("envelope", notifications.ENVELOPES)
 def test_the_list_of_buckets_holds_in_every_envelope(envelope: notifications.Envelope) -> None:
     """Whoever tells of it: a listed bucket passes, an unlisted one does not, and nor does one that is only alike."""
     text = notifications.body_of(emission("ObjectCreated:Put"), envelope)
-    assert decode(of(text), {"lake"}).refusal is None
-    refusal = decode(of(text), {"Lake", "lake ", "lak"}).refusal
-    assert refusal is not None
-    assert refusal.reason == "foreign_bucket"
+    assert decode(of(text), {"lake"}).rejection is None
+    rejection = decode(of(text), {"Lake", "lake ", "lak"}).rejection
+    assert rejection is not None
+    assert rejection.reason == "bucket_not_allowed"
 
 
 def test_a_record_that_is_bad_is_refused_for_that() -> None:
     """The list says nothing about what is no event."""
-    refusal = decode(of(body(record(bucket="other", size=-1))), {"lake"}).refusal
-    assert refusal is not None
-    assert refusal.reason == "bad_size"
+    rejection = decode(of(body(record(bucket="other", size=-1))), {"lake"}).rejection
+    assert rejection is not None
+    assert rejection.reason == "bad_size"

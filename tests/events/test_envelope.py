@@ -1,4 +1,4 @@
-"""Envelopes: recognised by shape, opened once, refused where foreign."""
+"""Envelopes: recognized by shape, opened once, refused where foreign."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from subscriber.events import rejection as refusal
+from subscriber.events import rejection
 from subscriber.events.names import SILENT, STATES, TEST_EVENT
 from subscriber.events.order import order
 from testkit.workload import notifications
@@ -36,20 +36,20 @@ def test_every_minor_version_with_unknown_fields(minor: int) -> None:
 @pytest.mark.parametrize("version", ["1.0", "3.0", "20.1", "", "two"])
 def test_another_major_version_is_refused(version: str) -> None:
     """Another major may mean anything."""
-    assert reason_of(body(record(eventVersion=version))) == refusal.UNSUPPORTED_VERSION
+    assert reason_of(body(record(eventVersion=version))) == rejection.UNSUPPORTED_VERSION
 
 
 def test_several_records() -> None:
     """A message may carry any number of records."""
     delivery = decoded(body(record(), record(key="b"), record(key="c")))
     assert [event.key for event in delivery.events] == ["sales/part 1.parquet", "b", "c"]
-    assert delivery.refusal is None
+    assert delivery.rejection is None
 
 
 def test_no_records() -> None:
     """A body without records is an empty delivery, not a mistake."""
     delivery = decoded('{"Records":[]}')
-    assert (delivery.events, delivery.refusal, delivery.ignored) == ((), None, ())
+    assert (delivery.events, delivery.rejection, delivery.ignored) == ((), None, ())
 
 
 @pytest.mark.parametrize("event_name", sorted(STATES))
@@ -73,14 +73,14 @@ def test_native_events_that_say_nothing_about_existence(event_name: str) -> None
     """Tags, ACL, restores and the like make no row, with or without sequencer and size."""
     told = emission(event_name, sequencer="")
     delivery = decoded(notifications.native_body(told))
-    assert (delivery.events, delivery.refusal, delivery.ignored) == ((), None, (event_name,))
+    assert (delivery.events, delivery.rejection, delivery.ignored) == ((), None, (event_name,))
 
 
 @pytest.mark.parametrize("event_name", BRIDGED_SILENT)
 def test_bridged_events_that_say_nothing_about_existence(event_name: str) -> None:
     """EventBridge's words for them are counted under the native names."""
     delivery = decoded(notifications.eventbridge_body(emission(event_name, sequencer="")))
-    assert (delivery.events, delivery.refusal, delivery.ignored) == ((), None, (event_name,))
+    assert (delivery.events, delivery.rejection, delivery.ignored) == ((), None, (event_name,))
 
 
 def test_bridged_silence_needs_no_shape() -> None:
@@ -96,7 +96,7 @@ def test_test_event() -> None:
     plain = notifications.test_event_body("lake")
     for text in (plain, notifications.sns_body(plain), '{"Service":"Amazon S3","Event":"s3:TestEvent"}'):
         delivery = decoded(text)
-        assert (delivery.events, delivery.refusal, delivery.ignored) == ((), None, ("s3:TestEvent",))
+        assert (delivery.events, delivery.rejection, delivery.ignored) == ((), None, ("s3:TestEvent",))
 
 
 def test_sns_without_a_subject() -> None:
@@ -109,7 +109,7 @@ def test_sns_without_a_subject() -> None:
 def test_sns_inside_sns_is_refused() -> None:
     """A notification is unwrapped once: nobody gets to nest them without end."""
     nested = notifications.sns_body(notifications.sns_body(body(record())))
-    assert reason_of(nested) == refusal.UNKNOWN_ENVELOPE
+    assert reason_of(nested) == rejection.UNKNOWN_ENVELOPE
 
 
 def test_bridged_event_and_native_one_are_the_same_version_of_an_object() -> None:
@@ -135,7 +135,7 @@ def test_bridged_deletion_that_does_not_say_what_is_left(deletion_type: str | No
     del bridged["detail"]["deletion-type"]
     if deletion_type:
         bridged["detail"]["deletion-type"] = deletion_type
-    assert reason_of(json.dumps(bridged)) == refusal.UNKNOWN_EVENT
+    assert reason_of(json.dumps(bridged)) == rejection.UNKNOWN_EVENT
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_bridged_deletion_that_does_not_say_what_is_left(deletion_type: str | No
 )
 def test_what_is_not_json(text: str) -> None:
     """Text that is not JSON, or that no text column could hold, is refused as such."""
-    assert reason_of(text) == refusal.NOT_JSON
+    assert reason_of(text) == rejection.NOT_JSON
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_what_is_not_json(text: str) -> None:
 )
 def test_nesting_without_end(text: str) -> None:
     """Depth exhausts nothing."""
-    assert reason_of(text) == refusal.NOT_JSON
+    assert reason_of(text) == rejection.NOT_JSON
 
 
 @pytest.mark.parametrize(
@@ -176,15 +176,15 @@ def test_nesting_without_end(text: str) -> None:
 )
 def test_foreign_shapes(foreign: object) -> None:
     """JSON of any other shape is kept for somebody to look at, never deleted unseen."""
-    assert reason_of(json.dumps(foreign)) == refusal.UNKNOWN_ENVELOPE
+    assert reason_of(json.dumps(foreign)) == rejection.UNKNOWN_ENVELOPE
 
 
 def test_sns_message_that_is_not_ours() -> None:
-    """The refusal says that it was the inner text that could not be read."""
+    """The rejection says that it was the inner text that could not be read."""
     delivery = decoded(notifications.sns_body("ALARM: disk full"))
-    assert delivery.refusal is not None
-    assert delivery.refusal.reason == refusal.NOT_JSON
-    assert "SNS" in delivery.refusal.detail
+    assert delivery.rejection is not None
+    assert delivery.rejection.reason == rejection.NOT_JSON
+    assert "SNS" in delivery.rejection.detail
 
 
 def test_a_foreign_field_beside_good_records() -> None:

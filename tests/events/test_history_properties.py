@@ -60,7 +60,7 @@ def stored(batches: Iterable[Iterable[str]]) -> Table:
     table = Table()
     for bodies in batches:
         deliveries = [decoded(body) for body in bodies]
-        assert not any(delivery.refusal or delivery.derived_sequencers for delivery in deliveries)
+        assert not any(delivery.rejection or delivery.derived_sequencers for delivery in deliveries)
         table.upsert(fold(event for delivery in deliveries for event in delivery.events))
     return table
 

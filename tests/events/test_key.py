@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from subscriber.events import rejection as refusal
+from subscriber.events import rejection
 from subscriber.events.key import _unquoted_folder, decode_form, is_storable
 from testkit.workload import notifications
 from tests.events.samples import PROPERTY, body, emission, event_of, reason_of, record
@@ -27,7 +27,7 @@ def test_every_encoding_in_use_comes_back(key: str) -> None:
 def test_what_cannot_be_a_key_is_not_remembered() -> None:
     """Folders are, for their files; but a body may name one of a megabyte, and a thousand of those would stay."""
     _unquoted_folder.cache_clear()
-    assert reason_of(body(record(key="a%20folder/" * 300 + "name"))) == refusal.BAD_KEY
+    assert reason_of(body(record(key="a%20folder/" * 300 + "name"))) == rejection.BAD_KEY
     assert _unquoted_folder.cache_info().currsize == 0
     decode_form("a%20folder/name")
     assert _unquoted_folder.cache_info().currsize == 1
@@ -72,7 +72,7 @@ def test_every_key_arrives_in_every_envelope(key: str) -> None:
     ],
 )
 def test_native_keys(encoded: str, key: str) -> None:
-    """Decoded once, and neither trimmed, folded nor normalised."""
+    """Decoded once, and neither trimmed, folded nor normalized."""
     assert event_of(body(record(key=encoded))).key == key
 
 
@@ -85,7 +85,7 @@ def test_bridged_keys_are_plain(key: str) -> None:
 @pytest.mark.parametrize("encoded", ["%FF", "%ED%A0%80", "a%C3", "%C3(", "%00", "a%00b", ""])
 def test_keys_that_no_column_holds(encoded: str) -> None:
     """Bytes that are not UTF-8 would make one row of many keys; NUL and nothing cannot be stored."""
-    assert reason_of(body(record(key=encoded))) == refusal.BAD_KEY
+    assert reason_of(body(record(key=encoded))) == rejection.BAD_KEY
 
 
 @pytest.mark.parametrize("key", ["k" * 1024, "ü" * 512, "日" * 341, "😀" * 256])
@@ -97,14 +97,14 @@ def test_longest_keys(key: str) -> None:
 @pytest.mark.parametrize("key", ["k" * 1025, "ü" * 513, "日" * 342, "😀" * 257])
 def test_longer_keys(key: str) -> None:
     """The limit counts bytes, not characters."""
-    assert reason_of(body(record(key=quote_plus(key)))) == refusal.BAD_KEY
+    assert reason_of(body(record(key=quote_plus(key)))) == rejection.BAD_KEY
 
 
 def test_bridged_keys_have_the_same_limits() -> None:
     """A key that came plain is measured as well."""
     for key in ("k" * 1025, "a\0b", ""):
         told = emission("ObjectCreated:Put", key=key)
-        assert reason_of(notifications.eventbridge_body(told)) == refusal.BAD_KEY
+        assert reason_of(notifications.eventbridge_body(told)) == rejection.BAD_KEY
 
 
 @PROPERTY

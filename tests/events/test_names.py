@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.loaders import Loader
 
-from subscriber.events import rejection as refusal
+from subscriber.events import rejection
 from subscriber.events.names import SILENT, STATES, label_of, state_of
 from tests.events.samples import body, decoded, event_of, reason_of, record
 
@@ -54,7 +54,7 @@ def test_a_new_kind_of_creation() -> None:
 )
 def test_a_change_of_existence_that_cannot_be_read(name: str) -> None:
     """What was created or removed in unknown words is kept for somebody to look at."""
-    assert reason_of(body(record(event_name=name))) == refusal.UNKNOWN_EVENT
+    assert reason_of(body(record(event_name=name))) == rejection.UNKNOWN_EVENT
 
 
 def test_prefixed_name() -> None:
@@ -65,4 +65,4 @@ def test_prefixed_name() -> None:
 
 def test_reasons_are_a_closed_list() -> None:
     """Reasons are fit for a metric label."""
-    assert all(reason.isidentifier() and reason.islower() for reason in refusal.REASONS)
+    assert all(reason.isidentifier() and reason.islower() for reason in rejection.REASONS)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from subscriber.events import rejection as refusal
+from subscriber.events import rejection
 from tests.events.samples import ABSENT, EXPECTED, VERSION_ID, body, decoded, event_of, reason_of, record
 
 
@@ -42,19 +42,19 @@ def test_size_within_bounds(size: int) -> None:
 @pytest.mark.parametrize("size", [-1, 2**63, 2**64, 10**40])
 def test_size_out_of_bounds(size: int) -> None:
     """A size that no bigint holds is refused, not rounded."""
-    assert reason_of(body(record(size=size))) == refusal.BAD_SIZE
+    assert reason_of(body(record(size=size))) == rejection.BAD_SIZE
 
 
 @pytest.mark.parametrize("size", [1.5, 1.0, True, "1024", [], {}])
 def test_size_of_another_type(size: Any) -> None:
     """A size is an integer and nothing that looks like one."""
-    assert reason_of(body(record(size=size))) == refusal.MALFORMED_RECORD
+    assert reason_of(body(record(size=size))) == rejection.MALFORMED_RECORD
 
 
 def test_size_beyond_every_number() -> None:
     """Digits without end are refused as well."""
     text = body(record(size=77777)).replace("77777", "9" * 5000)
-    assert reason_of(text) == refusal.MALFORMED_RECORD
+    assert reason_of(text) == rejection.MALFORMED_RECORD
 
 
 @pytest.mark.parametrize("bucket", ["b" * 255, "B_ü"])
@@ -66,13 +66,13 @@ def test_bucket_within_bounds(bucket: str) -> None:
 @pytest.mark.parametrize("bucket", ["", "b" * 256, "ü" * 128, "a\0b"])
 def test_bucket_out_of_bounds(bucket: str) -> None:
     """A bucket that the column cannot hold is refused."""
-    assert reason_of(body(record(bucket=bucket))) == refusal.BAD_BUCKET
+    assert reason_of(body(record(bucket=bucket))) == rejection.BAD_BUCKET
 
 
 @pytest.mark.parametrize("version_id", ["v" * 1025, "ü" * 513, "a\0b"])
 def test_version_id_out_of_bounds(version_id: str) -> None:
     """A version that the column cannot hold is refused."""
-    assert reason_of(body(record(versionId=version_id))) == refusal.BAD_VERSION_ID
+    assert reason_of(body(record(versionId=version_id))) == rejection.BAD_VERSION_ID
 
 
 def test_version_id_within_bounds() -> None:
@@ -83,7 +83,7 @@ def test_version_id_within_bounds() -> None:
 @pytest.mark.parametrize("etag", ["e" * 256, "a\0b"])
 def test_etag_out_of_bounds(etag: str) -> None:
     """An eTag that the column cannot hold is refused."""
-    assert reason_of(body(record(eTag=etag))) == refusal.BAD_ETAG
+    assert reason_of(body(record(eTag=etag))) == rejection.BAD_ETAG
 
 
 @pytest.mark.parametrize("field", ["eventTime", "eventName", "s3"])
@@ -91,13 +91,13 @@ def test_missing_field(field: str) -> None:
     """What an event cannot do without is asked for."""
     incomplete = record()
     del incomplete[field]
-    assert reason_of(body(incomplete)) == refusal.MALFORMED_RECORD
+    assert reason_of(body(incomplete)) == rejection.MALFORMED_RECORD
 
 
 @pytest.mark.parametrize("unusable", ["", "yesterday", "2026-08-02", "1969-12-31T23:59:59Z", "2106-01-01T00:00:00Z"])
 def test_unusable_time(unusable: str) -> None:
     """A record without a usable time is refused: a NULL in the order would make it stale for ever."""
-    assert reason_of(body(record(eventTime=unusable))) == refusal.BAD_TIME
+    assert reason_of(body(record(eventTime=unusable))) == rejection.BAD_TIME
 
 
 def test_missing_version_of_the_schema() -> None:
@@ -108,42 +108,42 @@ def test_missing_version_of_the_schema() -> None:
 @pytest.mark.parametrize("record_like", [None, 5, "x", [], {}, {"eventName": 5}])
 def test_not_a_record(record_like: object) -> None:
     """What is no record at all is refused like one with a missing field."""
-    assert reason_of(body(record_like)) == refusal.MALFORMED_RECORD
+    assert reason_of(body(record_like)) == rejection.MALFORMED_RECORD
 
 
 def test_good_records_beside_bad_ones_are_kept() -> None:
-    """One bad record takes none of its neighbours along, and the refusal says which one it was."""
+    """One bad record takes none of its neighbors along, and the rejection says which one it was."""
     for bad in (record(size=-1), record(size="5"), None, record(event_name="ObjectRemoved:Oddly", size="5")):
         delivery = decoded(body(record(), bad, record(key="c"), record(event_name="ObjectAcl:Put")))
         assert [event.key for event in delivery.events] == ["sales/part 1.parquet", "c"]
         assert delivery.ignored == ("ObjectAcl:Put",)
-        assert delivery.refusal is not None
-        assert delivery.refusal.detail.startswith("1 of 4 records refused (2); the first: ")
+        assert delivery.rejection is not None
+        assert delivery.rejection.detail.startswith("1 of 4 records refused (2); the first: ")
 
 
 def test_silence_needs_no_shape() -> None:
     """An event without meaning for the index is not refused for a field it does not need."""
     shapeless = {"eventName": "Replication:OperationNotTracked", "s3": 5}
     delivery = decoded(body(shapeless, {"eventName": "ObjectPainted:Green"}))
-    assert (delivery.refusal, delivery.ignored) == (None, ("Replication:OperationNotTracked", "unknown"))
+    assert (delivery.rejection, delivery.ignored) == (None, ("Replication:OperationNotTracked", "unknown"))
 
 
 def test_first_refusal_names_the_reason() -> None:
-    """Of several refusals the first gives the word, and the sentence stays short."""
+    """Of several rejections the first gives the word, and the sentence stays short."""
     delivery = decoded(body(*[record(key="%00")] * 500, record(size=-1)))
-    assert delivery.refusal is not None
-    assert delivery.refusal.reason == refusal.BAD_KEY
-    assert delivery.refusal.detail.startswith("501 of 501 records refused (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …)")
-    assert len(delivery.refusal.detail) < 300
+    assert delivery.rejection is not None
+    assert delivery.rejection.reason == rejection.BAD_KEY
+    assert delivery.rejection.detail.startswith("501 of 501 records refused (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …)")
+    assert len(delivery.rejection.detail) < 300
 
 
 def test_quoted_text_is_short_and_plain() -> None:
     """A detail can be stored and shown, whatever came in."""
     delivery = decoded(body(record(eventTime="\u202e\0" * 9999)))
-    assert delivery.refusal is not None
-    assert delivery.refusal.detail.isascii()
-    assert delivery.refusal.detail.isprintable()
-    assert len(delivery.refusal.detail) < 1000
+    assert delivery.rejection is not None
+    assert delivery.rejection.detail.isascii()
+    assert delivery.rejection.detail.isprintable()
+    assert len(delivery.rejection.detail) < 1000
 
 
 def test_repeated_json_names() -> None:

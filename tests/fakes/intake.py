@@ -8,7 +8,7 @@ class Intake:
 
     def __init__(self) -> None:
         self.is_paused = False
-        self.is_on_trial = False
+        self.is_on_probation = False
 
     def pause(self) -> None:
         """Take no more."""
@@ -16,8 +16,8 @@ class Intake:
 
     def resume(self) -> None:
         """Take again."""
-        self.is_paused = self.is_on_trial = False
+        self.is_paused = self.is_on_probation = False
 
-    def try_out(self) -> None:
+    def begin_probation(self) -> None:
         """Take again, but little."""
-        self.is_paused, self.is_on_trial = False, True
+        self.is_paused, self.is_on_probation = False, True

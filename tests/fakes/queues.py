@@ -21,7 +21,7 @@ from subscriber.model import BatchAnswer, Lease, Message
 from tests.fakes.samples import message
 from tests.fakes.store import FailAfterDoing, Hold, Refuse
 
-Call: TypeAlias = Literal["receive", "hand_back", "delete", "change_visibility"]
+Call: TypeAlias = Literal["receive", "release", "delete", "change_visibility"]
 
 ENTRIES_AT_MOST = 10
 WAIT_SECONDS = 20.0
@@ -82,7 +82,7 @@ class FakeQueues:
         """Handles of every delete call as asked, failed ones included."""
         self.visibility_changes: list[tuple[tuple[str, int], ...]] = []
         """The same of every change of visibility, hand-backs apart."""
-        self.handed_back: list[str] = []
+        self.released: list[str] = []
         self.polls: list[tuple[str, float]] = []
         """Queue, and time by the loop's clock, of every poll that began."""
         self.open_polls: Counter[str] = Counter()
@@ -132,10 +132,10 @@ class FakeQueues:
             self.open_polls[lease.queue] -= 1
         return received
 
-    async def hand_back(self, queue: str, handles: Sequence[str]) -> int:
+    async def release(self, queue: str, handles: Sequence[str]) -> int:
         """Make them visible at once; how many were done."""
-        fault = await self._meet("hand_back")
-        self.handed_back.extend(handles)
+        fault = await self._meet("release")
+        self.released.extend(handles)
         answer = self._answer(fault, [(handle, 0.0) for handle in handles])
         if isinstance(fault, FailAfterDoing):
             raise fault.error

@@ -9,14 +9,14 @@ import msgspec
 
 from subscriber.errors import StoreError, Treatment
 from subscriber.events.order import fold
-from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt, Refusal, Verdict
+from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt, Rejection, Verdict
 from tests.fakes.store import store_error
 
 QUEUE = "https://queues.example/1/events"
 OTHER_QUEUE = "https://queues.example/1/archive"
 EVENT_TIME = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 ETAG = "9e107d9d372bb6826bd81d3542a419d6"
-REFUSAL = Refusal(reason="unreadable", detail="not JSON")
+REFUSAL = Rejection(reason="unreadable", detail="not JSON")
 
 _numbers = itertools.count(1)
 
@@ -62,9 +62,9 @@ def bad_event(key: str = "bad", *, sequencer: str = "1") -> ObjectEvent:
     return object_event(key, sequencer=sequencer, size_bytes=-1)
 
 
-def delivery(*events: ObjectEvent, refusal: Refusal | None = None, of: Message | None = None) -> Delivery:
+def delivery(*events: ObjectEvent, rejection: Rejection | None = None, of: Message | None = None) -> Delivery:
     """A message of its own, and what it means."""
-    return Delivery(message=of or message(), events=events, refusal=refusal)
+    return Delivery(message=of or message(), events=events, rejection=rejection)
 
 
 def put(key: str) -> Delivery:

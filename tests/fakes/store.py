@@ -23,7 +23,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from subscriber.errors import StoreError, Treatment, failure_of
-from subscriber.model import Message, ObjectEvent, Refusal
+from subscriber.model import Message, ObjectEvent, Rejection
 
 Call: TypeAlias = Literal["store", "quarantine", "ping"]
 Version: TypeAlias = tuple[str, str, str]
@@ -105,15 +105,15 @@ class FakeStore:
             raise error_after
         return applied
 
-    async def quarantine(self, entries: Sequence[tuple[Message, Refusal]]) -> None:
+    async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
         """Keep the bodies; of a message that is there already only the receive count moves.
 
         Raises:
             StoreError: scripted.
         """
         error_after = await self._meet("quarantine")
-        for message, refusal in entries:
-            new = Quarantined(message.body, refusal.reason, refusal.detail, message.receive_count)
+        for message, rejection in entries:
+            new = Quarantined(message.body, rejection.reason, rejection.detail, message.receive_count)
             kept = self.quarantined.setdefault((message.queue, message.message_id), new)
             kept.receive_count = max(kept.receive_count, message.receive_count)
         if error_after is not None:
@@ -148,7 +148,7 @@ class FakeStore:
         for row in rows:
             sqlstate = _why_unstorable(row)
             if sqlstate is not None:
-                raise store_error(Treatment.HALVE, sqlstate)
+                raise store_error(Treatment.BISECT, sqlstate)
         newest = {version_of(row): msgspec.structs.replace(row, etag=row.etag or None) for row in rows}
         if len(newest) != len(rows):
             raise store_error(Treatment.RETRY, "21000")

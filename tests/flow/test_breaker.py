@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.errors import Treatment
-from subscriber.flow.breaker import Outage, pause_before_knock
+from subscriber.flow.breaker import CircuitBreaker, probe_backoff
 from tests.fakes.intake import Intake
 from tests.fakes.store import FakeStore, Hold, Refuse, store_error
 from tests.fakes.virtual_time import settle
@@ -26,22 +26,22 @@ class Stage:
         self.intake = Intake()
         self.reported: list[float] = []
         self.store = FakeStore()
-        self.knocks: list[float] = []
-        self.outage = Outage(self.intake, self.reported.append)
+        self.probes: list[float] = []
+        self.breaker = CircuitBreaker(self.intake, self.reported.append)
 
     def seen(self) -> tuple[bool, bool]:
         """Whether an outage is on, and whether the intake is paused."""
-        return self.outage.is_ongoing, self.intake.is_paused
+        return self.breaker.is_ongoing, self.intake.is_paused
 
     async def ping(self) -> None:
         """Knock, and remember when."""
-        self.knocks.append(asyncio.get_running_loop().time())
+        self.probes.append(asyncio.get_running_loop().time())
         await self.store.ping()
 
     @asynccontextmanager
     async def probing(self) -> AsyncIterator[None]:
         """The probe at work."""
-        probe = asyncio.create_task(self.outage.run(self.ping), name="probe")
+        probe = asyncio.create_task(self.breaker.run(self.ping), name="probe")
         try:
             yield
             assert not probe.done()
@@ -54,21 +54,21 @@ class Stage:
 def test_pauses_double_to_two_seconds(attempt: int, chance: float) -> None:
     """Never less than half of a bound that doubles from 0.25 to 2 seconds, never more than all of it."""
     bound = min(2.0, 0.25 * 2 ** min(attempt, 20))
-    assert bound / 2 <= pause_before_knock(attempt, chance) <= bound
+    assert bound / 2 <= probe_backoff(attempt, chance) <= bound
 
 
 async def test_an_outage_stops_the_intake_and_who_would_write() -> None:
     """From the first failure on; a second one in the same outage changes nothing."""
     stage = Stage()
-    await stage.outage.may_try()
-    stage.outage.begin(LOST)
-    stage.outage.begin(LOST)
+    await stage.breaker.may_try()
+    stage.breaker.begin(LOST)
+    stage.breaker.begin(LOST)
     assert stage.seen() == (True, True)
     assert stage.reported == [1, 0]
-    trying = asyncio.create_task(stage.outage.may_try(), name="try")
+    trying = asyncio.create_task(stage.breaker.may_try(), name="try")
     await settle()
     assert not trying.done()
-    stage.outage.end()
+    stage.breaker.end()
     await trying
     assert stage.seen() == (False, False)
     assert stage.reported == [1, 0, 1]
@@ -77,7 +77,7 @@ async def test_an_outage_stops_the_intake_and_who_would_write() -> None:
 async def test_success_without_an_outage_is_no_news() -> None:
     """The end is reported once, when there was something to end."""
     stage = Stage()
-    stage.outage.end()
+    stage.breaker.end()
     assert stage.reported == [1]
 
 
@@ -88,11 +88,11 @@ async def test_the_probe_backs_off_while_nobody_answers(monkeypatch: pytest.Monk
     stage.store.script(*[Refuse(LOST)] * 8, call="ping")
     async with stage.probing():
         await asyncio.sleep(100)
-        assert stage.knocks == []
-        stage.outage.begin(LOST)
+        assert stage.probes == []
+        stage.breaker.begin(LOST)
         begun = asyncio.get_running_loop().time()
         await asyncio.sleep(100)
-    pauses = [after - before for before, after in zip([begun, *stage.knocks], stage.knocks, strict=False)]
+    pauses = [after - before for before, after in zip([begun, *stage.probes], stage.probes, strict=False)]
     assert pauses == [0.25, 0.5, 1, 2, 2, 2, 2, 2, 2]
 
 
@@ -100,7 +100,7 @@ async def test_without_a_writer_the_answer_ends_the_outage() -> None:
     """Nobody holds anything that could prove more than a ping does."""
     stage = Stage()
     async with stage.probing():
-        stage.outage.begin(LOST)
+        stage.breaker.begin(LOST)
         await asyncio.sleep(1)
         assert stage.seen() == (False, False)
         assert stage.reported == [1, 0, 1]
@@ -110,38 +110,38 @@ async def test_an_answer_alone_lets_the_intake_in_on_trial() -> None:
     """Until a write has succeeded, which is the proof."""
     stage = Stage()
     async with stage.probing():
-        stage.outage.begin(LOST)
+        stage.breaker.begin(LOST)
         await asyncio.sleep(1)
-        assert (stage.intake.is_paused, stage.intake.is_on_trial) == (False, True)
-        stage.outage.end()
-        assert (stage.intake.is_paused, stage.intake.is_on_trial) == (False, False)
+        assert (stage.intake.is_paused, stage.intake.is_on_probation) == (False, True)
+        stage.breaker.end()
+        assert (stage.intake.is_paused, stage.intake.is_on_probation) == (False, False)
     assert stage.reported == [1, 0, 1]
 
 
 async def test_who_stops_waits_for_no_database() -> None:
     """Neither in an outage nor in one that begins later; without an outage there is nothing to wait for."""
     stage = Stage()
-    stage.outage.begin(LOST)
-    waiting = asyncio.create_task(stage.outage.may_try(), name="try")
+    stage.breaker.begin(LOST)
+    waiting = asyncio.create_task(stage.breaker.may_try(), name="try")
     await settle()
-    stage.outage.stop()
+    stage.breaker.stop()
     assert not await waiting
-    stage.outage.end()
-    assert await stage.outage.may_try()
-    stage.outage.begin(LOST)
-    assert not await stage.outage.may_try()
+    stage.breaker.end()
+    assert await stage.breaker.may_try()
+    stage.breaker.begin(LOST)
+    assert not await stage.breaker.may_try()
 
 
 async def test_with_a_writer_the_answer_lets_it_try_and_success_ends_it() -> None:
     """A database that answers a ping may still refuse every write, so the intake waits for the write."""
     stage = Stage()
-    async with stage.probing(), stage.outage.holding():
-        stage.outage.begin(LOST)
-        await stage.outage.may_try()
+    async with stage.probing(), stage.breaker.holding():
+        stage.breaker.begin(LOST)
+        await stage.breaker.may_try()
         await asyncio.sleep(100)
         assert stage.seen() == (True, True)
-        assert len(stage.knocks) == 1
-        stage.outage.end()
+        assert len(stage.probes) == 1
+        stage.breaker.end()
         assert stage.seen() == (False, False)
 
 
@@ -153,16 +153,16 @@ async def test_a_writer_that_fails_again_sends_the_probe_again_with_longer_pause
     stage = Stage()
     waits = []
     clock = asyncio.get_running_loop().time
-    async with stage.probing(), stage.outage.holding():
+    async with stage.probing(), stage.breaker.holding():
         for _ in range(4):
             begun = clock()
-            stage.outage.begin(LOST)
-            await stage.outage.may_try()
+            stage.breaker.begin(LOST)
+            await stage.breaker.may_try()
             waits.append(clock() - begun)
-        stage.outage.end()
+        stage.breaker.end()
         begun = clock()
-        stage.outage.begin(LOST)
-        await stage.outage.may_try()
+        stage.breaker.begin(LOST)
+        await stage.breaker.may_try()
         waits.append(clock() - begun)
     assert waits == [0.25, 0.5, 1, 2, 0.25]
 
@@ -170,41 +170,41 @@ async def test_a_writer_that_fails_again_sends_the_probe_again_with_longer_pause
 async def test_a_write_that_is_refused_again_and_again_lets_the_intake_in_on_trial() -> None:
     """What is held may be to blame: a few others are to tell. It takes three answered knocks, and is done once."""
     stage = Stage()
-    async with stage.probing(), stage.outage.holding():
+    async with stage.probing(), stage.breaker.holding():
         seen = []
         for _ in range(5):
-            stage.outage.begin(LOST)
-            seen.append(stage.intake.is_on_trial)
-            stage.outage.begin(LOST)  # of a write that was under way: no knock let it through
-            await stage.outage.may_try()
+            stage.breaker.begin(LOST)
+            seen.append(stage.intake.is_on_probation)
+            stage.breaker.begin(LOST)  # of a write that was under way: no knock let it through
+            await stage.breaker.may_try()
         assert seen == [False, False, False, True, True]
-        assert stage.outage.is_ongoing
-        stage.outage.end()
-        assert (stage.intake.is_paused, stage.intake.is_on_trial) == (False, False)
+        assert stage.breaker.is_ongoing
+        stage.breaker.end()
+        assert (stage.intake.is_paused, stage.intake.is_on_probation) == (False, False)
 
 
 async def test_a_writer_that_gives_up_does_not_leave_the_line_waiting() -> None:
     """The ping was answered, the last writer goes without having succeeded: the probe knocks again and ends it."""
     stage = Stage()
     async with stage.probing():
-        async with stage.outage.holding():
-            stage.outage.begin(LOST)
-            await stage.outage.may_try()
+        async with stage.breaker.holding():
+            stage.breaker.begin(LOST)
+            await stage.breaker.may_try()
         assert stage.seen() == (True, True)
         await asyncio.sleep(30)
         assert stage.seen() == (False, False)
-        assert len(stage.knocks) == 2
+        assert len(stage.probes) == 2
 
 
 async def test_success_before_the_knock_spares_it() -> None:
     """Who has returned by itself is not asked."""
     stage = Stage()
     async with stage.probing():
-        stage.outage.begin(LOST)
+        stage.breaker.begin(LOST)
         await settle()
-        stage.outage.end()
+        stage.breaker.end()
         await asyncio.sleep(30)
-    assert stage.knocks == []
+    assert stage.probes == []
 
 
 async def test_success_during_a_knock_counts() -> None:
@@ -213,11 +213,11 @@ async def test_success_during_a_knock_counts() -> None:
     hold = Hold()
     stage.store.script(hold, call="ping")
     async with stage.probing():
-        stage.outage.begin(LOST)
+        stage.breaker.begin(LOST)
         await hold.reached.wait()
-        stage.outage.end()
+        stage.breaker.end()
         hold.release()
         await asyncio.sleep(30)
     assert stage.reported == [1, 0, 1]
-    assert len(stage.knocks) == 1
-    assert not stage.intake.is_on_trial
+    assert len(stage.probes) == 1
+    assert not stage.intake.is_on_probation

@@ -71,14 +71,14 @@ async def test_looking_without_waiting_frees_a_sender() -> None:
 
 
 async def test_the_watcher_hears_items_and_the_end() -> None:
-    """Every send and the close ring once."""
-    rings: list[int] = []
+    """Every send and the close notify once."""
+    notifications: list[int] = []
     channel: Channel[int] = Channel(5)
-    channel.watch(lambda: rings.append(len(channel)))
+    channel.watch(lambda: notifications.append(len(channel)))
     await channel.send(1)
     await channel.send(2)
     channel.close()
-    assert rings == [1, 2, 2]
+    assert notifications == [1, 2, 2]
 
 
 def test_a_channel_without_room_for_one_item_is_refused() -> None:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from subscriber.flow.leases import (
     POLL_BYTES,
     POLL_MESSAGES,
-    Ceiling,
-    LeaseBook,
+    InFlightLimits,
     LeasesShutError,
+    VisibilityLeases,
     has_room_for_poll,
 )
 from subscriber.model import Lease, Message
@@ -23,12 +23,14 @@ from tests.fakes.virtual_time import settle
 ROOMY_BYTES = 1 << 30
 
 
-def book_of(*queues: str, messages: int = 100, byte_ceiling: int = ROOMY_BYTES) -> LeaseBook:
+def leases_of(*queues: str, messages: int = 100, byte_limit: int = ROOMY_BYTES) -> VisibilityLeases:
     """A book under a ceiling, for five minutes of visibility."""
-    return LeaseBook(queues or (QUEUE,), Ceiling(messages=messages, bytes=byte_ceiling), visibility_seconds=300)
+    return VisibilityLeases(
+        queues or (QUEUE,), InFlightLimits(messages=messages, bytes=byte_limit), visibility_seconds=300
+    )
 
 
-async def filled(book: LeaseBook, count: int, *, queue: str = QUEUE, body: str = "{}") -> list[Message]:
+async def filled(book: VisibilityLeases, count: int, *, queue: str = QUEUE, body: str = "{}") -> list[Message]:
     """A poll that brought `count` messages."""
     lease = await book.open(queue)
     messages = [message(queue, body=body, under=lease) for _ in range(count)]
@@ -36,7 +38,7 @@ async def filled(book: LeaseBook, count: int, *, queue: str = QUEUE, body: str =
     return messages
 
 
-def outstanding(book: LeaseBook) -> set[str]:
+def outstanding(book: VisibilityLeases) -> set[str]:
     """Every handle that a hard stop would hand back."""
     return {handle for _, handles in book.outstanding() for handle in handles}
 
@@ -45,7 +47,7 @@ def outstanding(book: LeaseBook) -> set[str]:
 def test_room_for_one_poll_of_every_queue_is_kept(held: list[int], spare: int) -> None:
     """If one queue may poll, then after it every other queue that holds less than a poll still may."""
     queues = {str(number): count for number, count in enumerate(held)}
-    ceiling = Ceiling(messages=sum(held) + spare, bytes=ROOMY_BYTES)
+    ceiling = InFlightLimits(messages=sum(held) + spare, bytes=ROOMY_BYTES)
     if has_room_for_poll("0", queues, 0, ceiling):
         after = queues | {"0": queues["0"] + POLL_MESSAGES}
         empty_handed = [queue for queue, count in after.items() if count == 0]
@@ -54,7 +56,7 @@ def test_room_for_one_poll_of_every_queue_is_kept(held: list[int], spare: int) -
 
 async def test_an_open_poll_holds_room_for_all_it_may_bring() -> None:
     """Ten of the largest messages while it is open, then what came, then nothing."""
-    book = book_of()
+    book = leases_of()
     lease = await book.open(QUEUE)
     assert (book.messages_held, book.bytes_held) == (POLL_MESSAGES, POLL_BYTES)
     messages = [message(body="x" * 100, under=lease) for _ in range(3)]
@@ -67,7 +69,7 @@ async def test_an_open_poll_holds_room_for_all_it_may_bring() -> None:
 
 async def test_a_poll_that_failed_gives_all_its_room_back() -> None:
     """Abandoned is as if it had never been opened."""
-    book = book_of(messages=10)
+    book = leases_of(messages=10)
     book.abandon(await book.open(QUEUE))
     assert (book.messages_held, book.bytes_held, outstanding(book)) == (0, 0, set())
     await book.open(QUEUE)
@@ -75,7 +77,7 @@ async def test_a_poll_that_failed_gives_all_its_room_back() -> None:
 
 async def test_settling_twice_is_settling_once() -> None:
     """Receipt and hand-back may both come; the sums do not go below what is there."""
-    book = book_of()
+    book = leases_of()
     messages = await filled(book, 5)
     book.settle(messages[:3])
     book.settle(messages[:4])
@@ -87,7 +89,7 @@ async def test_settling_twice_is_settling_once() -> None:
 
 async def test_outstanding_is_what_was_received_and_not_settled() -> None:
     """By queue, and without the polls that are still open."""
-    book = book_of(QUEUE, OTHER_QUEUE)
+    book = leases_of(QUEUE, OTHER_QUEUE)
     here, there = await filled(book, 2), await filled(book, 1, queue=OTHER_QUEUE)
     await book.open(QUEUE)
     book.settle(here[:1])
@@ -99,7 +101,7 @@ async def test_outstanding_is_what_was_received_and_not_settled() -> None:
 
 async def test_bytes_are_a_ceiling_of_their_own() -> None:
     """One byte too many keeps the next poll waiting, however few the messages, until they are settled."""
-    book = book_of(byte_ceiling=POLL_BYTES + 99)
+    book = leases_of(byte_limit=POLL_BYTES + 99)
     messages = await filled(book, 1, body="x" * 100)
     opening = asyncio.create_task(book.open(QUEUE), name="open")
     await settle()
@@ -110,7 +112,7 @@ async def test_bytes_are_a_ceiling_of_their_own() -> None:
 
 async def test_room_goes_to_the_queue_that_holds_less() -> None:
     """A flooded queue that asks again at once does not take what another has waited for."""
-    book = book_of(QUEUE, OTHER_QUEUE, byte_ceiling=POLL_BYTES + 10)
+    book = leases_of(QUEUE, OTHER_QUEUE, byte_limit=POLL_BYTES + 10)
     lease = await book.open(QUEUE)
     waiting = asyncio.create_task(book.open(OTHER_QUEUE), name="open")
     await settle()
@@ -128,7 +130,7 @@ async def test_room_goes_to_the_queue_that_holds_less() -> None:
 
 async def test_who_gave_way_to_somebody_that_left_goes_on() -> None:
     """Room that was kept for another who is cancelled is not lost."""
-    book = book_of(QUEUE, OTHER_QUEUE, byte_ceiling=POLL_BYTES + 10)
+    book = leases_of(QUEUE, OTHER_QUEUE, byte_limit=POLL_BYTES + 10)
     lease = await book.open(QUEUE)
     opening = [asyncio.create_task(book.open(queue), name=queue) for queue in (OTHER_QUEUE, QUEUE)]
     await settle()
@@ -139,7 +141,7 @@ async def test_who_gave_way_to_somebody_that_left_goes_on() -> None:
 
 async def test_a_pause_gives_no_lease_until_it_ends() -> None:
     """All who could be served are served at once after it."""
-    book = book_of(messages=20)
+    book = leases_of(messages=20)
     book.pause()
     opening = [asyncio.create_task(book.open(QUEUE), name="open") for _ in range(3)]
     await settle()
@@ -153,7 +155,7 @@ async def test_a_pause_gives_no_lease_until_it_ends() -> None:
 
 async def test_room_that_appears_during_a_pause_is_not_forgotten() -> None:
     """What was settled, abandoned or allowed meanwhile counts when the pause ends."""
-    book = book_of(messages=20)
+    book = leases_of(messages=20)
     leases = [await book.open(QUEUE), await book.open(QUEUE)]
     opening = [asyncio.create_task(book.open(QUEUE), name="open") for _ in range(2)]
     await settle()
@@ -168,7 +170,7 @@ async def test_room_that_appears_during_a_pause_is_not_forgotten() -> None:
 
 async def test_the_live_budget_moves_between_a_poll_for_each_queue_and_the_ceiling() -> None:
     """A lower one makes polls wait, a higher one lets them go on; neither bound is passed."""
-    book = book_of(QUEUE, OTHER_QUEUE, messages=60)
+    book = leases_of(QUEUE, OTHER_QUEUE, messages=60)
 
     async def opened(live_messages: int) -> int:
         book.set_live_messages(live_messages)
@@ -187,7 +189,7 @@ async def test_the_live_budget_moves_between_a_poll_for_each_queue_and_the_ceili
 
 async def test_a_larger_live_budget_wakes_who_waits() -> None:
     """The regulator's word reaches polls that wait already."""
-    book = book_of(messages=100)
+    book = leases_of(messages=100)
     book.set_live_messages(10)
     await book.open(QUEUE)
     opening = asyncio.create_task(book.open(QUEUE), name="open")
@@ -200,7 +202,7 @@ async def test_a_larger_live_budget_wakes_who_waits() -> None:
 @pytest.mark.parametrize("paused", [False, True])
 async def test_who_waits_when_the_book_shuts_is_told(paused: bool) -> None:
     """At once and for ever, in a pause too; what is held stays on the book."""
-    book = book_of(messages=10)
+    book = leases_of(messages=10)
     messages = await filled(book, 1)
     if paused:
         book.pause()
@@ -217,7 +219,7 @@ async def test_who_waits_when_the_book_shuts_is_told(paused: bool) -> None:
 
 async def test_a_lease_can_outlive_its_messages_and_the_book_forgets_it() -> None:
     """Nothing is kept of a lease whose messages are all settled: the book does not grow with the day."""
-    book = book_of()
+    book = leases_of()
     leases: list[Lease] = []
     for _ in range(20):
         messages = await filled(book, 2)

@@ -11,7 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from subscriber.flow.leases import POLL_BYTES, POLL_MESSAGES, Ceiling, LeaseBook
+from subscriber.flow.leases import POLL_BYTES, POLL_MESSAGES, InFlightLimits, VisibilityLeases
 from subscriber.model import Lease, Message
 from tests.fakes.samples import message
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
@@ -31,10 +31,10 @@ class LeaseSequences(RuleBasedStateMachine):
         """A book with room for at least one poll of each queue."""
         self.loop = VirtualTimeLoop()
         self.queues = [f"queue-{number}" for number in range(queues)]
-        self.ceiling = Ceiling((queues + polls) * POLL_MESSAGES + spare, byte_polls * POLL_BYTES)
+        self.ceiling = InFlightLimits((queues + polls) * POLL_MESSAGES + spare, byte_polls * POLL_BYTES)
         self.live = self.ceiling.messages
         self.paused = False
-        self.book = LeaseBook(self.queues, self.ceiling, visibility_seconds=300)
+        self.book = VisibilityLeases(self.queues, self.ceiling, visibility_seconds=300)
         self.waiting: list[tuple[str, asyncio.Task[Lease]]] = []
         self.open: list[Lease] = []
         self.unsettled: list[Message] = []

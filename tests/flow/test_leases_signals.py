@@ -7,12 +7,12 @@ import math
 
 from tests.fakes.samples import OTHER_QUEUE, QUEUE
 from tests.fakes.virtual_time import settle
-from tests.flow.test_leases import book_of, filled
+from tests.flow.test_leases import filled, leases_of
 
 
 async def test_neither_pauser_resumes_what_the_other_has_paused() -> None:
     """An outage that ends does not end the operator's pause, nor the other way round."""
-    book = book_of()
+    book = leases_of()
     book.pause()
     book.pause("operator")
     opening = asyncio.create_task(book.open(QUEUE), name="open")
@@ -30,7 +30,7 @@ async def test_neither_pauser_resumes_what_the_other_has_paused() -> None:
 
 async def test_the_oldest_first_receive_counts_until_its_poll_is_settled() -> None:
     """Then the next oldest; without any there is none."""
-    book = book_of()
+    book = leases_of()
     assert book.oldest_sent_at == math.inf
     polls = [await filled(book, 2) for _ in range(3)]
     for sent_at, messages in zip((500, 400, math.inf), polls, strict=True):
@@ -46,9 +46,9 @@ async def test_the_oldest_first_receive_counts_until_its_poll_is_settled() -> No
 
 async def test_on_trial_a_queue_has_little_until_the_intake_is_resumed() -> None:
     """One poll at a time, the next when less than a poll of it is here; other queues have theirs."""
-    book = book_of(QUEUE, OTHER_QUEUE)
+    book = leases_of(QUEUE, OTHER_QUEUE)
     book.pause()
-    book.try_out()
+    book.begin_probation()
     first = await filled(book, 2) + await filled(book, 8)
     there = await filled(book, 10, queue=OTHER_QUEUE)
     opening = asyncio.create_task(book.open(QUEUE), name="open")
@@ -67,10 +67,10 @@ async def test_on_trial_a_queue_has_little_until_the_intake_is_resumed() -> None
 
 async def test_a_trial_does_not_end_the_operators_pause() -> None:
     """Nor does its end."""
-    book = book_of()
+    book = leases_of()
     book.pause("operator")
     book.pause()
-    book.try_out()
+    book.begin_probation()
     opening = asyncio.create_task(book.open(QUEUE), name="open")
     await settle()
     assert not opening.done()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.flow.leases import LeaseTerms
-from subscriber.flow.visibility_extension import act_for, errands_for, renewal_seconds, wake_at
+from subscriber.flow.visibility_extension import act_for, changes_for, renewal_seconds, wake_at
 from subscriber.model import Lease
 from tests.fakes.samples import OTHER_QUEUE, QUEUE
 
@@ -33,7 +33,7 @@ def test_what_is_due_of_a_lease() -> None:
     lease = lease_of({"a"})
     assert [act_for(lease, now) for now in (0, 149, 150, 299, 300)] == [None, None, "renew", "renew", "lose"]
     lease.expires_at = lease.renew_at = 2 * HOLD_SECONDS
-    assert [act_for(lease, now) for now in (999, 1000, 2000)] == [None, "hand_back", "lose"]
+    assert [act_for(lease, now) for now in (999, 1000, 2000)] == [None, "release", "lose"]
 
 
 @given(
@@ -69,9 +69,9 @@ def test_calls_are_of_one_queue_and_ten_at_most(sizes: list[tuple[str, int]]) ->
     leases = [
         lease_of({f"{number}-{one}" for one in range(count)}, queue) for number, (queue, count) in enumerate(sizes)
     ]
-    errands = list(errands_for(leases, 0, TERMS, "renew"))
-    asked = [(errand.queue, handle) for errand in errands for handle in errand.handles]
+    changes = list(changes_for(leases, 0, TERMS, "renew"))
+    asked = [(change.queue, handle) for change in changes for handle in change.handles]
     assert sorted(asked) == sorted((lease.queue, handle) for lease in leases for handle in lease.handles)
-    assert all(1 <= len(errand.handles) <= 10 and errand.seconds == VISIBILITY_SECONDS for errand in errands)
+    assert all(1 <= len(change.handles) <= 10 and change.seconds == VISIBILITY_SECONDS for change in changes)
     totals = [sum(count for queue, count in sizes if queue == one) for one in (QUEUE, OTHER_QUEUE)]
-    assert len(errands) == sum(-(-total // 10) for total in totals)
+    assert len(changes) == sum(-(-total // 10) for total in totals)

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from subscriber.flow.leases import Ceiling, LeaseBook
-from subscriber.flow.visibility_extension import LeaseKeeper
+from subscriber.flow.leases import InFlightLimits, VisibilityLeases
+from subscriber.flow.visibility_extension import VisibilityExtender
 from subscriber.model import Message
 from subscriber.observe.metrics import Metrics
 from tests.fakes.queues import FailEntries, FakeQueues, call_error
@@ -26,9 +26,11 @@ class Stage:
 
     def __init__(self, *, hold_seconds: float = HOLD_SECONDS) -> None:
         self.queues = FakeQueues(visibility_seconds=VISIBILITY_SECONDS)
-        self.book = LeaseBook((QUEUE, OTHER_QUEUE), Ceiling(10_000, 1 << 30), VISIBILITY_SECONDS, hold_seconds)
+        self.book = VisibilityLeases(
+            (QUEUE, OTHER_QUEUE), InFlightLimits(10_000, 1 << 30), VISIBILITY_SECONDS, hold_seconds
+        )
         self.metrics = Metrics()
-        self.keeper = LeaseKeeper(self.book, self.queues, self.metrics)
+        self.keeper = VisibilityExtender(self.book, self.queues, self.metrics)
 
     @asynccontextmanager
     async def keeping(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -85,7 +87,7 @@ async def test_what_waits_is_renewed_in_tens_at_half_its_time_and_never_seen_by_
             assert stage.receivable() == 0
     assert [len(call) for call in stage.calls()] == [10, 10, 5] * 6
     assert {seconds for call in stage.calls() for seconds in call} == {300}
-    assert stage.count("renewed", queue="events") == 150
+    assert stage.count("visibility_extended", queue="events") == 150
 
 
 async def test_only_what_is_still_here_is_renewed() -> None:
@@ -100,17 +102,17 @@ async def test_only_what_is_still_here_is_renewed() -> None:
 
 @pytest.mark.parametrize("code", ["ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"])
 async def test_an_entry_that_is_refused_is_lost_alone(code: str) -> None:
-    """It is never asked for again nor handed back; its neighbours are renewed."""
+    """It is never asked for again nor handed back; its neighbors are renewed."""
     stage = Stage()
     stage.queues.script("change_visibility", FailEntries({3: code}))
     async with stage.keeping():
         messages = await stage.poll(10)
         await asyncio.sleep(400)
     lease = messages[0].lease
-    (lost,) = lease.lost
+    (lost,) = lease.expired
     assert [len(call) for call in stage.calls()] == [10, 9]
     assert {handle for _, handles in stage.book.outstanding() for handle in handles} == lease.handles - {lost}
-    assert stage.count("lost", queue="events", reason="refused") == 1
+    assert stage.count("lease_expired", queue="events", reason="refused") == 1
     stage.book.settle(messages)
     assert stage.book.messages_held == 0
 
@@ -126,7 +128,7 @@ async def test_a_call_that_fails_is_repeated_while_the_lease_lasts(fault: Refuse
         messages = await stage.poll(10)
         await asyncio.sleep(700)
     assert stage.receivable() == 0
-    assert messages[0].lease.lost == set()
+    assert messages[0].lease.expired == set()
     assert len(stage.calls()) > 20
 
 
@@ -137,14 +139,14 @@ async def test_a_lease_that_could_not_be_renewed_is_lost_when_it_ends() -> None:
     async with stage.keeping():
         messages = await stage.poll(4)
         await asyncio.sleep(299)
-        assert messages[0].lease.lost == set()
+        assert messages[0].lease.expired == set()
         await asyncio.sleep(2)
-        assert messages[0].lease.lost == messages[0].lease.handles
+        assert messages[0].lease.expired == messages[0].lease.handles
         assert list(stage.book.outstanding()) == []
         asked = len(stage.calls())
         await asyncio.sleep(1000)
         assert len(stage.calls()) == asked
-    assert stage.count("lost", queue="events", reason="expired") == 4
+    assert stage.count("lease_expired", queue="events", reason="expired") == 4
 
 
 async def test_what_was_held_too_long_is_handed_back() -> None:
@@ -156,10 +158,10 @@ async def test_what_was_held_too_long_is_handed_back() -> None:
         assert stage.receivable() == 0
         await asyncio.sleep(2)
         assert stage.receivable() == 10
-    assert messages[0].lease.lost == messages[0].lease.handles
+    assert messages[0].lease.expired == messages[0].lease.handles
     assert stage.book.messages_held == 10
     assert stage.calls()[-1] == [0] * 10
-    assert stage.count("handed_back", queue="events") == 10
+    assert stage.count("released", queue="events") == 10
 
 
 async def test_a_hand_back_that_fails_is_tried_again() -> None:
@@ -169,7 +171,7 @@ async def test_a_hand_back_that_fails_is_tried_again() -> None:
     async with stage.keeping():
         messages = await stage.poll(10)
         await asyncio.sleep(101)
-        assert messages[0].lease.lost == set()
+        assert messages[0].lease.expired == set()
         await asyncio.sleep(10)
         assert stage.receivable() == 10
     assert stage.calls() == [[0] * 10] * 2
@@ -183,7 +185,7 @@ async def test_a_keeper_cancelled_in_the_middle_leaves_all_to_the_last_hand_back
     async with stage.keeping():
         messages = await stage.poll(10)
         await hold.reached.wait()
-        assert len(messages[0].lease.lost) == 10
+        assert len(messages[0].lease.expired) == 10
     ((_, handles),) = stage.book.outstanding()
     assert set(handles) == {one.receipt_handle for one in messages}
 

@@ -1,4 +1,4 @@
-"""Waiters and the bell: nobody is forgotten, no wake-up is lost, and a ring is heard once."""
+"""Waiters and the bell: nobody is forgotten, no wake-up is lost, and a notify is heard once."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.wakeup import Bell, Waiters
+from subscriber.flow.wakeup import Waiters, WakeEvent
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
 
 
@@ -93,10 +93,10 @@ def test_as_many_go_on_as_were_woken(cancelled: list[tuple[int, bool]], wakes: i
 
 
 async def test_a_ring_before_the_sleep_is_remembered_once() -> None:
-    """Many rings count as one; the sleep after it lasts."""
-    bell = Bell()
-    bell.ring()
-    bell.ring()
+    """Many notifications count as one; the sleep after it lasts."""
+    bell = WakeEvent()
+    bell.notify()
+    bell.notify()
     await bell.wait()
     begun = asyncio.get_running_loop().time()
     await bell.wait(until=begun + 5)
@@ -105,33 +105,33 @@ async def test_a_ring_before_the_sleep_is_remembered_once() -> None:
 
 async def test_a_ring_ends_the_sleep() -> None:
     """Before its time, without waiting for it."""
-    bell = Bell()
+    bell = WakeEvent()
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    loop.call_later(2, bell.ring)
+    loop.call_later(2, bell.notify)
     await bell.wait(until=begun + 5)
     assert loop.time() == begun + 2
 
 
 async def test_a_sleep_that_is_over_already_does_not_swallow_a_ring() -> None:
-    """A time in the past ends the sleep at once; a ring that came with it is heard or kept."""
-    bell = Bell()
+    """A time in the past ends the sleep at once; a notify that came with it is heard or kept."""
+    bell = WakeEvent()
     now = asyncio.get_running_loop().time()
     await bell.wait(until=now - 1)
     assert asyncio.get_running_loop().time() == now
     sleeping = asyncio.create_task(bell.wait(until=now), name="sleep")
     await asyncio.sleep(0)
-    bell.ring()
+    bell.notify()
     await sleeping
     await bell.wait(until=now)
 
 
 async def test_a_cancelled_sleep_keeps_the_ring() -> None:
     """Who lies down next hears what the cancelled sleeper no longer could."""
-    bell = Bell()
+    bell = WakeEvent()
     sleeping = asyncio.create_task(bell.wait(), name="sleep")
     await settle()
-    bell.ring()
+    bell.notify()
     sleeping.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sleeping

@@ -1,4 +1,4 @@
-"""A batcher between two channels, before a gate that the test opens and shuts."""
+"""A batcher between two channels, before a limiter that the test opens and shuts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from tests.fakes.samples import delivery, object_event
 OPTIONS = BatchOptions(max_rows=10, max_messages=20, linger_seconds=0.25)
 
 
-class Gate:
+class ConcurrencyLimiter:
     """Open or shut, as the test says."""
 
-    has_room = True
-    shortages = 0
+    has_capacity = True
+    saturations = 0
 
-    def note_shortage(self) -> None:
+    def mark_saturated(self) -> None:
         """A batch that is due waits."""
-        self.shortages += 1
+        self.saturations += 1
 
 
 class Stage:
@@ -32,9 +32,9 @@ class Stage:
     def __init__(self, options: BatchOptions = OPTIONS, *, capacity: int = 1000) -> None:
         self.inbox: Channel[tuple[Delivery, ...]] = Channel(1000)
         self.outbox: Channel[Batch] = Channel(capacity)
-        self.gate = Gate()
+        self.limiter = ConcurrencyLimiter()
         self.metrics = Metrics()
-        self.batcher = Batcher(options, self.inbox, self.outbox, self.gate, self.metrics)
+        self.batcher = Batcher(options, self.inbox, self.outbox, self.limiter, self.metrics)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -48,10 +48,10 @@ class Stage:
         """Trigger and number of deliveries of every batch that has left."""
         return [(one.trigger, len(one.deliveries)) for one in iter(self.outbox.receive_nowait, None)]
 
-    def open_gate(self) -> None:
-        """Room appears, and the gate rings."""
-        self.gate.has_room = True
-        self.batcher.ring()
+    def open_limiter(self) -> None:
+        """Room appears, and the limiter notifications."""
+        self.limiter.has_capacity = True
+        self.batcher.notify()
 
 
 def deliveries(count: int, *, rows: int = 1) -> tuple[Delivery, ...]:

@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from subscriber.flow.leases import Ceiling, LeaseBook
-from subscriber.flow.limiter import Gate
+from subscriber.flow.leases import InFlightLimits, VisibilityLeases
+from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
-from subscriber.pipeline.pipeline import Line, LineOptions
+from subscriber.pipeline.pipeline import Pipeline, PipelineOptions
 from subscriber.pipeline.receive import ReceiveOptions
 from tests.fakes.queues import FakeQueues
 from tests.fakes.samples import OTHER_QUEUE, QUEUE, put_body
@@ -21,8 +21,8 @@ from tests.fakes.virtual_time import settle
 QUEUES = (QUEUE, OTHER_QUEUE)
 VISIBILITY_SECONDS = 300.0
 HOLD_SECONDS = 900.0
-CEILING = Ceiling(messages=2000, bytes=1 << 26)
-OPTIONS = LineOptions(
+CEILING = InFlightLimits(messages=2000, bytes=1 << 26)
+OPTIONS = PipelineOptions(
     receive=ReceiveOptions(queues=QUEUES, polls_at_most=32),
     batch=BatchOptions(max_rows=200, max_messages=200, linger_seconds=0.25),
     acknowledge=AcknowledgeOptions(calls_at_most=8),
@@ -35,9 +35,9 @@ class Stage:
     def __init__(self, *, limit: float = 4.0, queues: FakeQueues | None = None, store: FakeStore | None = None) -> None:
         self.queues = queues or FakeQueues()
         self.store = store or FakeStore()
-        self.leases = LeaseBook(QUEUES, CEILING, VISIBILITY_SECONDS, HOLD_SECONDS)
+        self.leases = VisibilityLeases(QUEUES, CEILING, VISIBILITY_SECONDS, HOLD_SECONDS)
         self.metrics = Metrics()
-        self.line = Line(OPTIONS, self.queues, self.store, Gate(limit), self.leases, self.metrics)
+        self.line = Pipeline(OPTIONS, self.queues, self.store, ConcurrencyLimiter(limit), self.leases, self.metrics)
 
     def send(self, count: int, queue: str = QUEUE) -> set[str]:
         """So many objects are put; their keys."""
@@ -75,7 +75,7 @@ class Stage:
 
 
 async def rest_of(stage: Stage) -> None:
-    """One message has been written for half a second; its place now begins to rest by the gate's limit."""
+    """One message has been written for half a second; its place now begins to rest by the limiter's limit."""
     hold = Hold()
     stage.store.script(hold)
     stage.queues.send(QUEUE, [put_body("first")])
@@ -84,4 +84,4 @@ async def rest_of(stage: Stage) -> None:
     hold.release()
     await settle()
     assert stage.keys() == {"first"}
-    assert not stage.line.gate.has_room
+    assert not stage.line.limiter.has_capacity

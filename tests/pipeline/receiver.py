@@ -8,23 +8,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from subscriber.flow.channel import Channel
-from subscriber.flow.leases import Ceiling, LeaseBook
+from subscriber.flow.leases import InFlightLimits, VisibilityLeases
 from subscriber.model import Delivery, Message
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.receive import ReceiveOptions, Receiver
 from tests.fakes.queues import ROUND_TRIP_SECONDS, FakeQueues
 from tests.fakes.samples import QUEUE
 
-ROOMY = Ceiling(messages=100_000, bytes=1 << 34)
+ROOMY = InFlightLimits(messages=100_000, bytes=1 << 34)
 
 
 class Stage:
     """Everything the receiver touches."""
 
-    def __init__(self, *urls: str, polls_at_most: int = 8, ceiling: Ceiling = ROOMY, capacity: int = 10_000) -> None:
+    def __init__(
+        self, *urls: str, polls_at_most: int = 8, ceiling: InFlightLimits = ROOMY, capacity: int = 10_000
+    ) -> None:
         urls = urls or (QUEUE,)
         self.queues = FakeQueues()
-        self.leases = LeaseBook(urls, ceiling, visibility_seconds=300)
+        self.leases = VisibilityLeases(urls, ceiling, visibility_seconds=300)
         self.outbox: Channel[tuple[Delivery, ...]] = Channel(capacity)
         self.metrics = Metrics()
         self.receiver = Receiver(

@@ -19,8 +19,8 @@ from subscriber.pipeline.acknowledge import (
     AcknowledgeOptions,
     Acknowledger,
     calls_for,
-    hide_seconds,
     left_to_do,
+    retry_delay_seconds,
 )
 from tests.fakes.queues import ROUND_TRIP_SECONDS, FailEntries, FakeQueues, Fault, call_error
 from tests.fakes.samples import OTHER_QUEUE, QUEUE, message, receipt
@@ -63,13 +63,13 @@ class Stage:
             await self.inbox.send(receipts)
 
     def counts(self) -> tuple[float, float, float]:
-        """Messages deleted, hidden and left unsettled, by the metrics."""
-        names = ("acknowledged", "hidden", "unsettled")
+        """Messages deleted, retry_delayed and left unsettled, by the metrics."""
+        names = ("acknowledged", "retry_delayed", "unsettled")
         value = self.metrics.registry.get_sample_value
-        deleted, hidden, unsettled = (
+        deleted, retry_delayed, unsettled = (
             value(f"subscriber_{name}_messages_total", {"queue": "events"}) or 0 for name in names
         )
-        return deleted, hidden, unsettled
+        return deleted, retry_delayed, unsettled
 
     def requests(self, operation: str) -> float | None:
         """Calls made, by the metrics."""
@@ -86,17 +86,17 @@ def test_calls_are_of_one_queue_one_action_and_ten_at_most() -> None:
     """In the order the receipts came; nothing is named twice."""
     here = [receipt() for _ in range(12)]
     there = [receipt(of=message(OTHER_QUEUE)) for _ in range(3)]
-    failed = [receipt("failed"), receipt("failed")]
+    failed = [receipt("retry_later"), receipt("retry_later")]
     quarantined = receipt("quarantined")
     calls = [(queue, action, len(some)) for queue, action, some in calls_for([*here, *there, *failed, quarantined])]
-    assert calls == [(QUEUE, "delete", 10), (QUEUE, "delete", 3), (OTHER_QUEUE, "delete", 3), (QUEUE, "hide", 2)]
+    assert calls == [(QUEUE, "delete", 10), (QUEUE, "delete", 3), (OTHER_QUEUE, "delete", 3), (QUEUE, "delay", 2)]
 
 
 @given(receive_count=st.integers(0, 100_000), chance=st.floats(0, 1))
 def test_hiding_doubles_with_every_receive_to_fifteen_minutes(receive_count: int, chance: float) -> None:
     """Whole seconds between four fifths of the bound and all of it."""
     bound = min(900, 10 * 2 ** min(max(receive_count, 1) - 1, 20))
-    assert 0.8 * bound - 1 < hide_seconds(receive_count, chance) <= bound
+    assert 0.8 * bound - 1 < retry_delay_seconds(receive_count, chance) <= bound
 
 
 def test_an_entry_that_is_not_named_is_left_to_do() -> None:
@@ -104,8 +104,8 @@ def test_an_entry_that_is_not_named_is_left_to_do() -> None:
     messages = [message() for _ in range(4)]
     broken = BatchAnswer(done=(0, 2), failed=((1, "InternalError"),))
     over = BatchAnswer(done=(0, 2), failed=((1, "MessageNotInflight"),))
-    assert left_to_do("hide", messages, broken) == [messages[1], messages[3]]
-    assert left_to_do("hide", messages, over) == left_to_do("hand_back", messages, over) == [messages[3]]
+    assert left_to_do("delay", messages, broken) == [messages[1], messages[3]]
+    assert left_to_do("delay", messages, over) == left_to_do("release", messages, over) == [messages[3]]
     assert left_to_do("delete", messages, over) == [messages[1], messages[3]]
 
 
@@ -118,10 +118,10 @@ async def test_what_is_stored_or_quarantined_is_deleted_by_tens() -> None:
     assert stage.counts() == (25, 0, 0)
 
 
-async def test_what_failed_is_hidden_and_never_deleted() -> None:
+async def test_what_failed_is_retry_delayed_and_never_deleted() -> None:
     """For a time that grows with each receive."""
     stage = Stage()
-    receipts = [receipt("failed", of=message(receive_count=count)) for count in (1, 4, 50)]
+    receipts = [receipt("retry_later", of=message(receive_count=count)) for count in (1, 4, 50)]
     await stage.tell(*receipts)
     (entries,) = stage.queues.visibility_changes
     assert tuple(handle for handle, _ in entries) == handles(receipts)
@@ -129,7 +129,7 @@ async def test_what_failed_is_hidden_and_never_deleted() -> None:
         assert bound * 0.8 <= seconds <= bound
     assert stage.queues.deleted == []
     assert stage.counts() == (0, 3, 0)
-    assert (stage.requests("hide"), stage.requests("delete")) == (1, None)
+    assert (stage.requests("delay"), stage.requests("delete")) == (1, None)
 
 
 async def test_only_entries_that_failed_are_tried_again() -> None:
@@ -220,27 +220,27 @@ FAULTS = st.one_of(
 
 @settings(deadline=None)
 @given(
-    groups=st.lists(st.lists(st.sampled_from(["stored", "quarantined", "failed"]), max_size=25), max_size=4),
+    groups=st.lists(st.lists(st.sampled_from(["stored", "quarantined", "retry_later"]), max_size=25), max_size=4),
     delete=st.lists(FAULTS, max_size=20),
     change=st.lists(FAULTS, max_size=20),
 )
 def test_whatever_fails_every_message_leaves_the_book_once(
     groups: list[list[str]], delete: list[Fault], change: list[Fault]
 ) -> None:
-    """And is counted once: as deleted, hidden or unsettled; what failed is in no delete call."""
+    """And is counted once: as deleted, retry_delayed or unsettled; what failed is in no delete call."""
 
     async def scene() -> None:
         stage = Stage()
         stage.queues.script("delete", *delete)
         stage.queues.script("change_visibility", *change)
-        sent = [[receipt("failed" if one == "failed" else "stored") for one in group] for group in groups]
+        sent = [[receipt("retry_later" if one == "retry_later" else "stored") for one in group] for group in groups]
         async with stage.running():
             for group in sent:
                 await stage.inbox.send(tuple(group))
         every = [one for group in sent for one in group]
         assert stage.book.settled == Counter(handles(every))
         assert sum(stage.counts()) == len(every)
-        failed = set(handles(one for one in every if one.verdict == "failed"))
+        failed = set(handles(one for one in every if one.verdict == "retry_later"))
         assert not failed & {handle for call in stage.queues.deleted for handle in call}
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:

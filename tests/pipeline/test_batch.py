@@ -14,9 +14,9 @@ from tests.pipeline.batcher import OPTIONS, Stage, deliveries
 
 
 async def test_a_full_batch_leaves_at_once() -> None:
-    """No linger, whatever the gate: it waits for the gate in the next room, and the rest begins a new one."""
+    """No linger, whatever the limiter: it waits for the limiter in the next room, and the rest begins a new one."""
     stage = Stage()
-    stage.gate.has_room = False
+    stage.limiter.has_capacity = False
     async with stage.running():
         await stage.inbox.send(deliveries(25))
         await settle()
@@ -58,41 +58,41 @@ async def test_the_end_of_nothing_is_no_batch() -> None:
 
 
 async def test_behind_a_shut_gate_a_due_batch_goes_on_growing() -> None:
-    """It leaves when the gate opens, with all that came meanwhile."""
+    """It leaves when the limiter opens, with all that came meanwhile."""
     stage = Stage()
-    stage.gate.has_room = False
+    stage.limiter.has_capacity = False
     async with stage.running():
         for _ in range(3):
             await stage.inbox.send(deliveries(2))
             await asyncio.sleep(5)
         assert stage.left() == []
-        assert stage.gate.shortages > 0
-        stage.open_gate()
+        assert stage.limiter.saturations > 0
+        stage.open_limiter()
         await settle()
         assert stage.left() == [("due", 6)]
 
 
 async def test_only_a_batch_that_is_due_is_short_of_room() -> None:
-    """Not one that lingers, not the empty one after it, and none while the gate has room."""
+    """Not one that lingers, not the empty one after it, and none while the limiter has room."""
     stage = Stage()
-    stage.gate.has_room = False
+    stage.limiter.has_capacity = False
     async with stage.running():
         await asyncio.sleep(1)
         await stage.inbox.send(deliveries(1))
         await asyncio.sleep(OPTIONS.linger_seconds / 2)
-        assert stage.gate.shortages == 0
-        stage.open_gate()
+        assert stage.limiter.saturations == 0
+        stage.open_limiter()
         await asyncio.sleep(60)
-        stage.gate.has_room = False
-        stage.batcher.ring()
+        stage.limiter.has_capacity = False
+        stage.batcher.notify()
         await settle()
-        assert stage.gate.shortages == 0
+        assert stage.limiter.saturations == 0
 
 
 async def test_behind_a_shut_gate_a_batch_grows_to_the_maximum() -> None:
     """Then it leaves as full and the next begins."""
     stage = Stage()
-    stage.gate.has_room = False
+    stage.limiter.has_capacity = False
     async with stage.running():
         for _ in range(6):
             await stage.inbox.send(deliveries(2))
@@ -103,11 +103,11 @@ async def test_behind_a_shut_gate_a_batch_grows_to_the_maximum() -> None:
 async def test_a_gate_that_opens_before_the_linger_is_over_hurries_nothing() -> None:
     """The batch still gets its time to grow."""
     stage = Stage()
-    stage.gate.has_room = False
+    stage.limiter.has_capacity = False
     async with stage.running():
         await stage.inbox.send(deliveries(1))
         await asyncio.sleep(0.1)
-        stage.open_gate()
+        stage.open_limiter()
         await asyncio.sleep(0.1)
         assert stage.left() == []
         await asyncio.sleep(0.1)
@@ -144,12 +144,12 @@ async def test_messages_without_rows_count() -> None:
 
 
 async def test_an_idle_room_sets_no_timer() -> None:
-    """With nothing open it sleeps by its bell alone: no wake-up, no CPU; the same behind a shut gate when due."""
+    """With nothing open it sleeps by its bell alone: no wake-up, no CPU; the same behind a shut limiter when due."""
     stage = Stage()
     async with stage.running():
         await settle()
         assert timers() == 0
-        stage.gate.has_room = False
+        stage.limiter.has_capacity = False
         await stage.inbox.send(deliveries(1))
         await asyncio.sleep(1)
         assert timers() == 0
@@ -190,7 +190,7 @@ async def test_a_full_outbox_makes_the_room_wait() -> None:
 
 @given(groups=st.lists(st.tuples(st.floats(0, 0.6), st.lists(st.integers(0, 12), max_size=8)), min_size=1, max_size=12))
 def test_any_arrivals_leave_whole_in_order_and_in_time(groups: list[tuple[float, list[int]]]) -> None:
-    """With the gate open: nothing lost, split or overtaken, no batch too large, none later than its linger."""
+    """With the limiter open: nothing lost, split or overtaken, no batch too large, none later than its linger."""
     sent = [tuple(deliveries(1, rows=rows)[0] for rows in sizes) for _, sizes in groups]
 
     async def scene() -> None:
@@ -237,7 +237,7 @@ async def test_a_smaller_size_holds_at_once() -> None:
 async def test_a_larger_size_holds_for_the_open_batch_too() -> None:
     """It goes on growing."""
     stage = Stage()
-    stage.gate.has_room = False
+    stage.limiter.has_capacity = False
     async with stage.running():
         await stage.inbox.send(deliveries(9))
         await settle()

@@ -48,7 +48,7 @@ async def test_a_single_message_is_through_within_its_linger() -> None:
 
 
 async def test_a_batch_that_waits_for_the_gate_leaves_when_the_rest_is_over() -> None:
-    """Though nothing else happens that could remind it: the gate rings."""
+    """Though nothing else happens that could remind it: the limiter notifications."""
     stage = Stage(limit=0.05)
     async with stage.running():
         await rest_of(stage)

@@ -118,7 +118,7 @@ async def test_what_is_held_too_long_by_an_operators_pause_goes_back_too() -> No
     stage, store = stage_of(Treatment.RECONNECT, answers_pings=False)
     store.is_away = False
     async with stage.running():
-        stage.line.gate.pause()
+        stage.line.limiter.pause()
         sent = stage.send(300)
         await asyncio.sleep(5)
         stage.leases.pause("operator")
@@ -126,7 +126,7 @@ async def test_what_is_held_too_long_by_an_operators_pause_goes_back_too() -> No
         now = asyncio.get_running_loop().time()
         assert all(kept.visible_at <= now for kept in stage.queues.left(QUEUE))
         assert len(stage.queues.left(QUEUE)) == 300
-        stage.line.gate.resume()
+        stage.line.limiter.resume()
         stage.leases.resume("operator")
         await asyncio.sleep(10)
         assert (stage.keys(), stage.left()) == (sent, 0)
@@ -155,7 +155,7 @@ class StoreWithTrigger(FakeStore):
     async def store(self, rows: tuple[ObjectEvent, ...]) -> int:  # type: ignore[override]  # narrower is what the line sends
         """Refused, if that key is among them."""
         if "bad" in {row.key for row in rows}:
-            raise failing(Treatment.SUSPECT)
+            raise failing(Treatment.MAYBE_ROW)
         return await super().store(rows)
 
 
@@ -169,12 +169,12 @@ async def test_a_bad_message_that_comes_alone_holds_up_nobody(limit: float) -> N
         sent = stage.send(30)
         await asyncio.sleep(60)
         assert (stage.keys(), stage.left(), len(stage.store.quarantined)) == (sent, 0, 1)
-        assert not stage.line.outage.is_ongoing
+        assert not stage.line.breaker.is_ongoing
 
 
 async def test_where_all_are_refused_few_are_let_in_to_tell() -> None:
     """One is held, and one poll of ten joins it: no more, and each is received once until the limit."""
-    stage, _ = stage_of(Treatment.SUSPECT, answers_pings=True)
+    stage, _ = stage_of(Treatment.MAYBE_ROW, answers_pings=True)
     stage.send(1)
     async with stage.running():
         await asyncio.sleep(10)

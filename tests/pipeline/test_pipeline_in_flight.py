@@ -16,7 +16,7 @@ from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.governor.decide import GovernorOptions
 from subscriber.control.load_monitor import LoadWatch
-from subscriber.control.observer import LineSigns, Observer
+from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.overrides import Command
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
@@ -74,13 +74,13 @@ class RegulatedStage(Stage):
         self.slow_store = SlowStore(statement_seconds)
         super().__init__(limit=WRITERS, store=self.slow_store)
         line = self.line
-        signs = LineSigns(line.tally, line.gate, line.leases, line.arrivals, lambda: line.outage.is_ongoing)
+        signs = PipelineSignals(line.tally, line.limiter, line.leases, line.arrivals, lambda: line.breaker.is_ongoing)
         backlog = Backlog(QUEUES, self.queues, self.metrics)
         observer = Observer(signs, backlog, LoadWatch(None, self.metrics), self.metrics)
         alarms = Alarms(line.arrivals, backlog, self.metrics)
         report = Report(observer, alarms, self.metrics)
         self.regulator = Regulator(
-            governor, observer, alarms, report, line.gate, leases=line.leases, batches=UnchangedBatches()
+            governor, observer, alarms, report, line.limiter, leases=line.leases, batches=UnchangedBatches()
         )
 
     @asynccontextmanager
@@ -94,9 +94,9 @@ class RegulatedStage(Stage):
             regulating.cancel()
             await asyncio.wait([regulating])
 
-    def obey(self, command: Command) -> None:
+    def apply(self, command: Command) -> None:
         """As the control page does."""
-        self.regulator.obey(command)
+        self.regulator.apply(command)
 
 
 async def rows_per_second(stage: Stage, begin_seconds: float, seconds: float) -> float:
@@ -134,7 +134,7 @@ async def test_a_pause_finishes_what_has_begun_and_keeps_the_rest() -> None:
     async with stage.regulated():
         await asyncio.sleep(5)
         assert stage.slow_store.active == WRITERS
-        stage.obey(Command("pause"))
+        stage.apply(Command("pause"))
         begun, polls = len(stage.store.stored), len(stage.queues.polls)
         await asyncio.sleep(60)
         assert (len(stage.store.stored), len(stage.queues.polls)) == (begun, polls)
@@ -142,7 +142,7 @@ async def test_a_pause_finishes_what_has_begun_and_keeps_the_rest() -> None:
         held = stage.leases.messages_held
         assert held > 0
         assert len(stage.queues.left(QUEUE)) == len(sent) - len(stage.keys())
-        stage.obey(Command("resume"))
+        stage.apply(Command("resume"))
         await asyncio.sleep(60)
         assert (stage.keys(), stage.left()) == (sent, 0)
 
@@ -153,9 +153,9 @@ async def test_a_pause_longer_than_the_leases_loses_nothing() -> None:
     sent = stage.send(5_000)
     async with stage.regulated():
         await asyncio.sleep(5)
-        stage.obey(Command("pause"))
+        stage.apply(Command("pause"))
         await asyncio.sleep(3600)
-        stage.obey(Command("resume"))
+        stage.apply(Command("resume"))
         await asyncio.sleep(1200)
         assert (stage.keys(), stage.left()) == (sent, 0)
     assert stage.is_dry()
@@ -167,7 +167,7 @@ async def test_a_stop_ends_a_pause() -> None:
     stage.send(5_000)
     async with stage.regulated():
         await asyncio.sleep(5)
-        stage.obey(Command("pause"))
+        stage.apply(Command("pause"))
         await asyncio.sleep(60)
         held, stored = stage.leases.messages_held, len(stage.keys())
         stage.line.stop()
@@ -184,12 +184,12 @@ async def test_an_outage_that_ends_in_a_pause_leaves_it_standing() -> None:
     async with stage.regulated():
         first = stage.send(10)
         await asyncio.sleep(1)
-        stage.obey(Command("pause"))
+        stage.apply(Command("pause"))
         second = stage.send(10)
         await asyncio.sleep(60)
-        assert not stage.line.outage.is_ongoing
+        assert not stage.line.breaker.is_ongoing
         assert stage.keys() == first
-        stage.obey(Command("resume"))
+        stage.apply(Command("resume"))
         await asyncio.sleep(30)
         assert stage.keys() == first | second
 
@@ -210,8 +210,8 @@ def test_whatever_an_operator_does_every_message_is_stored_once_he_lets_go(
             sent = stage.send(500)
             for pause_seconds, command in plan:
                 await asyncio.sleep(pause_seconds)
-                stage.obey(command)
-            stage.obey(Command("auto"))
+                stage.apply(command)
+            stage.apply(Command("auto"))
             await asyncio.sleep(120)
             assert (stage.keys(), stage.left()) == (sent, 0)
         assert stage.is_dry()

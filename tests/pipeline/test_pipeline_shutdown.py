@@ -110,7 +110,7 @@ STORE_FAULTS = st.none() | st.sampled_from(
     stop_after=st.sampled_from([0.0, 0.005, 0.015, 0.05, 0.3, 2.0, 30.0, 5000.0]),
     limit=st.sampled_from([0.1, 1.0, 4.0]),
     faults=st.fixed_dictionaries(
-        {call: st.lists(QUEUE_FAULTS, max_size=12) for call in ("receive", "hand_back", "delete", "change_visibility")}
+        {call: st.lists(QUEUE_FAULTS, max_size=12) for call in ("receive", "release", "delete", "change_visibility")}
     ),
     store_faults=st.lists(STORE_FAULTS, max_size=12),
     ping_faults=st.lists(STORE_FAULTS, max_size=6),
@@ -127,7 +127,7 @@ def test_stopped_at_any_moment_under_any_faults_it_runs_dry_and_loses_nothing(
 
     async def scene() -> None:
         stage = Stage(limit=limit)
-        for call in ("receive", "hand_back", "delete", "change_visibility"):
+        for call in ("receive", "release", "delete", "change_visibility"):
             stage.queues.script(call, *faults[call])
         stage.store.script(*store_faults)
         stage.store.script(*ping_faults, call="ping")
@@ -135,7 +135,7 @@ def test_stopped_at_any_moment_under_any_faults_it_runs_dry_and_loses_nothing(
         async with stage.running():
             await asyncio.sleep(stop_after)
         # What could not be handed back stays on the book: the process tries once more before it ends.
-        assert stage.is_dry() or faults["hand_back"]
+        assert stage.is_dry() or faults["release"]
         left = {kept.body for kept in stage.queues.left(QUEUE)}
         assert {put_body(key) for key in sent - stage.keys()} <= left
         if stop_after == 5000:

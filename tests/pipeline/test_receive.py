@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.leases import Ceiling
+from subscriber.flow.leases import InFlightLimits
 from subscriber.model import Lease, Message
-from subscriber.pipeline.receive import pause_after_failures, polls_wanted
+from subscriber.pipeline.receive import backoff_after_failures, polls_wanted
 from tests.fakes.queues import ROUND_TRIP_SECONDS, Bring, call_error
 from tests.fakes.samples import OTHER_QUEUE, QUEUE
 from tests.fakes.store import Refuse
@@ -65,7 +65,7 @@ async def test_nearly_empty_answers_send_polls_home() -> None:
 
 async def test_no_poll_without_room() -> None:
     """What is held never passes the ceiling, and settling ten messages lets one more poll begin."""
-    stage = Stage(ceiling=Ceiling(messages=30, bytes=1 << 30))
+    stage = Stage(ceiling=InFlightLimits(messages=30, bytes=1 << 30))
     stage.queues.send(QUEUE, ["{}"] * 1000)
     async with stage.running():
         await asyncio.sleep(60)
@@ -82,7 +82,7 @@ async def test_no_poll_without_room() -> None:
 
 async def test_a_flooded_queue_leaves_room_for_the_others() -> None:
     """A quiet queue keeps its poll, and what comes there is received though nothing else can be."""
-    stage = Stage(QUEUE, OTHER_QUEUE, ceiling=Ceiling(messages=50, bytes=1 << 30))
+    stage = Stage(QUEUE, OTHER_QUEUE, ceiling=InFlightLimits(messages=50, bytes=1 << 30))
     stage.queues.send(QUEUE, ["{}"] * 1000)
     async with stage.running():
         await asyncio.sleep(60)
@@ -94,7 +94,7 @@ async def test_a_flooded_queue_leaves_room_for_the_others() -> None:
 
 async def test_a_flooded_queue_does_not_starve_another_where_bytes_are_short() -> None:
     """With room for one poll at a time they take turns, though the flooded one asks again at once."""
-    stage = Stage(QUEUE, OTHER_QUEUE, ceiling=Ceiling(messages=100_000, bytes=1 << 20))
+    stage = Stage(QUEUE, OTHER_QUEUE, ceiling=InFlightLimits(messages=100_000, bytes=1 << 20))
     stage.queues.send(QUEUE, ["{}"] * 5000)
     stage.queues.send(OTHER_QUEUE, ["{}"] * 100)
     async with stage.running():
@@ -111,7 +111,7 @@ async def test_a_flooded_queue_does_not_starve_another_where_bytes_are_short() -
 @given(failures=st.integers(1, 10_000), chance=st.floats(0, 1))
 def test_the_pause_after_failures_is_bounded(failures: int, chance: float) -> None:
     """Between nothing and a bound that doubles from 0.2 to 20 seconds."""
-    assert 0 <= pause_after_failures(failures, chance) <= min(20.0, 0.2 * 2 ** min(failures - 1, 20))
+    assert 0 <= backoff_after_failures(failures, chance) <= min(20.0, 0.2 * 2 ** min(failures - 1, 20))
 
 
 async def test_failing_polls_back_off_and_success_forgets_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ async def test_what_came_is_told_to_the_observer() -> None:
     async with stage.running():
         arrivals = stage.receiver.arrivals[QUEUE]
         await asyncio.sleep(1)
-        assert (arrivals.take_youngest(), arrivals.take_youngest(), stage.leases.oldest_sent_at) == (10, None, 940)
+        assert (arrivals.pop_min_age(), arrivals.pop_min_age(), stage.leases.oldest_sent_at) == (10, None, 940)
         await asyncio.sleep(100)
         now = asyncio.get_running_loop().time()
         assert (arrivals.empty_in_a_row, round(arrivals.silent_seconds(now))) == (5, 81)

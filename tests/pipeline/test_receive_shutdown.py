@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from subscriber.flow.leases import Ceiling
+from subscriber.flow.leases import InFlightLimits
 from tests.fakes.queues import Bring, call_error
 from tests.fakes.samples import QUEUE
 from tests.fakes.store import Hold, Refuse
@@ -28,7 +28,7 @@ async def test_a_stop_lets_open_polls_end_and_hands_back_what_they_bring() -> No
         stage.queues.send(QUEUE, ["{}"] * 3)
         hold.release()
         await room
-    assert len(stage.queues.handed_back) == 3
+    assert len(stage.queues.released) == 3
     assert [kept.visible_at for kept in stage.queues.left(QUEUE)] == [asyncio.get_running_loop().time()] * 3
     assert (stage.leases.messages_held, stage.leases.bytes_held) == (0, 0)
     assert (len(stage.queues.polls), stage.queues.cancelled_polls) == (1, 0)
@@ -39,7 +39,7 @@ async def test_a_hand_back_that_fails_stays_on_the_book() -> None:
     stage = Stage()
     hold = Hold()
     stage.queues.script("receive", hold)
-    stage.queues.script("hand_back", Refuse(call_error()))
+    stage.queues.script("release", Refuse(call_error()))
     async with stage.running() as room:
         await hold.reached.wait()
         stage.queues.send(QUEUE, ["{}"] * 3)
@@ -61,11 +61,13 @@ async def test_a_stop_waits_for_a_hand_over_that_has_begun() -> None:
         assert not room.done()
         received = [delivery async for group in stage.outbox for delivery in group]
         assert len(received) == 20
-    assert stage.queues.handed_back == []
+    assert stage.queues.released == []
 
 
-@pytest.mark.parametrize("ceiling", [ROOMY, Ceiling(messages=10, bytes=1 << 30)])
-async def test_a_stop_ends_pauses_and_waits_for_room_at_once(ceiling: Ceiling, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ceiling", [ROOMY, InFlightLimits(messages=10, bytes=1 << 30)])
+async def test_a_stop_ends_pauses_and_waits_for_room_at_once(
+    ceiling: InFlightLimits, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A poll that backs off, or waits for a lease, is gone before any time has passed."""
     monkeypatch.setattr("random.random", lambda: 1.0)
     stage = Stage(ceiling=ceiling)

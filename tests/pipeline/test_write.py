@@ -15,8 +15,8 @@ from tests.pipeline.writer import HOLD_SECONDS, Stage
 STORED = ("stored", "")
 UNSTORABLE = ("quarantined", "check_violation")
 REFUSED = ("quarantined", REFUSAL.reason)
-FAILED = ("failed", "unstorable_value")
-HALVE = Refuse(store_error(Treatment.HALVE, "22000"))
+FAILED = ("retry_later", "unstorable_value")
+BISECT = Refuse(store_error(Treatment.BISECT, "22000"))
 
 
 async def test_no_receipt_before_the_commit() -> None:
@@ -42,7 +42,7 @@ async def test_no_receipt_before_the_quarantine_has_committed() -> None:
     hold = Hold()
     stage.store.script(hold, call="quarantine")
     async with stage.running():
-        await stage.inbox.send(batch(put("a"), delivery(refusal=REFUSAL)))
+        await stage.inbox.send(batch(put("a"), delivery(rejection=REFUSAL)))
         await hold.reached.wait()
         await settle()
         assert (stage.receipts(), stage.reasons()) == ([], {})
@@ -93,8 +93,8 @@ async def test_behind_a_bad_newest_row_the_good_older_one_is_stored(together: bo
 async def test_a_refused_body_is_quarantined_and_its_good_rows_stored() -> None:
     """Its own reason stands in the quarantine and in the receipt."""
     stage = Stage()
-    refused = delivery(object_event("a"), refusal=REFUSAL)
-    assert await stage.write(refused, delivery(refusal=REFUSAL), delivery()) == [REFUSED, REFUSED, STORED]
+    refused = delivery(object_event("a"), rejection=REFUSAL)
+    assert await stage.write(refused, delivery(rejection=REFUSAL), delivery()) == [REFUSED, REFUSED, STORED]
     assert stage.keys() == {"a"}
     assert len(stage.reasons()) == 2
     assert stage.count("refused_messages_total", reason=REFUSAL.reason) == 2
@@ -103,16 +103,16 @@ async def test_a_refused_body_is_quarantined_and_its_good_rows_stored() -> None:
 async def test_a_refused_body_with_a_bad_row_is_counted_once() -> None:
     """It is one message in quarantine, for the reason that was found first."""
     stage = Stage()
-    refused = delivery(object_event("a"), bad_event(), refusal=REFUSAL)
+    refused = delivery(object_event("a"), bad_event(), rejection=REFUSAL)
     assert await stage.write(refused) == [REFUSED]
     assert stage.keys() == {"a"}
     assert stage.count("refused_messages_total", reason=REFUSAL.reason) == 1
 
 
 async def test_a_body_that_even_the_quarantine_refuses_stays_in_the_queue_alone() -> None:
-    """Its good rows are stored, its neighbours acknowledged, and it is not: nothing of it may be lost."""
+    """Its good rows are stored, its neighbors acknowledged, and it is not: nothing of it may be lost."""
     stage = Stage()
-    stage.store.script(HALVE, call="quarantine")
+    stage.store.script(BISECT, call="quarantine")
     mixed = delivery(object_event("a"), bad_event())
     assert await stage.write(put("before"), mixed, put("after")) == [STORED, FAILED, STORED]
     assert stage.keys() == {"before", "a", "after"}
@@ -122,8 +122,8 @@ async def test_a_body_that_even_the_quarantine_refuses_stays_in_the_queue_alone(
 async def test_among_refused_bodies_one_that_cannot_be_kept_stays_in_the_queue_alone() -> None:
     """The others are quarantined one by one."""
     stage = Stage()
-    stage.store.script(HALVE, None, HALVE, None, call="quarantine")
-    refused = [delivery(refusal=REFUSAL) for _ in range(3)]
+    stage.store.script(BISECT, None, BISECT, None, call="quarantine")
+    refused = [delivery(rejection=REFUSAL) for _ in range(3)]
     assert await stage.write(*refused) == [REFUSED, FAILED, REFUSED]
     assert set(stage.reasons()) == {refused[0].message.message_id, refused[2].message.message_id}
 
@@ -134,7 +134,7 @@ async def test_an_unknown_outcome_counts_as_not_done() -> None:
     stage, calm = Stage(), Stage()
     stage.store.script(lost, None, lost)
     stage.store.script(lost, call="quarantine")
-    deliveries = [put("a"), delivery(bad_event()), delivery(refusal=REFUSAL), put("b")]
+    deliveries = [put("a"), delivery(bad_event()), delivery(rejection=REFUSAL), put("b")]
     assert await stage.write(*deliveries) == await calm.write(*deliveries)
     assert stage.store.rows == calm.store.rows
     assert stage.store.quarantined == calm.store.quarantined
@@ -147,7 +147,7 @@ async def test_writes_are_bounded_by_the_gate() -> None:
         for number in range(20):
             await stage.inbox.send(batch(put(str(number))))
     assert stage.store.active_most == 3
-    assert stage.gate.at_work == 0
+    assert stage.limiter.at_work == 0
     assert len(stage.receipts()) == 20
 
 
@@ -165,8 +165,8 @@ async def test_a_place_rests_after_success_only(succeeds: bool) -> None:
         else:
             await asyncio.sleep(HOLD_SECONDS - 1)
         await settle()
-        assert [one.verdict for one in stage.receipts()] == ["stored" if succeeds else "returned"]
-        assert stage.gate.has_room != succeeds
+        assert [one.verdict for one in stage.receipts()] == ["stored" if succeeds else "released"]
+        assert stage.limiter.has_capacity != succeeds
 
 
 async def test_a_cancelled_write_gives_no_receipt_and_keeps_no_place() -> None:
@@ -179,7 +179,7 @@ async def test_a_cancelled_write_gives_no_receipt_and_keeps_no_place() -> None:
     await hold.reached.wait()
     room.cancel()
     await asyncio.wait([room])
-    assert (stage.receipts(), stage.gate.at_work) == ([], 0)
+    assert (stage.receipts(), stage.limiter.at_work) == ([], 0)
 
 
 async def test_the_tally_counts_what_the_database_did() -> None:
@@ -191,7 +191,7 @@ async def test_the_tally_counts_what_the_database_did() -> None:
     tally = stage.writer.tally
     assert (tally.rows, tally.statements, tally.failures) == (2, 2, 1)
     assert stage.count("write_failures_total", treatment="retry", word="serialization") == 1
-    assert stage.count("write_failures_total", treatment="halve", word="check_violation") == 3
+    assert stage.count("write_failures_total", treatment="bisect", word="check_violation") == 3
 
 
 async def test_stale_rows_are_counted_as_such() -> None:

@@ -35,10 +35,10 @@ async def test_so_much_bad_luck_is_an_outage() -> None:
     async with stage.running():
         await stage.inbox.send(batch(put("a")))
         await hold.reached.wait()
-        assert stage.seen_outage() == (True, True)
+        assert stage.seen_breaker() == (True, True)
         hold.release()
     assert [one.verdict for one in stage.receipts()] == ["stored"]
-    assert stage.seen_outage() == (False, False)
+    assert stage.seen_breaker() == (False, False)
 
 
 @pytest.mark.parametrize("treatment", [Treatment.RECONNECT, Treatment.BACK_OFF, Treatment.CREDENTIALS, Treatment.STOP])
@@ -50,11 +50,11 @@ async def test_the_databases_own_failures_begin_an_outage_and_success_ends_it(tr
     stage.store.script(Refuse(failing(treatment)), hold, call="store" if call == "store" else "quarantine")
     events = (object_event("a"),) if call == "store" else ()  # a row that is taken would end it
     async with stage.running():
-        await stage.inbox.send(batch(delivery(*events, refusal=REFUSAL)))
+        await stage.inbox.send(batch(delivery(*events, rejection=REFUSAL)))
         await hold.reached.wait()
-        assert stage.seen_outage() == (True, True)
+        assert stage.seen_breaker() == (True, True)
         hold.release()
-    assert stage.seen_outage() == (False, False)
+    assert stage.seen_breaker() == (False, False)
     assert stage.reported == [1, 0, 1]
     assert [one.verdict for one in stage.receipts()] == ["quarantined"]
     assert stage.keys() == {event.key for event in events}
@@ -71,7 +71,7 @@ async def test_writers_wait_while_the_database_is_away() -> None:
         await stage.inbox.send(batch(put("b")))
         await asyncio.sleep(10)
         assert len(stage.store.stored) == 1
-        assert stage.gate.at_work == 0
+        assert stage.limiter.at_work == 0
     assert stage.keys() == {"a", "b"}
     assert len(stage.store.stored) == 3
 
@@ -97,9 +97,9 @@ async def test_when_its_messages_go_back_a_batch_ends(how: str) -> None:
         stage.store.script(Refuse(failing(Treatment.RECONNECT)))
         stage.store.script(*[Refuse(failing(Treatment.RECONNECT))] * 1000, call="ping")
     begun = asyncio.get_running_loop().time()
-    assert await stage.write(*stage.hold(put("a"), delivery())) == [("returned", "")] * 2
+    assert await stage.write(*stage.hold(put("a"), delivery())) == [("released", "")] * 2
     assert asyncio.get_running_loop().time() == begun + HOLD_SECONDS
-    assert (stage.keys(), stage.gate.at_work) == (set(), 0)
+    assert (stage.keys(), stage.limiter.at_work) == (set(), 0)
 
 
 async def test_what_is_committed_by_then_has_its_receipts() -> None:
@@ -109,11 +109,11 @@ async def test_what_is_committed_by_then_has_its_receipts() -> None:
     verdicts = await stage.write(*stage.hold(put("a"), put("b"), delivery(bad_event("bad")), put("c")))
     stored = {key for key, verdict in zip(["a", "b", "bad", "c"], verdicts, strict=True) if verdict == STORED}
     assert stored == stage.keys() != set()
-    assert verdicts.count(("returned", "")) == 4 - len(stored)
+    assert verdicts.count(("released", "")) == 4 - len(stored)
 
 
 async def test_a_message_that_is_lost_meanwhile_is_not_written() -> None:
-    """Nothing is begun with it any more, its neighbours are stored, and the queue is told nothing of it."""
+    """Nothing is begun with it any more, its neighbors are stored, and the queue is told nothing of it."""
     stage = Stage()
     hold = Hold()
     stage.store.script(Refuse(failing(Treatment.RECONNECT)))
@@ -122,9 +122,9 @@ async def test_a_message_that_is_lost_meanwhile_is_not_written() -> None:
     async with stage.running():
         await stage.inbox.send(batch(kept, lost))
         await hold.reached.wait()
-        lost.message.lease.lost.add(lost.message.receipt_handle)
+        lost.message.lease.expired.add(lost.message.receipt_handle)
         hold.release()
-    assert [one.verdict for one in stage.receipts()] == ["stored", "lost"]
+    assert [one.verdict for one in stage.receipts()] == ["stored", "expired"]
     assert stage.keys() == {"kept"}
 
 
@@ -137,14 +137,14 @@ async def test_a_line_that_ends_in_an_outage_does_not_wait_for_the_database() ->
     async with stage.running():
         await stage.inbox.send(batch(put("a")))
         await hold.reached.wait()
-        stage.outage.begin(failing(Treatment.RECONNECT))
+        stage.breaker.begin(failing(Treatment.RECONNECT))
         await stage.inbox.send(batch(put("b")))
         await settle()
         begun = asyncio.get_running_loop().time()
-        stage.outage.stop()
+        stage.breaker.stop()
         hold.release()
     assert asyncio.get_running_loop().time() - begun < 1
-    assert sorted(one.verdict for one in stage.receipts()) == ["returned", "stored"]
+    assert sorted(one.verdict for one in stage.receipts()) == ["released", "stored"]
 
 
 async def test_a_writer_that_gives_up_in_an_outage_does_not_keep_it_going() -> None:
@@ -154,9 +154,9 @@ async def test_a_writer_that_gives_up_in_an_outage_does_not_keep_it_going() -> N
     async with stage.running():
         await stage.inbox.send(batch(*stage.hold(put("a"))))
         await asyncio.sleep(HOLD_SECONDS + 60)
-        assert [one.verdict for one in stage.receipts()] == ["returned"]
-        assert stage.seen_outage() == (False, False)
-        assert stage.intake.is_on_trial
+        assert [one.verdict for one in stage.receipts()] == ["released"]
+        assert stage.seen_breaker() == (False, False)
+        assert stage.intake.is_on_probation
 
 
 async def test_what_was_quarantined_for_its_row_is_not_quarantined_again() -> None:
@@ -164,12 +164,12 @@ async def test_what_was_quarantined_for_its_row_is_not_quarantined_again() -> No
     stage = Stage(limit=2)
     for fault in (Refuse(failing(Treatment.BACK_OFF)), None, Refuse(failing(Treatment.BACK_OFF))):
         stage.store.script(fault, call="quarantine")
-    partly_read = delivery(bad_event("a"), object_event("b"), refusal=REFUSAL)
+    partly_read = delivery(bad_event("a"), object_event("b"), rejection=REFUSAL)
     async with stage.running():
         await stage.inbox.send(batch(*stage.hold(partly_read)))
         await asyncio.sleep(60)
         assert [one.verdict for one in stage.receipts()] == ["quarantined"]
-        assert stage.seen_outage() == (False, False)
+        assert stage.seen_breaker() == (False, False)
 
 
 FAULTS = st.one_of(
@@ -189,7 +189,7 @@ def meant(meaning: tuple[list[tuple[str, str, bool]], bool]) -> Delivery:
     events = [
         (object_event if is_good else bad_event)(key, sequencer=sequencer) for key, sequencer, is_good in meaning[0]
     ]
-    return delivery(*events, refusal=REFUSAL if meaning[1] else None)
+    return delivery(*events, rejection=REFUSAL if meaning[1] else None)
 
 
 @pytest.mark.usefixtures("untraced")
@@ -221,13 +221,13 @@ def test_any_faults_end_in_exactly_one_true_receipt_for_each_message(
             for part in written:
                 await stage.inbox.send(part)
             await asyncio.sleep(1000)
-            assert stage.seen_outage() == (False, False)
+            assert stage.seen_breaker() == (False, False)
         deliveries = {one.message.message_id: one for part in written for one in part.deliveries}
         receipts = stage.receipts()
         assert sorted(one.message.message_id for one in receipts) == sorted(deliveries)
         for one in receipts:
             assert_true(stage, one.verdict, deliveries[one.message.message_id])
-        assert stage.gate.at_work == 0
+        assert stage.limiter.at_work == 0
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
         runner.run(scene())
@@ -239,6 +239,6 @@ def assert_true(stage: Stage, verdict: str, meant_by: Delivery) -> None:
     if verdict == "quarantined":
         assert in_quarantine
     if verdict == "stored":
-        assert meant_by.refusal is None
+        assert meant_by.rejection is None
         for event in meant_by.events:
             assert order_of(stage.store.rows[version_of(event)]) >= order_of(event)

@@ -40,26 +40,26 @@ async def test_a_message_that_is_refused_alone_while_others_are_stored_is_to_bla
     stage = Stage(store=Picky(treatment, "07"))
     deliveries = [put(f"{number:02}") for number in range(20)]
     verdicts = await stage.write(*deliveries)
-    assert verdicts == [("failed", treatment.value) if number == 7 else STORED for number in range(20)]
-    assert stage.seen_outage() == (False, False)
+    assert verdicts == [("retry_later", treatment.value) if number == 7 else STORED for number in range(20)]
+    assert stage.seen_breaker() == (False, False)
 
 
 async def test_a_suspected_row_that_is_refused_alone_goes_to_quarantine() -> None:
     """As with a trigger of the operator's that raises for some rows; what is good in its message is stored."""
-    stage = Stage(store=Picky(Treatment.SUSPECT, "bad"))
+    stage = Stage(store=Picky(Treatment.MAYBE_ROW, "bad"))
     mixed = delivery(object_event("good"), object_event("bad"))
-    assert await stage.write(put("before"), mixed, put("after")) == [STORED, ("quarantined", "suspect"), STORED]
+    assert await stage.write(put("before"), mixed, put("after")) == [STORED, ("quarantined", "maybe_row"), STORED]
     assert stage.keys() == {"before", "good", "after"}
 
 
 async def test_where_every_row_is_refused_none_is_to_blame() -> None:
     """A trigger that raises for all is the operator's to mend: nothing is quarantined, all is stored afterwards."""
-    store = Picky(Treatment.SUSPECT, *"abcd")
+    store = Picky(Treatment.MAYBE_ROW, *"abcd")
     stage = Stage(store=store)
     async with stage.running():
         await stage.inbox.send(batch(*(put(key) for key in "abcd")))
         await asyncio.sleep(600)
-        assert (stage.outage.is_ongoing, stage.intake.is_on_trial) == (True, True)
+        assert (stage.breaker.is_ongoing, stage.intake.is_on_probation) == (True, True)
         assert (stage.receipts(), stage.reasons()) == ([], {})
         store.refused = frozenset()
         await asyncio.sleep(5)
@@ -67,7 +67,7 @@ async def test_where_every_row_is_refused_none_is_to_blame() -> None:
     assert [one.verdict for one in stage.receipts()] == ["stored"] * 4
 
 
-@pytest.mark.parametrize("treatment", [one for one in Treatment if one is not Treatment.HALVE])
+@pytest.mark.parametrize("treatment", [one for one in Treatment if one is not Treatment.BISECT])
 async def test_what_the_quarantine_takes_says_nothing_of_the_index(treatment: Treatment) -> None:
     """Rubbish is quarantined while no row is taken: no healthy message is blamed for it, and the outage goes on."""
     store = Picky(treatment, *"abcd")
@@ -76,18 +76,18 @@ async def test_what_the_quarantine_takes_says_nothing_of_the_index(treatment: Tr
         await stage.inbox.send(batch(*(put(key) for key in "abcd")))
         for _ in range(60):
             await asyncio.sleep(10)
-            await stage.inbox.send(batch(delivery(refusal=REFUSAL)))
+            await stage.inbox.send(batch(delivery(rejection=REFUSAL)))
         await asyncio.sleep(100)
         assert [one.verdict for one in stage.receipts()] == ["quarantined"] * 60
-        assert (stage.outage.is_ongoing, stage.intake.is_on_trial) == (True, True)
+        assert (stage.breaker.is_ongoing, stage.intake.is_on_probation) == (True, True)
         store.refused = frozenset()
         await asyncio.sleep(100)
         assert stage.keys() == set("abcd")
     assert [one.verdict for one in stage.receipts()] == ["stored"] * 4
-    assert stage.seen_outage() == (False, False)
+    assert stage.seen_breaker() == (False, False)
 
 
-@pytest.mark.parametrize("bad", [delivery(object_event("good"), refusal=REFUSAL), delivery(bad_event())])
+@pytest.mark.parametrize("bad", [delivery(object_event("good"), rejection=REFUSAL), delivery(bad_event())])
 async def test_where_only_the_quarantine_refuses_healthy_messages_are_stored(bad: Delivery) -> None:
     """As without a privilege on that table: the bad message alone comes again, after a while."""
     stage = Stage()
@@ -95,8 +95,8 @@ async def test_where_only_the_quarantine_refuses_healthy_messages_are_stored(bad
     async with stage.running():
         await stage.inbox.send(batch(*stage.hold(put("a"), bad, put("b"))))
         await asyncio.sleep(HOLD_SECONDS / 2)
-        assert [(one.verdict, one.reason) for one in stage.receipts()] == [STORED, ("failed", "stop"), STORED]
-        assert stage.seen_outage() == (False, False)
+        assert [(one.verdict, one.reason) for one in stage.receipts()] == [STORED, ("retry_later", "stop"), STORED]
+        assert stage.seen_breaker() == (False, False)
     assert stage.keys() >= {"a", "b"}
 
 
@@ -104,7 +104,7 @@ async def test_a_quarantine_that_refuses_for_a_moment_costs_nobody_a_receive() -
     """Its failure is the database's, until rows are taken and it refuses once more."""
     stage = Stage()
     stage.store.script(Refuse(failing(Treatment.RECONNECT)), call="quarantine")
-    refused = delivery(object_event("good"), refusal=REFUSAL)
+    refused = delivery(object_event("good"), rejection=REFUSAL)
     assert await stage.write(put("a"), refused) == [STORED, ("quarantined", REFUSAL.reason)]
 
 
@@ -142,7 +142,7 @@ async def test_on_a_full_disk_no_message_is_to_blame_though_some_are_stored() ->
     async with stage.running():
         await stage.inbox.send(batch(*stage.hold(put("new"), *old, put("newer"))))
         await asyncio.sleep(HOLD_SECONDS + 10)
-        assert [one.verdict for one in stage.receipts()] == ["returned", *["stored"] * 4, "returned"]
+        assert [one.verdict for one in stage.receipts()] == ["released", *["stored"] * 4, "released"]
 
 
 async def test_a_login_that_is_refused_is_no_fault_of_a_message() -> None:
@@ -151,4 +151,4 @@ async def test_a_login_that_is_refused_is_no_fault_of_a_message() -> None:
     async with stage.running():
         await stage.inbox.send(batch(*stage.hold(put("a"), put("bad"), put("b"))))
         await asyncio.sleep(HOLD_SECONDS + 10)
-        assert [one.verdict for one in stage.receipts()] == ["stored", "returned", "stored"]
+        assert [one.verdict for one in stage.receipts()] == ["stored", "released", "stored"]

@@ -16,7 +16,9 @@ LIMITS = [4.0, 1.0, 0.05]
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-@pytest.mark.parametrize(("treatment", "verdict"), [(Treatment.SUSPECT, "quarantined"), (Treatment.BACK_OFF, "failed")])
+@pytest.mark.parametrize(
+    ("treatment", "verdict"), [(Treatment.MAYBE_ROW, "quarantined"), (Treatment.BACK_OFF, "retry_later")]
+)
 async def test_one_that_waits_for_proof_leaves_its_place_to_those_who_bring_it(
     limit: float, treatment: Treatment, verdict: str
 ) -> None:
@@ -30,7 +32,7 @@ async def test_one_that_waits_for_proof_leaves_its_place_to_those_who_bring_it(
         assert sorted((one.verdict, one.reason) for one in stage.receipts()) == sorted(
             [(verdict, treatment.value), *[STORED] * 5]
         )
-    assert stage.seen_outage() == (False, False)
+    assert stage.seen_breaker() == (False, False)
 
 
 @pytest.mark.parametrize("limit", LIMITS)
@@ -39,8 +41,8 @@ async def test_a_body_that_waits_for_the_quarantine_leaves_its_place_to_rows(lim
     stage = Stage(limit=limit)
     stage.store.script(*[Refuse(failing(Treatment.STOP))] * 1000, call="quarantine")
     async with stage.running():
-        await stage.inbox.send(batch(*stage.hold(delivery(refusal=REFUSAL))))
+        await stage.inbox.send(batch(*stage.hold(delivery(rejection=REFUSAL))))
         await asyncio.sleep(5)
         await stage.inbox.send(batch(*stage.hold(put("a"))))
         await asyncio.sleep(HOLD_SECONDS / 2)
-        assert sorted((one.verdict, one.reason) for one in stage.receipts()) == [("failed", "stop"), STORED]
+        assert sorted((one.verdict, one.reason) for one in stage.receipts()) == [("retry_later", "stop"), STORED]

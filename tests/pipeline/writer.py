@@ -1,4 +1,4 @@
-"""A writer between two channels, with a fake store, a real gate and a real outage that a probe may end."""
+"""A writer between two channels, with a fake store, a real limiter and a real outage that a probe may end."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from subscriber.flow.breaker import Outage
+from subscriber.flow.breaker import CircuitBreaker
 from subscriber.flow.channel import Channel
-from subscriber.flow.limiter import Gate
+from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.model import Batch, Delivery, Receipt
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.write import Writer
@@ -27,24 +27,24 @@ class Stage:
         self.store = store or FakeStore()
         self.intake = Intake()
         self.reported: list[float] = []
-        self.outage = Outage(self.intake, self.reported.append)
-        self.gate = Gate(limit)
+        self.breaker = CircuitBreaker(self.intake, self.reported.append)
+        self.limiter = ConcurrencyLimiter(limit)
         self.metrics = Metrics()
         self.inbox: Channel[Batch] = Channel(1000)
         self.outbox: Channel[tuple[Receipt, ...]] = Channel(1000)
         self.writer = Writer(
             self.inbox,
             self.outbox,
-            self.gate,
+            self.limiter,
             self.store,
-            outages=self.outage,
+            breaker=self.breaker,
             metrics=self.metrics,
         )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         """The room and the probe at work; at the end the inbox is closed and the room must come to its end."""
-        probe = asyncio.create_task(self.outage.run(self.store.ping), name="probe")
+        probe = asyncio.create_task(self.breaker.run(self.store.ping), name="probe")
         try:
             async with asyncio.TaskGroup() as group:
                 yield group.create_task(self.writer.run(), name="write")
@@ -72,9 +72,9 @@ class Stage:
         """What has come out so far."""
         return [one for group in iter(self.outbox.receive_nowait, None) for one in group]
 
-    def seen_outage(self) -> tuple[bool, bool]:
+    def seen_breaker(self) -> tuple[bool, bool]:
         """Whether an outage is on, and whether the intake is paused."""
-        return self.outage.is_ongoing, self.intake.is_paused
+        return self.breaker.is_ongoing, self.intake.is_paused
 
     def keys(self) -> set[str]:
         """Keys of the objects in the index."""

@@ -55,15 +55,15 @@ def test_no_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("is_rehearsal", "first"),
+    ("dry_run", "first"),
     [
         (True, "240 of 250 messages would be replayed; nothing was written"),
         (False, "240 of 250 messages replayed, 0 rows were newer than the index"),
     ],
 )
-def test_the_end_of_a_replay(is_rehearsal: bool, first: str) -> None:
+def test_the_end_of_a_replay(dry_run: bool, first: str) -> None:
     """What was done, or would be, and what still waits for which reason."""
-    assert list(tally_text(told(), is_rehearsal=is_rehearsal)) == [first, "10 still refused: not_json"]
+    assert list(tally_text(told(), dry_run=dry_run)) == [first, "10 still refused: not_json"]
 
 
 def test_progress_in_words() -> None:

@@ -60,7 +60,7 @@ async def test_a_rehearsal_changes_nothing(
     """It tells what a replay would tell, and the tables stay as they are."""
     await keep("good", body=put_body("a.txt").encode())
     await keep("bad")
-    tally = await a_replay(quarantine, store, is_rehearsal=True).run(WAITING)
+    tally = await a_replay(quarantine, store, dry_run=True).run(WAITING)
     assert told(tally) == (2, 1, 0, {"unknown_envelope": 1})
     assert await keys(database) == []
     assert await database.fetchval("SELECT count(*) FROM quarantined_messages WHERE replayed_at IS NULL") == 2
@@ -94,14 +94,14 @@ class Faulty:
         if self._failures:
             raise StoreError(self._failures.pop(0), "told", None, "told to fail")
         if self._unstorable and any(row.key == self._unstorable for row in rows):
-            raise StoreError(Treatment.HALVE, "unstorable_value", "22021", "told to fail")
+            raise StoreError(Treatment.BISECT, "unstorable_value", "22021", "told to fail")
         return await self._store.store(rows)
 
 
 async def test_a_row_that_no_table_takes_stands_alone(
     quarantine: Quarantine, keep: Keep, store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
 ) -> None:
-    """Its message waits; its neighbours on the page are written and marked."""
+    """Its message waits; its neighbors on the page are written and marked."""
     for number in range(7):
         await keep(f"{number}", body=put_body(f"{number}").encode())
     tally = await a_replay(quarantine, Faulty(store, unstorable="4")).run(WAITING)
@@ -113,7 +113,7 @@ async def test_what_passes_is_waited_out(
     quarantine: Quarantine, keep: Keep, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A deadlock, an overload and a lost connection cost time; what only an operator can mend ends the replay."""
-    monkeypatch.setattr(replay_module, "pause_before_knock", lambda *_: 0.0)
+    monkeypatch.setattr(replay_module, "probe_backoff", lambda *_: 0.0)
     await keep("one", body=put_body("a.txt").encode())
     faulty = Faulty(store, Treatment.RETRY, Treatment.BACK_OFF, Treatment.RECONNECT)
     assert (await a_replay(quarantine, faulty).run(WAITING)).replayed == 1

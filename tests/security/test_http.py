@@ -13,7 +13,7 @@ import pytest
 from subscriber.admin.control import refusal_of
 from subscriber.errors import ExitCode
 from testkit.daemon import DaemonProcess
-from tests.e2e.environment import Scene
+from tests.e2e.environment import RunContext
 
 TOKEN = "open-sesame-42"
 METHODS = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -28,7 +28,7 @@ def addresses(daemon: DaemonProcess) -> set[str]:
 
 def status_of(daemon: DaemonProcess, method: str, path: str, **headers: str) -> int:
     """The answer to a command."""
-    port = daemon.wait_for("pages.opened")["port"]
+    port = daemon.wait_for("http.listening")["port"]
     url = f"http://127.0.0.1:{port}{path}"
     request = urllib.request.Request(url, b'{"mode": "pause"}', headers, method=method)
     try:
@@ -39,10 +39,10 @@ def status_of(daemon: DaemonProcess, method: str, path: str, **headers: str) -> 
             return error.code
 
 
-async def test_it_listens_on_loopback_and_moves_for_the_token_alone(scene: Scene) -> None:
+async def test_it_listens_on_loopback_and_moves_for_the_token_alone(scene: RunContext) -> None:
     """No method on no page changes anything without it; nor does a token that is nearly right, or sent otherwise."""
     with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         assert addresses(daemon) == {"127.0.0.1"}
         answers = {(m, path): await asyncio.to_thread(status_of, daemon, m, path) for m in METHODS for path in PATHS}
         assert {status for status in answers.values() if status < 400} == set()
@@ -62,16 +62,16 @@ async def test_it_listens_on_loopback_and_moves_for_the_token_alone(scene: Scene
         known = await asyncio.to_thread(status_of, daemon, "POST", "/control", Authorization=f"Bearer {TOKEN}")
         assert known == 200
         assert daemon.metric("subscriber_control_mode", mode="paused") == 1
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
 
 
-async def test_it_listens_elsewhere_only_when_told(scene: Scene) -> None:
+async def test_it_listens_elsewhere_only_when_told(scene: RunContext) -> None:
     """SUBSCRIBER_HTTP_HOST is what opens it; even then, without a token in the settings, nobody moves anything."""
     with scene.daemon(HTTP_HOST="0.0.0.0") as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         assert addresses(daemon) == {"0.0.0.0"}
         assert await asyncio.to_thread(status_of, daemon, "POST", "/control", Authorization="Bearer None") == 403
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
 
 
 def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:

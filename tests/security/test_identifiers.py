@@ -10,7 +10,7 @@ from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import check_schema, migrate
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import ConfigurationError
-from subscriber.model import Refusal
+from subscriber.model import Rejection
 from tests.adapters.postgres.object_rows import message, row
 from tests.settings.test_settings import read
 
@@ -43,7 +43,7 @@ async def test_the_edge_quotes_any_name(postgres_url: str, name: str) -> None:
         await check_schema(options)
         store = PostgresStore(options)
         assert await store.store([row()]) == 1
-        await store.quarantine([(message(), Refusal("not_json", "a test"))])
+        await store.quarantine([(message(), Rejection("not_json", "a test"))])
         await store.close()
         names = {each["nspname"] for each in await connection.fetch("SELECT nspname FROM pg_namespace")}
         assert {name, "public"} <= names
@@ -62,6 +62,6 @@ async def test_values_are_parameters(store: PostgresStore, database: asyncpg.Con
         (found,) = await database.fetch(f"SELECT {columns} FROM object_versions WHERE bucket = $1", text)
         assert tuple(found) == msgspec.structs.astuple(event)
         told = msgspec.structs.replace(message(f"m-{number}", body=text), queue=text)
-        await store.quarantine([(told, Refusal(text, text))])
+        await store.quarantine([(told, Rejection(text, text))])
     kept = await database.fetch("SELECT queue, reason, detail, body FROM quarantined_messages")
     assert {tuple(each) for each in kept} == {(text, text, text, text.encode()) for text in HOSTILE}

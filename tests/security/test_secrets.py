@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from subscriber.errors import ExitCode
-from subscriber.observe.log import foreign_secrets
+from subscriber.observe.log import external_secrets
 from testkit.daemon import DaemonProcess, daemon_process
 from testkit.postgres.postgres import LocalPostgres
-from tests.e2e.environment import Scene, put_body, until
+from tests.e2e.environment import RunContext, put_body, until
 from tests.e2e.test_control import control
 
 TOKEN = "control-token-2f81c0"
@@ -42,7 +42,7 @@ def seen_from_outside(daemon: DaemonProcess) -> str:
     return json.dumps([daemon.log, pages, titles])
 
 
-async def test_at_work_and_without_its_database(scene: Scene, postgres_server: LocalPostgres) -> None:
+async def test_at_work_and_without_its_database(scene: RunContext, postgres_server: LocalPostgres) -> None:
     """Through start, load, refused commands, an outage and the end, with the log as talkative as it gets."""
     password = postgres_server.password
     with scene.daemon(DATABASE_URL=postgres_server.url, CONTROL_TOKEN=TOKEN, LOG_LEVEL="debug") as daemon:
@@ -53,12 +53,12 @@ async def test_at_work_and_without_its_database(scene: Scene, postgres_server: L
         heard = [seen_from_outside(daemon), await _sessions(postgres_server.url)]
         postgres_server.stop("immediate")
         scene.send([put_body("later.txt")])
-        await asyncio.to_thread(daemon.wait_for, "database.lost")
+        await asyncio.to_thread(daemon.wait_for, "database.unavailable")
         heard.append(seen_from_outside(daemon))
         postgres_server.start()
-        await asyncio.to_thread(daemon.wait_for, "database.returned")
+        await asyncio.to_thread(daemon.wait_for, "database.available")
         await scene.until_empty()
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
         heard += [str(daemon.log), *(answer.out + answer.err for answer in answers)]
     assert_silent(json.dumps(heard), password, TOKEN)
 
@@ -76,7 +76,7 @@ async def _sessions(url: str) -> str:
     return str(rows)
 
 
-async def test_a_wrong_password(scene: Scene) -> None:
+async def test_a_wrong_password(scene: RunContext) -> None:
     """Neither as it stands in the URL nor as it is meant."""
     parts = urlsplit(scene.database_url)
     url = parts._replace(netloc=f"postgres:{WRONG_PASSWORD}@{parts.hostname}:{parts.port}").geturl()
@@ -111,7 +111,7 @@ async def _queue_that_repeats_what_it_hears() -> AsyncIterator[int]:
         server.close()
 
 
-async def test_a_queue_that_repeats_the_session_token(scene: Scene) -> None:
+async def test_a_queue_that_repeats_the_session_token(scene: RunContext) -> None:
     """AWS shows a refused signature the request, token included: what the daemon says of it ends before that."""
     async with _queue_that_repeats_what_it_hears() as port:
         environment = scene.environment(LOG_LEVEL="debug") | {
@@ -144,7 +144,7 @@ cli.main()
 
 
 @pytest.mark.parametrize("command", [("run",), ("check",), ("quarantine", "list")])
-def test_a_traceback(scene: Scene, command: tuple[str, ...]) -> None:
+def test_a_traceback(scene: RunContext, command: tuple[str, ...]) -> None:
     """A failure of our own that quotes every secret ends as a traceback that shows none, whatever the command."""
     environment = scene.environment(CONTROL_TOKEN=TOKEN) | {"AWS_SESSION_TOKEN": SESSION_TOKEN}
     password = urlsplit(scene.database_url).password or ""
@@ -162,18 +162,18 @@ def test_a_traceback(scene: Scene, command: tuple[str, ...]) -> None:
     assert_silent(heard, TOKEN, SESSION_TOKEN, password)
 
 
-async def test_pages_show_no_setting(scene: Scene) -> None:
+async def test_pages_show_no_setting(scene: RunContext) -> None:
     """The environment of the process is nobody's to read: pages tell of the line, not of where it was told to go."""
     with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "line.started")
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         await until(lambda: daemon.page("/readyz")[0] == 200)
         pages = str([daemon.page(path) for path in PAGES])
         assert_silent(pages, scene.database_url, scene.schema, TOKEN)
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
 
 
 @pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "PGPASSWORD"])
 def test_secrets_of_the_libraries_are_known_to_the_log(name: str) -> None:
     """They are no settings of ours, and hidden all the same; what is too short to be one is left alone."""
-    assert foreign_secrets({name: SECRET_KEY, "AWS_REGION": "eu-central-1"}) == (SECRET_KEY,)
-    assert foreign_secrets({name: "local"}) == ()
+    assert external_secrets({name: SECRET_KEY, "AWS_REGION": "eu-central-1"}) == (SECRET_KEY,)
+    assert external_secrets({name: "local"}) == ()

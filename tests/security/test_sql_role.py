@@ -13,12 +13,12 @@ from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import check_schema, migrate
 from subscriber.adapters.postgres.quarantine import Filters, Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
-from subscriber.check.probe_database import look_at_database
+from subscriber.check.probe_database import probe_database
 from subscriber.errors import ExitCode, StoreError
-from subscriber.model import Refusal
+from subscriber.model import Rejection
 from testkit.daemon import daemon_process
 from tests.adapters.postgres.object_rows import message, row
-from tests.e2e.environment import Scene, put_body
+from tests.e2e.environment import RunContext, put_body
 from tests.security.sql_roles import SQL, Roles, create_roles, drop_roles, run
 
 FORBIDDEN = (
@@ -66,12 +66,12 @@ async def _everything_a_daemon_does(roles: Roles) -> None:
         for sequencer in ("1", "2", "1"):
             await store.store([row(sequencer=sequencer)])
         for count in (1, 2):
-            await store.quarantine([(message(receive_count=count), Refusal("not_json", "a test"))])
+            await store.quarantine([(message(receive_count=count), Rejection("not_json", "a test"))])
     finally:
         await store.close()
 
 
-async def test_the_daemon_runs_as_the_writer(scene: Scene, roles: Roles) -> None:
+async def test_the_daemon_runs_as_the_writer(scene: RunContext, roles: Roles) -> None:
     """The real process under that role: rows, an older event, a quarantined body twice; nothing fails."""
     environment = scene.environment(DATABASE_URL=roles.writer_url)
     bodies = [put_body("a.txt", second=2), put_body("a.txt", second=1), put_body("b.txt"), "not json", "not json"]
@@ -79,7 +79,7 @@ async def test_the_daemon_runs_as_the_writer(scene: Scene, roles: Roles) -> None
         scene.send(bodies)
         await scene.until_empty()
         assert daemon.metric("subscriber_write_failures_total") == 0
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     assert [tuple(each) for each in await scene.fetch("SELECT key FROM objects ORDER BY key")] == [
         ("a.txt",),
         ("b.txt",),
@@ -108,13 +108,13 @@ async def test_no_grant_is_superfluous(roles: Roles) -> None:
     grants = [grant.strip() for grant in script.split(";") if f'"{roles.writer}"' in grant]
     assert len(grants) == 8
     as_writer = _options(roles, roles.writer_url)
-    assert await look_at_database(as_writer, "password") == []
+    assert await probe_database(as_writer, "password") == []
     for grant in grants:
         revoked = grant.replace("GRANT", "REVOKE", 1).replace(f'TO "{roles.writer}"', f'FROM "{roles.writer}"', 1)
         await run(roles.owner_url, revoked)
         with pytest.raises(StoreError, match="permission denied"):
             await _everything_a_daemon_does(roles)
-        assert [each.kind for each in await look_at_database(as_writer, "password")] == [ExitCode.DATABASE], grant
+        assert [each.kind for each in await probe_database(as_writer, "password")] == [ExitCode.DATABASE], grant
         await run(roles.owner_url, grant)
     await _everything_a_daemon_does(roles)
 

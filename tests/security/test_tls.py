@@ -15,7 +15,7 @@ from subscriber.errors import ConfigurationError, ExitCode
 from subscriber.settings.table import Settings
 from testkit.daemon import DaemonProcess, daemon_process
 from tests.adapters.postgres.tls_proxy import SSL_REQUEST, TlsFront
-from tests.e2e.environment import Scene, put_body
+from tests.e2e.environment import RunContext, put_body
 from tests.security.tls_servers import ca_file_of, tls_front
 
 
@@ -26,7 +26,7 @@ def authority() -> trustme.CA:
 
 
 @pytest.fixture
-async def encrypted_url(scene: Scene, authority: trustme.CA) -> AsyncIterator[str]:
+async def encrypted_url(scene: RunContext, authority: trustme.CA) -> AsyncIterator[str]:
     """The scene's database under the name localhost, behind a front that takes TLS alone."""
     parts = urlsplit(scene.database_url)
     front = TlsFront(parts.hostname or "", parts.port or 0, authority)
@@ -42,7 +42,7 @@ async def said_by(daemon: DaemonProcess) -> tuple[int, list[str]]:
     return code, [line["text"] for line in daemon.log if "text" in line]
 
 
-async def test_a_database_with_a_certificate_of_nobody_is_refused(scene: Scene, encrypted_url: str) -> None:
+async def test_a_database_with_a_certificate_of_nobody_is_refused(scene: RunContext, encrypted_url: str) -> None:
     """Exit 3, and one line: the certificate does not verify, and what to check."""
     with scene.daemon(DATABASE_URL=encrypted_url, DATABASE_TLS="verify-full") as daemon:
         code, said = await said_by(daemon)
@@ -52,18 +52,18 @@ async def test_a_database_with_a_certificate_of_nobody_is_refused(scene: Scene, 
 
 
 async def test_a_database_with_a_certificate_of_the_given_authority_is_used(
-    scene: Scene, encrypted_url: str, authority: trustme.CA, tmp_path: Path
+    scene: RunContext, encrypted_url: str, authority: trustme.CA, tmp_path: Path
 ) -> None:
     """With SUBSCRIBER_DATABASE_CA_FILE rows go through TLS, migrations too."""
     ca_file = ca_file_of(authority, tmp_path)
     with scene.daemon(DATABASE_URL=encrypted_url, DATABASE_TLS="verify-full", DATABASE_CA_FILE=ca_file) as daemon:
         scene.send([put_body("a.txt")])
         await scene.until_empty()
-        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     assert len(await scene.fetch("SELECT FROM objects")) == 1
 
 
-async def test_a_database_that_says_no_to_tls_is_refused(scene: Scene) -> None:
+async def test_a_database_that_says_no_to_tls_is_refused(scene: RunContext) -> None:
     """Nothing is sent after the no, least of all a password: whoever sits in between could have said it."""
     heard: list[bytes] = []
 
@@ -85,7 +85,7 @@ async def test_a_database_that_says_no_to_tls_is_refused(scene: Scene) -> None:
     assert set(heard) == {SSL_REQUEST, b""}
 
 
-async def test_a_queue_with_a_certificate_of_nobody_is_refused(scene: Scene, authority: trustme.CA) -> None:
+async def test_a_queue_with_a_certificate_of_nobody_is_refused(scene: RunContext, authority: trustme.CA) -> None:
     """Exit 4, and the line says that the certificate did not verify; no message was asked for."""
     parts = urlsplit(scene.endpoint_url)
     async with tls_front(authority, parts.hostname or "", parts.port or 0) as port:
@@ -98,7 +98,7 @@ async def test_a_queue_with_a_certificate_of_nobody_is_refused(scene: Scene, aut
 
 
 async def test_a_queue_with_a_certificate_of_the_given_authority_is_read(
-    scene: Scene, authority: trustme.CA, tmp_path: Path
+    scene: RunContext, authority: trustme.CA, tmp_path: Path
 ) -> None:
     """With AWS_CA_BUNDLE, AWS's own variable, both clients verify by it: the thin one and aiobotocore's."""
     parts = urlsplit(scene.endpoint_url)
@@ -110,7 +110,7 @@ async def test_a_queue_with_a_certificate_of_the_given_authority_is_read(
         with daemon_process(environment, "--migrate") as daemon:
             scene.send([put_body("a.txt")])
             await scene.until_empty()
-            assert await asyncio.to_thread(daemon.stop) == ExitCode.DRY
+            assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     assert len(await scene.fetch("SELECT FROM objects")) == 1
 
 
@@ -138,7 +138,7 @@ def test_a_url_cannot_weaken_tls(parameter: str) -> None:
         )
 
 
-async def test_the_environment_cannot_weaken_tls(scene: Scene, encrypted_url: str) -> None:
+async def test_the_environment_cannot_weaken_tls(scene: RunContext, encrypted_url: str) -> None:
     """Nor does PGSSLMODE, which libpq and the driver would listen to."""
     environment = scene.environment(DATABASE_URL=encrypted_url, DATABASE_TLS="verify-full")
     with daemon_process(environment | {"PGSSLMODE": "disable", "PGSSLROOTCERT": os.devnull}) as daemon:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from subscriber.errors import ConfigurationError
-from subscriber.options import line_options
+from subscriber.options import pipeline_options
 from tests.settings.test_settings import read
 
 
@@ -28,5 +28,5 @@ def test_a_mistyped_list_is_refused(buckets: str, problem: str) -> None:
 
 def test_the_list_reaches_the_line() -> None:
     """Without one every bucket's events are taken; with one, those of the names in it, letter for letter."""
-    assert line_options(read()).buckets is None
-    assert line_options(read(BUCKETS="lake-raw, Lake_2.x")).buckets == frozenset({"lake-raw", "Lake_2.x"})
+    assert pipeline_options(read()).buckets is None
+    assert pipeline_options(read(BUCKETS="lake-raw, Lake_2.x")).buckets == frozenset({"lake-raw", "Lake_2.x"})

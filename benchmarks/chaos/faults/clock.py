@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.chaos.context import Scene
+from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.faults.server import stopped_fast
 
 CLOCK_FILE: Final = "clock"
@@ -23,7 +23,7 @@ def clock_environment(folder: Path, path: str) -> Mapping[str, str]:
 
 
 @asynccontextmanager
-async def jumps(scene: Scene) -> AsyncIterator[None]:
+async def jumps(scene: RunContext) -> AsyncIterator[None]:
     """The daemon's wall clock is set, forwards and backwards, by a second to a day, several times."""
 
     async def jump() -> None:
@@ -41,13 +41,13 @@ async def jumps(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def sensor_lost(scene: Scene) -> AsyncIterator[None]:
+async def sensor_lost(scene: RunContext) -> AsyncIterator[None]:
     """The source of the load has no answer: it is the database itself, and that is away."""
     async with stopped_fast(scene):
         yield
 
 
-def _set_clock(scene: Scene, seconds: float) -> None:
+def _set_clock(scene: RunContext, seconds: float) -> None:
     # Whole or not at all: the daemon reads at any moment.
     draft = scene.folder / f"{CLOCK_FILE}.draft"
     draft.write_text(str(seconds))

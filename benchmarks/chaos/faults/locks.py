@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import asyncpg
 
-from benchmarks.chaos.context import Scene
+from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.database import ROLE, Connection
 from testkit.workload.backlogs import BUCKET
 
@@ -20,7 +20,7 @@ _COMES_TO_NOTHING = (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableErro
 
 
 @asynccontextmanager
-async def lock_timeouts(scene: Scene) -> AsyncIterator[None]:
+async def lock_timeouts(scene: RunContext) -> AsyncIterator[None]:
     """Somebody locks the table again and again, and the daemon's role waits for no lock longer than 50 ms."""
     await scene.database.execute(
         f"ALTER ROLE {ROLE} SET lock_timeout = '50ms'",
@@ -36,51 +36,51 @@ async def lock_timeouts(scene: Scene) -> AsyncIterator[None]:
         )
 
 
-def statement_timeouts(scene: Scene) -> AbstractAsyncContextManager[None]:
+def statement_timeouts(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """Somebody holds the table for longer than a write may take."""
     return _held(scene, "object_versions")
 
 
-def quarantine_locked(scene: Scene) -> AbstractAsyncContextManager[None]:
+def quarantine_locked(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """Somebody holds the quarantine for longer than a write may take; the index takes every row."""
     return _held(scene, "quarantined_messages")
 
 
 @asynccontextmanager
-async def deadlocks(scene: Scene) -> AsyncIterator[None]:
+async def deadlocks(scene: RunContext) -> AsyncIterator[None]:
     """A foreign writer takes the rows that are written most in the opposite order."""
     async with _repeated(scene, _take_backwards):
         yield
 
 
 @asynccontextmanager
-async def table_changed(scene: Scene) -> AsyncIterator[None]:
+async def table_changed(scene: RunContext) -> AsyncIterator[None]:
     """Columns and indexes come and go under prepared statements."""
     async with _repeated(scene, _change_table):
         yield
 
 
 @asynccontextmanager
-async def index_rebuilt(scene: Scene) -> AsyncIterator[None]:
+async def index_rebuilt(scene: RunContext) -> AsyncIterator[None]:
     """The primary key is rebuilt, concurrently, again and again."""
     async with _repeated(scene, _rebuild):
         yield
 
 
 @asynccontextmanager
-async def _held(scene: Scene, table: str) -> AsyncIterator[None]:
+async def _held(scene: RunContext, table: str) -> AsyncIterator[None]:
     async with scene.database.connected() as connection, connection.transaction():
         await connection.execute(f"LOCK TABLE {scene.database.schema}.{table} IN EXCLUSIVE MODE")
         yield
 
 
-async def _hold_table(scene: Scene, connection: Connection) -> None:
+async def _hold_table(scene: RunContext, connection: Connection) -> None:
     async with connection.transaction():
         await connection.execute(f"LOCK TABLE {scene.database.schema}.object_versions IN EXCLUSIVE MODE")
         await asyncio.sleep(_HELD_SECONDS * scene.random.random())
 
 
-async def _take_backwards(scene: Scene, connection: Connection) -> None:
+async def _take_backwards(scene: RunContext, connection: Connection) -> None:
     table = f"{scene.database.schema}.object_versions"
     async with connection.transaction():
         keys = await connection.fetch(
@@ -93,7 +93,7 @@ async def _take_backwards(scene: Scene, connection: Connection) -> None:
             await asyncio.sleep(0.002)
 
 
-async def _change_table(scene: Scene, connection: Connection) -> None:
+async def _change_table(scene: RunContext, connection: Connection) -> None:
     table = f"{scene.database.schema}.object_versions"
     await connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS remark text")
     await connection.execute(f"CREATE INDEX IF NOT EXISTS remarked ON {table} (event_time)")
@@ -102,12 +102,12 @@ async def _change_table(scene: Scene, connection: Connection) -> None:
     await connection.execute(f"DROP INDEX IF EXISTS {scene.database.schema}.remarked")
 
 
-async def _rebuild(scene: Scene, connection: Connection) -> None:
+async def _rebuild(scene: RunContext, connection: Connection) -> None:
     await connection.execute(f"REINDEX TABLE CONCURRENTLY {scene.database.schema}.object_versions")
 
 
 @asynccontextmanager
-async def _repeated(scene: Scene, act: Callable[[Scene, Connection], Awaitable[None]]) -> AsyncIterator[None]:
+async def _repeated(scene: RunContext, act: Callable[[RunContext, Connection], Awaitable[None]]) -> AsyncIterator[None]:
     """Somebody does this in a session of his own, as often as it goes, while the block runs."""
 
     async def repeat() -> None:

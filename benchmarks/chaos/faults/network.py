@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from benchmarks.chaos.context import Scene
+from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.proxy import Weather
 
 _BETWEEN_RESETS_SECONDS = 0.3
 
 
 @asynccontextmanager
-async def silent(scene: Scene) -> AsyncIterator[None]:
+async def silent(scene: RunContext) -> AsyncIterator[None]:
     """Nothing passes, and nobody hangs up; afterwards what was underway is lost with its connections."""
     scene.network.set_weather("silent")
     try:
@@ -24,7 +24,7 @@ async def silent(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def slow(scene: Scene) -> AsyncIterator[None]:
+async def slow(scene: RunContext) -> AsyncIterator[None]:
     """Whatever passes takes 5 to 100 ms longer, both ways."""
     scene.network.slow_seconds = scene.random.uniform(0.005, 0.1)
     async with _weather(scene, "slow"):
@@ -32,7 +32,7 @@ async def slow(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def reset(scene: Scene) -> AsyncIterator[None]:
+async def reset(scene: RunContext) -> AsyncIterator[None]:
     """Every connection breaks, a few times a second."""
 
     async def break_off() -> None:
@@ -49,14 +49,14 @@ async def reset(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def cut_after_commit(scene: Scene) -> AsyncIterator[None]:
+async def cut_after_commit(scene: RunContext) -> AsyncIterator[None]:
     """What is stored is stored, but the daemon is never told: the connection breaks instead."""
     async with _weather(scene, "cut_after_commit"):
         yield
 
 
 @asynccontextmanager
-async def _weather(scene: Scene, weather: Weather) -> AsyncIterator[None]:
+async def _weather(scene: RunContext, weather: Weather) -> AsyncIterator[None]:
     scene.network.set_weather(weather)
     try:
         yield

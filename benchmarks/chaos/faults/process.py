@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from benchmarks.chaos.context import Scene
+from benchmarks.chaos.context import RunContext
 
 IN_FLIGHT_SECONDS = 1.0
 """So long after a stop nothing may be in flight any more."""
 
 
 @asynccontextmanager
-async def killed(scene: Scene) -> AsyncIterator[None]:
+async def killed(scene: RunContext) -> AsyncIterator[None]:
     """SIGKILL; another is started later, and what the dead one held is shown again as if its time were over."""
     victim = scene.some_daemon()
     victim.kill()
@@ -24,7 +24,7 @@ async def killed(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def terminated(scene: Scene) -> AsyncIterator[None]:
+async def terminated(scene: RunContext) -> AsyncIterator[None]:
     """SIGTERM in the middle of the work; a second after the end nothing of its messages is in flight."""
     victim = scene.some_daemon()
     await victim.terminate()

@@ -6,67 +6,67 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from benchmarks.chaos.context import Scene
+from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.queues import DAEMONS_KEY
 
 
-def internal_errors(scene: Scene) -> AbstractAsyncContextManager[None]:
+def internal_errors(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """A third to all of the calls are answered with 500."""
-    return _changed(scene, RefusedShare=scene.random.uniform(0.3, 1.0), Refusal="internal")
+    return _changed(scene, RefusedShare=scene.random.uniform(0.3, 1.0), Rejection="internal")
 
 
-def throttled(scene: Scene) -> AbstractAsyncContextManager[None]:
+def throttled(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """A third to all of the calls are answered with RequestThrottled."""
-    return _changed(scene, RefusedShare=scene.random.uniform(0.3, 1.0), Refusal="throttled")
+    return _changed(scene, RefusedShare=scene.random.uniform(0.3, 1.0), Rejection="throttled")
 
 
-def failed_entries(scene: Scene) -> AbstractAsyncContextManager[None]:
+def failed_entries(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """Batches are answered with 200, and some or all of their entries have failed."""
     return _changed(scene, FailedEntryShare=scene.random.uniform(0.1, 1.0))
 
 
-def lost_answers(scene: Scene) -> AbstractAsyncContextManager[None]:
+def lost_answers(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """Calls have their effect, and the connection breaks instead of an answer."""
     return _changed(scene, LostAnswerShare=scene.random.uniform(0.05, 0.5))
 
 
-def slow_answers(scene: Scene) -> AbstractAsyncContextManager[None]:
+def slow_answers(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """Answers take up to a second."""
     return _changed(scene, DelaySeconds=scene.random.uniform(0.05, 0.5))
 
 
-def duplicates(scene: Scene) -> AbstractAsyncContextManager[None]:
+def duplicates(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """What was handed out is handed out again, at once."""
     return _changed(scene, DuplicateShare=scene.random.uniform(0.05, 0.5))
 
 
-def reordered(scene: Scene) -> AbstractAsyncContextManager[None]:
+def reordered(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """Messages come up to two seconds late, behind those that were sent after them."""
     return _changed(scene, PostponedShare=scene.random.uniform(0.1, 0.6))
 
 
-def expired_handles(scene: Scene) -> AbstractAsyncContextManager[None]:
+def expired_handles(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """Deletes are answered as done, and some have no effect: the messages come again."""
     return _changed(scene, ForgottenDeleteShare=scene.random.uniform(0.05, 0.6), VisibilitySecondsAtMost=2)
 
 
-def short_visibility(scene: Scene) -> AbstractAsyncContextManager[None]:
+def short_visibility(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """Messages are visible again after a second, whatever was asked for."""
     return _changed(scene, VisibilitySecondsAtMost=1)
 
 
-def wall_in_flight(scene: Scene) -> AbstractAsyncContextManager[None]:
+def wall_in_flight(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """As many messages are in flight as may be: polls come back empty, and nothing says why."""
     return _changed(scene, InFlightLimit=scene.random.randrange(0, 60))
 
 
-def clock_skewed(scene: Scene) -> AbstractAsyncContextManager[None]:
+def clock_skewed(scene: RunContext) -> AbstractAsyncContextManager[None]:
     """The service's clock and ours are up to an hour apart: signatures of now are none of its now."""
     return _changed(scene, ClockOffsetSeconds=scene.random.choice((-1, 1)) * scene.random.uniform(240, 3600))
 
 
 @asynccontextmanager
-async def visibility_over(scene: Scene) -> AsyncIterator[None]:
+async def visibility_over(scene: RunContext) -> AsyncIterator[None]:
     """Every visibility timeout is over at once, while the messages are being written."""
     scene.queue.expire_visibility()
     yield
@@ -74,7 +74,7 @@ async def visibility_over(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def credentials_expired(scene: Scene) -> AsyncIterator[None]:
+async def credentials_expired(scene: RunContext) -> AsyncIterator[None]:
     """The daemon's credentials have expired, and whoever gives new ones does not answer; then it does."""
     scene.credentials.is_away = True
     scene.queue.change(AcceptedKeys={})
@@ -87,7 +87,7 @@ async def credentials_expired(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _changed(scene: Scene, **fields: Any) -> AsyncIterator[None]:
+async def _changed(scene: RunContext, **fields: Any) -> AsyncIterator[None]:
     scene.queue.change(Seed=scene.random.getrandbits(32), **fields)
     try:
         yield

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import asyncpg
 
-from benchmarks.chaos.context import Scene
-from benchmarks.chaos.database import MAX_CONNECTIONS, ROLE, Connection, TortureDatabase
+from benchmarks.chaos.context import RunContext
+from benchmarks.chaos.database import MAX_CONNECTIONS, ROLE, ChaosDatabase, Connection
 from benchmarks.chaos.faults.tables import raising
 from testkit.postgres.postgres import StopMode
 from testkit.postgres.postgres_binaries import account, give
@@ -29,28 +29,28 @@ _TERMINATE_SECONDS = 0.1
 
 
 @asynccontextmanager
-async def stopped_fast(scene: Scene) -> AsyncIterator[None]:
+async def stopped_fast(scene: RunContext) -> AsyncIterator[None]:
     """The server ends every session and is away for a while, as at a planned restart."""
     async with _stopped(scene, "fast"):
         yield
 
 
 @asynccontextmanager
-async def stopped_immediately(scene: Scene) -> AsyncIterator[None]:
+async def stopped_immediately(scene: RunContext) -> AsyncIterator[None]:
     """The server falls down as in a crash, and recovers from its log when it is started."""
     async with _stopped(scene, "immediate"):
         yield
 
 
 @asynccontextmanager
-async def restarted(scene: Scene) -> AsyncIterator[None]:
+async def restarted(scene: RunContext) -> AsyncIterator[None]:
     """Down and up again at once."""
     scene.database.postgres.restart("fast")
     yield
 
 
 @asynccontextmanager
-async def backends_terminated(scene: Scene) -> AsyncIterator[None]:
+async def backends_terminated(scene: RunContext) -> AsyncIterator[None]:
     """Every session of the daemon is ended, again and again."""
 
     async def terminate() -> None:
@@ -67,7 +67,7 @@ async def backends_terminated(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def read_only(scene: Scene) -> AsyncIterator[None]:
+async def read_only(scene: RunContext) -> AsyncIterator[None]:
     """The server takes no writes, on old sessions neither, as a writer that was demoted."""
     await _set_system(scene.database, "default_transaction_read_only", "on")
     try:
@@ -79,7 +79,7 @@ async def read_only(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def disk_full(scene: Scene) -> AsyncIterator[None]:
+async def disk_full(scene: RunContext) -> AsyncIterator[None]:
     """The disk of the index is full: a real small one where this machine may mount it, else a trigger says so.
 
     Only the index lies on it, not the server's log: a server whose log has no room left stops altogether, which is
@@ -96,7 +96,7 @@ async def disk_full(scene: Scene) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def too_many_connections(scene: Scene) -> AsyncIterator[None]:
+async def too_many_connections(scene: RunContext) -> AsyncIterator[None]:
     """Others have every place there is, and the daemon's own sessions are ended."""
     others: list[Connection] = []
     try:
@@ -118,7 +118,7 @@ async def _take_every_place(url: str, taken: list[Connection]) -> None:
 
 
 @asynccontextmanager
-async def password_rotated(scene: Scene) -> AsyncIterator[None]:
+async def password_rotated(scene: RunContext) -> AsyncIterator[None]:
     """The password is another one, and for a while the daemon is not told."""
     password = f"rotated-{scene.random.getrandbits(32):08x}"
     await scene.database.set_password(password, in_file=False)
@@ -130,7 +130,7 @@ async def password_rotated(scene: Scene) -> AsyncIterator[None]:
 
 
 @contextmanager
-def small_disk(database: TortureDatabase, folder: Path) -> Iterator[bool]:
+def small_disk(database: ChaosDatabase, folder: Path) -> Iterator[bool]:
     """A disk of its own, mounted at `folder`, while the block runs; whether this machine allows it."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={_SMALL_DISK_BYTES},mode=0755", "none", str(folder)]
@@ -150,7 +150,7 @@ def small_disk(database: TortureDatabase, folder: Path) -> Iterator[bool]:
 
 
 @asynccontextmanager
-async def index_on_small_disk(database: TortureDatabase) -> AsyncIterator[None]:
+async def index_on_small_disk(database: ChaosDatabase) -> AsyncIterator[None]:
     """Tables the daemon makes while the block runs lie on the small disk, if there is one."""
     folder = small_disk_folder(database)
     if folder is None:
@@ -172,7 +172,7 @@ async def index_on_small_disk(database: TortureDatabase) -> AsyncIterator[None]:
         )
 
 
-def small_disk_folder(database: TortureDatabase) -> Path | None:
+def small_disk_folder(database: ChaosDatabase) -> Path | None:
     """Where the small disk is mounted."""
     return database.small_disk
 
@@ -191,7 +191,7 @@ def _filled(folder: Path) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _stopped(scene: Scene, mode: StopMode) -> AsyncIterator[None]:
+async def _stopped(scene: RunContext, mode: StopMode) -> AsyncIterator[None]:
     scene.database.postgres.stop(mode)
     try:
         yield
@@ -199,6 +199,6 @@ async def _stopped(scene: Scene, mode: StopMode) -> AsyncIterator[None]:
         scene.database.postgres.start()
 
 
-async def _set_system(database: TortureDatabase, name: str, value: str | None) -> None:
+async def _set_system(database: ChaosDatabase, name: str, value: str | None) -> None:
     change = f"ALTER SYSTEM RESET {name}" if value is None else f"ALTER SYSTEM SET {name} = '{value}'"
     await database.execute(change, "SELECT pg_reload_conf()")

@@ -22,7 +22,7 @@ from aiohappyeyeballs import AddrInfoType as AddressInfo
 from yarl import URL
 
 from subscriber.adapters.aws.http_connection import HttpAnswer, HttpConnection
-from subscriber.adapters.keepalive import watch_for_silence
+from subscriber.adapters.keepalive import enable_tcp_keepalive
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 
@@ -148,7 +148,7 @@ class DirectTransport:
     async def _open_connection(self, addresses: Sequence[AddressInfo]) -> HttpConnection:
         origin, loop = self._origin, self._loop
         connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS)
-        watch_for_silence(connected)
+        enable_tcp_keepalive(connected)
         _, connection = await loop.create_connection(
             lambda: HttpConnection(loop),
             sock=connected,

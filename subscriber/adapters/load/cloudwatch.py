@@ -154,7 +154,7 @@ class CloudWatchSensor:
             if not error.is_denied:
                 raise
             dimensions = self._dimensions_by_name(error)
-            self._finder.tell_once("instance.not_looked_up", str(error))
+            self._finder.tell_once("instance.lookup_failed", str(error))
             return None, dimensions
         return facts, [{"Name": "DBInstanceIdentifier", "Value": facts.identifier}]
 

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 from subscriber.adapters.postgres.connection import Connection, StoreOptions, connect, session_settings, tls_context
-from subscriber.adapters.postgres.failures import FOREIGN_ERRORS, store_error
+from subscriber.adapters.postgres.failures import DRIVER_ERRORS, store_error
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.adapters.postgres.statements import statement
 from subscriber.errors import SensorError, StoreError
@@ -34,7 +34,7 @@ class StatementError(SensorError):
 
 @functools.cache
 def _statement(name: str) -> str:
-    return statement(name, "")  # they look at the server's catalogue, not at a schema of ours
+    return statement(name, "")  # they look at the server's catalog, not at a schema of ours
 
 
 class LoadConnection:
@@ -59,7 +59,7 @@ class LoadConnection:
                 connection = await self._connected()
                 async with unit_of_work(connection, session_settings(self._options), self._options.pooler):
                     return await connection.fetch(_statement(name))
-        except FOREIGN_ERRORS as error:
+        except DRIVER_ERRORS as error:
             self._drop()
             raise StatementError(store_error(error)) from error
         except StoreError as error:
@@ -76,7 +76,7 @@ class LoadConnection:
         """Say goodbye, for a second at most."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(*FOREIGN_ERRORS):  # who does not answer is dropped
+            with suppress(*DRIVER_ERRORS):  # who does not answer is dropped
                 await connection.close(timeout=1.0)
 
     async def _connected(self) -> Connection:

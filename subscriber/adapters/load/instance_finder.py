@@ -128,7 +128,7 @@ class InstanceFinder:
         except AwsCallError as error:
             if self._facts is None or late_seconds > KEPT_SECONDS:
                 raise
-            self.tell_once("instance.not_looked_up", str(error))
+            self.tell_once("instance.lookup_failed", str(error))
             return self._facts
         if self._facts is None or found.identifier != self._facts.identifier:
             _log.info("instance.found", **msgspec.structs.asdict(found))
@@ -175,7 +175,7 @@ class InstanceFinder:
         try:
             return max_capacity_in(await self._calls.call("rds", "DescribeDBClusters", DBClusterIdentifier=cluster))
         except AwsCallError as error:
-            self.tell_once("instance.half_known", str(error))
+            self.tell_once("instance.partially_known", str(error))
             return None
 
     async def _vcpus_of_type(self, facts: InstanceFacts) -> int | None:
@@ -184,7 +184,7 @@ class InstanceFinder:
         try:
             return vcpus_in(await self._calls.call("ec2", "DescribeInstanceTypes", InstanceTypes=[ec2_type]))
         except AwsCallError as error:
-            self.tell_once("instance.half_known", str(error))
+            self.tell_once("instance.partially_known", str(error))
             return None
 
     def tell_once(self, event: str, detail: str) -> None:

@@ -91,7 +91,7 @@ class ActiveSessionsSensor:
         began = time.monotonic()
         counts = []
         for number in range(SAMPLES):
-            # At random within each tenth: a neighbour that works in step with us is met as often as it works.
+            # At random within each tenth: a neighbor that works in step with us is met as often as it works.
             due = began + (number + random.random()) * WINDOW_SECONDS / SAMPLES  # noqa: S311 – jitter, not a secret
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             counts.append(await self._connection.value("load_active_sessions"))
@@ -105,7 +105,9 @@ class ActiveSessionsSensor:
         """Once: tell the operator if only a part of the sessions is seen."""
         if not self._has_looked:
             if not await self._connection.value("load_may_see_all"):
-                _log.warning("load.half_seen", detail="sessions of other users are not seen: GRANT pg_read_all_stats")
+                _log.warning(
+                    "load.partially_visible", detail="sessions of other users are not seen: GRANT pg_read_all_stats"
+                )
             self._has_looked = True
 
     async def close(self) -> None:

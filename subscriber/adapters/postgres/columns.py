@@ -53,7 +53,7 @@ def unused_character(text: str) -> str:
     for code in _CODE_POINTS:
         if code not in _SURROGATES and chr(code) not in used:
             return chr(code)
-    raise StoreError(Treatment.HALVE, "no_separator", None, "the texts of these rows use up all of Unicode")
+    raise StoreError(Treatment.BISECT, "no_separator", None, "the texts of these rows use up all of Unicode")
 
 
 def _joined(texts: Iterable[Sequence[str]], separator: str) -> list[str]:

@@ -11,8 +11,8 @@ import asyncpg
 import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
-from subscriber.adapters.keepalive import watch_for_silence
-from subscriber.adapters.postgres.failures import FOREIGN_ERRORS, connect_error
+from subscriber.adapters.keepalive import enable_tcp_keepalive
+from subscriber.adapters.postgres.failures import DRIVER_ERRORS, connect_error
 from subscriber.adapters.postgres.login import Login, LoginSource
 from subscriber.adapters.postgres.pooler import Pooler, startup_settings
 from subscriber.errors import ConfigurationError, StoreError, Treatment
@@ -128,7 +128,7 @@ async def _dial(options: StoreOptions, tls: ssl.SSLContext | None, login: Login 
             target_session_attrs=SessionAttribute.any if is_pooled else SessionAttribute.read_write,
             server_settings=startup_settings(session_settings(options), options.pooler),
         )
-    except FOREIGN_ERRORS as error:
+    except DRIVER_ERRORS as error:
         raise connect_error(error) from error
     except ValueError:  # the driver's words about a URL may quote its password
         raise ConfigurationError("The database's URL is none that PostgreSQL's clients can read.") from None
@@ -166,4 +166,4 @@ def _watch_the_network(connection: Connection) -> None:
     transport: asyncio.Transport = getattr(connection, "_transport")  # noqa: B009  -- not in the typed surface
     wire = transport.get_extra_info("socket")
     if wire is not None:
-        watch_for_silence(wire)
+        enable_tcp_keepalive(wire)

@@ -16,7 +16,7 @@ from subscriber.errors import StoreError, Treatment, failure_of
 
 _DETAIL_CHARACTERS = 500
 
-FOREIGN_ERRORS = (
+DRIVER_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
     exceptions.InternalClientError,
@@ -24,7 +24,7 @@ FOREIGN_ERRORS = (
 )
 """All that a call of the driver is known to raise, cancellation apart."""
 
-REUSABLE = frozenset({Treatment.RETRY, Treatment.BACK_OFF, Treatment.HALVE, Treatment.SUSPECT})
+REUSABLE = frozenset({Treatment.RETRY, Treatment.BACK_OFF, Treatment.BISECT, Treatment.MAYBE_ROW})
 """After these the server has said what became of the statement, and the connection is as good as before."""
 
 
@@ -53,7 +53,7 @@ _POOLER_REFUSES = "unsupported startup parameter"
 
 
 def store_error(error: Exception) -> StoreError:
-    """What one of FOREIGN_ERRORS means to the caller, who raises it from the error."""
+    """What one of DRIVER_ERRORS means to the caller, who raises it from the error."""
     sqlstate = error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
     failure = failure_of(_family(error) or sqlstate or "network")
     return StoreError(failure.treatment, failure.word, sqlstate, _detail(error), failure.advice)
@@ -62,7 +62,7 @@ def store_error(error: Exception) -> StoreError:
 def connect_error(error: Exception) -> StoreError:
     """The same for a connection being made: there is no row yet, so a value that is refused is one of our settings."""
     failure = store_error(error)
-    if failure.treatment is not Treatment.HALVE:
+    if failure.treatment is not Treatment.BISECT:
         return failure
     ours = failure_of("driver")
     return StoreError(ours.treatment, ours.word, failure.sqlstate, failure.detail, ours.advice)

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import msgspec
 
 from subscriber.adapters.postgres.connection import Connection, StoreOptions, connect, session_settings, tls_context
-from subscriber.adapters.postgres.failures import FOREIGN_ERRORS, store_error
+from subscriber.adapters.postgres.failures import DRIVER_ERRORS, store_error
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.errors import StoreError
 
@@ -33,7 +33,7 @@ async def session(options: StoreOptions, timeout_seconds: float, *, if_denied: s
             async with unit_of_work(connection, session_settings(patient), patient.pooler):
                 yield connection
             await connection.close()
-    except FOREIGN_ERRORS as error:
+    except DRIVER_ERRORS as error:
         ours = store_error(error)
         if if_denied and ours.word == "no_privilege":
             raise StoreError(ours.treatment, ours.word, ours.sqlstate, ours.detail, if_denied) from error

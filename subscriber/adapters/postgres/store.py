@@ -20,11 +20,11 @@ import asyncpg
 
 from subscriber.adapters.postgres.columns import upsert_parameters
 from subscriber.adapters.postgres.connection import Connection, StoreOptions, connect, session_settings, tls_context
-from subscriber.adapters.postgres.failures import FOREIGN_ERRORS, REUSABLE, store_error
+from subscriber.adapters.postgres.failures import DRIVER_ERRORS, REUSABLE, store_error
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.adapters.postgres.statements import statement
 from subscriber.errors import Treatment
-from subscriber.model import Message, ObjectEvent, Refusal
+from subscriber.model import Message, ObjectEvent, Rejection
 
 PING_SECONDS = 2.5
 """A ping that hangs in a network which is silent no more would hold up everybody: the next one finds it answering."""
@@ -71,7 +71,7 @@ class PostgresStore:
             status = await connection.execute(self._upsert, *parameters)
         return _row_count(status)
 
-    async def quarantine(self, entries: Sequence[tuple[Message, Refusal]]) -> None:
+    async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
         """Keep messages that cannot become rows; when it returns they are durable and may be deleted.
 
         Raises:
@@ -81,7 +81,7 @@ class PostgresStore:
             return
         # A queue may deliver a message twice within one batch; a statement may name a row once.
         by_count = sorted(entries, key=lambda entry: entry[0].receive_count)
-        latest = {(message.queue, message.message_id): (message, refusal) for message, refusal in by_count}
+        latest = {(message.queue, message.message_id): (message, rejection) for message, rejection in by_count}
         columns = zip(*(_quarantine_row(*entry) for entry in latest.values()), strict=True)
         async with self._connection() as connection:
             await connection.execute(self._quarantine, *columns)
@@ -105,7 +105,7 @@ class PostgresStore:
         try:
             async with asyncio.timeout(timeout):
                 await asyncio.gather(*(connection.close() for connection in self._idle))
-        except FOREIGN_ERRORS:
+        except DRIVER_ERRORS:
             pass  # who did not answer in time is dropped
         finally:
             self._drop_idle()
@@ -123,7 +123,7 @@ class PostgresStore:
                 unit_of_work(connection, self._settings, self._options.pooler),
             ):
                 yield connection
-        except FOREIGN_ERRORS as error:
+        except DRIVER_ERRORS as error:
             raise store_error(error) from error
 
     @asynccontextmanager
@@ -154,7 +154,7 @@ class PostgresStore:
 
     def _give_back_after(self, connection: Connection, error: BaseException) -> None:
         """Keep the connection, drop it, or drop the idle ones with it: they lead to where this one led."""
-        treatment = store_error(error).treatment if isinstance(error, FOREIGN_ERRORS) else None
+        treatment = store_error(error).treatment if isinstance(error, DRIVER_ERRORS) else None
         if treatment in REUSABLE:
             self._give_back(connection)
             return
@@ -168,13 +168,13 @@ class PostgresStore:
             self._idle.pop().terminate()
 
 
-def _quarantine_row(message: Message, refusal: Refusal) -> tuple[str, str, str, str, bytes, int]:
+def _quarantine_row(message: Message, rejection: Rejection) -> tuple[str, str, str, str, bytes, int]:
     """The columns of quarantine.sql. Only the body is kept as it is; words about it are made storable."""
     return (
         message.queue,
         message.message_id,
-        _storable(refusal.reason),
-        _storable(refusal.detail),
+        _storable(rejection.reason),
+        _storable(rejection.detail),
         message.body.encode("utf-8", "surrogatepass"),
         message.receive_count,
     )

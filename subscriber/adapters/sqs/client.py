@@ -115,7 +115,7 @@ class Sqs:
         """Hide up to ten messages for so many seconds from now, at most 12 hours after their receive."""
         return await self._settle(queue, VISIBILITY_TARGET, visibility_body(queue, entries), len(entries))
 
-    async def hand_back(self, queue: str, handles: Sequence[str]) -> int:
+    async def release(self, queue: str, handles: Sequence[str]) -> int:
         """Make any number of messages visible at once; how many the queue says are.
 
         Raises:

@@ -12,7 +12,7 @@ from subscriber.observe.log import get_logger
 _log = get_logger()
 
 
-async def hand_back(queues: Sqs, outstanding: Sequence[tuple[str, tuple[str, ...]]], seconds_at_most: float) -> None:
+async def release(queues: Sqs, outstanding: Sequence[tuple[str, tuple[str, ...]]], seconds_at_most: float) -> None:
     """Make messages visible again, as many as can be within the time; what fails is logged and comes back by itself.
 
     Args:
@@ -27,16 +27,16 @@ async def hand_back(queues: Sqs, outstanding: Sequence[tuple[str, tuple[str, ...
     async def give(queue: str, handles: tuple[str, ...]) -> None:
         nonlocal done
         try:
-            handed_back = await queues.hand_back(queue, handles)
+            released = await queues.release(queue, handles)
         except QueueCallError as error:  # the others go on
-            _log.error("messages.not_handed_back", messages=len(handles), detail=str(error))
+            _log.error("messages.not_released", messages=len(handles), detail=str(error))
         else:
-            done += handed_back
+            done += released
 
     try:
         async with asyncio.timeout(seconds_at_most), asyncio.TaskGroup() as calls:
             for queue, handles in outstanding:
                 calls.create_task(give(queue, handles), name="hand back")
     except TimeoutError:
-        _log.error("messages.not_handed_back", detail="the stop budget is used up")
-    _log.warning("messages.handed_back", done=done, held=sum(len(handles) for _, handles in outstanding))
+        _log.error("messages.not_released", detail="the stop budget is used up")
+    _log.warning("messages.released", done=done, held=sum(len(handles) for _, handles in outstanding))

@@ -61,7 +61,7 @@ def call_finding(
         caller: who was refused, as far as that is known.
     """
     problem, remedy = _words(action, error, key)
-    stranger = _stranger(queue, caller)
+    stranger = _cross_account_hint(queue, caller)
     return Finding("error", ExitCode.QUEUE, queue_subject(queue), problem, f"{remedy}{stranger}")
 
 
@@ -105,7 +105,7 @@ def _family(error: QueueCallError) -> _Family:
     return next((family for family, is_it in families if is_it), "unreachable")
 
 
-def _stranger(queue: str, caller: Caller | None) -> str:
+def _cross_account_hint(queue: str, caller: Caller | None) -> str:
     owner = account_of(queue)
     if caller is None or not owner or owner == caller.account:
         return f"; you are {caller.arn}" if caller is not None else ""

@@ -59,7 +59,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
 
 def exit_code_of(findings: Iterable[Finding]) -> ExitCode:
     """The kind of the worst error; DRY where there is none, whatever the warnings."""
-    return next((each.kind for each in worst_first(findings) if each.severity == "error"), ExitCode.DRY)
+    return next((each.kind for each in worst_first(findings) if each.severity == "error"), ExitCode.DRAINED)
 
 
 def as_lines(findings: Iterable[Finding]) -> list[str]:

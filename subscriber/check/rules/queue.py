@@ -20,7 +20,7 @@ ENOUGH_RETENTION_SECONDS = 86_400
 """A night and a morning: what an outage may last until somebody mends it. SQS's own default is four days."""
 
 
-class Wishes(msgspec.Struct, frozen=True):
+class Expected(msgspec.Struct, frozen=True):
     """What the settings ask of a queue."""
 
     visibility_seconds: int
@@ -37,7 +37,7 @@ def queue_findings(queue: str, attributes: Mapping[str, str], visibility_seconds
     return [*_errors(queue, attributes, visibility_seconds), *_redrive(queue, attributes.get("RedrivePolicy"))]
 
 
-def fit_findings(queue: str, attributes: Mapping[str, str], wishes: Wishes) -> Iterator[Finding]:
+def fit_findings(queue: str, attributes: Mapping[str, str], wishes: Expected) -> Iterator[Finding]:
     """What does not go well with the settings, or with S3."""
     retention = int(attributes.get("MessageRetentionPeriod", ENOUGH_RETENTION_SECONDS))
     enough = max(ENOUGH_RETENTION_SECONDS, 2 * int(wishes.lag_max_seconds))

@@ -6,7 +6,7 @@ not to (`rules`):
 
 1. What hurts brakes at once: failures, statements that take too long, rows that take twice their best. Each
    congestion is cut once, however many readings tell of it; during an outage nothing moves.
-2. Up only on evidence: a batch had to wait for the gate, and a new reading shows the limit in use.
+2. Up only on evidence: a batch had to wait for the limiter, and a new reading shows the limit in use.
 3. A sensor that falls silent freezes growth, and after a while caps the limit: the line never stops for its sake.
 
 How many rows a statement may have follows from what a row costs the database (`batch_size`).
@@ -29,7 +29,7 @@ from subscriber.control.governor.memory import (
     work_between,
 )
 from subscriber.control.governor.prediction import Mean, Prediction, is_in_use, memory_seconds, predict
-from subscriber.control.governor.rules import RULES, Case, Move
+from subscriber.control.governor.rules import RULES, Adjustment, RuleContext
 from subscriber.control.governor.setpoints import ceiling_percent, rows_at_most, urgency_of
 from subscriber.control.governor.state import Decision, GovernorOptions, GovernorState, Reason
 from subscriber.control.reading import Reading, sound
@@ -61,7 +61,7 @@ def decide(options: GovernorOptions, state: GovernorState, reading: Reading) -> 
     if load:
         state, prediction = _with_load(state, seen, load)
     urgency = urgency_of(seen.lag_seconds, options.lag_target_seconds, options.lag_max_seconds)
-    case = Case(
+    case = RuleContext(
         options=options,
         state=state,
         seen=seen,
@@ -71,7 +71,7 @@ def decide(options: GovernorOptions, state: GovernorState, reading: Reading) -> 
     )
     move = next(move for rule in RULES if (move := rule(case)) is not None)
     limit = min(options.limit_at_most, max(options.limit_at_least, move.limit))
-    return _after(case, Move(limit, move.reason)), _decision(case, Move(limit, move.reason), urgency)
+    return _after(case, Adjustment(limit, move.reason)), _decision(case, Adjustment(limit, move.reason), urgency)
 
 
 def _news(state: GovernorState, seen: Reading) -> LoadReading | None:
@@ -90,7 +90,7 @@ def _news(state: GovernorState, seen: Reading) -> LoadReading | None:
 def _with_work(state: GovernorState, seen: Reading) -> GovernorState:
     """The state with the work and the row time of this reading.
 
-    Below one a gate writes and rests in turn, and a second sees the one or the other: if batches waited for it, what
+    Below one a limiter writes and rests in turn, and a second sees the one or the other: if batches waited for it, what
     it used on average is the limit itself.
     """
     is_cycling = seen.limit_reached and state.limit < 1
@@ -127,7 +127,7 @@ def _with_load(state: GovernorState, seen: Reading, load: LoadReading) -> tuple[
     return state, predict(mean, state.cost, ratio, state.limit, load.cpu_percent)
 
 
-def _after(case: Case, move: Move) -> GovernorState:
+def _after(case: RuleContext, move: Adjustment) -> GovernorState:
     """What is remembered of this decision."""
     state, now = case.state, case.seen.taken_at
     is_failing = case.seen.failures > 0 or (state.is_failing and case.seen.statement_seconds is None)
@@ -155,16 +155,16 @@ def _after(case: Case, move: Move) -> GovernorState:
     )
 
 
-def _is_shared(case: Case) -> bool:
+def _is_shared(case: RuleContext) -> bool:
     """Whether the reading shows that we are not alone: what our rows do not explain, or load before our first write."""
     assert case.load is not None
     assert case.prediction is not None
     if case.state.load_taken_at is None:
         return case.load.cpu_percent > case.ceiling_percent / 2
-    return case.state.cost.foreign_share(case.state.cost.mean) > SHARED_SHARE
+    return case.state.cost.external_share(case.state.cost.mean) > SHARED_SHARE
 
 
-def _decision(case: Case, move: Move, urgency: float) -> Decision:
+def _decision(case: RuleContext, move: Adjustment, urgency: float) -> Decision:
     """The answer with its evidence."""
     prediction = case.prediction
     return Decision(
@@ -175,7 +175,7 @@ def _decision(case: Case, move: Move, urgency: float) -> Decision:
         urgency=urgency,
         cpu_percent=case.load.cpu_percent if case.load else None,
         predicted_percent=prediction.cpu_percent if prediction else None,
-        foreign_percent=prediction.foreign_percent if prediction else None,
+        external_percent=prediction.external_percent if prediction else None,
         row_time_ratio=case.state.row_time.ratio,
         load_age_seconds=case.seen.load_age_seconds if case.seen.load else None,
     )

@@ -23,7 +23,7 @@ REMEMBERED_SECONDS = 600.0
 REMEMBERED_AT_MOST = 700
 """Entries, should somebody read more often than once a second."""
 
-LEAST_HOLDS_SECONDS = 300.0
+WINDOW_SECONDS = 300.0
 """A least is forgotten after one to two times this, three where samples are rare: a larger table, or a smaller
 instance, is the new normal."""
 
@@ -38,7 +38,7 @@ class Work(msgspec.Struct, frozen=True):
     used: float
     """Writes at work on average."""
     expected: float
-    """How many the gate lets through on average in the long run, if batches wait for it."""
+    """How many the limiter lets through on average in the long run, if batches wait for it."""
     limit: float
     rows_per_second: float
 
@@ -82,7 +82,7 @@ def work_between(past: tuple[Work, ...], begin: float, end: float) -> Span | Non
     return Span(used / known, expected / known, limit / known, rows / known)
 
 
-class LeastOfLate(msgspec.Struct, frozen=True):
+class WindowedMin(msgspec.Struct, frozen=True):
     """A running minimum that forgets, in constant space: the least of this period and of the one before.
 
     The filter by which BBR keeps the round-trip time of an empty path (Cardwell et al., ACM Queue 14(5), 2016).
@@ -97,12 +97,12 @@ class LeastOfLate(msgspec.Struct, frozen=True):
         """The least; infinite while there is none."""
         return min(self.this, self.before)
 
-    def with_sample(self, sample: float, now: float) -> LeastOfLate:
+    def with_sample(self, sample: float, now: float) -> WindowedMin:
         """The same with one sample more, `now` in seconds of any steady clock."""
         age = now - self.period_began_at
-        if age < LEAST_HOLDS_SECONDS:
-            return LeastOfLate(min(self.this, sample), self.before, self.period_began_at)
-        return LeastOfLate(sample, self.this if age < 2 * LEAST_HOLDS_SECONDS else math.inf, now)
+        if age < WINDOW_SECONDS:
+            return WindowedMin(min(self.this, sample), self.before, self.period_began_at)
+        return WindowedMin(sample, self.this if age < 2 * WINDOW_SECONDS else math.inf, now)
 
 
 SMOOTHING = 0.4
@@ -122,8 +122,8 @@ class RowTime(msgspec.Struct, frozen=True):
     """Smoothed; 1 is as good as it gets."""
     statement_seconds: float = 0.0
     """Mean of the newest second that had any; 0: none yet."""
-    best_statement_seconds: LeastOfLate = LeastOfLate()
-    best_row_seconds: LeastOfLate = LeastOfLate()
+    best_statement_seconds: WindowedMin = WindowedMin()
+    best_row_seconds: WindowedMin = WindowedMin()
 
     def with_statements(self, statement_seconds: float | None, rows_per_statement: float, now: float) -> RowTime:
         """The same with the statements of one reading; without any, or without their rows, nothing is learned."""

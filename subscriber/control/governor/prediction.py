@@ -14,9 +14,9 @@ import math
 
 import msgspec
 
-from subscriber.control.governor.memory import LeastOfLate, Span
+from subscriber.control.governor.memory import Span, WindowedMin
 
-FOREIGN_SHARE_AT_MOST = 1 / 3
+EXTERNAL_SHARE_AT_MOST = 1 / 3
 """How much of a reading may be taken for somebody else's.
 
 Tasks of one fleet take each other for foreign when their number changes, and all correct at once. With a share of
@@ -83,14 +83,14 @@ def is_in_use(work: Mean | Span) -> bool:
 class RowCost(msgspec.Struct, frozen=True):
     """CPU points per row and second, as far as they are ours: the least seen of late.
 
-    CPU against rows per second is nearly a straight line through our neighbour's load. Its slope can be no more than
+    CPU against rows per second is nearly a straight line through our neighbor's load. Its slope can be no more than
     reading ÷ rows, and comes down to it when nobody else is there; so the least ratio is the slope, or too much of
     it, never too little. Too much means: too much of the reading is taken for ours, and growth is slower than need be.
-    A regression over both would find the intercept too, but not in a closed loop: a neighbour who comes raises
+    A regression over both would find the intercept too, but not in a closed loop: a neighbor who comes raises
     CPU and lowers our rows, which it reads as rows that save CPU.
     """
 
-    least: LeastOfLate = LeastOfLate()
+    least: WindowedMin = WindowedMin()
     mean: Mean = Mean()
 
     def with_reading(self, cpu_percent: float, span: Span, window_seconds: float, now: float) -> RowCost:
@@ -101,7 +101,7 @@ class RowCost(msgspec.Struct, frozen=True):
             least = least.with_sample(mean.cpu_percent / mean.rows_per_second, now)
         return RowCost(least, mean)
 
-    def foreign_share(self, mean: Mean) -> float:
+    def external_share(self, mean: Mean) -> float:
         """The part of a mean reading, 0 to 1, that our rows do not explain."""
         if not math.isfinite(self.least.value) or mean.cpu_percent <= 0:
             return 0.0
@@ -112,9 +112,9 @@ class Prediction(msgspec.Struct, frozen=True):
     """The CPU if our limit were used to the full, and the part of it that follows our limit."""
 
     own_percent: float
-    foreign_percent: float
+    external_percent: float
     own_at_most_percent: float
-    """Our part by the more cautious of two witnesses: what the gate let through, and what it should have in the long
+    """Our part by the more cautious of two witnesses: what the limiter let through, and what it should have in the long
     run. Below one the first is a toss of a coin, and the second runs ahead while the limit rises."""
     error_percent: float
     """How much our part may be larger for the sensor's error, which is carried to today as the reading is."""
@@ -124,7 +124,7 @@ class Prediction(msgspec.Struct, frozen=True):
     @property
     def cpu_percent(self) -> float:
         """Both parts; more than 100 where we ask for more than there is."""
-        return self.own_percent + self.foreign_percent
+        return self.own_percent + self.external_percent
 
 
 def demand_percent(cpu_percent: float, row_time_ratio: float) -> float:
@@ -161,26 +161,26 @@ def predict(mean: Mean | None, cost: RowCost, row_time_ratio: float, limit: floa
         demand = demand_percent(cpu_percent, row_time_ratio)
         return Prediction(demand, 0.0, demand, READING_ERROR_PERCENT, is_measured=False)
     demand = demand_percent(mean.cpu_percent, row_time_ratio)
-    share = cost.foreign_share(mean)
-    foreign = demand * min(FOREIGN_SHARE_AT_MOST, share)
+    share = cost.external_share(mean)
+    foreign = demand * min(EXTERNAL_SHARE_AT_MOST, share)
     if not is_in_use(mean):
         own = demand - foreign
         return Prediction(own, foreign, own, READING_ERROR_PERCENT, is_measured=False)
     cautious = min(mean.expected, max(mean.used, USED_SHARE_AT_LEAST * mean.expected))
     return Prediction(
         own_percent=_carried(demand, share, limit / mean.expected) - foreign,
-        foreign_percent=foreign,
+        external_percent=foreign,
         own_at_most_percent=_carried(demand, share, limit / cautious) - foreign,
         error_percent=READING_ERROR_PERCENT * limit / cautious,
         is_measured=True,
     )
 
 
-def _carried(demand_percent: float, foreign_share: float, ratio: float) -> float:
+def _carried(demand_percent: float, external_share: float, ratio: float) -> float:
     """The CPU when our part is multiplied by `ratio`.
 
     Of two beliefs about what is foreign the more cautious one counts. A cut frees no more than our rows explain: what
-    is a neighbour's stays. A rise may be everybody's, if those others are of our fleet.
+    is a neighbor's stays. A rise may be everybody's, if those others are of our fleet.
     """
-    foreign = demand_percent * min(FOREIGN_SHARE_AT_MOST if ratio > 1 else STAYING_SHARE_AT_MOST, foreign_share)
+    foreign = demand_percent * min(EXTERNAL_SHARE_AT_MOST if ratio > 1 else STAYING_SHARE_AT_MOST, external_share)
     return foreign + (demand_percent - foreign) * ratio

@@ -31,8 +31,8 @@ had the time to end, or one congestion would be cut once per second."""
 CONGESTED_FACTOR_AT_LEAST = 0.25
 """Of one cut for slow rows."""
 
-SILENCE_SECONDS = 15.0
-SILENCE_WINDOWS = 3
+STALE_SECONDS = 15.0
+STALE_WINDOWS = 3
 """How long a sensor may say nothing: a few of its windows, and never less than what one lost request takes."""
 
 FALLBACK_AFTER = 4
@@ -49,14 +49,14 @@ FALLBACK_UP = 1.02
 """Each second that rows are slow, or are quick while batches wait: half a minute to double."""
 
 
-class Move(NamedTuple):
+class Adjustment(NamedTuple):
     """Where the limit goes, before its bounds."""
 
     limit: float
     reason: Reason
 
 
-class Case(msgspec.Struct, frozen=True):
+class RuleContext(msgspec.Struct, frozen=True):
     """What a rule looks at."""
 
     options: GovernorOptions
@@ -107,100 +107,99 @@ class Case(msgspec.Struct, frozen=True):
         return self.seen.taken_at - self.seen.load_age_seconds - self.load.window_seconds >= moment
 
 
-def after_failures(case: Case) -> Move | None:
+def after_failures(case: RuleContext) -> Adjustment | None:
     """Failures halve, once while they go on together; in an outage there is nothing more to take back."""
     if case.state.is_failing and case.seen.statement_seconds is None:
-        return Move(case.limit, "outage")
+        return Adjustment(case.limit, "outage")
     if not case.seen.failures:
         return None
     if case.is_after(case.state.cut_at, CALM_SECONDS):
-        return Move(case.limit * FAILURES_FACTOR, "failures")
-    return Move(case.limit, "braked")
+        return Adjustment(case.limit * FAILURES_FACTOR, "failures")
+    return Adjustment(case.limit, "braked")
 
 
-def after_slow_statements(case: Case) -> Move | None:
+def after_slow_statements(case: RuleContext) -> Adjustment | None:
     """A statement that nears its timeout brakes, whatever it was that held it up."""
     seconds = case.seen.statement_seconds
     if seconds is None or seconds < case.options.slow_statement_seconds:
         return None
     if case.is_after(case.state.cut_at, CALM_SECONDS):
-        return Move(case.limit * SLOW_FACTOR, "slow")
-    return Move(case.limit, "braked")
+        return Adjustment(case.limit * SLOW_FACTOR, "slow")
+    return Adjustment(case.limit, "braked")
 
 
-def without_sensor(case: Case) -> Move | None:
+def without_sensor(case: RuleContext) -> Adjustment | None:
     """Source `none`: what does not hurt is allowed."""
     if case.options.has_load_signal:
         return None
     if case.limit >= case.options.limit_at_most:
-        return Move(case.limit, "steady")
+        return Adjustment(case.limit, "steady")
     if not case.is_after(case.state.hurt_at, CALM_SECONDS):
-        return Move(case.limit, "braked")
-    return Move(case.limit * RECOVERY_FACTOR, "recovering")
+        return Adjustment(case.limit, "braked")
+    return Adjustment(case.limit * RECOVERY_FACTOR, "recovering")
 
 
-def on_slow_rows(case: Case) -> Move | None:
+def latency_brake(case: RuleContext) -> Adjustment | None:
     """Rows that take twice their best are cut by the ratio: sooner than any sensor tells, and once per event.
 
-    But not while the gate is open and hardly used: a limit that holds nobody back cannot be what makes them slow, and
-    less of it would help nobody.
+    But not while the limiter is hardly used: a limit that holds nobody back cannot be what makes them slow.
     """
     ratio = case.state.row_time.ratio
     if ratio < CONGESTED_RATIO or case.state.is_congested or not case.is_used:
         return None
-    return Move(case.limit * max(CONGESTED_FACTOR_AT_LEAST, 1 / ratio), "slow_rows")
+    return Adjustment(case.limit * max(CONGESTED_FACTOR_AT_LEAST, 1 / ratio), "slow_rows")
 
 
-def by_load(case: Case) -> Move | None:
+def cpu_feedback(case: RuleContext) -> Adjustment | None:
     """One step for one reading: down freely, up only on evidence."""
     if case.prediction is None or case.load is None:
         return None
     held = _reason_not_to_grow(case)
     if needs_step(case.error_percent, case.confirmed_percent):
         if case.error_percent > 0:
-            return Move(stepped_down(case.limit, case.prediction, case.aim_percent), "above_ceiling")
-        return held or Move(_stepped_up(case), "below_ceiling")
+            return Adjustment(stepped_down(case.limit, case.prediction, case.aim_percent), "above_ceiling")
+        return held or Adjustment(_stepped_up(case), "below_ceiling")
     if case.state.shared_until is None or case.seen.taken_at > case.state.shared_until:
-        return Move(case.limit, "steady")
+        return Adjustment(case.limit, "steady")
     drawn = shared(case.limit, case.options, case.confirmed_percent, case.load.window_seconds)
     if drawn == case.limit:
-        return Move(drawn, "steady")
-    return held if held and drawn > case.limit else Move(drawn, "sharing")
+        return Adjustment(drawn, "steady")
+    return held if held and drawn > case.limit else Adjustment(drawn, "sharing")
 
 
-def in_silence(case: Case) -> Move:
+def on_stale_sensor(case: RuleContext) -> Adjustment:
     """The sensor says nothing new: wait, then freeze, then live on the time of rows."""
-    silence = max(SILENCE_SECONDS, SILENCE_WINDOWS * case.state.window_seconds)
+    silence = max(STALE_SECONDS, STALE_WINDOWS * case.state.window_seconds)
     if not case.is_after(case.state.news_at, silence):
-        return Move(case.limit, "no_news")
+        return Adjustment(case.limit, "no_news")
     if not case.is_after(case.state.news_at, FALLBACK_AFTER * silence):
-        return Move(case.limit, "signal_lost")
-    return Move(_fallback(case), "fallback")
+        return Adjustment(case.limit, "signal_lost")
+    return Adjustment(_fallback(case), "fallback")
 
 
-RULES: Final = (after_failures, after_slow_statements, without_sensor, on_slow_rows, by_load, in_silence)
+RULES: Final = (after_failures, after_slow_statements, without_sensor, latency_brake, cpu_feedback, on_stale_sensor)
 
 
-def _stepped_up(case: Case) -> float:
+def _stepped_up(case: RuleContext) -> float:
     assert case.prediction is not None
     return stepped_up(case.limit, case.prediction, case.aim_percent, case.state.cost.mean.cpu_percent)
 
 
-def _reason_not_to_grow(case: Case) -> Move | None:
+def _reason_not_to_grow(case: RuleContext) -> Adjustment | None:
     assert case.load is not None
     assert case.prediction is not None
     if not case.state.was_reached:
-        return Move(case.limit, "not_needed")
+        return Adjustment(case.limit, "not_needed")
     if not case.is_after(case.state.hurt_at, CALM_SECONDS) or case.state.row_time.ratio > CONGESTED_RATIO:
-        return Move(case.limit, "braked")
+        return Adjustment(case.limit, "braked")
     if not (case.prediction.is_measured and case.has_reading_since(case.state.hurt_at)):
-        return Move(case.limit, "unmeasured")
+        return Adjustment(case.limit, "unmeasured")
     if case.load.cpu_percent >= case.ceiling_percent:
-        return Move(case.limit, "at_ceiling")
+        return Adjustment(case.limit, "at_ceiling")
     return None
 
 
-def _fallback(case: Case) -> float:
+def _fallback(case: RuleContext) -> float:
     trusted = case.state.trusted_limit
     cap = FALLBACK_LIMIT if trusted is None else FALLBACK_SHARE * trusted
     ratio = case.state.row_time.ratio

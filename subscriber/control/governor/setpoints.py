@@ -6,7 +6,7 @@ their end, a sensor of seconds sees a whole one or none, and the limit can be ju
 statement costs beside its rows is little beside a tenth of a second.
 
 What a row costs the whole database is known from its load (`prediction.RowCost`), never from the time that statements
-take: that is waiting for commits, locks and neighbours too, and shorter statements would make it no better.
+take: that is waiting for commits, locks and neighbors too, and shorter statements would make it no better.
 
 How much of the database's processor we may use: the ceiling, which rises with lateness. Pure.
 

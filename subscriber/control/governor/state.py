@@ -14,10 +14,10 @@ Reason: TypeAlias = Literal[
     "slow",  # down: statements took as long as no statement should
     "slow_rows",  # down: a row took twice its best of late, and the sensor has not yet told
     "above_ceiling",  # down: the CPU, as predicted for the limit in force, is above the ceiling
-    "below_ceiling",  # up: it is below, and batches waited for the gate
+    "below_ceiling",  # up: it is below, and batches waited for the limiter
     "sharing",  # a little up or down: inside the dead band the tasks of a fleet drift to equal shares
     "steady",  # as it is: inside the dead band, or at its bound
-    "not_needed",  # as it is: there is room, but no batch waited for the gate
+    "not_needed",  # as it is: there is room, but no batch waited for the limiter
     "at_ceiling",  # as it is: there would be room by the prediction, but the reading itself shows none
     "unmeasured",  # as it is: what a larger limit would cost is not known yet
     "braked",  # as it is: something hurt moments ago, or rows are still slow
@@ -67,7 +67,7 @@ class GovernorState(msgspec.Struct, frozen=True):
     window_seconds: float = 1.0
     """Its length: who speaks once a minute may be silent for longer."""
     was_reached: bool = False
-    """Whether a batch has waited for the gate since the last step."""
+    """Whether a batch has waited for the limiter since the last step."""
     is_failing: bool = False
     """Whether something has failed, and no second since has seen successes alone."""
     hurt_at: float | None = None
@@ -104,7 +104,7 @@ class Decision(msgspec.Struct, frozen=True):
     """As the sensor said; None: nothing new."""
     predicted_percent: float | None = None
     """As it would be now with the limit used to the full, before this decision."""
-    foreign_percent: float | None = None
+    external_percent: float | None = None
     """The part of the reading that is somebody else's, as far as it can be told apart."""
     row_time_ratio: float = 1.0
     """Write time per row against its best of late."""

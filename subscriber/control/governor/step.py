@@ -55,7 +55,7 @@ def stepped_down(limit: float, prediction: Prediction, aim_percent: float) -> fl
 
     Only our own part can follow, so it alone is held against the room that others leave below the aim.
     """
-    room = aim_percent - prediction.foreign_percent
+    room = aim_percent - prediction.external_percent
     if room <= 0:
         return limit * FACTOR_AT_LEAST
     return float(limit * max(FACTOR_AT_LEAST, min(1.0, (room / prediction.own_percent) ** GAIN)))
@@ -70,10 +70,10 @@ def stepped_up(limit: float, prediction: Prediction, aim_percent: float, mean_pe
         aim_percent: where the CPU should be.
         mean_percent: CPU of the last readings, on average.
     """
-    room, own = aim_percent - prediction.foreign_percent, prediction.own_at_most_percent
+    room, own = aim_percent - prediction.external_percent, prediction.own_at_most_percent
     if room <= 0:
         return limit
-    is_start = max(mean_percent, own + prediction.foreign_percent) < START_BELOW * aim_percent
+    is_start = max(mean_percent, own + prediction.external_percent) < START_BELOW * aim_percent
     most = START_FACTOR if is_start else FACTOR_AT_MOST
     own += prediction.error_percent if is_start else 0.0
     if own <= 0:

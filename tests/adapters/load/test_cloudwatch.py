@@ -83,7 +83,7 @@ async def test_without_rds_the_endpoint_tells_whom_to_ask(services: AwsServices,
         with structlog.testing.capture_logs() as lines:
             assert [await sensor.read(), await sensor.read()] == 2 * [LoadReading(30.0, LAST_MINUTE + 60, 60.0)]
         await sensor.close()
-        assert [line["event"] for line in lines] == ["instance.not_looked_up"]
+        assert [line["event"] for line in lines] == ["instance.lookup_failed"]
         asked = services.asked("cloudwatch", "GetMetricData")[-1]["MetricDataQueries"]
         assert [query["MetricStat"]["Metric"]["Dimensions"] for query in asked] == 3 * [dimensions]
 

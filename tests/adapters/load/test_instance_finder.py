@@ -67,7 +67,7 @@ async def test_facts_are_kept_while_rds_fails(
     with structlog.testing.capture_logs() as lines:
         assert [await found.facts(), await found.facts()] == [LAKE_1, LAKE_1]
     detail = "rds:DescribeDBClusters failed: Throttling: Rate exceeded"
-    assert lines == [{"event": "instance.not_looked_up", "log_level": "warning", "detail": detail}]
+    assert lines == [{"event": "instance.lookup_failed", "log_level": "warning", "detail": detail}]
     monkeypatch.setattr(instance_finder, "KEPT_SECONDS", -1.0)
     with pytest.raises(AwsCallError, match="Throttling"):
         await found.facts()
@@ -132,7 +132,7 @@ async def test_a_serverless_instance_is_known_with_its_range(services: AwsServic
     with structlog.testing.capture_logs() as lines:
         facts = await finder(instance_id="lake-1").facts()
     assert (facts.is_serverless, facts.max_capacity_units) == (True, None)
-    assert [line["event"] for line in lines] == ["instance.half_known", "instance.found"]
+    assert [line["event"] for line in lines] == ["instance.partially_known", "instance.found"]
 
 
 async def test_vcpus_are_asked_of_ec2(services: AwsServices, finder: Finding) -> None:

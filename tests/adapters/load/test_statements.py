@@ -97,7 +97,7 @@ async def test_a_role_that_sees_only_itself_is_told(local_options: SensorOptions
         store = msgspec.structs.replace(local_options.store, url=url)
         options = msgspec.structs.replace(local_options, store=store)
         try:
-            assert await told_while_reading(options) == ["load.half_seen"]
+            assert await told_while_reading(options) == ["load.partially_visible"]
             await owner.execute(f"GRANT pg_read_all_stats TO {role}")
             assert await told_while_reading(options) == []
         finally:

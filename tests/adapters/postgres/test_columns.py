@@ -41,7 +41,7 @@ def test_rows_that_hold_every_character_are_halved() -> None:
     """It takes several megabytes, and halves of it have room again."""
     with pytest.raises(StoreError) as caught:
         unused_character("".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)])))
-    assert caught.value.treatment is Treatment.HALVE
+    assert caught.value.treatment is Treatment.BISECT
 
 
 @pytest.mark.parametrize("count", [1, 2])

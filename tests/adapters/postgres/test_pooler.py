@@ -19,7 +19,7 @@ from subscriber.adapters.postgres.migrations import check_schema, migrate
 from subscriber.adapters.postgres.pooler import local_settings, unit_of_work
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
-from subscriber.model import Refusal
+from subscriber.model import Rejection
 from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
 from tests.adapters.postgres.object_rows import row
 from tests.fakes.samples import message
@@ -69,7 +69,7 @@ async def test_many_writers_share_few_sessions(pooled: StoreOptions) -> None:
         stored = 0
         for number in range(17):
             stored += await store.store([row(key=f"{writer}/{number}/{part}") for part in range(5)])
-            await store.quarantine([(message(f"{writer}-{number}"), Refusal("not_json", "x"))])
+            await store.quarantine([(message(f"{writer}-{number}"), Rejection("not_json", "x"))])
             await store.ping()
         return stored
 
@@ -109,7 +109,7 @@ async def test_what_the_server_refuses_leaves_a_good_connection(pooled: StoreOpt
     try:
         with pytest.raises(StoreError) as caught:
             await store.store([row(key="nul\0")])
-        assert caught.value.treatment is Treatment.HALVE
+        assert caught.value.treatment is Treatment.BISECT
         before = list(store._idle)
         assert await store.store([row(key="good")]) == 1
         assert store._idle == before != []

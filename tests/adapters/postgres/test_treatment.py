@@ -146,7 +146,7 @@ OPERATORS_DOING = [
     ("DROP TABLE object_versions CASCADE", Treatment.STOP, "schema_mismatch", "42P01"),
     ("DROP SCHEMA {schema} CASCADE", Treatment.STOP, "schema_mismatch", "42P01"),
     ("ALTER TABLE object_versions DROP etag CASCADE", Treatment.STOP, "schema_mismatch", "42703"),
-    (RAISING_TRIGGER, Treatment.SUSPECT, "trigger", "P0001"),
+    (RAISING_TRIGGER, Treatment.MAYBE_ROW, "trigger", "P0001"),
     (DEEP_TRIGGER, Treatment.BACK_OFF, "stack_depth", "54001"),
     ("CREATE RULE r AS ON INSERT TO object_versions DO ALSO SELECT 1", Treatment.STOP, "unsupported", "0A000"),
     (
@@ -156,10 +156,10 @@ OPERATORS_DOING = [
         "42P10",
     ),
     ("CREATE UNIQUE INDEX ON object_versions (etag)", Treatment.RETRY, "unique_violation", "23505"),
-    (FOREIGN_KEY, Treatment.HALVE, "foreign_key", "23503"),
-    ("ALTER TABLE object_versions ADD CHECK (size_bytes > 100)", Treatment.HALVE, "check_violation", "23514"),
-    ("ALTER TABLE object_versions ADD owner text NOT NULL", Treatment.HALVE, "null_value", "23502"),
-    (LONG_VALUES, Treatment.SUSPECT, "program_limit", "54000"),
+    (FOREIGN_KEY, Treatment.BISECT, "foreign_key", "23503"),
+    ("ALTER TABLE object_versions ADD CHECK (size_bytes > 100)", Treatment.BISECT, "check_violation", "23514"),
+    ("ALTER TABLE object_versions ADD owner text NOT NULL", Treatment.BISECT, "null_value", "23502"),
+    (LONG_VALUES, Treatment.MAYBE_ROW, "program_limit", "54000"),
 ]
 
 
@@ -186,7 +186,7 @@ async def test_what_an_operator_did_to_the_schema(
 async def test_unstorable_value(store: PostgresStore, bad: dict[str, Any], sqlstate: str) -> None:
     """A value that no column can hold is a matter of its row, whether driver or server refuses it."""
     found = await failure(store, rows=[row(), row(**{"key": "bad"} | bad)])
-    assert found == (Treatment.HALVE, "unstorable_value", sqlstate)
+    assert found == (Treatment.BISECT, "unstorable_value", sqlstate)
 
 
 @asynccontextmanager

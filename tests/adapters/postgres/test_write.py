@@ -10,11 +10,11 @@ import pytest
 
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.events.order import fold
-from subscriber.flow.breaker import Outage
+from subscriber.flow.breaker import CircuitBreaker
 from subscriber.flow.channel import Channel
-from subscriber.flow.leases import Ceiling, LeaseBook
-from subscriber.flow.limiter import Gate
-from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt, Refusal
+from subscriber.flow.leases import InFlightLimits, VisibilityLeases
+from subscriber.flow.limiter import ConcurrencyLimiter
+from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt, Rejection
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.write import Writer
 from tests.adapters.postgres.object_rows import row
@@ -34,12 +34,12 @@ async def written(store: PostgresStore, deliveries: list[Delivery]) -> tuple[Rec
     batches: Channel[Batch] = Channel(1)
     receipts: Channel[tuple[Receipt, ...]] = Channel(1)
     metrics = Metrics()
-    outage = Outage(LeaseBook(("q",), Ceiling(1_000, 10**9), 30), metrics.database_available.set)
-    writer = Writer(batches, receipts, Gate(2), store, outages=outage, metrics=metrics)
+    breaker = CircuitBreaker(VisibilityLeases(("q",), InFlightLimits(1_000, 10**9), 30), metrics.database_available.set)
+    writer = Writer(batches, receipts, ConcurrencyLimiter(2), store, breaker=breaker, metrics=metrics)
     rows = fold(event for one in deliveries for event in one.events)
     await batches.send(Batch(deliveries=tuple(deliveries), rows=rows, opened_at=0.0, trigger="full"))
     batches.close()
-    probe = asyncio.create_task(outage.run(store.ping), name="probe")
+    probe = asyncio.create_task(breaker.run(store.ping), name="probe")
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(writer.run(), name="write")
@@ -94,13 +94,13 @@ async def test_without_the_quarantines_table(
     """The bad messages stay in the queue, to come again after a while; the healthy ones are stored and deleted."""
     await database.execute("DROP TABLE quarantined_messages")
     bad = delivery(2, msgspec.structs.replace(row(), size_bytes=-1))
-    refused = msgspec.structs.replace(delivery(3), refusal=Refusal(reason="not_json", detail="it is none"))
+    refused = msgspec.structs.replace(delivery(3), rejection=Rejection(reason="not_json", detail="it is none"))
     healthy = [delivery(number, msgspec.structs.replace(row(), key=f"{number}")) for number in (0, 1)]
     receipts = await written(store, [healthy[0], bad, refused, healthy[1]])
     assert [(receipt.verdict, receipt.reason) for receipt in receipts] == [
         ("stored", ""),
-        ("failed", "schema_mismatch"),
-        ("failed", "schema_mismatch"),
+        ("retry_later", "schema_mismatch"),
+        ("retry_later", "schema_mismatch"),
         ("stored", ""),
     ]
     assert await database.fetchval("SELECT count(*) FROM objects") == 2

@@ -73,7 +73,7 @@ async def test_hidden_messages_stay_hidden_and_handed_back_ones_return_at_once(e
     assert len(messages) == 2
     hidden, back = messages
     assert await edge.change_visibility(queue.url, [(hidden.receipt_handle, 600)]) == BatchAnswer(done=(0,))
-    assert await edge.hand_back(queue.url, [back.receipt_handle]) == 1
+    assert await edge.release(queue.url, [back.receipt_handle]) == 1
     (again,) = await edge.receive(lease_of(queue))
     assert again.body == back.body
     assert again.receive_count == 2
@@ -85,7 +85,7 @@ async def test_any_number_is_handed_back(edge: Sqs, queue: FreshQueue) -> None:
     handles: list[str] = []
     while len(handles) < 23:
         handles += [message.receipt_handle for message in await edge.receive(lease_of(queue))]
-    assert await edge.hand_back(queue.url, handles) == 23
+    assert await edge.release(queue.url, handles) == 23
     assert await queue.counts() == (23, 0, 0)
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from benchmarks.chaos.catalog import FAULTS
-from benchmarks.chaos.load import ArrivingBacklog, TortureLoad
+from benchmarks.chaos.load import ArrivingBacklog, ChaosLoad
 from benchmarks.chaos.plan import plan_of
 from benchmarks.chaos.record import append_result, read_record, write_table
 from benchmarks.chaos.result import RunResult
@@ -34,7 +34,7 @@ def test_seeds_in_a_row_go_through_all_faults() -> None:
 
 
 def test_three_hundred_seeds_meet_each_fault_five_times() -> None:
-    """What `make torture` promises without further words."""
+    """What `make chaos` promises without further words."""
     plans = [plan_of(seed, MESSAGES) for seed in range(1, 301)]
     assert min(sum(name in plan.faults for plan in plans) for name in FAULTS) >= 5
 
@@ -42,20 +42,20 @@ def test_three_hundred_seeds_meet_each_fault_five_times() -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_what_a_message_told_is_what_stands_in_it(seed: int) -> None:
     """The judge knows rows without reading bodies; the daemon's decode, which reads them, finds the same."""
-    load = TortureLoad(seed, MESSAGES)
+    load = ChaosLoad(seed, MESSAGES)
     lease = Lease(queue="q", expires_at=0.0, handles=set())
     for index in range(MESSAGES):
         told = load.told(index, "id")
         delivery = decode(Message("q", "id", "h", load.body(index), 0.0, 1, lease))
         assert delivery.events == told.events
-        assert told.is_readable == (delivery.refusal is None)
+        assert told.is_readable == (delivery.rejection is None)
         assert told.body is None if told.is_readable else told.body == load.body(index).encode()
 
 
 def test_the_quarantine_may_hold_refused_objects_alone() -> None:
     """Those that the faults of a plan refuse, with the bodies the queue has."""
     plan = plan_of(list(FAULTS).index("object-refused-by-check"), MESSAGES)
-    load = TortureLoad(3, 30_000)
+    load = ChaosLoad(3, 30_000)
     tolds = [load.told(index, "id", plan.refused_objects) for index in range(load.messages)]
     refusable = {index: told for index, told in enumerate(tolds) if told.refusable}
     keys = {name for told in refusable.values() for _, name, _ in told.refusable}
@@ -67,7 +67,7 @@ def test_the_quarantine_may_hold_refused_objects_alone() -> None:
 
 def test_a_load_is_not_all_alike() -> None:
     """Rows told of once, rows told of often and out of order, messages without a row, and nonsense."""
-    tolds = [TortureLoad(3, 30_000).told(index, "id") for index in range(30_000)]
+    tolds = [ChaosLoad(3, 30_000).told(index, "id") for index in range(30_000)]
     events = [event for told in tolds for event in told.events]
     hot = [event.sequencer for event in events if event.key == key(7)]
     assert hot != sorted(hot)
@@ -83,7 +83,7 @@ def test_a_load_is_not_all_alike() -> None:
 
 def test_half_of_a_load_waits_and_the_rest_arrives_evenly() -> None:
     """The backlog tells when the next message comes, gives what is there, and ends."""
-    backlog = ArrivingBacklog(TortureLoad(1, 100, seconds=10.0), started_at=1000.0)
+    backlog = ArrivingBacklog(ChaosLoad(1, 100, seconds=10.0), started_at=1000.0)
     assert len(backlog.take(1000, 1000.0)) == 50
     due = backlog.next_arrival(1000.0)
     assert due == pytest.approx(1000.2)
@@ -94,11 +94,11 @@ def test_half_of_a_load_waits_and_the_rest_arrives_evenly() -> None:
 
 def test_the_record_is_resumed_and_becomes_a_table(tmp_path: Path) -> None:
     """The last result of a seed counts; the table names each fault, its runs, events and failed seeds."""
-    record, table = tmp_path / "torture.jsonl", tmp_path / "torture.md"
+    record, table = tmp_path / "chaos.jsonl", tmp_path / "chaos.md"
     failed = RunResult(plan=plan_of(2, MESSAGES), events=5_000, errors=("lost: 1\n  trace",))
     plan = plan_of(2 + len(FAULTS), MESSAGES)
     alone = msgspec.structs.replace(plan, occurrences=plan.occurrences[:1])
-    good = RunResult(plan=alone, events=6_000, signs={"database.lost network": 2})
+    good = RunResult(plan=alone, events=6_000, signs={"database.unavailable network": 2})
     mended = RunResult(plan=plan_of(3, MESSAGES))
     for result in (failed, good, msgspec.structs.replace(mended, errors=("stuck",)), mended):
         append_result(record, result)
@@ -109,5 +109,5 @@ def test_the_record_is_resumed_and_becomes_a_table(tmp_path: Path) -> None:
     name = failed.plan.faults[0]
     row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
     assert row.split(" | ")[2] == "2"
-    assert row.split(" | ")[4:] == ["11,000", "database.lost network", "seed 2 |"]
+    assert row.split(" | ")[4:] == ["11,000", "database.unavailable network", "seed 2 |"]
     assert f"In all 3 runs with {3 * MESSAGES:,} messages of 11,000 events; 1 of them with an error." in text

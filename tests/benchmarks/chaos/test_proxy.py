@@ -1,4 +1,4 @@
-"""The network of the torture does to what passes what it is told to, and nothing else."""
+"""The network of the chaos does to what passes what it is told to, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The real daemon under seeded faults: nothing is lost, nothing is wrong, nothing is deleted too early.
 
-The same driver as `make torture`, with less of everything. A run that fails says its seed; `make torture SEED=…
+The same driver as `make chaos`, with less of everything. A run that fails says its seed; `make chaos SEED=…
 RUNS=1` is its long form.
 """
 
@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from benchmarks.chaos.catalog import FAULTS
-from benchmarks.chaos.database import TortureDatabase, torture_database
+from benchmarks.chaos.database import ChaosDatabase, chaos_database
 from benchmarks.chaos.plan import plan_of
-from benchmarks.chaos.queues import TortureQueue, torture_queues
+from benchmarks.chaos.queues import ChaosQueue, chaos_queues
 from benchmarks.chaos.run import run
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -45,25 +45,25 @@ SHORT = (
     "credentials-expired",
     "wall-clock-jumps",
 )
-"""Of every kind those that say much in a short time; `make torture` has them all, and together."""
+"""Of every kind those that say much in a short time; `make chaos` has them all, and together."""
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[TortureDatabase]:
+def database() -> Iterator[ChaosDatabase]:
     """One server for all runs of this file."""
-    with torture_database() as made:
+    with chaos_database() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def queue() -> Iterator[TortureQueue]:
+def queue() -> Iterator[ChaosQueue]:
     """One queue server that remembers."""
-    with torture_queues() as made:
+    with chaos_queues() as made:
         yield made
 
 
 @pytest.mark.parametrize("seed", [pytest.param(NAMES.index(name), id=name) for name in SHORT])
-async def test_a_history_under_fault_is_right(database: TortureDatabase, queue: TortureQueue, seed: int) -> None:
+async def test_a_history_under_fault_is_right(database: ChaosDatabase, queue: ChaosQueue, seed: int) -> None:
     """Every message is stored, quarantined or without a row; every row is the newest told; no delete came early."""
     await database.prepare()
     plan = plan_of(seed, MESSAGES, is_short=True)

@@ -15,7 +15,7 @@ from benchmarks.fuzz.oracle import Judge, Wrong
 from benchmarks.fuzz.reference import reading_of
 from subscriber.events.decode import decode
 from subscriber.events.rejection import REASONS
-from subscriber.model import Delivery, Message, Refusal
+from subscriber.model import Delivery, Message, Rejection
 from tests.corpus.case import Case
 from tests.corpus.everything import corpus
 from tests.events.samples import PROPERTY, body, record
@@ -35,7 +35,7 @@ def test_thousands_of_bodies() -> None:
     assert judge.outcomes["events"] > BODIES / 5
     assert judge.outcomes["unsure"] < BODIES / 50
     assert judge.outcomes["refused out of caution"] < BODIES / 20
-    assert REASONS - set(judge.reasons) <= {"foreign_bucket", "too_many_records"}
+    assert REASONS - set(judge.reasons) <= {"bucket_not_allowed", "too_many_records"}
 
 
 @PROPERTY
@@ -84,7 +84,7 @@ def _changed(**changes: object) -> Callable[[Message], Delivery]:
 
 def _fickle() -> Callable[[Message], Delivery]:
     numbers = itertools.count()
-    return lambda message: Delivery(message, refusal=Refusal("not_json", f"the {next(numbers)}th time"))
+    return lambda message: Delivery(message, rejection=Rejection("not_json", f"the {next(numbers)}th time"))
 
 
 @pytest.mark.parametrize(
@@ -102,8 +102,8 @@ def _fickle() -> Callable[[Message], Delivery]:
         (_changed(size_bytes=-1), "the size -1"),
         (_changed(size_bytes=2**63), "the size"),
         (_changed(state="there"), "the state 'there'"),
-        (lambda message: Delivery(message, refusal=Refusal("Not JSON", "x")), "the reason 'Not JSON'"),
-        (lambda message: Delivery(message, refusal=Refusal("not_json", "")), "the detail has a NUL, or 0 bytes"),
+        (lambda message: Delivery(message, rejection=Rejection("Not JSON", "x")), "the reason 'Not JSON'"),
+        (lambda message: Delivery(message, rejection=Rejection("not_json", "")), "the detail has a NUL, or 0 bytes"),
         (lambda message: msgspec.structs.replace(decode(message), ignored=("x",)), "the reference says"),
     ],
 )

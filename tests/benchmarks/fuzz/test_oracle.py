@@ -75,7 +75,7 @@ def test_a_telling_is_complete_and_in_disorder(messages: list[Telling], buckets:
 def test_undecodable_bodies_are_refused_and_the_others_are_not(messages: list[Telling]) -> None:
     """What the load calls undecodable is, and nothing else."""
     for message in messages:
-        assert (decoded(message.body).refusal is not None) == message.is_undecodable
+        assert (decoded(message.body).rejection is not None) == message.is_undecodable
 
 
 def test_a_perfect_run(sent: list[Sent], stored: Stored, buckets: tuple[SimulatedBucket, ...]) -> None:

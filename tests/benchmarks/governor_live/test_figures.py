@@ -35,7 +35,7 @@ def test_a_perfect_run() -> None:
 
 
 def test_a_slow_start_and_a_neighbour() -> None:
-    """Ten seconds up, then held; thirty points too much for eight seconds of the neighbour's visit."""
+    """Ten seconds up, then held; thirty points too much for eight seconds of the neighbor's visit."""
 
     def busy(at: float) -> float:
         if at < 10:
@@ -71,7 +71,7 @@ def test_what_never_comes_is_none() -> None:
 
 
 def test_regained_is_nine_tenths_of_before() -> None:
-    """The first second after the neighbour with so many rows."""
+    """The first second after the neighbor with so many rows."""
     found = curve.between(curve.seconds_of(samples(lambda at: min(50, at)), cores=1), 0, GOES)
     rate = 0.5e6 / 150
     assert held.regained_seconds(found, rate) == pytest.approx(46)

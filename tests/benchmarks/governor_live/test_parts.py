@@ -1,4 +1,4 @@
-"""The plant's parts on a real server: rows that cost, a neighbour who takes his share, a flood judged half-way."""
+"""The plant's parts on a real server: rows that cost, a neighbor who takes his share, a flood judged half-way."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import os
 import pytest
 
 from benchmarks.governor_live import cpu_pinning as cores
-from benchmarks.governor_live.control_api import Hands
+from benchmarks.governor_live.control_api import Controller
 from benchmarks.governor_live.environment import Drained, plant
-from benchmarks.governor_live.noisy_neighbor import neighbour_of
+from benchmarks.governor_live.noisy_neighbor import noisy_neighbor_of
 from benchmarks.governor_live.row_cost import TRIGGER_MICROSECONDS, burden
 from benchmarks.governor_live.run import GOVERNED
 from benchmarks.governor_live.timeline import Act, follow
@@ -28,29 +28,29 @@ MESSAGES = 100_000
 def test_the_governor_steers_a_database_with_a_neighbour() -> None:
     """Acts happen in their order; ceiling and CPU are seen, a row costs what the trigger burns; nothing is lost."""
     load = BacklogLoad("flood", MESSAGES)
-    with plant() as built, neighbour_of(built.parts.postgres) as neighbour:
+    with plant() as built, noisy_neighbor_of(built.parts.postgres) as neighbor:
         queue_url = built.parts.make_queue("plant")
         with running_daemon(built.parts, queue_url, GOVERNED) as daemon:
             burden(built.parts.postgres.url)
             burden(built.parts.postgres.url)  # a second time it is there already
-            hands, done = Hands(daemon), list[str]()
-            hands.wait_for_sensor()
+            controller, done = Controller(daemon), list[str]()
+            controller.wait_for_sensor()
 
             def flood(_: object) -> None:
                 load.attach(built.parts.client, queue_url)
                 done.append("flood")
 
             def limit(_: object) -> None:
-                hands.fix(100)
+                controller.fix(100)
                 done.append("limit")
 
             acts = [Act(2, "limit", limit), Act(0, "flood", flood)]
             meter = Meter(built.parts, queue_url, daemon_as_consumer(daemon))
-            with built.watched() as disturbance, neighbour.at_work(0.2):
+            with built.watched() as disturbance, neighbor.at_work(0.2):
                 samples = follow(meter, MESSAGES, acts, SECONDS, Screen(io.StringIO()))
-            assert hands.status().fixed_limit == hands.status().limit_at_most
-            hands.release()
-            assert hands.status().mode == "auto"
+            assert controller.status().fixed_limit == controller.status().limit_at_most
+            controller.release()
+            assert controller.status().mode == "auto"
             exit_code = daemon.stop()
         run = built.judged("flood", Drained(load, queue_url, samples, exit_code, {}), {})
     assert done == ["flood", "limit"]

@@ -6,7 +6,7 @@ import msgspec
 
 from benchmarks.loadtest.compare import middle_one, running_order
 from benchmarks.loadtest.competitors import (
-    CONTENDERS,
+    COMPETITORS,
     DAEMON,
     LAMBDA,
     LAMBDA_WARM,
@@ -15,22 +15,22 @@ from benchmarks.loadtest.competitors import (
     MQ_BRIDGE_BEST,
 )
 from benchmarks.loadtest.result import Run, figures
-from benchmarks.loadtest.row_checker import Judgement
+from benchmarks.loadtest.row_checker import CheckResult
 from tests.benchmarks.loadtest.test_report import SAMPLES
 
 
 def drain(microseconds: float, **faults: int) -> Run:
     """A drain that cost the consumer so much a message."""
     measured = msgspec.structs.replace(figures(SAMPLES), cpu_microseconds_per_message={"consumer": microseconds})
-    return Run(DAEMON, msgspec.structs.replace(Judgement(0, 0, 0), **faults), measured, 0, SAMPLES, "a remark")
+    return Run(DAEMON, msgspec.structs.replace(CheckResult(0, 0, 0), **faults), measured, 0, SAMPLES, "a remark")
 
 
 def test_close_ones_take_turns_there_and_back() -> None:
     """So that a machine that grows slower does so for each of them; the others have one turn."""
-    names = [contender.name for contender in running_order(2)]
+    names = [competitor.name for competitor in running_order(2)]
     close, others = [DAEMON, MQ_BRIDGE, MQ_BRIDGE_BEST], [MANUAL_LOOP, LAMBDA, LAMBDA_WARM]
     assert names == [*close, *close[::-1], *others]
-    assert [contender.name for contender in running_order(1)] == [contender.name for contender in CONTENDERS]
+    assert [competitor.name for competitor in running_order(1)] == [competitor.name for competitor in COMPETITORS]
 
 
 def test_the_drain_in_the_middle_counts() -> None:

@@ -14,10 +14,10 @@ from benchmarks.charts import ceiling
 from benchmarks.loadtest import __main__ as bench
 from benchmarks.loadtest.html_report import page, panels, write_page
 from benchmarks.loadtest.result import Report, Run, figures, read_report, read_standing, report, write_report
-from benchmarks.loadtest.row_checker import Judgement
+from benchmarks.loadtest.row_checker import CheckResult
 from benchmarks.loadtest.samples import Sample
 from testkit.postgres.postgres_binaries import LocalPostgresError
-from testkit.process import LabError
+from testkit.process import TestkitError
 from testkit.terminal import Screen
 
 SAMPLES = tuple(
@@ -40,7 +40,7 @@ SAMPLES = tuple(
 
 def run(name: str = "subscriber", **faults: int) -> Run:
     """A run, without a fault unless one is named."""
-    return Run(name, msgspec.structs.replace(Judgement(0, 0, 0), **faults), figures(SAMPLES), 0, SAMPLES)
+    return Run(name, msgspec.structs.replace(CheckResult(0, 0, 0), **faults), figures(SAMPLES), 0, SAMPLES)
 
 
 def test_figures_are_differences_over_the_whole_drain() -> None:
@@ -86,7 +86,7 @@ def test_what_held_a_ceiling_is_compared_in_one_table() -> None:
 
 
 def test_a_picture_stands_alone(tmp_path: Path) -> None:
-    """Of a burst, and of nothing else, there is a file with all panels, its own colours and a ground under them."""
+    """Of a burst, and of nothing else, there is a file with all panels, its own colors and a ground under them."""
     for name in ("burst", "steady"):
         write_report(report(name, f"How <{name}>?", [run()]), tmp_path)
     write_page(tmp_path)
@@ -128,7 +128,7 @@ def test_a_wrong_row_fails_the_run(
     ]
 
 
-@pytest.mark.parametrize("error", [LabError, LocalPostgresError])
+@pytest.mark.parametrize("error", [TestkitError, LocalPostgresError])
 def test_a_scenario_that_fails_fails_alone(
     error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.loadtest.row_checker import Judgement, differences
+from benchmarks.loadtest.row_checker import CheckResult, differences
 from testkit.workload.bucket import VersionRow
 
 
@@ -34,8 +34,8 @@ async def test_each_wrong_row_counts_once(expected: dict[int, str], stored: dict
     assert await differences(mine, held(row(place, stored[place]) for place in sorted(stored))) == wrong
 
 
-@pytest.mark.parametrize("fault", Judgement.__struct_fields__)
+@pytest.mark.parametrize("fault", CheckResult.__struct_fields__)
 def test_any_fault_is_a_fault(fault: str) -> None:
     """Flawless means zero everywhere."""
-    assert Judgement(0, 0, 0).is_flawless
-    assert not Judgement(**{"wrong_versions": 0, "wrong_objects": 0, "lost": 0, fault: 1}).is_flawless
+    assert CheckResult(0, 0, 0).is_flawless
+    assert not CheckResult(**{"wrong_versions": 0, "wrong_objects": 0, "lost": 0, fault: 1}).is_flawless

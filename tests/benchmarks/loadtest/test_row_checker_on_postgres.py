@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.baselines.index_rows import rows_of, upsert
 from benchmarks.loadtest.prefill import grow
-from benchmarks.loadtest.row_checker import Judgement, judge_backlog, look_before
+from benchmarks.loadtest.row_checker import CheckResult, judge_backlog, look_before
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import migrate
 from testkit.postgres.postgres import LocalPostgres
@@ -27,11 +27,11 @@ VALUES ('queue', '1', 'reason', 'detail', 'body', 1);
 @pytest.mark.parametrize(
     ("residents", "found"),
     [
-        (0, Judgement(wrong_versions=4, wrong_objects=4, lost=1)),
-        (400, Judgement(wrong_versions=4, wrong_objects=0, lost=1, disturbed_residents=1)),
+        (0, CheckResult(wrong_versions=4, wrong_objects=4, lost=1)),
+        (400, CheckResult(wrong_versions=4, wrong_objects=0, lost=1, disturbed_residents=1)),
     ],
 )
-async def test_every_sabotage_is_found(postgres_server: LocalPostgres, residents: int, found: Judgement) -> None:
+async def test_every_sabotage_is_found(postgres_server: LocalPostgres, residents: int, found: CheckResult) -> None:
     """A row that is missing, one that differs, one that has moved, a resident changed, a message nobody sent."""
     url = postgres_server.url
     await migrate(StoreOptions(url=url, tls="disable"))
@@ -41,7 +41,7 @@ async def test_every_sabotage_is_found(postgres_server: LocalPostgres, residents
     connection = await asyncpg.connect(url, timeout=10)
     try:
         await upsert(connection, [row for index in range(LOAD.messages) for row in rows_of(LOAD.body(index))])
-        assert await judge_backlog(url, LOAD, before) == Judgement(0, 0, 0)
+        assert await judge_backlog(url, LOAD, before) == CheckResult(0, 0, 0)
         await connection.execute(SABOTAGE)
     finally:
         await connection.close()

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.governor_live.run import control_figures
-from benchmarks.loadtest.competitors import CONTENDERS, DAEMON, FLOOR, PEERS
+from benchmarks.loadtest.competitors import COMPETITORS, DAEMON, FLOOR, PEERS
 from benchmarks.loadtest.console import print_standing
 from benchmarks.loadtest.html_report import write_page
 from benchmarks.loadtest.result import Figures, Report, Run, Standing, read_standing, report, write_standing
-from benchmarks.loadtest.row_checker import Judgement
+from benchmarks.loadtest.row_checker import CheckResult
 from benchmarks.loadtest.scenarios import SCENARIOS
 from benchmarks.loadtest.targets import TARGETS, Measure, Target, outcomes, with_earlier
 from testkit.checker.latency import Latency
@@ -37,20 +37,20 @@ FIGURES = Figures(
 )
 CONTROLLED = ("governor", "governor-delayed")
 CONTROL = dict.fromkeys(control_figures(SAMPLES, 1), 5.0) | {"everyday_cpu_to_allowed": 0.9, "peak_to_peak_points": 5.0}
-FINE = Judgement(0, 0, 0)
+FINE = CheckResult(0, 0, 0)
 
 
-def run(name: str = DAEMON, judgement: Judgement = FINE, **changes: object) -> Run:
+def run(name: str = DAEMON, check_result: CheckResult = FINE, **changes: object) -> Run:
     """A run with figures of its own."""
-    return Run(name, judgement, msgspec.structs.replace(FIGURES, **changes), 0, ())
+    return Run(name, check_result, msgspec.structs.replace(FIGURES, **changes), 0, ())
 
 
-def reports(judgement: Judgement = FINE) -> dict[str, Report]:
+def reports(check_result: CheckResult = FINE) -> dict[str, Report]:
     """A report of every scenario, all with the same figures."""
-    names = [*(contender.name for contender in CONTENDERS), FLOOR]
-    alone = {name: report(name, "", [run(judgement=judgement)]) for name in SCENARIOS}
-    held = {name: report(name, "", [run(name, judgement, control=CONTROL)]) for name in CONTROLLED}
-    return {**alone, **held, PEERS: report(PEERS, "", [run(name, judgement) for name in names])}
+    names = [*(competitor.name for competitor in COMPETITORS), FLOOR]
+    alone = {name: report(name, "", [run(check_result=check_result)]) for name in SCENARIOS}
+    held = {name: report(name, "", [run(name, check_result, control=CONTROL)]) for name in CONTROLLED}
+    return {**alone, **held, PEERS: report(PEERS, "", [run(name, check_result) for name in names])}
 
 
 def pace_of(scenario: str) -> Measure:
@@ -108,7 +108,7 @@ def test_what_was_not_run_says_so(missing: str) -> None:
 
 def test_speed_on_wrong_rows_proves_nothing() -> None:
     """A figure of a run with a single lost message is void, however good."""
-    assert {each.verdict for each in outcomes(reports(Judgement(0, 0, 1)))} == {"void"}
+    assert {each.verdict for each in outcomes(reports(CheckResult(0, 0, 1)))} == {"void"}
 
 
 def test_a_standing_survives_its_file_and_is_shown(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("untraced")
 def second(at: int, cpu: float, *, waiting: float = 100.0, limits: tuple[float, ...] = (1.0,)) -> Second:
     """One of a record, with a ceiling of 60."""
     return Second(
-        at=at, cpu_percent=cpu, neighbour_cores=0, cores=1, lag_seconds=5.0, waiting=waiting, arrived=100.0, stored=at,
+        at=at, cpu_percent=cpu, neighbor_cores=0, cores=1, lag_seconds=5.0, waiting=waiting, arrived=100.0, stored=at,
         used=1.0, limits=limits,
     )  # fmt: skip
 

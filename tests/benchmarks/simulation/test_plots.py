@@ -25,7 +25,7 @@ SHORT = Scenario(
     seconds=60,
     lead_in=LeadIn(seconds=0),
     load=Load(backlog_messages=3e5),
-    events=(Event(30, neighbour_cores=4),),
+    events=(Event(30, neighbor_cores=4),),
 )
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "control-law.svg"
@@ -56,7 +56,7 @@ def test_a_line_is_no_longer_than_a_screen_is_wide_and_keeps_its_corners() -> No
 def test_the_command_draws_the_law_at_work_as_it_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a row for every reason that was given; the picture of the documentation is of the law as it is."""
     file = tmp_path / "law.svg"
-    monkeypatch.setattr(sys, "argv", ["simulate", "--picture", "noisy-neighbour", str(file)])
+    monkeypatch.setattr(sys, "argv", ["simulate", "--picture", "noisy-neighbor", str(file)])
     command.main()
     drawn = file.read_text("utf-8")
     assert {each.attrib["class"] for each in polylines(drawn)} == {"ours", "ceiling", "foreign"}

@@ -53,7 +53,7 @@ def test_no_more_is_used_than_there_is_and_than_is_asked(number: int, cores: flo
 def test_a_neighbour_takes_his_share_and_stretches_ours() -> None:
     """Eight of ours and eight of his on four cores: each statement takes four times as long."""
     database = Database(EXACT)
-    database.neighbour_cores = 8.0
+    database.neighbor_cores = 8.0
     assert statements(database, 8) == pytest.approx(0.106 * (8 * 0.102 / 0.106 + 8) / 4, rel=0.01)
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.control.governor.decide import decide
-from subscriber.control.governor.memory import LeastOfLate
+from subscriber.control.governor.memory import WindowedMin
 from subscriber.control.governor.prediction import RowCost
 from subscriber.control.governor.setpoints import ROWS_AT_LEAST, STATEMENT_LOAD_SECONDS, rows_at_most
 from tests.control.readings import OPTIONS, busy, run, settled
@@ -18,7 +18,7 @@ from tests.control.readings import OPTIONS, busy, run, settled
 
 def costing(points: float) -> RowCost:
     """A row a second takes so many points of the CPU."""
-    return RowCost(least=LeastOfLate(this=points))
+    return RowCost(least=WindowedMin(this=points))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_it_keeps_its_bounds(points: float, limit: float, most: int) -> None:
 
 
 def test_every_decision_says_it() -> None:
-    """By the cheapest row of late, so that a neighbour makes statements no smaller; a repeated reading too."""
+    """By the cheapest row of late, so that a neighbor makes statements no smaller; a repeated reading too."""
     state = settled(0.5)
     cost = 58.0 / (10_000 * 0.5)
     state, decisions = run(state, range(20, 25), lambda at, limit: busy(at, limit, 90.0, rows_per_second=2_500))

@@ -32,7 +32,7 @@ def test_a_reading_of_the_past_is_carried_to_today_before_it_counts() -> None:
 
 
 def test_growth_is_refused_without_evidence() -> None:
-    """Room alone is no reason: nobody waited for the gate."""
+    """Room alone is no reason: nobody waited for the limiter."""
     seen = busy(20, 4.0, 20.0, limit_reached=False)
     state, decision = decide(OPTIONS, msgspec.structs.replace(settled(4.0), was_reached=False), seen)
     assert (decision.limit, decision.reason) == (4.0, "not_needed")
@@ -166,7 +166,7 @@ def test_an_outage_is_not_taken_for_room() -> None:
 def test_a_neighbour_is_told_apart_and_not_scaled() -> None:
     """CPU that our rows do not explain stays where it is, whatever our limit: only ours is held against the room."""
     _, decision = decide(OPTIONS, settled(4.0), busy(20, 4.0, 80.0))
-    assert decision.foreign_percent == pytest.approx(80.0 / 4, rel=0.15)
+    assert decision.external_percent == pytest.approx(80.0 / 4, rel=0.15)
     assert decision.limit < 4.0 * (58 / 80) ** 0.6
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.control.governor.memory import LEAST_HOLDS_SECONDS, LeastOfLate, RowTime, Work, work_between
+from subscriber.control.governor.memory import WINDOW_SECONDS, RowTime, WindowedMin, Work, work_between
 from subscriber.control.governor.prediction import Mean, Prediction, RowCost, demand_percent, memory_seconds, predict
 from subscriber.control.governor.setpoints import ceiling_percent, urgency_of
 from subscriber.control.governor.step import confirmed_error, needs_step, shared, stepped_down, stepped_up
@@ -56,13 +56,13 @@ def test_a_window_that_is_hardly_remembered_is_not_known() -> None:
 @given(st.lists(st.tuples(st.floats(0, 1000), st.floats(0, 100)), min_size=1))
 def test_the_least_of_late_forgets(samples: list[tuple[float, float]]) -> None:
     """It is the least of a stretch of one to three periods that ends now."""
-    least, now, seen = LeastOfLate(), 0.0, []
+    least, now, seen = WindowedMin(), 0.0, []
     for value, pause in samples:
         now += pause
         least = least.with_sample(value, now)
         seen.append((now, value))
-        young = min(each for at, each in seen if now - at < LEAST_HOLDS_SECONDS)
-        known = min(each for at, each in seen if now - at < 3 * LEAST_HOLDS_SECONDS)
+        young = min(each for at, each in seen if now - at < WINDOW_SECONDS)
+        known = min(each for at, each in seen if now - at < 3 * WINDOW_SECONDS)
         assert known <= least.value <= young
 
 
@@ -71,19 +71,19 @@ def mean(cpu: float, *, used: float = 2.0, expected: float = 2.0, limit: float =
     return Mean(1.0, cpu, used, expected, limit, rows)
 
 
-COSTS_ONE_POINT_IN_TWO = RowCost(least=LeastOfLate(0.5, 0.5, 0.0))
+COSTS_ONE_POINT_IN_TWO = RowCost(least=WindowedMin(0.5, 0.5, 0.0))
 
 
 def test_only_our_own_part_is_scaled() -> None:
     """100 rows a second explain 50 of 60 points; the other 10 stay when the limit doubles."""
     found = predict(mean(60.0), COSTS_ONE_POINT_IN_TWO, 1.0, 4.0, 60.0)
-    assert (found.own_percent, found.foreign_percent, found.cpu_percent) == pytest.approx((100.0, 10.0, 110.0))
+    assert (found.own_percent, found.external_percent, found.cpu_percent) == pytest.approx((100.0, 10.0, 110.0))
 
 
 def test_no_more_than_a_third_is_taken_for_foreign() -> None:
     """Or a fleet that corrects together would swing."""
     found = predict(mean(90.0, rows=20.0), COSTS_ONE_POINT_IN_TWO, 1.0, 2.0, 90.0)
-    assert found.foreign_percent == pytest.approx(30.0)
+    assert found.external_percent == pytest.approx(30.0)
 
 
 def test_all_is_ours_where_it_cannot_be_told() -> None:
@@ -92,7 +92,7 @@ def test_all_is_ours_where_it_cannot_be_told() -> None:
 
 
 def test_of_two_witnesses_growth_believes_the_one_that_costs_more() -> None:
-    """What the gate let through may be less than what it should have; at most by half."""
+    """What the limiter let through may be less than what it should have; at most by half."""
     found = predict(mean(20.0, used=0.1, expected=0.4, limit=0.4), RowCost(), 1.0, 0.4, 20.0)
     assert (found.cpu_percent, found.own_at_most_percent) == pytest.approx((20.0, 40.0))
 

@@ -13,7 +13,7 @@ import pytest
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import migrate
 from subscriber.adapters.postgres.store import PostgresStore
-from subscriber.model import Lease, Message, ObjectEvent, Refusal
+from subscriber.model import Lease, Message, ObjectEvent, Rejection
 from testkit.checker.commit_log import CommitLog, QuarantineCommit, RowCommit, parsed
 from testkit.postgres.postgres import LocalPostgres
 
@@ -49,7 +49,7 @@ async def test_the_log_tells_what_was_written_and_when(logical_postgres: LocalPo
     await migrate(options)
     moments = [time.time()]
     message = Message("q", "id's", "handle", "?", 0.0, 1, Lease(queue="q", expires_at=0.0, handles=set()))
-    for write in (store.store([ROW]), store.store([GONE]), store.quarantine([(message, Refusal("r", "d"))])):
+    for write in (store.store([ROW]), store.store([GONE]), store.quarantine([(message, Rejection("r", "d"))])):
         await write
         moments.append(time.time())
     changes = await log.changes()

@@ -49,7 +49,7 @@ def test_the_table_is_what_was_told(load: BacklogLoad) -> None:
     ]
     expected = [(row.bucket, row.key, row.version_id, row.state, row.size_bytes, row.etag) for row in load.versions()]
     assert told == expected
-    assert sum(delivery.refusal is not None for delivery in deliveries) == load.quarantined
+    assert sum(delivery.rejection is not None for delivery in deliveries) == load.quarantined
 
 
 @pytest.mark.parametrize("kind", ["flood", "hot"])
