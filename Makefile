@@ -29,7 +29,7 @@ bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## the load test, all of it in a quarter of a
 chaos: $(ENVIRONMENT) ## chaos tests: seeded faults under load, every history checked, resumable (RUNS=… SEED=… MODE=runs|stop|restart)
 	@$(RUN)/python -m benchmarks.chaos $(MODE) --runs $(RUNS) --seed $(SEED)
 
-torture: chaos
+torture: chaos ## the old name of chaos
 
 test: $(ENVIRONMENT) $(LOCALSTACK) $(MQ_BRIDGE) ## every test, with branch coverage (ARGS=… goes to pytest)
 	@$(RUN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term $(ARGS)

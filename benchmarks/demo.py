@@ -23,7 +23,7 @@ from testkit.checker.compare import Verdict, judge, read_stored
 from testkit.checker.latency import Latency, commit_latency
 from testkit.local_stack import Reading, Rehearsal, rehearsal, running_load
 from testkit.postgres.postgres_binaries import LocalPostgresError
-from testkit.process import Child, TestkitError
+from testkit.process import Child, PartError
 from testkit.terminal import Screen, clock, duration
 from testkit.workload.bucket import SimulatedBucket
 from testkit.workload.load import LoadPlan, Phase
@@ -206,7 +206,7 @@ def main() -> None:
     except KeyboardInterrupt:
         screen.say("\n  stopped: nothing is left running")
         sys.exit(130)
-    except (TestkitError, LocalPostgresError) as error:
+    except (PartError, LocalPostgresError) as error:
         screen.say(f"\n  {error}")
         sys.exit(1)
 

@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from testkit.process import TestkitError
+from testkit.process import PartError
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
@@ -62,7 +62,7 @@ class DaemonProcess:
         """The first log line of `event`, waiting for it.
 
         Raises:
-            TestkitError: the daemon ended, or the time did, before it was there.
+            PartError: the daemon ended, or the time did, before it was there.
         """
 
         def found() -> LogLine | bool:
@@ -72,7 +72,7 @@ class DaemonProcess:
             line = self._words.wait_for(found, timeout_seconds)
         if isinstance(line, dict):
             return line
-        raise TestkitError(f"the daemon never logged {event}\n{self.log_tail()}")
+        raise PartError(f"the daemon never logged {event}\n{self.log_tail()}")
 
     def page(self, path: str) -> tuple[int, str]:
         """Status and text of one of its pages."""

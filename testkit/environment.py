@@ -77,7 +77,7 @@ def stage(postgres_settings: Mapping[str, str] | None = None) -> Iterator[Stage]
     """A database and a queue server while the block runs.
 
     Raises:
-        TestkitError: the queue server does not come up; with the end of its log.
+        PartError: the queue server does not come up; with the end of its log.
         LocalPostgresError: PostgreSQL does not.
     """
     with ExitStack() as parts:

@@ -44,7 +44,7 @@ def slow_network(target_port: int, delay: Delay) -> Iterator[int]:
     """The port of a proxy to a port of this machine, while the block runs.
 
     Raises:
-        TestkitError: it does not come up; with the end of its log.
+        PartError: it does not come up; with the end of its log.
     """
     command = [sys.executable, "-m", "testkit.latency_proxy", "--target-port", str(target_port)]
     command += ["--least", str(delay.least_milliseconds), "--most", str(delay.most_milliseconds)]

@@ -17,7 +17,7 @@ from testkit.cpu import cpu_seconds
 from testkit.daemon import DaemonProcess, daemon_process
 from testkit.environment import Stage, stage
 from testkit.postgres.postgres import LocalPostgres
-from testkit.process import Child, TestkitError, child_process
+from testkit.process import Child, PartError, child_process
 from testkit.workload.load import LoadPlan
 
 READY_SECONDS: Final = 60.0
@@ -58,14 +58,12 @@ class Rehearsal:
         """Asks everyone how far they are.
 
         Raises:
-            TestkitError: the daemon or the queue is gone.
+            PartError: the daemon or the queue is gone.
         """
         try:
             return self._read()
         except OSError as error:
-            raise TestkitError(
-                f"no answer ({error}); the end of the daemon's log:\n{self.daemon.log_tail()}"
-            ) from error
+            raise PartError(f"no answer ({error}); the end of the daemon's log:\n{self.daemon.log_tail()}") from error
 
     def _read(self) -> Reading:
         samples = read_samples(self.daemon.page("/metrics")[1])
@@ -101,7 +99,7 @@ def running_daemon(parts: Stage, queue_url: str, settings: Mapping[str, str] | N
         settings: variables of its environment, which win over ours.
 
     Raises:
-        TestkitError: it does not come up; with the end of its log.
+        PartError: it does not come up; with the end of its log.
     """
     environment = {
         **parts.environment(),
@@ -120,7 +118,7 @@ def rehearsal() -> Iterator[Rehearsal]:
     """PostgreSQL, queue and daemon, up and ready.
 
     Raises:
-        TestkitError: a part does not come up; with the end of its log.
+        PartError: a part does not come up; with the end of its log.
         LocalPostgresError: PostgreSQL does not.
     """
     with stage() as parts:
@@ -134,7 +132,7 @@ def running_load(queue_url: str, plan: LoadPlan, record: Path) -> Iterator[Child
     """The load as a process, from the moment at which it begins to send.
 
     Raises:
-        TestkitError: it does not get that far.
+        PartError: it does not get that far.
     """
     profile = ",".join(f"{phase.messages_per_second:g}x{phase.seconds:g}" for phase in plan.profile)
     command = [sys.executable, "-m", "testkit.workload.load", "--queue-url", queue_url, "--profile", profile]

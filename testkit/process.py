@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.05
 _TAIL_BYTES = 2_000
 
 
-class TestkitError(Exception):
+class PartError(Exception):
     """A part of the lab did not start or died; the text is for the person in front of it."""
 
 
@@ -55,7 +55,7 @@ class Child:
         """The next line the child writes to standard output.
 
         Raises:
-            TestkitError: if the child ends or says nothing in time.
+            PartError: if the child ends or says nothing in time.
         """
         output = self._process.stdout
         if output is None:
@@ -71,7 +71,7 @@ class Child:
         """Ask `ready` again and again until it gives something, and return that.
 
         Raises:
-            TestkitError: if the child ends or is not ready in time.
+            PartError: if the child ends or is not ready in time.
         """
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
@@ -102,8 +102,8 @@ class Child:
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode(errors="replace")
 
-    def _failure(self, what: str) -> TestkitError:
-        return TestkitError(f"{self.name} {what}\n{self.log_tail()}".rstrip())
+    def _failure(self, what: str) -> PartError:
+        return PartError(f"{self.name} {what}\n{self.log_tail()}".rstrip())
 
 
 @contextmanager

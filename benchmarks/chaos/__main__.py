@@ -23,7 +23,7 @@ from benchmarks.chaos.result import RunResult
 from benchmarks.chaos.run import run
 from benchmarks.chaos.scenario_restart import restart_trial
 from benchmarks.chaos.scenario_shutdown import stop_trials
-from testkit.process import TestkitError
+from testkit.process import PartError
 from testkit.terminal import Screen
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -103,7 +103,7 @@ def main() -> None:
     screen = Screen()
     try:
         sys.exit(0 if _applied(options, screen) else 1)
-    except TestkitError as error:
+    except PartError as error:
         sys.exit(f"the chaos cannot go on: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

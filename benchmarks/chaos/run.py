@@ -38,7 +38,7 @@ async def run(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResu
     """Conduct one run; what goes wrong with the daemon is in the result, what goes wrong with the lab is raised.
 
     Raises:
-        TestkitError: a part of the lab did not do its work.
+        PartError: a part of the lab did not do its work.
     """
     started, observations = time.monotonic(), Observations()
     load = ChaosLoad(plan.seed, plan.messages, plan.load_seconds)

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from subscriber.errors import ExitCode
 from testkit.daemon import DaemonProcess, LogLine, daemon_process
-from testkit.process import TestkitError
+from testkit.process import PartError
 
 STOP_TIMEOUT_SECONDS = 26.0
 _LOOK_SECONDS = 0.05
@@ -49,7 +49,7 @@ class Supervised:
         """Wait until its line is at work.
 
         Raises:
-            TestkitError: it never was.
+            PartError: it never was.
         """
         if self.daemon is not None:
             await asyncio.to_thread(self.daemon.wait_for, "pipeline.started", timeout_seconds)
@@ -99,7 +99,7 @@ class Supervised:
         (self.errors if code < 0 or code in _FAILURES_OF_OURS else self.notes).append(f"{sentence}\n{tail}")
 
     def _read_metrics(self, daemon: DaemonProcess) -> None:
-        with contextlib.suppress(TestkitError, OSError):
+        with contextlib.suppress(PartError, OSError):
             text = daemon.page("/metrics")[1]
             samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
             for sample in samples:
@@ -110,7 +110,7 @@ class Supervised:
         if self.daemon is not None:
             self.signs.update(_sign(line) for line in self.daemon.log if line.get("level") in _LOUD)
         self.daemon = None
-        with contextlib.suppress(TestkitError):
+        with contextlib.suppress(PartError):
             self._open.close()
 
 

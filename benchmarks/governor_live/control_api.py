@@ -9,7 +9,7 @@ from subscriber.admin.client import address_of, ask
 from subscriber.control.status import ControlStatus
 from subscriber.errors import ConfigurationError, DaemonError
 from testkit.daemon import DaemonProcess
-from testkit.process import TestkitError
+from testkit.process import PartError
 
 TOKEN: Final = "bench-control-token"
 SENSOR_SECONDS: Final = 30.0
@@ -30,7 +30,7 @@ class Controller:
         """What the page shows.
 
         Raises:
-            TestkitError: the daemon does not answer.
+            PartError: the daemon does not answer.
         """
         return self._ask(None)
 
@@ -38,12 +38,12 @@ class Controller:
         """Until the sensor has spoken: a daemon that has just been started has yet to find it.
 
         Raises:
-            TestkitError: it does not in good time.
+            PartError: it does not in good time.
         """
         deadline = time.monotonic() + SENSOR_SECONDS
         while (reading := self.status().reading) is None or reading.load is None:
             if time.monotonic() > deadline:
-                raise TestkitError(f"the sensor says nothing\n{self._daemon.log_tail()}")
+                raise PartError(f"the sensor says nothing\n{self._daemon.log_tail()}")
             time.sleep(_LOOK_SECONDS)
 
     def fix(self, limit: float) -> None:
@@ -62,4 +62,4 @@ class Controller:
         try:
             return ask(self._address, TOKEN, command)
         except (ConfigurationError, DaemonError) as error:
-            raise TestkitError(f"{error}\n{self._daemon.log_tail()}") from error
+            raise PartError(f"{error}\n{self._daemon.log_tail()}") from error

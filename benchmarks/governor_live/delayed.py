@@ -36,7 +36,7 @@ def conduct_delayed(screen: Screen) -> list[Run]:
     """Twenty-five minutes of it.
 
     Raises:
-        TestkitError: a part did not come up, or died.
+        PartError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
     with plant() as built, _sensor(built) as settings:

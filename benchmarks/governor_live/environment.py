@@ -76,7 +76,7 @@ def plant() -> Iterator[LiveEnvironment]:
     """The plant while the block runs; this process and its children keep off the database's core.
 
     Raises:
-        TestkitError: the queue server does not come up.
+        PartError: the queue server does not come up.
         LocalPostgresError: PostgreSQL does not.
     """
     with apart() as cores, stage(database_settings()) as parts:

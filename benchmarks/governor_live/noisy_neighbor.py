@@ -12,7 +12,7 @@ from typing import Final
 
 from testkit.postgres.postgres import LocalPostgres
 from testkit.postgres.postgres_binaries import client_program
-from testkit.process import TestkitError, child_process
+from testkit.process import PartError, child_process
 
 SESSIONS: Final = 2
 _SCRIPT: Final = "SELECT sum(number * number % 7) FROM generate_series(1, 20000) AS number;\n"
@@ -53,7 +53,7 @@ def noisy_neighbor_of(postgres: LocalPostgres) -> Iterator[NoisyNeighbor]:
     statements cost more, for caches and processor have turned to something else meanwhile.
 
     Raises:
-        TestkitError: pgbench fails.
+        PartError: pgbench fails.
     """
     with tempfile.TemporaryDirectory(prefix="subscriber-neighbor-") as folder:
         script = Path(folder) / "statement.sql"
@@ -69,7 +69,7 @@ def _trial(postgres: LocalPostgres, script: Path, options: list[str]) -> float:
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
     counted = _TRANSACTIONS.search(done.stdout)
     if done.returncode != 0 or counted is None or not int(counted[1]):
-        raise TestkitError(f"pgbench failed ({done.returncode}):\n{done.stdout}{done.stderr}")
+        raise PartError(f"pgbench failed ({done.returncode}):\n{done.stdout}{done.stderr}")
     return (postgres.cpu_seconds() - before) / int(counted[1])
 
 

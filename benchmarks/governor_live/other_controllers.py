@@ -51,7 +51,7 @@ def hold_laws(screen: Screen, folder: Path) -> list[Run]:
     """Every law in turn, the best score first; a picture goes into the folder.
 
     Raises:
-        TestkitError: a part did not come up, or died.
+        PartError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
     with plant() as built, noisy_neighbor_of(built.parts.postgres) as neighbor:

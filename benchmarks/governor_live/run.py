@@ -78,7 +78,7 @@ def conduct_governor(screen: Screen) -> list[Run]:
     """The flood under the governor; everyday and the floor, whose figures it is held against.
 
     Raises:
-        TestkitError: a part did not come up, or died.
+        PartError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
     with plant() as built:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from benchmarks.loadtest.samples import INTERVAL_SECONDS, Meter, Sample
-from testkit.process import TestkitError
+from testkit.process import PartError
 from testkit.terminal import Screen, clock
 
 
@@ -25,7 +25,7 @@ def follow(meter: Meter, offered: int, acts: Sequence[Act], seconds: float, scre
     """Samples from now on for so many seconds, doing what is due.
 
     Raises:
-        TestkitError: somebody died on the way.
+        PartError: somebody died on the way.
     """
     started, samples, due = time.monotonic(), list[Sample](), sorted(acts, key=lambda act: act.at_seconds)
     word = ""
@@ -38,7 +38,7 @@ def follow(meter: Meter, offered: int, acts: Sequence[Act], seconds: float, scre
         try:
             samples.append(meter.take(time.monotonic() - started, offered))
         except OSError as error:
-            raise TestkitError(f"a part of the measurement is gone: {error}") from error
+            raise PartError(f"a part of the measurement is gone: {error}") from error
         screen.show(_line(samples, word))
         time.sleep(max(0.0, started + len(samples) * INTERVAL_SECONDS - time.monotonic()))
     return samples

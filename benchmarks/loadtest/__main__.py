@@ -38,7 +38,7 @@ from benchmarks.loadtest.runner import conduct
 from benchmarks.loadtest.scenarios import SCENARIOS, Scenario
 from benchmarks.loadtest.targets import outcomes, with_earlier
 from testkit.postgres.postgres_binaries import LocalPostgresError
-from testkit.process import TestkitError
+from testkit.process import PartError
 from testkit.terminal import Screen, duration
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -81,7 +81,7 @@ def run(names: list[str], folder: Path, screen: Screen) -> bool:
     for name in names:
         try:
             found = reports[name] = measure(name, screen, folder)
-        except (TestkitError, LocalPostgresError) as error:
+        except (PartError, LocalPostgresError) as error:
             failures[name] = str(error).partition("\n")[0]  # the end of somebody's log follows
             screen.say(f"\n  {screen.styled(f'{name} FAILED', 'bold', 'red')}: {error}\n")
             remove_report(name, folder)

@@ -53,7 +53,7 @@ def hold_contest(screen: Screen, messages: int = MESSAGES, rounds: int = ROUNDS)
         rounds: of those that lie close together.
 
     Raises:
-        TestkitError: a part did not come up, or died.
+        PartError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
     settings = database_settings() | {"max_connections": str(BATCHES_AT_MOST + _SPARE_CONNECTIONS)}
@@ -132,7 +132,7 @@ def measure_floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
     """The rows of a flood in statements of a thousand, into the emptied table.
 
     Raises:
-        TestkitError: it did not come up, or died.
+        PartError: it did not come up, or died.
     """
     name, remark = FLOOR, f"no queue: {load.messages:,} rows in statements of 1,000"
     screen.say(f"  {name}: {remark}")

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from testkit.process import TestkitError
+from testkit.process import PartError
 
 PEERS: Final = "peers"
 """The contest's name among the scenarios."""
@@ -56,12 +56,10 @@ class Competitor(msgspec.Struct, frozen=True):
         """What starts a peer.
 
         Raises:
-            TestkitError: the environment it runs in is missing.
+            PartError: the environment it runs in is missing.
         """
         if not self.interpreter.exists():
-            raise TestkitError(
-                f"{self.name} is not installed in {self.interpreter.parents[1]}: `make bench` installs it."
-            )
+            raise PartError(f"{self.name} is not installed in {self.interpreter.parents[1]}: `make bench` installs it.")
         return [str(self.interpreter), "-m", self.module, "--queue-url", queue_url, *self.arguments]
 
 

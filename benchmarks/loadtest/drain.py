@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.loadtest.samples import INTERVAL_SECONDS, Meter, Sample
-from testkit.process import TestkitError
+from testkit.process import PartError
 from testkit.terminal import Screen, clock, duration
 from testkit.workload.backlogs import BacklogLoad
 
@@ -17,7 +17,7 @@ def drain_backlog(
     """Puts the backlog there and watches it go.
 
     Raises:
-        TestkitError: somebody died on the way.
+        PartError: somebody died on the way.
     """
     before = _take(meter, 0.0, 0)
     attach()
@@ -36,7 +36,7 @@ def watch(
         patience_seconds: how long after the last message the queue may take to run dry.
 
     Raises:
-        TestkitError: somebody died on the way.
+        PartError: somebody died on the way.
     """
     started, samples, deadline = time.monotonic(), list[Sample](), patience_seconds
     while True:
@@ -55,7 +55,7 @@ def _take(meter: Meter, seconds: float, offered: int) -> Sample:
     try:
         return meter.take(seconds, offered)
     except OSError as error:
-        raise TestkitError(f"a part of the measurement is gone: {error}") from error
+        raise PartError(f"a part of the measurement is gone: {error}") from error
 
 
 def _sleep_until(moment: float) -> None:

@@ -22,7 +22,7 @@ from typing import Final
 from testkit.cpu import cpu_seconds
 from testkit.environment import Stage, stage
 from testkit.local_stack import running_daemon
-from testkit.process import TestkitError
+from testkit.process import PartError
 from testkit.workload.backlogs import BacklogLoad
 
 _EVENT_LOOP: Final = "asyncio/runners"
@@ -71,7 +71,7 @@ def profile(messages: int) -> int:
     """Drains `messages` and prints the table; the exit code.
 
     Raises:
-        TestkitError: a part did not come up, or the daemon stopped draining.
+        PartError: a part did not come up, or the daemon stopped draining.
     """
     with stage() as parts, tempfile.TemporaryDirectory(prefix="subscriber-profile-") as folder:
         queue_url = parts.make_queue("object-events")
@@ -103,7 +103,7 @@ def _wait_until_empty(parts: Stage, queue_url: str) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while parts.unfinished(queue_url):
         if time.monotonic() > deadline:
-            raise TestkitError("the queue does not get empty")
+            raise PartError("the queue does not get empty")
         time.sleep(0.1)
 
 

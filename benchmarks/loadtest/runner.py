@@ -25,7 +25,7 @@ from testkit.daemon import DaemonProcess
 from testkit.environment import Stage, stage
 from testkit.latency_proxy import slow_network
 from testkit.local_stack import running_daemon, running_load
-from testkit.process import TestkitError
+from testkit.process import PartError
 from testkit.terminal import Screen
 from testkit.workload.backlogs import BacklogLoad
 from testkit.workload.load import LoadPlan
@@ -40,7 +40,7 @@ def conduct(scenario: Scenario, screen: Screen) -> Run:
     """Runs the scenario and judges what it left in the table.
 
     Raises:
-        TestkitError: a part did not come up, or died.
+        PartError: a part did not come up, or died.
         LocalPostgresError: PostgreSQL did not come up.
     """
     with stage(database_settings()) as parts:
@@ -111,7 +111,7 @@ class Trial:
             meter = Meter(self._parts, self._queue_url, daemon_as_consumer(self._daemon), load)
             samples = watch(meter, offered, self._screen, self._scenario.patience_seconds)
             if load.stop() != 0:
-                raise TestkitError(f"the load failed\n{load.log_tail()}")
+                raise PartError(f"the load failed\n{load.log_tail()}")
         return samples
 
     def _run(

@@ -18,7 +18,7 @@ from testkit.cpu import cpu_seconds
 from testkit.daemon import DaemonProcess
 from testkit.environment import Stage
 from testkit.local_stack import read_samples
-from testkit.process import Child, TestkitError
+from testkit.process import Child, PartError
 
 INTERVAL_SECONDS: Final = 0.25
 
@@ -134,7 +134,7 @@ def peer_as_consumer(child: Child) -> Consumer:
 
     def nothing() -> Mapping[str, float]:
         if not child.is_running:
-            raise TestkitError(f"{child.name} ended too soon\n{child.log_tail()}")
+            raise PartError(f"{child.name} ended too soon\n{child.log_tail()}")
         return {}
 
     return Consumer(child.pid, nothing)

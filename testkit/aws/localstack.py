@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from testkit.process import TestkitError, child_process, free_port
+from testkit.process import PartError, child_process, free_port
 
 PYTHON = Path(__file__).resolve().parents[2] / ".lab" / "localstack" / "bin" / "python"
 
@@ -40,10 +40,10 @@ def localstack_server() -> Iterator[LocalStack]:
     """A LocalStack that runs while the block runs; it takes some seconds to come up.
 
     Raises:
-        TestkitError: if its environment is missing or it does not come up; with the end of its log.
+        PartError: if its environment is missing or it does not come up; with the end of its log.
     """
     if not PYTHON.exists():
-        raise TestkitError("LocalStack is not installed in .lab/localstack: `make test` installs it.")
+        raise PartError("LocalStack is not installed in .lab/localstack: `make test` installs it.")
     port = free_port()
     endpoint_url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="localstack-") as directory:

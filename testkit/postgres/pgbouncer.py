@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import psutil
 
-from testkit.process import TestkitError, child_process, free_port
+from testkit.process import PartError, child_process, free_port
 
 _START_SECONDS = 20.0
 _UNPRIVILEGED = "nobody"
@@ -41,11 +41,11 @@ def pgbouncer(server_url: str, *, sessions: int) -> Iterator[PgBouncer]:
         sessions: how many it keeps with the server; fewer than clients, so that they really share them.
 
     Raises:
-        TestkitError: the package is missing, or it does not come up.
+        PartError: the package is missing, or it does not come up.
     """
     program = pgbouncer_program()
     if program is None:
-        raise TestkitError("PgBouncer is not installed: apt-get install pgbouncer")
+        raise PartError("PgBouncer is not installed: apt-get install pgbouncer")
     parts = urlsplit(server_url)
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as folder:

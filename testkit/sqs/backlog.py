@@ -11,7 +11,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, cast
 
-_ALLOWED_PACKAGES = ("benchmarks.", "tests.")
+_ALLOWED_PACKAGES = ("benchmarks.", "testkit.", "tests.")
 
 
 class Backlog(Protocol):

@@ -44,7 +44,7 @@ def local_queue_server(
     """A queue server that runs while the block runs.
 
     Raises:
-        TestkitError: if it does not come up; with the end of its log.
+        PartError: if it does not come up; with the end of its log.
     """
     command = [sys.executable, "-m", "testkit.sqs", "--port", str(port), "--region", region]
     command += ["--in-flight-limit", str(in_flight_limit)]

@@ -21,7 +21,7 @@ async def test_a_message_becomes_a_row_and_is_deleted(scene: RunContext) -> None
         assert daemon.metric("subscriber_received_messages_total") == 2
         await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 2)
         assert daemon.metric("subscriber_rows_applied_total") == 2
-        assert daemon.metric("subscriber_lag_seconds_count") >= 1
+        assert daemon.metric("subscriber_receive_age_seconds_count") >= 1
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
 
 

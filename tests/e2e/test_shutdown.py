@@ -24,7 +24,7 @@ async def test_while_idle(scene: RunContext) -> None:
     with scene.daemon() as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
-        assert daemon.events("daemon.ended")[0]["meaning"] == "dry"
+        assert daemon.events("daemon.ended")[0]["meaning"] == "drained"
 
 
 async def test_while_polling_what_the_open_poll_brings_is_handed_back(scene: RunContext) -> None:

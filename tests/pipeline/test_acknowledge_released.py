@@ -35,6 +35,6 @@ async def test_what_is_in_other_hands_already_is_not_asked_for_again(verdict: Ve
     await stage.tell(*told)
     assert len(stage.queues.visibility_changes) == 1
     assert stage.book.settled == Counter(handles(told))
-    value, name = stage.metrics.registry.get_sample_value, "released" if verdict == "released" else "hidden"
+    value, name = stage.metrics.registry.get_sample_value, "released" if verdict == "released" else "retry_delayed"
     assert value(f"subscriber_{name}_messages_total", {"queue": "events"}) == 2
     assert value("subscriber_unsettled_messages_total", {"queue": "events"}) == 0

@@ -146,7 +146,7 @@ async def test_what_is_handed_back_at_the_limit_is_visible_soon_whatever_becomes
         name = queue_name(QUEUE)
         assert not stage.count("unsettled_messages_total", queue=name)
         if fault is None:
-            assert stage.count("handed_back_messages_total", queue=name) == 30
+            assert stage.count("released_messages_total", queue=name) == 30
 
 
 class StoreWithTrigger(FakeStore):

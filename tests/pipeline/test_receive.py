@@ -158,7 +158,7 @@ async def test_lag_is_the_age_at_the_first_receive_only() -> None:
         await asyncio.sleep(400)
         assert [message.receive_count for message in stage.taken()] == [1, 2]
     value = stage.metrics.registry.get_sample_value
-    assert (value("subscriber_lag_seconds_count"), value("subscriber_lag_seconds_sum")) == (1, 10)
+    assert (value("subscriber_receive_age_seconds_count"), value("subscriber_receive_age_seconds_sum")) == (1, 10)
 
 
 async def test_what_came_is_told_to_the_observer() -> None:

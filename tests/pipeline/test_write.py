@@ -97,7 +97,7 @@ async def test_a_refused_body_is_quarantined_and_its_good_rows_stored() -> None:
     assert await stage.write(refused, delivery(rejection=REFUSAL), delivery()) == [REFUSED, REFUSED, STORED]
     assert stage.keys() == {"a"}
     assert len(stage.reasons()) == 2
-    assert stage.count("refused_messages_total", reason=REFUSAL.reason) == 2
+    assert stage.count("quarantined_messages_total", reason=REFUSAL.reason) == 2
 
 
 async def test_a_refused_body_with_a_bad_row_is_counted_once() -> None:
@@ -106,7 +106,7 @@ async def test_a_refused_body_with_a_bad_row_is_counted_once() -> None:
     refused = delivery(object_event("a"), bad_event(), rejection=REFUSAL)
     assert await stage.write(refused) == [REFUSED]
     assert stage.keys() == {"a"}
-    assert stage.count("refused_messages_total", reason=REFUSAL.reason) == 1
+    assert stage.count("quarantined_messages_total", reason=REFUSAL.reason) == 1
 
 
 async def test_a_body_that_even_the_quarantine_refuses_stays_in_the_queue_alone() -> None:

@@ -12,7 +12,7 @@ import msgspec
 import psutil
 import pytest
 
-from testkit.process import TestkitError, child_process
+from testkit.process import PartError, child_process
 from testkit.sqs import local_queue_server
 
 _WAIT_SECONDS = 10.0
@@ -94,7 +94,7 @@ def test_a_foreign_program_does_not_outlive_its_starter() -> None:
 def test_a_child_that_dies_says_why() -> None:
     """A child that ends before it is ready is reported with its exit code and its last words."""
     command = [sys.executable, "-c", "import sys; sys.exit('no room at the inn')"]
-    told = pytest.raises(TestkitError, match=r"(?s)the inn ended with code 1.*no room at the inn")
+    told = pytest.raises(PartError, match=r"(?s)the inn ended with code 1.*no room at the inn")
     with told, child_process("the inn", command) as child:
         child.read_line(_WAIT_SECONDS)
 
@@ -102,7 +102,7 @@ def test_a_child_that_dies_says_why() -> None:
 def test_a_child_that_is_never_ready_is_given_up() -> None:
     """Waiting is bounded, and the child is stopped all the same."""
     with child_process("the mute", ["sleep", "600"]) as child:
-        with pytest.raises(TestkitError, match=r"the mute was not ready within 0\.2 seconds"):
+        with pytest.raises(PartError, match=r"the mute was not ready within 0\.2 seconds"):
             child.read_line(0.2)
         pid = child.pid
     assert not _is_alive(pid)

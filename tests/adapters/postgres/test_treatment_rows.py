@@ -28,8 +28,8 @@ CAUSED = {
     "26000": "test_treatment_session.test_what_was_done_to_the_session",
     "42P05": "test_treatment_session.test_prepared_statements_mixed_up",
     "interface": "test_treatment_session.test_a_connection_closed_underneath",
-    "network": "test_postgres_outage.test_away_and_back",
-    "timeout": "test_postgres_outage.test_silence_ends_in_time",
+    "network": "test_unavailable.test_away_and_back",
+    "timeout": "test_unavailable.test_silence_ends_in_time",
     "28": "test_treatment.test_wrong_password",
     "22": "test_treatment.test_unstorable_value",
     "23502": "test_treatment.test_what_an_operator_did_to_the_schema",
@@ -46,9 +46,9 @@ CAUSED = {
     "53100": "test_treatment_session.test_a_full_disk",
     "58": "test_treatment_session.test_a_file_that_is_missing",
     "XX": "test_treatment_session.test_a_page_that_is_corrupt",
-    "certificate": "test_postgres_tls.test_an_unverified_server_is_not",
+    "certificate": "test_tls.test_an_unverified_server_is_not",
     "no_tls": "test_treatment.test_encryption_where_there_is_none",
-    "pooler": "test_postgres_pooler.test_a_pooler_that_was_not_named_is_refused_with_its_remedy",
+    "pooler": "test_pooler.test_a_pooler_that_was_not_named_is_refused_with_its_remedy",
     "driver": "test_treatment.test_useless_parameter",
 }
 
@@ -72,4 +72,4 @@ def test_no_row_is_forgotten() -> None:
 def test_the_test_is_there(name: str) -> None:
     """By the name it is given here."""
     module, _, function = name.partition(".")
-    assert callable(getattr(importlib.import_module(f"tests.adapters.{module}"), function))
+    assert callable(getattr(importlib.import_module(f"tests.adapters.postgres.{module}"), function))

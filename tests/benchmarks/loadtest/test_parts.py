@@ -14,7 +14,7 @@ from benchmarks.baselines.lambda_model import BATCHES_AT_MOST, begins_after_seco
 from benchmarks.loadtest.competitors import COMPETITORS, mq_bridge
 from benchmarks.loadtest.samples import peer_as_consumer
 from testkit.latency_proxy import Delay, slow_network
-from testkit.process import TestkitError, child_process
+from testkit.process import PartError, child_process
 
 
 async def test_order_is_kept_and_each_round_trip_is_longer() -> None:
@@ -62,14 +62,14 @@ def test_a_peer_that_dies_ends_the_measurement() -> None:
     """Nobody waits for a peer that has ended before it was told to, and the reason is shown."""
     with child_process("a peer", [sys.executable, "-c", "raise SystemExit('out of luck')"]) as child:
         child.wait_until(lambda: None if child.is_running else True, 20)
-        with pytest.raises(TestkitError, match="out of luck"):
+        with pytest.raises(PartError, match="out of luck"):
             peer_as_consumer(child).counters()
 
 
 def test_a_contender_without_its_environment_says_how_to_get_it(tmp_path: Path) -> None:
     """Whoever runs the contest by hand is told which command installs the peer that is missing."""
     absent = msgspec.structs.replace(mq_bridge("mq-bridge", "", 1), interpreter=tmp_path / "mq-bridge/bin/python")
-    with pytest.raises(TestkitError, match=r"mq-bridge is not installed in \S+/mq-bridge: `make bench`"):
+    with pytest.raises(PartError, match=r"mq-bridge is not installed in \S+/mq-bridge: `make bench`"):
         absent.command("queue")
 
 

@@ -17,7 +17,7 @@ from benchmarks.loadtest.result import Report, Run, figures, read_report, read_s
 from benchmarks.loadtest.row_checker import CheckResult
 from benchmarks.loadtest.samples import Sample
 from testkit.postgres.postgres_binaries import LocalPostgresError
-from testkit.process import TestkitError
+from testkit.process import PartError
 from testkit.terminal import Screen
 
 SAMPLES = tuple(
@@ -128,7 +128,7 @@ def test_a_wrong_row_fails_the_run(
     ]
 
 
-@pytest.mark.parametrize("error", [TestkitError, LocalPostgresError])
+@pytest.mark.parametrize("error", [PartError, LocalPostgresError])
 def test_a_scenario_that_fails_fails_alone(
     error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
