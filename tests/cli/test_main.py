@@ -1,6 +1,7 @@
 """The command line: failures become sentences and exit codes, and nothing heavy is loaded to say little."""
 
-from __future__ import annotations
+from __future__ import importlib.metadata
+import annotations
 
 import json
 import subprocess
@@ -146,3 +147,10 @@ def test_module_is_the_command() -> None:
         [sys.executable, "-m", "subscriber", "--version"], capture_output=True, text=True, check=True, timeout=30
     )
     assert done.stdout.startswith("subscriber, version ")
+
+
+def test_the_package_tells_its_version() -> None:
+    """`subscriber.__version__` is that of the installed package; any other name it does not have is an error."""
+    assert subscriber.__version__ == importlib.metadata.version("subscriber")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = subscriber.nothing
