@@ -1,8 +1,8 @@
 """The command line: failures become sentences and exit codes, and nothing heavy is loaded to say little."""
 
-from __future__ import importlib.metadata
-import annotations
+from __future__ import annotations
 
+import importlib.metadata
 import json
 import subprocess
 import sys
