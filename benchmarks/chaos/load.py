@@ -1,7 +1,7 @@
 """The load of a chaos run: messages made when they are asked for, and what each of them told.
 
 Queue server and judge make the same message from seed and index, in different processes; nobody keeps them. Blocks of
-500 messages differ: lives of whole buckets in all envelopes, with nonsense in between (`trial/chapters.py`); new
+500 messages differ: lives of whole buckets in all envelopes, with nonsense in between (`trial/mixed_backlog.py`); new
 objects, each told once; a hundred objects overwritten again and again, told out of order; or several records in one
 message, of a new object and of few old ones, every seventh with a record among them that cannot be read.
 """
@@ -19,12 +19,11 @@ import msgspec
 from subscriber.model import ObjectEvent
 from testkit.checker.evidence import ExpectedMessage, version_of
 from testkit.sqs.raw_client import RawClient
-from testkit.workload import backlogs
-from testkit.workload import mixed_backlog as chapters
+from testkit.workload import backlogs, mixed_backlog
 from testkit.workload.bucket import START, Emission, RowState
 from testkit.workload.shuffle import Telling
 
-BLOCK_MESSAGES: Final = chapters.CHAPTER_MESSAGES
+BLOCK_MESSAGES: Final = mixed_backlog.CHAPTER_MESSAGES
 Block: TypeAlias = Literal["lives", "new", "hot", "several"]
 
 _WEIGHTS: Final[dict[Block, int]] = {"lives": 20, "new": 40, "hot": 20, "several": 20}
@@ -104,7 +103,7 @@ class ChaosLoad(msgspec.Struct, frozen=True):
         return "new" if self.is_steady else block_kind(self.seed, index // BLOCK_MESSAGES)
 
     def _telling(self, index: int) -> Telling:
-        return chapters.telling(self.seed * _CHAPTERS_PER_SEED * BLOCK_MESSAGES + index)
+        return mixed_backlog.telling(self.seed * _CHAPTERS_PER_SEED * BLOCK_MESSAGES + index)
 
 
 class ArrivingBacklog:

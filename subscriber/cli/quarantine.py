@@ -63,16 +63,16 @@ def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which
     """Count the messages by reason, and show the first of them."""
     settings = _settings()
     from subscriber.quarantine import commands as desk  # noqa: PLC0415 - so that --help answers at once
-    from subscriber.quarantine import render as shown  # noqa: PLC0415 - so that --help answers at once
+    from subscriber.quarantine import render  # noqa: PLC0415 - so that --help answers at once
 
     filters = _filters(None if is_all else is_replayed, **which)
     if as_json:
         for kept in desk.messages(settings, filters, limit):
-            click.echo(shown.message_json(kept))
+            click.echo(render.message_json(kept))
         return
     counts = desk.counts(settings, filters)
-    click.echo(shown.counts_text(counts) if counts else _nothing(settings))
-    for line in shown.messages_text(desk.messages(settings, filters, limit) if limit else ()):
+    click.echo(render.counts_text(counts) if counts else _nothing(settings))
+    for line in render.messages_text(desk.messages(settings, filters, limit) if limit else ()):
         click.echo(line)
 
 
@@ -84,7 +84,7 @@ def show(message_id: str, queue: str | None, *, raw: bool) -> None:
     """Show one message: why it is here, what it would lead to today, and its body."""
     settings = _settings()
     from subscriber.quarantine import commands as desk  # noqa: PLC0415 - see above
-    from subscriber.quarantine import render as shown  # noqa: PLC0415 - see above
+    from subscriber.quarantine import render  # noqa: PLC0415 - see above
 
     found = desk.find(settings, message_id, queue)
     if not found:
@@ -93,7 +93,7 @@ def show(message_id: str, queue: str | None, *, raw: bool) -> None:
         queues = ", ".join(kept.queue for kept, _ in found)
         raise ConfigurationError(f"{len(found)} queues have a message {message_id}: name one with --queue ({queues})")
     for kept, delivery in found:
-        click.echo(kept.body if raw else "\n".join(shown.message_text(kept, delivery)), nl=not raw)
+        click.echo(kept.body if raw else "\n".join(render.message_text(kept, delivery)), nl=not raw)
 
 
 @quarantine.command()
@@ -115,7 +115,7 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
     """
     settings = _settings()
     from subscriber.quarantine import commands as desk  # noqa: PLC0415 - see above
-    from subscriber.quarantine import render as shown  # noqa: PLC0415 - see above
+    from subscriber.quarantine import render  # noqa: PLC0415 - see above
     from subscriber.quarantine.replay import ReplayOptions  # noqa: PLC0415 - see above
 
     options = ReplayOptions(by=by or _who(), rate=rate, dry_run=dry_run)
@@ -123,7 +123,7 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
     if not tally.seen:
         click.echo(_nothing(settings))
         return
-    for line in shown.tally_text(tally, dry_run=dry_run):
+    for line in render.tally_text(tally, dry_run=dry_run):
         click.echo(line)
 
 
@@ -131,9 +131,9 @@ def _nothing(settings: Any) -> str:
     """What is said where the filters leave no message."""
     from subscriber.adapters.postgres.quarantine import Filters  # noqa: PLC0415 - see above
     from subscriber.quarantine import commands as desk  # noqa: PLC0415 - see above
-    from subscriber.quarantine import render as shown  # noqa: PLC0415 - see above
+    from subscriber.quarantine import render  # noqa: PLC0415 - see above
 
-    return shown.nothing_text(desk.counts(settings, Filters()))
+    return render.nothing_text(desk.counts(settings, Filters()))
 
 
 def _filters(

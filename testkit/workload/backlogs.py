@@ -14,7 +14,7 @@ import msgspec
 
 from testkit.sqs.backlog import Backlog, GeneratedBacklog
 from testkit.sqs.raw_client import RawClient
-from testkit.workload import mixed_backlog as chapters
+from testkit.workload import mixed_backlog
 from testkit.workload.bucket import START, Emission, ObjectRow, VersionRow
 from testkit.workload.notifications import native_body
 
@@ -55,14 +55,14 @@ class BacklogLoad(msgspec.Struct, frozen=True):
     def body(self, index: int) -> str:
         """The body of the message with this index."""
         if self.kind == "mixed":
-            return chapters.telling(index).body
+            return mixed_backlog.telling(index).body
         number = index % HOT_KEYS if self.kind == "hot" else index * _SCATTER % self.messages * self.spacing + 1
         return _flat_body(number, index) if self.is_flat else put_body(number, index)
 
     def versions(self) -> Iterator[VersionRow]:
         """The rows of `object_versions` that must be there in the end, in the order of the primary key."""
         if self.kind == "mixed":
-            yield from chapters.versions(self.messages)
+            yield from mixed_backlog.versions(self.messages)
         else:
             for number, index in self._last_told():
                 yield VersionRow(BUCKET, key(number), "", "present", size_of(index), etag_of(index))
@@ -70,7 +70,7 @@ class BacklogLoad(msgspec.Struct, frozen=True):
     def objects(self) -> Iterator[ObjectRow]:
         """What the view must show in the end, in the same order."""
         if self.kind == "mixed":
-            yield from chapters.objects(self.messages)
+            yield from mixed_backlog.objects(self.messages)
         else:
             for row in self.versions():
                 yield ObjectRow(row.bucket, row.key, row.version_id, row.size_bytes, row.etag)
@@ -78,7 +78,7 @@ class BacklogLoad(msgspec.Struct, frozen=True):
     @property
     def quarantined(self) -> int:
         """How many of the messages nobody can read."""
-        return chapters.undecodable(self.messages) if self.kind == "mixed" else 0
+        return mixed_backlog.undecodable(self.messages) if self.kind == "mixed" else 0
 
     def _last_told(self) -> Iterator[tuple[int, int]]:
         """Number of each object in ascending order, and the index of the message that told of it last."""
