@@ -1,6 +1,6 @@
 """What every measurement stands on: PostgreSQL and a queue server, each in processes of their own, and queues.
 
-Who drains the queues, the daemon or a peer, comes on top of it (`rehearsal.py`, `benchmarks/loadtest/`).
+Who drains the queues, the daemon or a peer, comes on top of it (`local_stack.py`, `benchmarks/loadtest/`).
 """
 
 from __future__ import annotations

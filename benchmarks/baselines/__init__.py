@@ -2,7 +2,7 @@
 
     manual_loop.py     the loop of the manuals: receive ten, store ten, delete ten
     lambda_model.py    a model of Lambda's event source mapping
-    floor.py           no queue at all: the same rows, in the statements of a bulk writer
+    bulk_insert.py           no queue at all: the same rows, in the statements of a bulk writer
     index_rows.py      what they share: a body to its rows, and rows into the table
     service.py         what makes them processes that start and stop alike
 

@@ -1,7 +1,7 @@
 """The load of a chaos run: messages made when they are asked for, and what each of them told.
 
 Queue server and judge make the same message from seed and index, in different processes; nobody keeps them. Blocks of
-500 messages differ: lives of whole buckets in all envelopes, with nonsense in between (`trial/mixed_backlog.py`); new
+500 messages differ: lives of whole buckets in all envelopes, with nonsense in between (`mixed_backlog.py`); new
 objects, each told once; a hundred objects overwritten again and again, told out of order; or several records in one
 message, of a new object and of few old ones, every seventh with a record among them that cannot be read.
 """

@@ -4,7 +4,7 @@ A poll begins by opening a lease, which waits until there is room for all the po
 largest size that S3 sends, or as much as its queue has brought lately. When the answer is there, the lease shrinks to
 what came. Each message that is settled leaves it. So the sum of all leases is at every moment an upper bound of what
 is inside the process (only polls that are open when bodies begin to be larger may exceed it), and `outstanding` is
-exactly what a hard stop hands back. That leases do not end while their messages wait is lease_keeper.py's business.
+exactly what a hard stop releases. That leases do not end while messages wait is the work of visibility_extension.py.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from the same machine. A request passes, top to bottom:
     polls.py        long polls that wait
     account.py      all queues, redrive
     store.py        one queue, pure                      deadlines.py, message.py, backlog.py   its parts
-    lab_operations.py  what the real service does not know: backlogs, faults.py, witness.py
+    lab_operations.py  what the real service does not know: backlogs, faults.py, audit_log.py
 
 `launch.py` starts it from Python, `python -m testkit.sqs` from a shell.
 """

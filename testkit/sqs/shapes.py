@@ -215,7 +215,7 @@ class FaultPlan(Shape):
 
 
 class HistoryAnswer(Shape):
-    """The lab's own: what a queue saw (witness.py), and what is still in it."""
+    """The lab's own: what a queue saw (audit_log.py), and what is still in it."""
 
     lines: list[Any] = []
     queued: list[str] = []

@@ -5,7 +5,7 @@
 A process of its own, so that it takes no time from what it measures. It prepares all bodies, says `ready` on
 standard output, then sends tens in signed SendMessageBatch calls over one connection. The last rate of the profile
 goes on until everything is sent. The same seed and start give the same history in another process, which so
-knows the truth (`bucket.py`); what was accepted by the queue, and when, stands in the record (`sent.py`).
+knows the truth (`bucket.py`); what was accepted by the queue, and when, stands in the record (`send_log.py`).
 """
 
 from __future__ import annotations

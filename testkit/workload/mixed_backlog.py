@@ -1,7 +1,7 @@
 """The mixed backlog: chapters of a few hundred messages, each the seeded life of three buckets of its own.
 
 A chapter is short enough to be made in the moment in which its first message is asked for. It is told as
-`disorder.py` tells: out of order, some twice, in several envelopes, and with nonsense in between. Every chapter
+`shuffle.py` tells: out of order, some twice, in several envelopes, and with nonsense in between. Every chapter
 is filled up to the same number of messages with further duplicates, so that an index leads to its message.
 """
 

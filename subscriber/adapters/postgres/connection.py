@@ -37,7 +37,7 @@ _CLIENT_PARAMETERS = frozenset(
         "tcp_user_timeout",
     }
 )
-"""What libpq keeps to itself and asyncpg would pass on to the server, which refuses it. Ours are in silence.py."""
+"""What libpq keeps to itself and asyncpg would pass on to the server, which refuses it. Ours are in keepalive.py."""
 
 
 class StoreOptions(msgspec.Struct, frozen=True):
