@@ -4,8 +4,9 @@ At 2.5 there are three permits, and each cools down for a fifth of its working t
 permit that cools down nineteen times as long as it worked. So a limit below one is a duty cycle (a single bulk writer
 can saturate a small database) and the formula is the same everywhere: `cool_down = worked × (permits ÷ limit − 1)`.
 
-Growth wakes who waits; shrinking lets holders finish; a cool_down lasts as long as the limit in force asks. Cancelled
-waiters take no permit with them. Paused, the limiter lets nobody in, whatever the limit; who is inside finishes.
+Raising the limit wakes waiters; lowering it lets current holders finish; a cool-down lasts as long as the limit in
+force asks. Cancelled waiters take no permit with them. Paused, the limiter grants no permit, whatever the limit;
+current holders finish.
 
 It keeps two running totals for whoever sets the limit: how much its permits were used, and how long a write that was
 due had to wait for one.
@@ -21,7 +22,7 @@ from subscriber.flow.wakeup import Waiters
 from subscriber.signals import LimiterUsage
 
 COOL_DOWN_COUNTS_AT_MOST_SECONDS = 0.5
-"""A write longer than this counts as this long when its cool_down is measured: one slow write must not silence us."""
+"""A write longer than this counts as this long when its cool-down is measured: one slow write must not silence us."""
 
 
 def permits_for(limit: float) -> int:
@@ -30,12 +31,12 @@ def permits_for(limit: float) -> int:
 
 
 def cool_down_after(worked_seconds: float, limit: float) -> float:
-    """Seconds a permit cool_downs after a write of `worked_seconds`, so that on average `limit` permits are at work."""
+    """Seconds a permit cools down after a write of `worked_seconds`, so that on average `limit` permits are at work."""
     return min(worked_seconds, COOL_DOWN_COUNTS_AT_MOST_SECONDS) * (permits_for(limit) / limit - 1)
 
 
 class _CoolDown:
-    """A permit that cool_downs."""
+    """A permit that cools down."""
 
     __slots__ = ("began_at", "timer", "worked_seconds")
 
@@ -157,13 +158,13 @@ class ConcurrencyLimiter:
         self._capacity_freed()
 
     def mark_saturated(self) -> None:
-        """A write that is due waits for room here, outside of `enter`; that ends when a permit is next taken."""
+        """A write that is due waits for a permit, outside of `enter`; that ends when a permit is next taken."""
         if not self._is_saturated:
             self._sum_up()
             self._is_saturated = True
 
     def drain(self) -> None:
-        """The line is running dry: end all cool_downs and take no more, and end a pause."""
+        """The pipeline is draining: end all cool-downs, begin no more of them, and end a pause."""
         self._sum_up()
         self._draining = True
         self._paused = False
