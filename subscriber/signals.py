@@ -45,7 +45,7 @@ class Arrivals(msgspec.Struct):
 
 
 class WriteTally(msgspec.Struct):
-    """Running totals of the write room, added to by its tasks and read by the regulator."""
+    """Running totals of the write stage, added to by its tasks and read by the regulator."""
 
     rows: int = 0
     """Rows stored, stale ones included: the database has read and locked them too."""
@@ -75,6 +75,6 @@ class LimiterUsage(msgspec.Struct, frozen=True):
     """Running totals since the limiter was made; the difference of two tells of the time between them."""
 
     permit_seconds: float
-    """Places at work, summed over time: divided by the time between, the concurrency really used."""
+    """Permits at work, summed over time: divided by the time between, the concurrency really used."""
     saturated_seconds: float
-    """How long a write that was due has waited for a place, pauses apart."""
+    """How long a write that was due has waited for a permit, pauses apart."""

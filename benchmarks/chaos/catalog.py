@@ -9,8 +9,7 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from benchmarks.chaos.context import RunContext
-from benchmarks.chaos.faults import clock, locks, process, queue, server, tables
-from benchmarks.chaos.faults import network as wire
+from benchmarks.chaos.faults import clock, locks, network, process, queue, server, tables
 
 Group: TypeAlias = Literal["process", "database", "network", "queue", "clock"]
 """Faults of one group are never combined: they would undo each other."""
@@ -61,10 +60,10 @@ _ALL: Final = (
     Fault("object-refused-everywhere", "database", tables.object_refused_everywhere, refuses=_ONE_OBJECT),
     Fault("quarantine-refused", "database", tables.quarantine_refused, 0.5, 3.0),
     Fault("quarantine-locked", "database", locks.quarantine_locked, 1.6, 2.5),
-    Fault("network-silent", "network", wire.silent, 0.5, 3.0),
-    Fault("network-slow", "network", wire.slow, 0.5, 2.0),
-    Fault("network-reset", "network", wire.reset),
-    Fault("network-cut-after-commit", "network", wire.cut_after_commit),
+    Fault("network-silent", "network", network.silent, 0.5, 3.0),
+    Fault("network-slow", "network", network.slow, 0.5, 2.0),
+    Fault("network-reset", "network", network.reset),
+    Fault("network-cut-after-commit", "network", network.cut_after_commit),
     Fault("sqs-500", "queue", queue.internal_errors),
     Fault("sqs-throttled", "queue", queue.throttled),
     Fault("sqs-failed-entries", "queue", queue.failed_entries),
@@ -83,7 +82,7 @@ _ALL: Final = (
     Fault("wall-clock-jumps", "clock", clock.jumps, need="clock"),
     # Longer than a batch is tried, and longer than messages are hidden: they come back while the database is away.
     Fault("postgres-long-away", "database", server.stopped_fast, 12.0, 25.0),
-    Fault("network-long-silent", "network", wire.silent, 12.0, 25.0),
+    Fault("network-long-silent", "network", network.silent, 12.0, 25.0),
     Fault("disk-long-full", "database", server.disk_full, 12.0, 25.0, need="small_disk"),
 )
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from benchmarks.governor_live import metrics as held
-from benchmarks.governor_live import series as curve
+from benchmarks.governor_live import metrics, series
 from benchmarks.governor_live.cloudwatch import INSTANCE
 from benchmarks.governor_live.cpu_pinning import told
 from benchmarks.governor_live.environment import Drained, LiveEnvironment, plant
@@ -57,13 +56,13 @@ def conduct_delayed(screen: Screen) -> list[Run]:
 
 def delayed_figures(samples: Sequence[Sample], cores: float) -> dict[str, float | None]:
     """What the curve says. Pure."""
-    mean = curve.smoothed(curve.seconds_of(samples, cores))
-    rest = curve.between(mean, SETTLED, ENDS)
+    mean = series.smoothed(series.seconds_of(samples, cores))
+    rest = series.between(mean, SETTLED, ENDS)
     return {
-        "settling_seconds": held.settling_seconds(mean),
-        "overshoot_points": held.overshoot_points(mean),
-        "within_band_share": held.within_band_share(rest),
-        "peak_to_peak_points": held.peak_to_peak_points(rest),
+        "settling_seconds": metrics.settling_seconds(mean),
+        "overshoot_points": metrics.overshoot_points(mean),
+        "within_band_share": metrics.within_band_share(rest),
+        "peak_to_peak_points": metrics.peak_to_peak_points(rest),
     }
 
 

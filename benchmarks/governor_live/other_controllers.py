@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.governor_live import series as curve
+from benchmarks.governor_live import series
 from benchmarks.governor_live.control_api import Controller
 from benchmarks.governor_live.cpu_pinning import told
 from benchmarks.governor_live.environment import Drained, LiveEnvironment, plant
@@ -85,7 +85,7 @@ def record_of(run: Run, cores: float, rows_at_most: float) -> Record:
 
     `rows_at_most` is what the database can store in a second: the most that anybody had it do for five.
     """
-    seconds = curve.seconds_of(run.samples, cores)
+    seconds = series.seconds_of(run.samples, cores)
     stored = 0.0
     found = []
     for each in seconds:
@@ -109,7 +109,7 @@ def record_of(run: Run, cores: float, rows_at_most: float) -> Record:
 
 
 def _most_rows(run: Run, cores: float) -> float:
-    return max(each.rows for each in curve.smoothed(curve.seconds_of(run.samples, cores)))
+    return max(each.rows for each in series.smoothed(series.seconds_of(run.samples, cores)))
 
 
 def _steered(built: LiveEnvironment, neighbor: NoisyNeighbor, law: Law, screen: Screen) -> Run:

@@ -24,8 +24,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.governor_live import metrics as held
-from benchmarks.governor_live import series as curve
+from benchmarks.governor_live import metrics, series
 from benchmarks.governor_live.control_api import SETTINGS, Controller
 from benchmarks.governor_live.cpu_pinning import told
 from benchmarks.governor_live.environment import Drained, LiveEnvironment, plant
@@ -129,32 +128,32 @@ def _flood(built: LiveEnvironment, screen: Screen) -> Run:
 
 def control_figures(samples: Sequence[Sample], cores: float) -> dict[str, float | None]:
     """What the curve of such a flood says. Pure."""
-    raw = curve.seconds_of(samples, cores)
-    mean = curve.smoothed(raw)
-    alone = curve.between(mean, 0, COMES)
-    settled = curve.between(mean, SETTLED, COMES)
-    visited = curve.between(mean, COMES, GOES)
-    left = curve.between(mean, GOES, FIXED)
+    raw = series.seconds_of(samples, cores)
+    mean = series.smoothed(raw)
+    alone = series.between(mean, 0, COMES)
+    settled = series.between(mean, SETTLED, COMES)
+    visited = series.between(mean, COMES, GOES)
+    left = series.between(mean, GOES, FIXED)
     fixed = [
-        *curve.between(raw, FIXED + _STEP_SECONDS, RELEASED),
-        *curve.between(raw, FIXED_AGAIN + _STEP_SECONDS, ENDS),
+        *series.between(raw, FIXED + _STEP_SECONDS, RELEASED),
+        *series.between(raw, FIXED_AGAIN + _STEP_SECONDS, ENDS),
     ]
-    beside = curve.between(raw, RELEASED + _STEP_SECONDS, FIXED_AGAIN)
-    way_up = held.mean_rows(curve.between(raw, 0, COMES)) / held.mean_rows(curve.between(raw, SETTLED, COMES))
+    beside = series.between(raw, RELEASED + _STEP_SECONDS, FIXED_AGAIN)
+    way_up = metrics.mean_rows(series.between(raw, 0, COMES)) / metrics.mean_rows(series.between(raw, SETTLED, COMES))
     efficiency = _rows_a_point(beside) / _rows_a_point(fixed)
     return {
-        "settling_seconds": held.settling_seconds(alone),
-        "within_band_share": held.within_band_share(settled),
-        "within_band_share_raw": held.within_band_share(curve.between(raw, SETTLED, COMES)),
-        "overshoot_points": held.overshoot_points(alone),
-        "neighbour_back_under_seconds": held.back_under_seconds(visited),
-        "neighbour_overshoot_points": held.overshoot_points(visited),
-        "share_regained_seconds": held.regained_seconds(left, held.mean_rows(settled)),
-        "settled_cpu_percent": held.mean_cpu(settled),
-        "settled_rows_per_second": held.mean_rows(settled),
-        "fixed_limit": held.mean_limit(fixed),
-        "fixed_cpu_percent": held.mean_cpu(fixed),
-        "fixed_rows_per_second": held.mean_rows(fixed),
+        "settling_seconds": metrics.settling_seconds(alone),
+        "within_band_share": metrics.within_band_share(settled),
+        "within_band_share_raw": metrics.within_band_share(series.between(raw, SETTLED, COMES)),
+        "overshoot_points": metrics.overshoot_points(alone),
+        "neighbor_back_under_seconds": metrics.back_under_seconds(visited),
+        "neighbor_overshoot_points": metrics.overshoot_points(visited),
+        "share_regained_seconds": metrics.regained_seconds(left, metrics.mean_rows(settled)),
+        "settled_cpu_percent": metrics.mean_cpu(settled),
+        "settled_rows_per_second": metrics.mean_rows(settled),
+        "fixed_limit": metrics.mean_limit(fixed),
+        "fixed_cpu_percent": metrics.mean_cpu(fixed),
+        "fixed_rows_per_second": metrics.mean_rows(fixed),
         "way_up_share": way_up,
         "efficiency_to_fixed": efficiency,
         "rate_to_fixed": way_up * efficiency,
@@ -163,7 +162,7 @@ def control_figures(samples: Sequence[Sample], cores: float) -> dict[str, float 
 
 def _rows_a_point(seconds: Sequence[Second]) -> float:
     """Rows a second for each point of CPU: so limits that come out a little apart can be compared."""
-    return held.mean_rows(seconds) / held.mean_cpu(seconds)
+    return metrics.mean_rows(seconds) / metrics.mean_cpu(seconds)
 
 
 def _everyday_figures(everyday: Run, floor: Run, cores: float) -> dict[str, float | None]:

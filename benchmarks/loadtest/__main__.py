@@ -17,10 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks.governor_live import delayed
-from benchmarks.governor_live import other_controllers as laws
-from benchmarks.governor_live import run as governed
-from benchmarks.loadtest import compare as contest
+from benchmarks.governor_live import delayed, other_controllers
+from benchmarks.governor_live import run as governor_run
+from benchmarks.loadtest import compare
 from benchmarks.loadtest.competitors import PEERS
 from benchmarks.loadtest.console import print_report, print_standing
 from benchmarks.loadtest.html_report import write_page
@@ -54,14 +53,14 @@ def _drained(scenario: Scenario) -> Measuring:
 
 MEASURED: Final[dict[str, tuple[str, Measuring]]] = {
     **{name: (scenario.question, _drained(scenario)) for name, scenario in SCENARIOS.items()},
-    PEERS: (contest.QUESTION, lambda screen, _: contest.hold_contest(screen)),
-    governed.GOVERNOR: (governed.QUESTION, lambda screen, _: governed.conduct_governor(screen)),
+    PEERS: (compare.QUESTION, lambda screen, _: compare.hold_contest(screen)),
+    governor_run.GOVERNOR: (governor_run.QUESTION, lambda screen, _: governor_run.conduct_governor(screen)),
     delayed.DELAYED: (delayed.QUESTION, lambda screen, _: delayed.conduct_delayed(screen)),
-    laws.LAWS_SCENARIO: (laws.QUESTION, laws.hold_laws),
+    other_controllers.LAWS_SCENARIO: (other_controllers.QUESTION, other_controllers.hold_laws),
 }
 """By the name of the scenario: its question, and how it is measured."""
 
-APART: Final = frozenset({delayed.DELAYED, laws.LAWS_SCENARIO})
+APART: Final = frozenset({delayed.DELAYED, other_controllers.LAWS_SCENARIO})
 """Not of `all`: each takes longer than all others together."""
 
 

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from benchmarks.panels import LEFT, PANEL_GAP, RIGHT, WIDTH, Line, Panel, axis, bottom_of, page, panels, x_of
 from benchmarks.panels import text as words
-from benchmarks.simulation import scenario as scenarios
+from benchmarks.simulation import scenario
 from benchmarks.simulation.controller import Bounds, Governor, Law
 from benchmarks.simulation.record import Record
 from benchmarks.simulation.simulator import simulate
@@ -42,7 +42,7 @@ def portrait(name: str, until_seconds: int) -> str:
     Raises:
         FileNotFoundError: there is no such scenario.
     """
-    chosen = scenarios.read(name)
+    chosen = scenario.read(name)
     told: ExpectedMessage = []
     record = simulate(name, chosen, Law("governor", "", lambda bounds: Telling(bounds, told)))
     begin = chosen.lead_in.seconds

@@ -18,7 +18,7 @@ _COLUMNS: Final = ("", "law", "score", "heat", "lateness", "wander")
 _HEAD: Final = """# Laws of control, in simulated time: results
 
 Written by `python -m benchmarks.simulation`; not to be edited. What is simulated, how it is scored, and where the
-governor loses and why: [benchmarks/simulation](../../simulate/README.md).
+governor loses and why: [benchmarks/simulation](../../simulation/README.md).
 """
 
 

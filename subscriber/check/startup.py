@@ -1,7 +1,7 @@
 """The first look at a queue: does it exist, may we read it, and does its configuration fit?
 
 What would lose or delay messages for sure is refused in one sentence; what may hurt later is a warning. The
-judgement is `check.queue`'s, so that the daemon refuses what `subscriber check` calls an error.
+judgment is `check.queue`'s, so that the daemon refuses what `subscriber check` calls an error.
 """
 
 from __future__ import annotations

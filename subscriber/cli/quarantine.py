@@ -62,17 +62,16 @@ def quarantine() -> None:
 def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which: Any) -> None:
     """Count the messages by reason, and show the first of them."""
     settings = _settings()
-    from subscriber.quarantine import commands as desk  # noqa: PLC0415 - so that --help answers at once
-    from subscriber.quarantine import render  # noqa: PLC0415 - so that --help answers at once
+    from subscriber.quarantine import commands, render  # noqa: PLC0415 - so that --help answers at once
 
     filters = _filters(None if is_all else is_replayed, **which)
     if as_json:
-        for kept in desk.messages(settings, filters, limit):
+        for kept in commands.messages(settings, filters, limit):
             click.echo(render.message_json(kept))
         return
-    counts = desk.counts(settings, filters)
+    counts = commands.counts(settings, filters)
     click.echo(render.counts_text(counts) if counts else _nothing(settings))
-    for line in render.messages_text(desk.messages(settings, filters, limit) if limit else ()):
+    for line in render.messages_text(commands.messages(settings, filters, limit) if limit else ()):
         click.echo(line)
 
 
@@ -83,10 +82,9 @@ def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which
 def show(message_id: str, queue: str | None, *, raw: bool) -> None:
     """Show one message: why it is here, what it would lead to today, and its body."""
     settings = _settings()
-    from subscriber.quarantine import commands as desk  # noqa: PLC0415 - see above
-    from subscriber.quarantine import render  # noqa: PLC0415 - see above
+    from subscriber.quarantine import commands, render  # noqa: PLC0415 - so that --help answers at once
 
-    found = desk.find(settings, message_id, queue)
+    found = commands.find(settings, message_id, queue)
     if not found:
         raise ConfigurationError(f"no message {message_id} is in quarantine; `subscriber quarantine list` shows them")
     if raw and len(found) > 1:
@@ -114,12 +112,11 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
     still refused keep waiting.
     """
     settings = _settings()
-    from subscriber.quarantine import commands as desk  # noqa: PLC0415 - see above
-    from subscriber.quarantine import render  # noqa: PLC0415 - see above
+    from subscriber.quarantine import commands, render  # noqa: PLC0415 - so that --help answers at once
     from subscriber.quarantine.replay import ReplayOptions  # noqa: PLC0415 - see above
 
     options = ReplayOptions(by=by or _who(), rate=rate, dry_run=dry_run)
-    tally = desk.replay(settings, _filters(is_replayed=False, **which), options, sys.stderr)
+    tally = commands.replay(settings, _filters(is_replayed=False, **which), options, sys.stderr)
     if not tally.seen:
         click.echo(_nothing(settings))
         return
@@ -130,10 +127,9 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
 def _nothing(settings: Any) -> str:
     """What is said where the filters leave no message."""
     from subscriber.adapters.postgres.quarantine import Filters  # noqa: PLC0415 - see above
-    from subscriber.quarantine import commands as desk  # noqa: PLC0415 - see above
-    from subscriber.quarantine import render  # noqa: PLC0415 - see above
+    from subscriber.quarantine import commands, render  # noqa: PLC0415 - so that --help answers at once
 
-    return render.nothing_text(desk.counts(settings, Filters()))
+    return render.nothing_text(commands.counts(settings, Filters()))
 
 
 def _filters(

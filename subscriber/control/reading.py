@@ -9,7 +9,7 @@ import math
 
 import msgspec
 
-from subscriber.signals import LoadReading, WriteTally
+from subscriber.signals import CLOCKS_DIFFER_SECONDS, LoadReading, WriteTally
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -47,10 +47,6 @@ def reading_between(before: WriteTally, now: WriteTally, taken_at: float, elapse
         failures=now.failures - before.failures,
         rows_per_statement=(now.rows - before.rows) / statements if statements else 0.0,
     )
-
-
-CLOCKS_DIFFER_SECONDS = 60.0
-"""A window that ends so little in the future was measured by another clock, and has just ended."""
 
 
 def sound(reading: Reading) -> Reading | None:

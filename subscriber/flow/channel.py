@@ -50,7 +50,7 @@ class Channel(Generic[T]):
         return self._closed and not self._items
 
     def watch(self, notify: Callable[[], None]) -> None:
-        """Call `notify` whenever something was sent or the channel was closed (for a receiver that waits by a bell)."""
+        """Call `notify` whenever something was sent, or the channel was closed: for a receiver of several sources."""
         self._notify = notify
 
     async def send(self, item: T) -> None:

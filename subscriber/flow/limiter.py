@@ -98,7 +98,7 @@ class ConcurrencyLimiter:
         self._notify: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
-        permits = f"{self._at_work} at work, {len(self._cool_downs)} resting, {len(self._waiters)} waiting"
+        permits = f"{self._at_work} at work, {len(self._cool_downs)} cooling down, {len(self._waiters)} waiting"
         return f"<ConcurrencyLimiter limit {self._limit:g}: {permits}>"
 
     @property
@@ -108,7 +108,7 @@ class ConcurrencyLimiter:
 
     @property
     def at_work(self) -> int:
-        """Places taken now."""
+        """Permits taken now."""
         return self._at_work
 
     @property
@@ -126,13 +126,13 @@ class ConcurrencyLimiter:
         return LimiterUsage(permit_seconds=self._permit_seconds, saturated_seconds=self._saturated_seconds)
 
     def watch(self, notify: Callable[[], None]) -> None:
-        """Call `notify` whenever room may have appeared."""
+        """Call `notify` whenever a permit may have become free."""
         self._notify = notify
 
     def set_limit(self, limit: float) -> None:
         """Change the number. Holders above a smaller limit finish; waiters under a larger one start.
 
-        Rests are measured anew: a new task's first one, at a twentieth of a write, may be of seconds, and is not
+        Cool-downs are measured anew: a new task's first one, at a twentieth of a write, may be of seconds, and is not
         served to its end under a limit that has long been larger.
 
         Raises:
@@ -147,7 +147,7 @@ class ConcurrencyLimiter:
         self._capacity_freed()
 
     def pause(self) -> None:
-        """Let nobody in until `resume`. Who is inside finishes; a line that runs dry is not held up."""
+        """Grant no permit until `resume`. Current holders finish; a pipeline that drains is not held up."""
         self._sum_up()
         self._paused = not self._draining
 

@@ -52,7 +52,7 @@ class Waiters:
 
 
 class WakeEvent:
-    """One sleeper, many ringers. A notify before the sleep is remembered; many notifications count as one."""
+    """One waiter, many notifiers. A notification before the wait is remembered; many count as one."""
 
     def __init__(self) -> None:
         self._rung = asyncio.Event()

@@ -89,7 +89,7 @@ async def _store(options: StoreOptions) -> AsyncIterator[PostgresStore]:
         await store.close()
 
 
-def _run(settings: Settings, change: Callable[[StoreOptions], Awaitable[T]]) -> T:
+def _run(settings: Settings, work: Callable[[StoreOptions], Awaitable[T]]) -> T:
     """Do an errand with a schema of this release.
 
     Raises:
@@ -99,7 +99,7 @@ def _run(settings: Settings, change: Callable[[StoreOptions], Awaitable[T]]) -> 
     async def run() -> T:
         async with authenticated(store_options(settings), auth_options(settings)) as options:
             await check_schema(options)
-            return await change(options)
+            return await work(options)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())

@@ -99,19 +99,20 @@ class RunContext:
         nothing = QueueCounts(visible=0, in_flight=0)
         await until(lambda: all(self.counts(queue) == nothing for queue in queues or (self.queue,)), patience_seconds)
 
-    async def connect(self) -> asyncpg.Connection[asyncpg.Record]:
-        """A connection whose search path is the scene's schema."""
-        quoted = self.schema.replace('"', '""')
-        return await asyncpg.connect(self.database_url, server_settings={"search_path": f'"{quoted}"'}, timeout=10)
+    async def connect(self, database_url: str | None = None) -> asyncpg.Connection[asyncpg.Record]:
+        """A connection whose search path is this run's schema, to its own database unless told another."""
+        path = {"search_path": '"{}"'.format(self.schema.replace('"', '""'))}
+        return await asyncpg.connect(database_url or self.database_url, server_settings=path, timeout=10)
 
     @asynccontextmanager
-    async def writes_blocked(self) -> AsyncIterator[None]:
-        """Somebody holds a lock on the table for as long as the block runs: every write waits for it."""
-        blocker = await self.connect()
+    async def writes_blocked(
+        self, database_url: str | None = None
+    ) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+        """Lock the table for as long as the block, or the server, runs: every write waits for the connection given."""
+        blocker = await self.connect(database_url)
         try:
-            async with blocker.transaction():
-                await blocker.execute("LOCK TABLE object_versions IN EXCLUSIVE MODE")
-                yield
+            await blocker.execute("BEGIN; LOCK TABLE object_versions IN EXCLUSIVE MODE")
+            yield blocker
         finally:
             await blocker.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 
+import asyncpg
 import msgspec
 import pytest
 
@@ -13,7 +14,7 @@ from subscriber.app import RELEASE_SECONDS, Daemon
 from subscriber.errors import ExitCode
 from subscriber.settings.table import Settings
 from testkit.postgres.postgres import LocalPostgres
-from tests.e2e.environment import QueueCounts, RunContext, put_body, until
+from tests.e2e.environment import LOOK_SECONDS, PATIENCE_SECONDS, QueueCounts, RunContext, put_body, until
 
 EMPTY = QueueCounts(visible=0, in_flight=0)
 
@@ -31,18 +32,15 @@ def dead_letters(scene: RunContext, max_receives: int) -> str:
 async def test_a_restart_under_load_costs_no_message_a_second_receive(
     scene: RunContext, postgres_server: LocalPostgres
 ) -> None:
-    """What was received when the database went is kept and stored when it is back: received once, every one."""
+    """What was received when the database restarted is kept and stored afterwards: every message received once."""
     dead = dead_letters(scene, 1)
     with scene.daemon(DATABASE_URL=postgres_server.url) as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
-        restarting: asyncio.Task[None] | None = None
-        for number in range(100):
-            scene.send(put_body(f"{number}/{part}.txt") for part in range(10))
-            if number == 30:
-                restarting = asyncio.create_task(asyncio.to_thread(postgres_server.restart), name="restart")
-            await asyncio.sleep(0.03)
-        assert restarting is not None
-        await restarting
+        sending = asyncio.create_task(send_slowly(scene), name="send")
+        async with scene.writes_blocked(postgres_server.url) as blocker:
+            await until_a_write_waits(blocker)
+            await asyncio.to_thread(postgres_server.restart)
+        await sending
         await scene.until_empty()
         await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 1000)
         assert len(daemon.events("database.unavailable")) >= 1
@@ -50,6 +48,20 @@ async def test_a_restart_under_load_costs_no_message_a_second_receive(
         assert daemon.metric("subscriber_rows_applied_total") == 1000
         assert scene.counts(dead) == EMPTY
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+
+
+async def send_slowly(scene: RunContext) -> None:
+    """Send a thousand messages in about three seconds."""
+    for number in range(100):
+        scene.send(put_body(f"{number}/{part}.txt") for part in range(10))
+        await asyncio.sleep(0.03)
+
+
+async def until_a_write_waits(blocker: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Wait until the server has a session that waits for a lock."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while not await blocker.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):  # noqa: ASYNC110
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def test_what_waits_longer_than_its_visibility_is_seen_by_nobody_else(scene: RunContext) -> None:

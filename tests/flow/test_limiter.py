@@ -163,7 +163,7 @@ def test_cancelling_anybody_anywhere_loses_no_place(plan: list[tuple[int, bool]]
                 tasks[rounds % len(tasks)].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert limiter.at_work == 0
-        assert repr(limiter) == "<ConcurrencyLimiter limit 2: 0 at work, 0 resting, 0 waiting>"
+        assert repr(limiter) == "<ConcurrencyLimiter limit 2: 0 at work, 0 cooling down, 0 waiting>"
         async with asyncio.timeout(1):
             await limiter.enter()
             await limiter.enter()

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.session import get_session
 
-from subscriber.adapters.sqs import wire as sqs_shapes
+from subscriber.adapters.sqs import wire
 from subscriber.adapters.sqs.client import Sqs
 
 IAM = Path(__file__).parents[2] / "config/iam"
@@ -30,7 +30,7 @@ def statements(name: str) -> list[dict[str, Any]]:
 
 def called_operations() -> set[str]:
     """Every operation that the queues' edge calls: by its own client, and by aiobotocore's in `attributes`."""
-    targets = {value for name, value in vars(sqs_shapes).items() if name.endswith("_TARGET")}
+    targets = {value for name, value in vars(wire).items() if name.endswith("_TARGET")}
     assert "get_queue_attributes" in Sqs.attributes.__code__.co_names
     return {target.partition(".")[2] for target in targets} | {"GetQueueAttributes"}
 

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from subscriber.adapters.aws import json_client as aws_json
+from subscriber.adapters.aws import json_client
 from subscriber.adapters.aws.json_client import JsonClient
 from subscriber.errors import QueueCallError
 
@@ -105,7 +105,7 @@ async def test_a_call_carries_only_what_is_signed_and_what_http_needs(stage: Sta
 
 async def test_renewed_credentials_are_used_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their source is asked again when a second is over, and what it says is signed with, session token included."""
-    monkeypatch.setattr(aws_json, "CREDENTIALS_SECONDS", 0.0)
+    monkeypatch.setattr(json_client, "CREDENTIALS_SECONDS", 0.0)
     stage.service.script = [fine]
     for _ in range(2):
         await stage.client.call("t", b"{}", 5)
@@ -118,11 +118,11 @@ async def test_renewed_credentials_are_used_at_once(stage: Stage, monkeypatch: p
 
 async def test_a_source_of_credentials_is_asked_once_a_second(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not for each of a thousand calls; and a clock set back asks at once."""
-    monkeypatch.setattr(aws_json, "CREDENTIALS_SECONDS", 3600.0)
+    monkeypatch.setattr(json_client, "CREDENTIALS_SECONDS", 3600.0)
     stage.service.script = [fine]
     for _ in range(3):
         await stage.client.call("t", b"{}", 5)
-    monkeypatch.setattr(aws_json, "time", SimpleNamespace(time=lambda: 1_000_000_000.0))
+    monkeypatch.setattr(json_client, "time", SimpleNamespace(time=lambda: 1_000_000_000.0))
     await stage.client.call("t", b"{}", 5)
     tokens = [request["x-amz-security-token"] for request in stage.service.requests]
     assert tokens == ["token-1", "token-1", "token-1", "token-2"]

@@ -12,7 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.adapters.aws import calls as aws_calls
+from subscriber.adapters.aws import calls
 from subscriber.adapters.load.cloudwatch import METRICS, capacity_shares, newest_reading
 from subscriber.adapters.load.open import open_sensor
 from subscriber.adapters.load.sensor import Sensor, SensorOptions
@@ -131,7 +131,7 @@ async def test_a_failure_is_one_sentence_in_time(
 ) -> None:
     """Whatever the service does, `read` raises SensorError within its limit."""
     if isinstance(answer, Silence):
-        monkeypatch.setattr(aws_calls, "CALL_SECONDS", 0.3)
+        monkeypatch.setattr(calls, "CALL_SECONDS", 0.3)
     services.answer("rds", "DescribeDBInstances", instance())
     services.answer("cloudwatch", "GetMetricData", answer)
     sensor = await sensor_for(aws_options)

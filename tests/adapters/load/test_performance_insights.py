@@ -8,7 +8,7 @@ import time
 import msgspec
 import pytest
 
-from subscriber.adapters.aws import calls as aws_calls
+from subscriber.adapters.aws import calls
 from subscriber.adapters.load.open import open_sensor
 from subscriber.adapters.load.performance_insights import METRIC, Point, newest_reading
 from subscriber.adapters.load.sensor import Sensor, SensorOptions
@@ -135,7 +135,7 @@ async def test_a_failure_is_one_sentence_in_time(
 ) -> None:
     """Whatever the service does, `read` raises SensorError within its limit, and asks no second time by itself."""
     if isinstance(answer, Silence):
-        monkeypatch.setattr(aws_calls, "CALL_SECONDS", 0.3)
+        monkeypatch.setattr(calls, "CALL_SECONDS", 0.3)
     services.answer("pi", "GetResourceMetrics", answer)
     sensor = await sensor_for(aws_options)
     with pytest.raises(SensorError, match=sentence):

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from subscriber.adapters.aws.calls import AwsCalls
-from subscriber.adapters.postgres import auth_secret as postgres_secret
+from subscriber.adapters.postgres import auth_secret
 from subscriber.adapters.postgres.auth_secret import SecretLogins, login_in
 from subscriber.adapters.postgres.login import Login
 from subscriber.adapters.postgres.store import PING_SECONDS
@@ -70,7 +70,7 @@ async def test_a_password_that_is_old_is_asked_for_again(
     """After its time a password is not used unseen; where the service is silent then, it is better than nothing."""
     holds(aws_services, AWSCURRENT="one")
     assert await secrets.login([]) == Login("one", "writer")
-    monkeypatch.setattr(postgres_secret, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(auth_secret, "KEPT_SECONDS", 0.0)
     holds(aws_services, AWSCURRENT="two")
     assert await secrets.login([]) == Login("two", "writer")
     aws_services.answer("secretsmanager", "GetSecretValue", Fault("InternalServiceError", 500))
@@ -83,7 +83,7 @@ async def test_a_service_that_is_slow_does_not_keep_us_from_the_database(
     """A knock on its door has little time: the known password is used within it, and not asked for each time."""
     holds(aws_services, AWSCURRENT="one")
     assert await secrets.login([]) == Login("one", "writer")
-    monkeypatch.setattr(postgres_secret, "KEPT_SECONDS", 0.0)
+    monkeypatch.setattr(auth_secret, "KEPT_SECONDS", 0.0)
     aws_services.answer("secretsmanager", "GetSecretValue", Silence())
     asked = len(aws_services.asked("secretsmanager", "GetSecretValue"))
     async with asyncio.timeout(PING_SECONDS):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.governor_live import metrics as held
-from benchmarks.governor_live import series as curve
+from benchmarks.governor_live import metrics, series
 from benchmarks.governor_live.run import COMES, GOES, control_figures
 from benchmarks.governor_live.series import Second
 from tests.benchmarks.governor_live.runs import CEILING, SAMPLES, samples
@@ -13,14 +12,14 @@ from tests.benchmarks.governor_live.runs import CEILING, SAMPLES, samples
 
 def test_a_second_holds_what_was_used_in_it() -> None:
     """CPU and rows are differences over a second, of the database's cores."""
-    seconds = curve.seconds_of(samples(lambda at: 80 if at >= 10 else 20, seconds=20), cores=2)
+    seconds = series.seconds_of(samples(lambda at: 80 if at >= 10 else 20, seconds=20), cores=2)
     assert [round(each.cpu_percent) for each in seconds] == [10] * 10 + [40] * 10
     assert seconds[-1].rows == pytest.approx(0.8e6 / 150)
 
 
 def test_a_mean_is_of_five_seconds() -> None:
     """A step shows after five seconds in full, and in parts before."""
-    mean = curve.smoothed(curve.seconds_of(samples(lambda at: 50 if at >= 10 else 0, seconds=20), cores=1))
+    mean = series.smoothed(series.seconds_of(samples(lambda at: 50 if at >= 10 else 0, seconds=20), cores=1))
     assert [round(each.cpu_percent) for each in mean[8:16]] == [0, 0, 10, 20, 30, 40, 50, 50]
 
 
@@ -31,10 +30,10 @@ def test_a_perfect_run() -> None:
     assert found["overshoot_points"] == pytest.approx(0, abs=1e-6)
     assert (found["within_band_share"], found["within_band_share_raw"]) == (1, 1)
     assert found["rate_to_fixed"] == pytest.approx(1)
-    assert found["neighbour_back_under_seconds"] is not None
+    assert found["neighbor_back_under_seconds"] is not None
 
 
-def test_a_slow_start_and_a_neighbour() -> None:
+def test_a_slow_start_and_a_neighbor() -> None:
     """Ten seconds up, then held; thirty points too much for eight seconds of the neighbor's visit."""
 
     def busy(at: float) -> float:
@@ -44,8 +43,8 @@ def test_a_slow_start_and_a_neighbour() -> None:
 
     found = control_figures(samples(busy), 1)
     assert found["settling_seconds"] == 14  # a mean of five seconds is near once 90 % of it is
-    assert found["neighbour_overshoot_points"] == pytest.approx(30)
-    assert found["neighbour_back_under_seconds"] == pytest.approx(12)
+    assert found["neighbor_overshoot_points"] == pytest.approx(30)
+    assert found["neighbor_back_under_seconds"] == pytest.approx(12)
     assert found["share_regained_seconds"] == 1
     assert found["rate_to_fixed"] == pytest.approx(80 / 90, abs=0.001)
 
@@ -56,23 +55,23 @@ def test_still_under_the_ceiling_is_not_back() -> None:
     def visited(*errors: float) -> list[Second]:
         return [Second(float(at), CEILING + error, CEILING, 0.0, 1.0, 0.0) for at, error in enumerate(errors, 1)]
 
-    assert held.back_under_seconds(visited(-1, *[5] * 7, *[-1] * 20)) == 8
-    assert held.back_under_seconds(visited(*[-1] * 28)) == 0
-    assert held.back_under_seconds(visited(-1, *[8] * 5, *[5] * 3, *[-1] * 20)) == 9
-    assert held.back_under_seconds(visited(*[5] * 28)) is None
+    assert metrics.back_under_seconds(visited(-1, *[5] * 7, *[-1] * 20)) == 8
+    assert metrics.back_under_seconds(visited(*[-1] * 28)) == 0
+    assert metrics.back_under_seconds(visited(-1, *[8] * 5, *[5] * 3, *[-1] * 20)) == 9
+    assert metrics.back_under_seconds(visited(*[5] * 28)) is None
 
 
 def test_what_never_comes_is_none() -> None:
     """A database that is at its limit all the time is never near its ceiling, and leaves no room."""
     found = control_figures(samples(lambda _: 100), 1)
-    assert (found["settling_seconds"], found["neighbour_back_under_seconds"]) == (None, None)
+    assert (found["settling_seconds"], found["neighbor_back_under_seconds"]) == (None, None)
     assert found["within_band_share"] == 0
     assert found["overshoot_points"] == pytest.approx(40)
 
 
 def test_regained_is_nine_tenths_of_before() -> None:
     """The first second after the neighbor with so many rows."""
-    found = curve.between(curve.seconds_of(samples(lambda at: min(50, at)), cores=1), 0, GOES)
+    found = series.between(series.seconds_of(samples(lambda at: min(50, at)), cores=1), 0, GOES)
     rate = 0.5e6 / 150
-    assert held.regained_seconds(found, rate) == pytest.approx(46)
-    assert held.regained_seconds(found, 2 * rate) is None
+    assert metrics.regained_seconds(found, rate) == pytest.approx(46)
+    assert metrics.regained_seconds(found, 2 * rate) is None

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from benchmarks.governor_live import cpu_pinning as cores
+from benchmarks.governor_live import cpu_pinning
 from benchmarks.governor_live.control_api import Controller
 from benchmarks.governor_live.environment import Drained, plant
 from benchmarks.governor_live.noisy_neighbor import noisy_neighbor_of
@@ -25,7 +25,7 @@ SECONDS = 4.0
 MESSAGES = 100_000
 
 
-def test_the_governor_steers_a_database_with_a_neighbour() -> None:
+def test_the_governor_steers_a_database_with_a_neighbor() -> None:
     """Acts happen in their order; ceiling and CPU are seen, a row costs what the trigger burns; nothing is lost."""
     load = BacklogLoad("flood", MESSAGES)
     with plant() as built, noisy_neighbor_of(built.parts.postgres) as neighbor:
@@ -65,9 +65,9 @@ def test_the_governor_steers_a_database_with_a_neighbour() -> None:
 def test_cores_are_given_back() -> None:
     """In the block this process is off the database's core, afterwards everything is as before."""
     before = os.sched_getaffinity(0)
-    with cores.apart() as divided:
+    with cpu_pinning.apart() as divided:
         assert divided is not None
         assert os.sched_getaffinity(0) == divided.others == before - {divided.database}
-        assert str(divided.database) in cores.told(divided)
+        assert str(divided.database) in cpu_pinning.told(divided)
     assert os.sched_getaffinity(0) == before
-    assert "NOT held" in cores.told(None)
+    assert "NOT held" in cpu_pinning.told(None)

@@ -50,7 +50,7 @@ def test_no_more_is_used_than_there_is_and_than_is_asked(number: int, cores: flo
     assert database.busy_seconds * cores == pytest.approx(number * 0.102, rel=1e-6)
 
 
-def test_a_neighbour_takes_his_share_and_stretches_ours() -> None:
+def test_a_neighbor_takes_his_share_and_stretches_ours() -> None:
     """Eight of ours and eight of his on four cores: each statement takes four times as long."""
     database = Database(EXACT)
     database.neighbor_cores = 8.0

@@ -163,7 +163,7 @@ def test_an_outage_is_not_taken_for_room() -> None:
     assert first >= 4 > SENSOR_DELAY_SECONDS
 
 
-def test_a_neighbour_is_told_apart_and_not_scaled() -> None:
+def test_a_neighbor_is_told_apart_and_not_scaled() -> None:
     """CPU that our rows do not explain stays where it is, whatever our limit: only ours is held against the room."""
     _, decision = decide(OPTIONS, settled(4.0), busy(20, 4.0, 80.0))
     assert decision.external_percent == pytest.approx(80.0 / 4, rel=0.15)
