@@ -1,0 +1,43 @@
+"""How long to wait after failures, and which of many failures to log."""
+
+from __future__ import annotations
+
+import random
+
+import msgspec
+
+_DOUBLINGS_AT_MOST = 20
+"""More would only make large numbers: no bound here is a million times its first delay."""
+
+
+class Backoff(msgspec.Struct, frozen=True):
+    """Exponential backoff with jitter: the bound doubles with every failure, and chance takes away a part of it.
+
+    Jitter keeps workers that failed together from coming back together ("Exponential Backoff And Jitter", AWS
+    Architecture Blog, 2015).
+    """
+
+    first_seconds: float
+    """The bound after the first failure."""
+    max_seconds: float
+    """The bound that no delay exceeds."""
+    jitter: float
+    """The part of the bound that chance may take away: 0 none, 1 all of it ("full jitter")."""
+
+    def delay_seconds(self, failures: int, chance: float | None = None) -> float:
+        """Seconds to wait after `failures` failures in a row.
+
+        Args:
+            failures: from 1 on; 0 counts as 1.
+            chance: 0 … 1, where 1 gives the whole bound; drawn at random unless given.
+        """
+        if chance is None:
+            chance = random.random()  # noqa: S311 – jitter, not a secret
+        doublings = min(max(failures, 1) - 1, _DOUBLINGS_AT_MOST)
+        bound = min(self.max_seconds, self.first_seconds * (1 << doublings))
+        return bound * (1 - self.jitter * (1 - chance))
+
+
+def is_power_of_two(count: int) -> bool:
+    """Whether `count` is 1, 2, 4, 8 …: logging only these failures keeps a long outage to few lines."""
+    return count > 0 and count & (count - 1) == 0
