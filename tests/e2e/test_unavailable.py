@@ -60,7 +60,7 @@ async def send_slowly(scene: RunContext) -> None:
 async def until_a_write_waits(blocker: asyncpg.Connection[asyncpg.Record]) -> None:
     """Wait until the server has a session that waits for a lock."""
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await blocker.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):  # noqa: ASYNC110
+        while not await blocker.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):  # noqa: ASYNC110 – as in until
             await asyncio.sleep(LOOK_SECONDS)
 
 
