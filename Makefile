@@ -1,4 +1,4 @@
-# Every command of the house. `make help` lists them.
+# Every command of the project. `make help` lists them.
 # Needs Python >= 3.11 with venv, and make; everything else is brought from PyPI into this folder.
 
 PYTHON ?= python3
@@ -19,36 +19,36 @@ PGBOUNCER := .lab/.pgbouncer
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
 
-setup: $(ENVIRONMENT) ## make the environment alone, in .venv
+setup: $(ENVIRONMENT) ## make the environment in .venv and nothing else
 
-demo: $(ENVIRONMENT) ## a minute of the whole line on this machine, then a summary (STAY=1 keeps it up)
+demo: $(ENVIRONMENT) ## run the whole pipeline here for a minute, then print a summary (STAY=1 keeps it running)
 	@$(RUN)/python -m benchmarks.demo
 
-bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## the load test, all of it in a quarter of an hour (SCENARIO=… for one of its parts)
+bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## run the load test, a quarter of an hour in all (SCENARIO=… for one scenario)
 	@$(RUN)/python -m benchmarks.loadtest $(SCENARIO)
 
-chaos: $(ENVIRONMENT) ## chaos tests: seeded faults under load, every history checked, resumable (RUNS=… SEED=… MODE=runs|stop|restart)
+chaos: $(ENVIRONMENT) ## inject seeded faults under load and check every history; resumable (RUNS=… SEED=… MODE=runs|stop|restart)
 	@$(RUN)/python -m benchmarks.chaos $(MODE) --runs $(RUNS) --seed $(SEED)
 
 torture: chaos ## the old name of chaos
 
-test: $(ENVIRONMENT) $(LOCALSTACK) $(MQ_BRIDGE) $(PGBOUNCER) ## every test, with branch coverage (ARGS=… goes to pytest)
+test: $(ENVIRONMENT) $(LOCALSTACK) $(MQ_BRIDGE) $(PGBOUNCER) ## run every test with branch coverage (ARGS=… goes to pytest)
 	@$(RUN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term $(ARGS)
 
-check: $(ENVIRONMENT) ## lint, types, import contracts, and known advisories where they can be asked for
+check: $(ENVIRONMENT) ## lint, check types and import contracts, look for known vulnerabilities
 	@$(RUN)/ruff format --check .
 	@$(RUN)/ruff check .
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports --no-cache
 	@$(RUN)/python -m tests.repo.audit
 
-format: $(ENVIRONMENT) ## put the code into the house's layout
+format: $(ENVIRONMENT) ## format the code and apply safe lint fixes
 	@$(RUN)/ruff format .
 	@$(RUN)/ruff check --fix .
 
 COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
-lock: $(UV) ## renew the pinned locks under requirements/
+lock: $(UV) ## update the pinned locks under requirements/
 	$(COMPILE) pyproject.toml -o requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
@@ -56,7 +56,7 @@ lock: $(UV) ## renew the pinned locks under requirements/
 	$(COMPILE) requirements/mq-bridge.in -o requirements/mq-bridge.txt
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 
-clean: ## remove what the other commands made
+clean: ## remove everything the other commands made
 	rm -rf .venv .lab .tools .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 CHECK_PYTHON = $(PYTHON) -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' \

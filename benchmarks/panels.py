@@ -1,4 +1,4 @@
-"""Lines in panels over one axis of seconds: an SVG with a ground of its own, to be read on a page of any color."""
+"""Line charts in panels over a common time axis: an SVG with its own background, readable on a page of any color."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ PANEL_HEIGHT: Final = 130
 PANEL_GAP: Final = 40
 
 _POINTS: Final = 240
-"""A line has no more than this: there are not many more dots on a screen."""
+"""The most points of a line; more would not be visible on a screen."""
 _TICKS: Final = 8
 _STYLE: Final = """
 text { font: 12px system-ui, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2733; }
 .head { font-size: 15px; font-weight: 600; } .title { font-weight: 600; } .caption { fill: #5b6675; }
 .name { text-anchor: end; } .tick { text-anchor: middle; } .grid { stroke: #dde2ea; }
-.ground { fill: #fbfcfe; stroke: #cfd6e0; } polyline { fill: none; stroke-linejoin: round; }
+.background { fill: #fbfcfe; stroke: #cfd6e0; } polyline { fill: none; stroke-linejoin: round; }
 .ours { stroke: #1668a8; stroke-width: 2; } .ceiling { stroke: #c02f2f; stroke-dasharray: 5 4; }
-.foreign { stroke: #b07312; stroke-width: 1.5; } .other { stroke: #7d8794; opacity: .45; }
+.external { stroke: #b07312; stroke-width: 1.5; } .other { stroke: #7d8794; opacity: .45; }
 .up { stroke: #23804a; stroke-width: 2; } .down { stroke: #c02f2f; stroke-width: 2; } .stay { stroke: #9aa4b2; }
 """
 
@@ -34,33 +34,33 @@ Point: TypeAlias = tuple[float, float]
 
 
 class Line(msgspec.Struct, frozen=True):
-    """Pairs of seconds and value, and the class that gives its color."""
+    """Points of time in seconds and value, and the CSS class that sets the color."""
 
     points: Sequence[Point]
     kind: str
 
 
 class Panel(msgspec.Struct, frozen=True):
-    """One quantity."""
+    """The chart of one quantity."""
 
     title: str
     lines: Sequence[Line]
     highest: float | None = None
-    """What its top stands for; None: a round number above all lines."""
+    """Value at the top; None: a round number above all lines."""
 
 
 def page(heads: Sequence[str], parts: Sequence[str], height: float) -> str:
-    """A whole picture: a title, lines below it, and what is drawn."""
-    ground = f'<rect class="ground" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1:g}" rx="8"/>'
+    """A complete SVG: title, caption lines and parts."""
+    background = f'<rect class="background" x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1:g}" rx="8"/>'
     kinds = ["head", *["caption"] * (len(heads) - 1)]
     words = [text(20, 26 + 18 * number, head, kinds[number]) for number, head in enumerate(heads)]
-    inside = "\n".join([f"<style>{_STYLE}</style>", ground, *words, *parts])
+    inside = "\n".join([f"<style>{_STYLE}</style>", background, *words, *parts])
     view = f'viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}"'
     return f'<svg xmlns="http://www.w3.org/2000/svg" {view} role="img">\n{inside}\n</svg>\n'
 
 
 def panels(drawn: Sequence[Panel], seconds: float) -> Iterator[str]:
-    """The panels, one below the other."""
+    """The panels, one below the other, as SVG elements."""
     for number, panel in enumerate(drawn):
         bottom = bottom_of(number)
         highest = panel.highest or ceiling(max(value for line in panel.lines for _, value in line.points))
@@ -74,29 +74,29 @@ def panels(drawn: Sequence[Panel], seconds: float) -> Iterator[str]:
 
 
 def bottom_of(number: int) -> float:
-    """The y of a panel's zero."""
+    """The y coordinate of a panel's zero."""
     return TOP + number * (PANEL_HEIGHT + PANEL_GAP) + PANEL_HEIGHT
 
 
 def axis(seconds: float, y: float) -> str:
-    """Moments, in seconds."""
+    """The labels of the time axis."""
     step = ceiling(seconds / _TICKS)
     moments = [number * step for number in range(int(seconds / step) + 1)]
     return "".join(text(x_of(moment, seconds), y, f"{number_text(moment)} s", "tick") for moment in moments)
 
 
 def x_of(moment: float, seconds: float) -> float:
-    """Where a moment lies."""
+    """The x coordinate of a moment."""
     return LEFT + moment / seconds * (WIDTH - LEFT - RIGHT)
 
 
 def text(x: float, y: float, words: str, kind: str) -> str:
-    """Words at a place."""
+    """A text element."""
     return f'<text class="{kind}" x="{x:.0f}" y="{y:.0f}">{escape(words)}</text>'
 
 
 def _polyline(line: Line, seconds: float, bottom: float, highest: float) -> str:
-    """Means where there are too many points, and no point in the middle of a level stretch."""
+    """A line, with means where there are too many points, and no points inside a level stretch."""
     stride = -(-len(line.points) // _POINTS)
     dots: list[tuple[int, int]] = []
     for at in range(0, len(line.points), stride):

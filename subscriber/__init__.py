@@ -4,9 +4,9 @@ from __future__ import annotations
 
 
 def __getattr__(name: str) -> str:
-    """`__version__`, asked of the installed package when somebody wants it: the import stays free of cost."""
+    """`__version__` of the installed package, read on first access so that importing the package costs nothing."""
     if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - needed by who asks for the version, and nobody else
+        from importlib.metadata import version  # noqa: PLC0415 - needed only for the version
 
         return version(__name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,41 +1,39 @@
-"""The composition root: opens the edges in order, builds the line, runs it, stops it.
+"""The composition root: opens the adapters in order, builds the pipeline, runs it, stops it.
 
-The one place where the rooms' protocols meet the edges that keep them, and where settings become the options of
-each. Order of opening: pages (so that /livez answers from the first moment), queues, database, line; closing is
-the reverse.
+Only here do the ports of the core meet the adapters that implement them. Order of opening: HTTP server (so that
+/livez answers from the first moment), SQS client, database, pipeline; closing is the reverse.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 from contextlib import AsyncExitStack
 
 import uvloop
 
 from subscriber.adapters.ecs.agent import EcsAgent, task_identity
 from subscriber.adapters.ecs.protection import task_protection
-from subscriber.adapters.load.open import ChosenSensor
+from subscriber.adapters.load.open import open_sensor
 from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.migrations import check_schema
 from subscriber.adapters.postgres.migrations import migrate as apply_migrations
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.adapters.sqs.client import Sqs
-from subscriber.adapters.sqs.release import release
 from subscriber.admin.control import ControlPage
-from subscriber.admin.server import Pages
+from subscriber.admin.server import AdminServer
 from subscriber.check.startup import probe
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
-from subscriber.control.load_monitor import LoadWatch
+from subscriber.control.load_monitor import LoadMonitor
 from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
-from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError, Treatment
-from subscriber.flow.breaker import probe_backoff
+from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError
+from subscriber.flow.breaker import PROBE_BACKOFF
 from subscriber.flow.leases import InFlightLimits, VisibilityLeases
 from subscriber.flow.limiter import ConcurrencyLimiter
+from subscriber.flow.release import release_all
 from subscriber.flow.shutdown import StopRequest, unless
 from subscriber.observe.log import get_logger, name_worker
 from subscriber.observe.metrics import Metrics
@@ -51,10 +49,10 @@ from subscriber.pipeline.pipeline import Pipeline
 from subscriber.settings.table import Settings
 
 RELEASE_SECONDS = 10
-"""Kept at the end of the stop budget for handing back what was not stored, and for closing all edges. Of these:"""
+"""Reserved at the end of the stop budget to release messages that were not stored and to close all adapters. Of it:"""
 RELEASE_CALLS_SECONDS = 5
 STORE_CLOSE_SECONDS = 1
-"""The pages have a limit of their own, and the sensor closes while messages are handed back."""
+"""The HTTP server has a limit of its own, and the sensor closes while messages are released."""
 
 PROBE_ATTEMPTS = 5
 
@@ -62,21 +60,21 @@ _log = get_logger()
 
 
 def run(settings: Settings, *, migrate: bool) -> ExitCode:
-    """Run the daemon until it is told to stop; what the exit codes mean stands in `errors.ExitCode`.
+    """Run the daemon until it is asked to stop; `errors.ExitCode` explains the exit code.
 
     Args:
-        settings: checked settings.
-        migrate: bring the schema up to date first.
+        settings: validated settings.
+        migrate: upgrade the schema first.
 
     Raises:
-        SubscriberError: it could not start, or a failure nobody can wait out; its text is for the operator.
+        SubscriberError: it could not start, or met a permanent failure; the text is for the operator.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(Daemon(settings).run(migrate_first=migrate))
 
 
 def migrate(settings: Settings) -> list[str]:
-    """Bring the schema up to date; the names of what was applied."""
+    """Upgrade the schema; the names of the applied migrations."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_migrate(settings))
 
@@ -90,55 +88,57 @@ class Daemon:
     """One run of the process.
 
     Args:
-        settings: checked settings.
+        settings: validated settings.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._database = store_options(settings)
-        """Once it is opened, with the source of logins."""
+        """With a login source, once the database is opened."""
         self._metrics = Metrics()
         self._stop = StopRequest()
-        self._line: Pipeline | None = None
+        self._pipeline: Pipeline | None = None
         self._regulator: Regulator | None = None
-        """Set while the line is at work: who shows and obeys on the control page."""
+        """Set while the pipeline runs; serves /control."""
         self._is_broken = False
-        """Set when a task beside the line has died: the line runs dry, and the exit code says that it failed."""
+        """Set when a task beside the pipeline has failed: the pipeline drains, and the exit code is FAILED."""
 
     async def run(self, *, migrate_first: bool) -> ExitCode:
         """Open, run, stop, close."""
         settings = self._settings
         self._stop.install()
         _log.info("daemon.started", **settings.redacted())
-        async with AsyncExitStack() as edges:
+        async with AsyncExitStack() as adapters:
             control = ControlPage(settings.control_token, lambda: self._regulator).routes()
-            pages = Pages(settings.http_host, settings.http_port, self._metrics.registry, self.readiness, control)
-            await pages.start()
-            edges.push_async_callback(pages.stop)
-            _log.info("http.listening", host=settings.http_host, port=pages.port)
-            queues = await edges.enter_async_context(Sqs(sqs_options(settings)))
+            server = AdminServer(
+                settings.http_host, settings.http_port, self._metrics.registry, self.readiness, control
+            )
+            await server.start()
+            adapters.push_async_callback(server.stop)
+            _log.info("http.listening", host=settings.http_host, port=server.port)
+            queues = await adapters.enter_async_context(Sqs(sqs_options(settings)))
             database = store_options(settings, await self._worker())
-            self._database = await edges.enter_async_context(authenticated(database, auth_options(settings)))
+            self._database = await adapters.enter_async_context(authenticated(database, auth_options(settings)))
             store = PostgresStore(self._database)
-            edges.push_async_callback(store.close, STORE_CLOSE_SECONDS)
-            opened = await unless(self._stop.asked, self._open(queues, store, migrate_first=migrate_first))
+            adapters.push_async_callback(store.close, STORE_CLOSE_SECONDS)
+            opened = await unless(self._stop.requested, self._open(queues, store, migrate_first=migrate_first))
             code = await self._run_pipeline(queues, store) if opened else ExitCode.DRAINED
         _log.info("daemon.ended", exit_code=int(code), meaning=code.name.lower())
         return code
 
     def readiness(self) -> dict[str, bool]:
         """The conditions of /readyz."""
-        line = self._line
+        pipeline = self._pipeline
         return {
-            "started": line is not None,
-            "queues": line is not None and line.is_receiving,
-            "database": line is not None and not line.breaker.is_ongoing,
-            "not_stopping": not self._stop.asked.is_set(),
+            "started": pipeline is not None,
+            "queues": pipeline is not None and pipeline.is_receiving,
+            "database": pipeline is not None and not pipeline.breaker.is_open,
+            "not_stopping": not self._stop.requested.is_set(),
         }
 
     async def _worker(self) -> str:
-        """What this worker is called in the log and in the database; empty outside of ECS."""
-        task = await unless(self._stop.asked, task_identity(os.environ))
+        """The name of this worker in the log and in the database; empty outside of ECS."""
+        task = await unless(self._stop.requested, task_identity(os.environ))
         name_worker(worker := task.worker if task else "")
         return worker
 
@@ -156,13 +156,13 @@ class Daemon:
             except QueueCallError as error:
                 attempt += 1
                 if attempt == PROBE_ATTEMPTS:
-                    text = f"queue {queue} cannot be asked ({error}); check URL, endpoint, network and credentials"
+                    text = f"queue {queue} cannot be called ({error}); check URL, endpoint, network and credentials"
                     raise QueueError(text) from error
                 _log.warning("queue.waiting", queue=queue, reason=error.code, detail=error.detail)
-            await asyncio.sleep(probe_backoff(attempt, random.random()))  # noqa: S311 – jitter, not a secret
+            await asyncio.sleep(PROBE_BACKOFF.delay_seconds(attempt + 1))
 
     async def _open_database(self, store: PostgresStore, *, migrate_first: bool) -> None:
-        """Wait for the database as long as it takes; a refusal that waiting cannot mend ends the start."""
+        """Wait for the database as long as it takes; a permanent failure ends the start."""
         options = self._database
         attempt = 0
         while True:
@@ -172,82 +172,87 @@ class Daemon:
                     _log.info("schema.migrated", applied=await apply_migrations(options))
                 return await check_schema(options)
             except StoreError as error:
-                if error.treatment in {Treatment.STOP, Treatment.CREDENTIALS}:
+                if error.treatment.is_final_at_start:
                     raise
                 _log.warning("database.waiting", reason=error.word, detail=str(error))
-            await asyncio.sleep(probe_backoff(attempt, random.random()))  # noqa: S311 – jitter, not a secret
+            await asyncio.sleep(PROBE_BACKOFF.delay_seconds(attempt + 1))
             attempt += 1
 
     async def _run_pipeline(self, queues: Sqs, store: PostgresStore) -> ExitCode:
         settings = self._settings
         limiter = ConcurrencyLimiter(settings.write_max_concurrency)
-        ceiling = InFlightLimits(messages=settings.prefetch_messages, bytes=settings.prefetch_bytes)
+        limits = InFlightLimits(messages=settings.prefetch_messages, bytes=settings.prefetch_bytes)
         leases = VisibilityLeases(
-            settings.queue_urls, ceiling, settings.receive_visibility_seconds, settings.hold_max_seconds
+            settings.queue_urls, limits, settings.receive_visibility_seconds, settings.hold_max_seconds
         )
-        line = self._line = Pipeline(pipeline_options(settings), queues, store, limiter, leases, self._metrics)
-        self._show(line)
-        sensor = ChosenSensor(sensor_options(settings, self._database))
-        self._regulator = self._regulator_of(line, queues, sensor)
+        options = pipeline_options(settings)
+        pipeline = self._pipeline = Pipeline(options, queues, store, limiter, leases, self._metrics)
+        self._register_gauges(pipeline)
+        load = self._load_monitor()
+        self._regulator = self._regulator_of(pipeline, queues, load)
         regulator = asyncio.create_task(self._regulator.run(), name="regulator")
         regulator.add_done_callback(self._side_task_ended)
         agent = EcsAgent.of(os.environ) if settings.task_protection == "busy" else None
         try:
             async with task_protection(agent, lambda: next(leases.outstanding(), None) is not None):
-                return await self._run_until_drained(line)
+                return await self._run_until_drained(pipeline)
         finally:
             regulator.cancel()
             outstanding = list(leases.outstanding())
-            await asyncio.gather(release(queues, outstanding, RELEASE_CALLS_SECONDS), sensor.close())
+            await asyncio.gather(release_all(queues, outstanding, RELEASE_CALLS_SECONDS), load.close())
 
-    def _regulator_of(self, line: Pipeline, queues: Sqs, sensor: ChosenSensor) -> Regulator:
-        signs = PipelineSignals(line.tally, line.limiter, line.leases, line.arrivals, lambda: line.breaker.is_ongoing)
+    def _load_monitor(self) -> LoadMonitor:
+        source, options = self._settings.database_load_source, sensor_options(self._settings, self._database)
+        return LoadMonitor(source, None if source == "none" else lambda: open_sensor(options), self._metrics)
+
+    def _regulator_of(self, pipeline: Pipeline, queues: Sqs, load: LoadMonitor) -> Regulator:
+        signals = PipelineSignals(
+            pipeline.tally, pipeline.limiter, pipeline.leases, pipeline.arrivals, lambda: pipeline.breaker.is_open
+        )
         backlog = Backlog(self._settings.queue_urls, queues, self._metrics)
-        has_source = self._settings.database_load_source != "none"
-        load = LoadWatch(sensor if has_source else None, self._metrics)
-        observer = Observer(signs, backlog, load, self._metrics)
-        alarms = Alarms(line.arrivals, backlog, self._metrics)
+        observer = Observer(signals, backlog, load, self._metrics)
+        alarms = Alarms(pipeline.arrivals, backlog, self._metrics)
         report = Report(observer, alarms, self._metrics)
         return Regulator(
             governor_options(self._settings),
             observer,
             alarms,
             report,
-            line.limiter,
-            leases=line.leases,
-            batches=line.batches,
+            pipeline.limiter,
+            leases=pipeline.leases,
+            set_rows_at_most=pipeline.batches.set_rows_at_most,
         )
 
-    async def _run_until_drained(self, line: Pipeline) -> ExitCode:
-        running = asyncio.create_task(line.run(), name="line")
+    async def _run_until_drained(self, pipeline: Pipeline) -> ExitCode:
+        running = asyncio.create_task(pipeline.run(), name="pipeline")
         _log.info("pipeline.started")
-        asked = asyncio.create_task(self._stop.asked.wait(), name="asked")
-        urged = asyncio.create_task(self._stop.urged.wait(), name="urged")
+        requested = asyncio.create_task(self._stop.requested.wait(), name="stop requested")
+        forced = asyncio.create_task(self._stop.forced.wait(), name="stop forced")
         try:
-            await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
-            line.stop()
+            await asyncio.wait({running, requested}, return_when=asyncio.FIRST_COMPLETED)
+            pipeline.stop()
             self._regulator = None
-            _log.info("daemon.stopping", in_process_messages=line.leases.messages_held)
+            _log.info("daemon.stopping", in_process_messages=pipeline.leases.messages_held)
             budget = max(0.0, self._settings.stop_timeout_seconds - RELEASE_SECONDS)
-            await asyncio.wait({running, urged}, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({running, forced}, timeout=budget, return_when=asyncio.FIRST_COMPLETED)
             if not running.done():
                 return ExitCode.STOPPED_LATE
             running.result()
             return ExitCode.FAILED if self._is_broken else ExitCode.DRAINED
         finally:
-            for task in (running, asked, urged):
+            for task in (running, requested, forced):
                 task.cancel()
-            await asyncio.gather(running, asked, urged, return_exceptions=True)
+            await asyncio.gather(running, requested, forced, return_exceptions=True)
 
-    def _show(self, line: Pipeline) -> None:
-        self._metrics.in_process_messages.set_function(lambda: line.leases.messages_held)
-        self._metrics.in_process_bytes.set_function(lambda: line.leases.bytes_held)
-        self._metrics.concurrency_limit.set_function(lambda: line.limiter.limit)
-        self._metrics.concurrency.set_function(lambda: line.limiter.at_work)
-        self._metrics.batch_rows_limit.set_function(lambda: line.batches.rows_at_most)
+    def _register_gauges(self, pipeline: Pipeline) -> None:
+        self._metrics.in_process_messages.set_function(lambda: pipeline.leases.messages_held)
+        self._metrics.in_process_bytes.set_function(lambda: pipeline.leases.bytes_held)
+        self._metrics.concurrency_limit.set_function(lambda: pipeline.limiter.limit)
+        self._metrics.concurrency.set_function(lambda: pipeline.limiter.at_work)
+        self._metrics.batch_rows_limit.set_function(lambda: pipeline.batches.rows_at_most)
 
     def _side_task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             _log.critical("daemon.broken", task=task.get_name(), detail=repr(task.exception()))
             self._is_broken = True
-            self._stop.ask()
+            self._stop.request()

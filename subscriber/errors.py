@@ -1,4 +1,4 @@
-"""Our few exceptions, what each exit code means, and the one table from database failure to treatment."""
+"""The project's exceptions, the process exit codes, and the table from database failure to treatment."""
 
 from __future__ import annotations
 
@@ -8,41 +8,41 @@ from typing import NamedTuple
 
 
 class ExitCode(enum.IntEnum):
-    """What the process says with its last breath."""
+    """Process exit codes."""
 
     DRAINED = 0
-    """Stopped as asked: what was held is stored or handed back; of what is stored, a delete that failed comes again."""
+    """Stopped as asked: every held message is stored or released. SQS redelivers a message whose delete failed."""
     FAILED = 1
-    """A failure of our own."""
+    """A failure inside the program."""
     CONFIGURATION = 2
     DATABASE = 3
     QUEUE = 4
-    """The queue or AWS refused."""
+    """SQS or another AWS service denied or failed a call."""
     SCHEMA = 5
     STOPPED_LATE = 6
-    """The stop budget ran out: what was not stored was handed back."""
+    """The stop budget ran out: messages that were not stored were released."""
 
 
 class SubscriberError(Exception):
-    """A failure that has a sentence for the operator and an exit code."""
+    """A failure with a sentence for the operator and an exit code."""
 
     exit_code = ExitCode.FAILED
 
 
 class ConfigurationError(SubscriberError):
-    """Settings that cannot work, all mistakes in one text."""
+    """Settings that cannot work; the text lists every mistake."""
 
     exit_code = ExitCode.CONFIGURATION
 
 
 class DatabaseError(SubscriberError):
-    """The database refuses in a way that only its operator can mend."""
+    """The database fails in a way that only its operator can fix."""
 
     exit_code = ExitCode.DATABASE
 
 
 class QueueError(SubscriberError):
-    """The queue, or AWS before it, refuses in a way that only an operator can mend."""
+    """SQS, or AWS in front of it, fails in a way that only an operator can fix."""
 
     exit_code = ExitCode.QUEUE
 
@@ -54,36 +54,56 @@ class SchemaError(SubscriberError):
 
 
 class DaemonError(SubscriberError):
-    """A daemon that was spoken to from the command line is not there, or not at work."""
+    """The daemon that a command addresses does not answer, or its pipeline is not running."""
 
 
 class SensorError(SubscriberError):
-    """A sensor of the database's load has no answer; the text is one sentence. It never ends anything."""
+    """A sensor of the database's load has no reading; the text is one sentence. It never ends the process."""
 
 
 class Treatment(enum.Enum):
-    """What to do about a write that failed. Named after the act, so that the table below reads as advice."""
+    """What to do about a write that failed."""
 
     RETRY = "retry"
-    """Write the same batch again at once, on any connection: chance was against it."""
+    """Write the same batch again at once, on any connection: it conflicted with another transaction."""
     BACK_OFF = "back_off"
-    """Wait, ask for less at a time, then write again: the database is short of something."""
+    """Wait, write less at a time, then write again: the database is short of a resource."""
     RECONNECT = "reconnect"
-    """Drop the connection; the outcome is unknown, which counts as not done: the upsert is idempotent."""
+    """Drop the connection. The outcome is unknown and counts as not done, because the upsert is idempotent."""
     CREDENTIALS = "credentials"
-    """Fetch the credentials anew, then reconnect."""
+    """Fetch new credentials, then reconnect."""
     BISECT = "bisect"
-    """A row cannot be stored: write the halves apart until it stands alone, then quarantine its message."""
+    """A row cannot be stored: bisect the batch until its message stands alone, then quarantine that message."""
     MAYBE_ROW = "maybe_row"
-    """Perhaps a row, perhaps all of them: as HALVE once other rows are taken meanwhile, and as STOP until then."""
+    """One row or every row may be the cause: as STOP until another write succeeds, then as BISECT."""
     STOP = "stop"
-    """Only an operator can mend it: stop consuming, keep the messages in the queue, say so."""
+    """Only an operator can fix it: stop receiving, leave the messages in the queue, report it."""
+
+    @property
+    def concerns_row(self) -> bool:
+        """Whether a row may be the cause, so that its message belongs in the quarantine."""
+        return self in {Treatment.BISECT, Treatment.MAYBE_ROW}
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether the same write may succeed later without anybody's help."""
+        return self in {Treatment.RETRY, Treatment.BACK_OFF, Treatment.RECONNECT}
+
+    @property
+    def keeps_connection(self) -> bool:
+        """Whether the server has reported the outcome of the statement, so that its connection can be used again."""
+        return self in {Treatment.RETRY, Treatment.BACK_OFF, Treatment.BISECT, Treatment.MAYBE_ROW}
+
+    @property
+    def is_final_at_start(self) -> bool:
+        """Whether the daemon gives up at its start: only an operator can change the answer."""
+        return self in {Treatment.STOP, Treatment.CREDENTIALS}
 
 
 class StoreError(DatabaseError):
-    """A write, or a connection for it, failed; what to do about it is already decided.
+    """A write, or the connection for it, failed; `treatment` says what to do about it.
 
-    `detail` is what the database or the driver said. It may quote a row, never a password.
+    `detail` is the text of the database or the driver. It may quote a row, never a password.
     """
 
     def __init__(self, treatment: Treatment, word: str, sqlstate: str | None, detail: str, advice: str = "") -> None:
@@ -97,7 +117,7 @@ class StoreError(DatabaseError):
 
 
 class Failure(NamedTuple):
-    """One row of the table: what a failure is called and what is done about it."""
+    """One row of the table: the name of a failure and its treatment."""
 
     treatment: Treatment
     word: str
@@ -107,91 +127,94 @@ class Failure(NamedTuple):
 
 
 _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
-    # Chance was against it.
+    # A conflict with another transaction.
     Treatment.RETRY: {
-        "40": ("serialization", "The transaction lost against another one; it is repeated."),
-        "40P01": ("deadlock", "Another writer locks rows of the index in another order; find and sort it."),
-        "55P03": ("lock_timeout", "Something holds locks on the index for long; find it."),
-        "55006": ("object_in_use", "Maintenance is using the table; it passes."),
-        "23505": ("unique_violation", "An index is being built concurrently; it passes with the build."),
-        "42P10": ("conflict_target", "The primary key is being rebuilt; it passes with the rebuild."),
-        "21000": ("duplicate_row", "One statement names a version twice: a fault of ours, report it."),
+        "40": ("serialization", "The transaction conflicted with another one; it is retried."),
+        "40P01": ("deadlock", "Another writer locks index rows in another order: find it and sort its rows by key."),
+        "55P03": ("lock_timeout", "Another session holds locks on the index for a long time: find it."),
+        "55006": ("object_in_use", "Maintenance is using the table; the error ends with it."),
+        "23505": ("unique_violation", "An index is being built concurrently; the error ends with the build."),
+        "42P10": ("conflict_target", "The primary key is being rebuilt; the error ends with the rebuild."),
+        "21000": ("duplicate_row", "One statement names a version twice: a bug in subscriber, report it."),
     },
-    # The database is short of something.
+    # The database is short of a resource.
     Treatment.BACK_OFF: {
         "53": ("resources", "The database is short of resources."),
         "53200": ("out_of_memory", "The database is out of memory."),
         "53300": ("too_many_connections", "Raise max_connections or lower the number of writers."),
-        "57014": ("statement_timeout", "A write took longer than the write timeout: overloaded, or locked out?"),
-        "54001": ("stack_depth", "The server's stack is exhausted; look into its limits."),
+        "57014": (
+            "statement_timeout",
+            "A write exceeded the write timeout: is the database overloaded, or are rows locked?",
+        ),
+        "54001": ("stack_depth", "The server's stack is exhausted: check max_stack_depth."),
     },
-    # The connection is lost, or leads to the wrong node.
+    # The connection is broken, or leads to the wrong node.
     Treatment.RECONNECT: {
         "08": ("connection_lost", "The connection to the database broke."),
         "57P01": ("shutdown", "The database is shutting down."),
-        "57P02": ("crash", "A process of the database crashed; it restarts."),
+        "57P02": ("crash", "A server process crashed; the database restarts."),
         "57P03": ("not_ready", "The database is starting up or shutting down."),
         "57P05": ("idle_timeout", "The database ended an idle session."),
-        "25": ("transaction_state", "The session was in a state that no statement survives."),
-        "25006": ("read_only", "The host is not the writer (any more): use the cluster's writer endpoint."),
-        "26000": ("statement_lost", "A prepared statement is gone: is a transaction pooler in between?"),
-        "42P05": ("statement_mixed", "Prepared statements are mixed up: is a transaction pooler in between?"),
+        "25": ("transaction_state", "The session was in a state in which every statement fails."),
+        "25006": ("read_only", "The host is not the writer, or no longer: use the cluster's writer endpoint."),
+        "26000": ("statement_lost", "A prepared statement is missing: is a transaction pooler in between?"),
+        "42P05": ("statement_mixed", "Prepared statements collide: is a transaction pooler in between?"),
         "cached_statement": ("statement_outdated", "The schema changed under a prepared statement."),
-        "interface": ("connection_closed", "The connection was closed underneath a write."),
+        "interface": ("connection_closed", "The connection was closed during a write."),
         "network": ("unreachable", "The database cannot be reached over the network."),
-        "timeout": ("timeout", "The database gave no answer in time; its host may have gone silently."),
+        "timeout": ("timeout", "The database did not answer in time; its host may be down."),
     },
-    # Who we are.
+    # Authentication.
     Treatment.CREDENTIALS: {
-        "28": ("credentials", "The database refuses the user or its password, or has no entry for us."),
+        "28": ("credentials", "The database rejects the user or its password, or pg_hba.conf has no entry for it."),
     },
     # One of the rows.
     Treatment.BISECT: {
-        "22": ("unstorable_value", "A value cannot be stored; its message goes to quarantine."),
-        "23502": ("null_value", "A value is missing; its message goes to quarantine."),
-        "23503": ("foreign_key", "A row breaks a foreign key; its message goes to quarantine."),
-        "23514": ("check_violation", "A row breaks a CHECK; its message goes to quarantine."),
+        "22": ("unstorable_value", "A value cannot be stored; its message goes to the quarantine."),
+        "23502": ("null_value", "A value is missing; its message goes to the quarantine."),
+        "23503": ("foreign_key", "A row violates a foreign key; its message goes to the quarantine."),
+        "23514": ("check_violation", "A row violates a CHECK; its message goes to the quarantine."),
     },
-    # One of the rows, or the rule itself.
+    # One of the rows, or every row.
     Treatment.MAYBE_ROW: {
         "54000": ("program_limit", "A row is too large for an index, or the database is out of transaction ids."),
-        "P0": ("trigger", "A trigger of yours on the index raises an exception."),
+        "P0": ("trigger", "One of your triggers on the index raises an exception."),
     },
-    # Nobody but the operator can help.
+    # Only an operator can fix it.
     Treatment.STOP: {
-        "0A": ("unsupported", "The server does not support what we ask: is it PostgreSQL 14 or later?"),
+        "0A": ("unsupported", "The server does not support the statement: is it PostgreSQL 14 or later?"),
         "3D000": ("no_database", "The database does not exist: create it or correct the URL."),
         "3F000": ("no_schema", "The schema does not exist: run `subscriber migrate`."),
         "42": ("schema_mismatch", "The schema does not fit this release: run `subscriber migrate`."),
         "42501": ("no_privilege", "The user may not write to the index: GRANT it."),
-        "42704": ("unknown_name", "The server does not know a name we use: is it a parameter of the URL?"),
+        "42704": ("unknown_name", "The server does not know a name in use: is it a parameter of the URL?"),
         "53100": ("disk_full", "The database's disk is full."),
         "57P04": ("no_database", "The database was dropped."),
-        "58": ("system_error", "The database's operating system fails: look at its log."),
+        "58": ("system_error", "The database server reports an operating system error: see its log."),
         "F0": ("server_configuration", "The server's configuration files are broken."),
-        "XX": ("internal_error", "The database reports a fault or corruption of its own: look at its log."),
+        "XX": ("internal_error", "The database reports an internal error or corruption: see its log."),
         "certificate": ("certificate", "The server's certificate does not verify: check the CA file and host."),
-        "no_tls": ("no_tls", "The server answers that it speaks no TLS: set ssl=on there, and trust no other host."),
-        "pooler": ("pooler", "A pooler stands before the database: set SUBSCRIBER_DATABASE_POOLER=transaction."),
-        "driver": ("driver", "A setting, or a parameter of the URL, is refused; it is not the data."),
+        "no_tls": ("no_tls", "The server does not offer TLS: set ssl=on there, and check that it is the right host."),
+        "pooler": ("pooler", "A pooler is in front of the database: set SUBSCRIBER_DATABASE_POOLER=transaction."),
+        "driver": ("driver", "A setting or a parameter of the URL is rejected; the data is not the cause."),
     },
 }
 
 FAILURES: Mapping[str, Failure] = {
     key: Failure(treatment, word, advice) for treatment, rows in _TABLE.items() for key, (word, advice) in rows.items()
 }
-"""SQLSTATE, class of SQLSTATEs, or family of driver exceptions → what it is. The longest key that fits counts.
+"""SQLSTATE, class of SQLSTATEs, or family of driver exceptions → failure. The longest matching key wins.
 
-Codes and classes are those of Appendix A of PostgreSQL's documentation. A family is a lower-case word that
-the edge chooses for an exception which carries no SQLSTATE.
+Codes and classes come from Appendix A of the PostgreSQL documentation. A family is a lower-case word that
+the adapter chooses for an exception without SQLSTATE.
 """
 
 UNKNOWN_FAILURE = Failure(
     Treatment.BACK_OFF,
     "unclassified",
-    "A failure nobody has met yet: neither the data nor the operator is blamed.",
+    "An unclassified failure: it is retried, and no message is quarantined for it.",
 )
-"""Waiting costs time only: no message goes to quarantine and none is lost."""
+"""Waiting costs only time: no message goes to the quarantine."""
 
 
 def failure_of(key: str) -> Failure:
@@ -200,9 +223,9 @@ def failure_of(key: str) -> Failure:
 
 
 class QueueCallError(QueueError):
-    """One call to a queue failed; whoever made it tries again.
+    """One call to a queue failed; the caller decides whether to retry.
 
-    `code` is the service's word (`QueryErrorCode` where there is one) or the name of the network failure.
+    `code` is the service's error code (`QueryErrorCode` where there is one) or the name of the network failure.
     """
 
     def __init__(self, code: str, detail: str, *, is_permanent: bool = False) -> None:
@@ -210,3 +233,107 @@ class QueueCallError(QueueError):
         self.detail = detail
         self.is_permanent = is_permanent
         super().__init__(f"{code}: {detail}")
+
+
+NO_CREDENTIALS_REMEDY = "give the task a role, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+class AwsErrorKind(enum.Enum):
+    """What an AWS error code means to its caller."""
+
+    DENIED = "denied"
+    """A policy denies the call."""
+    NO_CREDENTIALS = "no_credentials"
+    """Neither environment nor profile nor role gives credentials."""
+    BAD_CREDENTIALS = "bad_credentials"
+    """AWS does not know the access key."""
+    BAD_SIGNATURE = "bad_signature"
+    """The secret key is wrong, or this machine's clock."""
+    EXPIRED_CREDENTIALS = "expired_credentials"
+    """The role will renew them."""
+    CLOCK_SKEW = "clock_skew"
+    """This machine's clock differs too much from AWS's."""
+    NO_QUEUE = "no_queue"
+    NOT_FOUND = "not_found"
+    """A resource other than a queue does not exist."""
+    KEY = "key"
+    """A KMS key cannot be used until an operator changes it."""
+    KEY_UNAVAILABLE = "key_unavailable"
+    """A KMS key cannot be used now."""
+    INVALID_REQUEST = "invalid_request"
+    """The service never accepts this request."""
+    GONE_HANDLE = "gone_handle"
+    """A receipt handle has expired, or its message was received again or deleted. SQS answers any of the codes."""
+    THROTTLED = "throttled"
+    OTHER = "other"
+    """Anything else, network failures included; it may pass."""
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the same call can succeed only after a change by an operator."""
+        return self in _PERMANENT_KINDS
+
+    @property
+    def concerns_credentials(self) -> bool:
+        """Whether AWS rejects the credentials themselves (IAM User Guide, "Troubleshoot Signature Version 4")."""
+        return self in _CREDENTIAL_KINDS
+
+    @property
+    def suggests_clock_skew(self) -> bool:
+        """Whether correcting the clock may help."""
+        return self in {AwsErrorKind.CLOCK_SKEW, AwsErrorKind.BAD_SIGNATURE}
+
+
+_PERMANENT_KINDS = frozenset(
+    {
+        AwsErrorKind.DENIED,
+        AwsErrorKind.NO_CREDENTIALS,
+        AwsErrorKind.BAD_CREDENTIALS,
+        AwsErrorKind.BAD_SIGNATURE,
+        AwsErrorKind.NO_QUEUE,
+        AwsErrorKind.NOT_FOUND,
+        AwsErrorKind.KEY,
+        AwsErrorKind.INVALID_REQUEST,
+    }
+)
+_CREDENTIAL_KINDS = frozenset(
+    {AwsErrorKind.BAD_CREDENTIALS, AwsErrorKind.BAD_SIGNATURE, AwsErrorKind.EXPIRED_CREDENTIALS}
+)
+
+_AWS_CODES: Mapping[AwsErrorKind, str] = {
+    AwsErrorKind.DENIED: (
+        "AccessDenied AccessDeniedException AuthFailure NotAuthorizedException UnauthorizedOperation"
+    ),
+    AwsErrorKind.NO_CREDENTIALS: "NoCredentials",
+    AwsErrorKind.BAD_CREDENTIALS: (
+        "InvalidAccessKeyId InvalidClientTokenId MissingAuthenticationToken UnrecognizedClientException"
+    ),
+    AwsErrorKind.BAD_SIGNATURE: "IncompleteSignature InvalidSignatureException SignatureDoesNotMatch",
+    AwsErrorKind.EXPIRED_CREDENTIALS: "ExpiredToken ExpiredTokenException",
+    AwsErrorKind.CLOCK_SKEW: "RequestExpired RequestInTheFuture RequestTimeTooSkewed",
+    AwsErrorKind.NO_QUEUE: "InvalidAddress QueueDoesNotExist",
+    AwsErrorKind.NOT_FOUND: "ClusterNotFoundException NoSuchBucket ResourceNotFoundException",
+    AwsErrorKind.KEY: "DecryptionFailure KmsAccessDenied KmsDisabled KmsNotFound",
+    AwsErrorKind.KEY_UNAVAILABLE: "KmsInvalidKeyUsage KmsInvalidState KmsOptInRequired KmsThrottled",
+    AwsErrorKind.INVALID_REQUEST: (
+        "InvalidParameterException InvalidRequestException InvalidSecurity TASK_NOT_VALID "
+        "UnsupportedFeatureException ValidationException"
+    ),
+    AwsErrorKind.GONE_HANDLE: "InvalidParameterValue MessageNotInflight ReceiptHandleIsInvalid",
+    AwsErrorKind.THROTTLED: "Throttled ThrottlingException",
+}
+"""Codes of the API references of SQS, S3, Secrets Manager and ECS, with their common errors.
+
+Two codes are ours: `NoCredentials` for botocore's failure, `Throttled` for an HTTP 429 without a code.
+"""
+
+AWS_ERROR_KINDS: Mapping[str, AwsErrorKind] = {
+    code: kind for kind, codes in _AWS_CODES.items() for code in codes.split()
+}
+"""AWS error code → what it means to its caller; the only place that lists codes."""
+
+
+def aws_error_kind(code: str) -> AwsErrorKind:
+    """What an AWS error code means; a KMS code that is not in the table counts as temporary."""
+    unknown = AwsErrorKind.KEY_UNAVAILABLE if code.lower().startswith("kms") else AwsErrorKind.OTHER
+    return AWS_ERROR_KINDS.get(code, unknown)

@@ -1,8 +1,8 @@
-"""The things that flow through the line, in the order they come to life.
+"""The data that flows through the pipeline, in the order in which it is created.
 
-Message (the queue gave it) → Delivery (what it means) → Batch (what one statement takes) → Receipt (what
-became of it). Except for the lease they are frozen, and none may be part of a reference cycle: they are made
-by the hundred thousand with the garbage collector's tracking switched off (`gc=False`).
+Message (as received) → Delivery (decoded) → Batch (the rows of one statement) → Receipt (the outcome). All but the
+lease are frozen. None may be part of a reference cycle: they are created by the hundred thousand, and the garbage
+collector does not track them (`gc=False`).
 """
 
 from __future__ import annotations
@@ -14,24 +14,42 @@ from typing import Literal, TypeAlias
 import msgspec
 
 State: TypeAlias = Literal["present", "delete_marker", "removed"]
-"""What an object version is: there, hidden by a marker, or a tombstone."""
+"""State of an object version: it exists, it is a delete marker, or it was removed (a tombstone)."""
 
 Trigger: TypeAlias = Literal["full", "due", "drain"]
-"""Why a batch left: it could take no more, its linger was over, or the line is running dry."""
+"""Why a batch was closed: it was full, its linger was over, or the pipeline drains."""
 
 Verdict: TypeAlias = Literal["stored", "quarantined", "retry_later", "released", "expired"]
-"""What became of a message: only the first two may be deleted from the queue.
+"""Outcome of a message; only a `stored` or `quarantined` one may be deleted from its queue.
 
-A *failed* one is to blame itself and comes again after a growing time; a *returned* one is healthy and may be had by
-others at once; a *lost* one is no longer ours, so the queue is told nothing.
+A `retry_later` message cannot be stored itself: it stays invisible for a retry delay that grows with each receive.
+A `released` message is healthy: it becomes visible at once. An `expired` message is no longer ours: no call is made.
 """
+
+MESSAGES_PER_POLL = 10
+"""The most messages that one ReceiveMessage call returns (SQS API reference)."""
+
+ENTRIES_PER_CALL = 10
+"""The most entries of one DeleteMessageBatch or ChangeMessageVisibilityBatch call (SQS API reference)."""
+
+IN_FLIGHT_MESSAGES_AT_MOST = 120_000
+"""About the most messages of a standard queue that may be in flight (SQS developer guide, "Message quotas")."""
+
+VISIBILITY_SECONDS_AT_MOST = 12 * 3600
+"""A message stays invisible no longer after one receive; extending beyond that is an error (SQS API reference)."""
+
+EVENT_BYTES_AT_MOST = 65_536
+"""The largest S3 event notification, 64 KB (S3 user guide, "Event message structure")."""
+
+POLL_BYTES = MESSAGES_PER_POLL * EVENT_BYTES_AT_MOST
+"""The most bytes of events that one poll of S3 notifications returns."""
 
 
 class Lease(msgspec.Struct, gc=False):
-    """The queue's promise to hide what one poll brought, until `expires_at`; it can be renewed.
+    """Visibility lease: the messages of one poll stay invisible to other consumers until `expires_at`.
 
-    It holds receipt handles, never messages, so that it closes no cycle. A handle leaves the set when the
-    message is settled; what is left in it, and not lost, is what would have to be handed back. All moments are
+    It holds receipt handles, never messages, so that it is part of no reference cycle. A handle is removed when its
+    message is settled; the handles that are left, and not expired, would have to be released at a stop. All times are
     seconds of the event loop's clock.
     """
 
@@ -39,23 +57,23 @@ class Lease(msgspec.Struct, gc=False):
     expires_at: float
     handles: set[str]
     expired: set[str] = msgspec.field(default_factory=set)
-    """Those of `handles` that are no longer ours: others may have them, so nothing more is begun with them."""
+    """Those of `handles` that are no longer ours: another consumer may have received them, so no write begins."""
     releasing: set[str] = msgspec.field(default_factory=set)
-    """Those of `expired` that the queue is being asked to take back: if it does not answer, they are ours again."""
+    """Those of `expired` whose release is under way: if the call fails, they are ours again."""
     taken_at: float = -math.inf
-    """When the poll was answered."""
-    renew_at: float = math.inf
-    """When the promise is renewed, should anything of the poll still be here."""
+    """When the answer of the poll arrived."""
+    extend_at: float = math.inf
+    """When the visibility is extended, if a message of the poll is still held."""
     held_until: float = math.inf
-    """When what is still here is handed back, written or not."""
+    """When the messages that are still held are released, written or not."""
     oldest_sent_at: float = math.inf
-    """Unix seconds at which the oldest message was sent that this poll was the first to receive."""
-    room_bytes: int = 0
-    """Kept for the bodies until the poll is answered."""
+    """Unix seconds at which the oldest message of its first receive was sent."""
+    reserved_bytes: int = 0
+    """Reserved for the bodies until the answer arrives."""
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """Exactly what the queue gave."""
+    """A message as SQS delivered it."""
 
     queue: str
     """URL of the queue."""
@@ -63,14 +81,14 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     receipt_handle: str
     body: str
     sent_at: float
-    """Unix seconds at which the queue took the message (SentTimestamp)."""
+    """Unix seconds at which it was sent (SentTimestamp)."""
     receive_count: int
-    """How often it was received, this time included (ApproximateReceiveCount)."""
+    """Receives so far, this one included (ApproximateReceiveCount)."""
     lease: Lease
 
 
 class ObjectEvent(msgspec.Struct, frozen=True, gc=False):
-    """What one record says about one object version: valid, and comparable with its siblings."""
+    """What one valid record says about one object version; comparable with other events of that version."""
 
     bucket: str
     key: str
@@ -87,40 +105,41 @@ class ObjectEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class Rejection(msgspec.Struct, frozen=True, gc=False):
-    """Why a body, or one record of it, cannot become a row."""
+    """Why decode rejects a body, or one record of it."""
 
     reason: str
-    """One of a short list of words, fit for a metric label."""
+    """One of a short list of words, usable as a metric label."""
     detail: str
-    """A sentence for the person who looks into the quarantine."""
+    """A sentence for the operator who inspects the quarantine."""
 
 
 class Delivery(msgspec.Struct, frozen=True, gc=False):
-    """One message and what it means: the unit of acknowledgement, never split."""
+    """One decoded message: the unit of acknowledgement, never split."""
 
     message: Message
     events: tuple[ObjectEvent, ...] = ()
     rejection: Rejection | None = None
-    """Set when the body, or at least one record of it, goes to quarantine; `events` are stored all the same."""
+    """Set when the body, or at least one of its records, is rejected; the message goes to the quarantine, and `events`
+    are stored all the same."""
     ignored: tuple[str, ...] = ()
-    """Event names that say nothing about existence, for the count."""
+    """Event names that say nothing about existence; they are only counted."""
     derived_sequencers: int = 0
-    """How many events got the second of their own time in front of the sequencer."""
+    """Events whose sequencer got the second of the event time as prefix."""
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):
-    """What one statement takes."""
+    """The deliveries and rows of one statement."""
 
     deliveries: tuple[Delivery, ...]
     rows: tuple[ObjectEvent, ...]
-    """One per object version, the newest, in key order."""
+    """The newest event of each object version, in key order."""
     opened_at: float
-    """Seconds of the event loop's clock at which the first delivery came."""
+    """When the first delivery joined; seconds of the event loop's clock."""
     trigger: Trigger
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """What became of a message: exactly one for every message received."""
+    """Outcome of a message: exactly one for each received message."""
 
     message: Message
     verdict: Verdict
@@ -128,7 +147,7 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
 
 
 class BatchAnswer(msgspec.Struct, frozen=True):
-    """What the queue says of the entries of one call, by their position in it."""
+    """Outcome of each entry of a delete or visibility call, by its position."""
 
     done: tuple[int, ...]
     failed: tuple[tuple[int, str], ...] = ()

@@ -1,6 +1,6 @@
-"""What each part needs of the settings: the one translation from an operator's words to options.
+"""Translates settings into the options of each part.
 
-Every room and edge takes a frozen options struct of its own, so that none of them knows the settings.
+Every stage and adapter takes a frozen options struct of its own, so that none of them knows the settings.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.table import Settings
 
 SETTLE_CALLS_AT_MOST = 16
-"""Deletes under way at once: enough for 2,000 messages a second at 80 ms a call."""
+"""Concurrent delete calls: enough for 2,000 messages a second at 80 ms a call."""
 
 
 def sqs_options(settings: Settings) -> SqsOptions:
-    """What the queues' edge needs of the settings."""
+    """Options of the SQS client."""
     return SqsOptions(
         queues=settings.queue_urls,
         wait_seconds=settings.receive_wait_seconds,
@@ -34,7 +34,7 @@ def sqs_options(settings: Settings) -> SqsOptions:
 
 
 def check_options(settings: Settings) -> SqsOptions:
-    """How a check asks the queues: at once, for one message at a time, which is visible again immediately."""
+    """Options of the SQS client of a check: it receives one message, without waiting, and leaves it visible."""
     return SqsOptions(
         queues=settings.queue_urls,
         wait_seconds=0,
@@ -46,7 +46,7 @@ def check_options(settings: Settings) -> SqsOptions:
 
 
 def store_options(settings: Settings, worker: str = "") -> StoreOptions:
-    """What the database's edge needs of the settings; `worker` is shown in pg_stat_activity."""
+    """Options of the store; `worker` becomes part of the application name in pg_stat_activity."""
     return StoreOptions(
         url=settings.database_url,
         schema=settings.database_schema,
@@ -60,7 +60,7 @@ def store_options(settings: Settings, worker: str = "") -> StoreOptions:
 
 
 def auth_options(settings: Settings) -> AuthOptions:
-    """How we prove to the database who we are."""
+    """Options of the database authentication."""
     url = DatabaseUrl.parse(settings.database_url)
     return AuthOptions(
         method=settings.database_auth,
@@ -72,7 +72,7 @@ def auth_options(settings: Settings) -> AuthOptions:
 
 
 def sensor_options(settings: Settings, store: StoreOptions) -> SensorOptions:
-    """What the sensors of the database's load need of the settings; they connect as the writers do."""
+    """Options of the load sensors, which connect as the writers do."""
     return SensorOptions(
         source=settings.database_load_source,
         store=store,
@@ -84,7 +84,7 @@ def sensor_options(settings: Settings, store: StoreOptions) -> SensorOptions:
 
 
 def pipeline_options(settings: Settings) -> PipelineOptions:
-    """What the rooms need of the settings."""
+    """Options of the pipeline."""
     return PipelineOptions(
         receive=ReceiveOptions(queues=settings.queue_urls, polls_at_most=settings.receive_max_polls),
         batch=BatchOptions(
@@ -98,7 +98,7 @@ def pipeline_options(settings: Settings) -> PipelineOptions:
 
 
 def governor_options(settings: Settings) -> GovernorOptions:
-    """What the governor needs of the settings."""
+    """Options of the governor."""
     return GovernorOptions(
         limit_at_least=min(settings.write_min_concurrency, settings.write_max_concurrency),
         limit_at_most=settings.write_max_concurrency,

@@ -1,7 +1,7 @@
-"""What the polls of one queue have brought lately: kept by the receive room, poll by poll, read by the observer.
+"""Signals that the pipeline and the sensors publish to the controller.
 
-Two things are told from it. How late the line is: the age of a message received for the first time says it at once
-and asks nobody. And whether a queue has fallen silent: how long every answer has been empty.
+The answers of the polls say two things without a further call: the lag, from the age of messages received for the first
+time, and whether a queue is silent, from the time since its last answer with a message.
 """
 
 from __future__ import annotations
@@ -10,19 +10,22 @@ import msgspec
 
 
 class Arrivals(msgspec.Struct):
-    """Of one queue. Times are seconds of the event loop's clock."""
+    """Recent answers of the polls of one queue, recorded by the receive stage and read by the observer.
+
+    Times are seconds of the event loop's clock.
+    """
 
     youngest_seconds: float | None = None
-    """Age, when it came, of the youngest first receive since this was last taken; None: none came."""
+    """Age, on arrival, of the youngest first receive since `pop_min_age`; None: there was none."""
     empty_in_a_row: int = 0
-    """Empty answers since the last message, or since the silence was forgotten."""
+    """Empty answers since the last message or the last reset."""
     empty_since: float = 0.0
-    """When the first of them came."""
+    """When the first of them arrived."""
 
-    def answered(self, messages: int, youngest_seconds: float | None, now: float) -> None:
-        """A poll has brought so many messages, and the youngest first receive among them was so old."""
+    def record_answer(self, messages: int, youngest_seconds: float | None, now: float) -> None:
+        """Record a poll's number of messages, and the age of the youngest first receive among them."""
         if messages:
-            self.forget_silence()
+            self.reset_silence()
         else:
             self.empty_since = self.empty_since if self.empty_in_a_row else now
             self.empty_in_a_row += 1
@@ -30,12 +33,12 @@ class Arrivals(msgspec.Struct):
             before = self.youngest_seconds
             self.youngest_seconds = youngest_seconds if before is None else min(before, youngest_seconds)
 
-    def forget_silence(self) -> None:
-        """Whatever the answers were, they say nothing of now: a poll failed, or none is made."""
+    def reset_silence(self) -> None:
+        """Reset the silence: earlier answers say nothing about now, because a poll failed or polling is paused."""
         self.empty_in_a_row = 0
 
     def pop_min_age(self) -> float | None:
-        """The age of the youngest, once: without a new message the next one to ask is told None."""
+        """The youngest age since the last call; None without a new first receive."""
         youngest, self.youngest_seconds = self.youngest_seconds, None
         return youngest
 
@@ -45,36 +48,32 @@ class Arrivals(msgspec.Struct):
 
 
 class WriteTally(msgspec.Struct):
-    """Running totals of the write stage, added to by its tasks and read by the regulator."""
+    """Running totals of the write stage, read by the regulator."""
 
     rows: int = 0
-    """Rows stored, stale ones included: the database has read and locked them too."""
+    """Rows written, stale ones included: the database reads and locks them too."""
     statements: int = 0
     seconds: float = 0.0
-    """Time spent in statements that succeeded."""
+    """Time of successful statements."""
     failures: int = 0
-    """Statements that failed for the database's reasons, not for a row's."""
-
-
-CLOCKS_DIFFER_SECONDS = 30.0
-"""A window that ends later than now by more than this was not measured: two clocks may differ by less."""
+    """Statements that failed for a reason other than a row."""
 
 
 class LoadReading(msgspec.Struct, frozen=True):
-    """What a sensor says of the database's CPU: a mean over a window that has ended."""
+    """A sensor's reading of the database's CPU: the mean of a past window."""
 
     cpu_percent: float
-    """Of the capacity the database had in that window, 0 to 100; somebody else's load is in it too."""
+    """Of the database's capacity in that window, 0 to 100; includes external load."""
     taken_at: float
-    """End of the window, Unix seconds: a slow sensor tells of the past."""
+    """End of the window, Unix seconds; a slow sensor is minutes late."""
     window_seconds: float
     """Length of the window."""
 
 
 class LimiterUsage(msgspec.Struct, frozen=True):
-    """Running totals since the limiter was made; the difference of two tells of the time between them."""
+    """Running totals of the limiter; the difference of two covers the time between them."""
 
     permit_seconds: float
-    """Permits at work, summed over time: divided by the time between, the concurrency really used."""
+    """Permits in use, summed over time: divided by the elapsed time, the concurrency in use."""
     saturated_seconds: float
-    """How long a write that was due has waited for a permit, pauses apart."""
+    """How long a write that was due has waited for a permit, pauses excluded."""

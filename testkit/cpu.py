@@ -6,7 +6,7 @@ import psutil
 
 
 def cpu_seconds(process_id: int) -> float:
-    """User and system time of a process and of its children, ended ones included as far as they were waited for."""
+    """User and system seconds of a process and its children, including ended children it has waited for."""
     try:
         times = psutil.Process(process_id).cpu_times()
     except psutil.NoSuchProcess:

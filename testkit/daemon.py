@@ -1,4 +1,4 @@
-"""The real daemon as a process of its own: started with environment settings, read by its log and its pages."""
+"""Runs the real daemon as a child process and reads its log and HTTP endpoints."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 
-from testkit.process import PartError
+from testkit.process import ProcessError
 
 _ROOT = Path(__file__).resolve().parents[1]
 _PR_SET_PDEATHSIG = 1
@@ -28,12 +28,12 @@ LogLine = dict[str, Any]
 
 
 class DaemonProcess:
-    """A running daemon. Made by `daemon_process`; a thread reads its log as it comes."""
+    """A running daemon, made by `daemon_process`. A thread reads its log."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
         self._lines: list[LogLine] = []
-        self._words = threading.Condition()
+        self._changed = threading.Condition()
         self._ended = False
         self._reader = threading.Thread(target=self._read, name="daemon log", daemon=True)
         self._reader.start()
@@ -45,13 +45,13 @@ class DaemonProcess:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process is still running."""
         return self._process.poll() is None
 
     @property
     def log(self) -> list[LogLine]:
-        """What it has logged so far; a line that is not JSON is there as {"text": …}."""
-        with self._words:
+        """All log lines so far; a line that is not JSON becomes {"text": …}."""
+        with self._changed:
             return list(self._lines)
 
     def events(self, name: str) -> list[LogLine]:
@@ -59,23 +59,23 @@ class DaemonProcess:
         return [line for line in self.log if line.get("event") == name]
 
     def wait_for(self, event: str, timeout_seconds: float = 30) -> LogLine:
-        """The first log line of `event`, waiting for it.
+        """Wait for the first log line of `event` and return it.
 
         Raises:
-            PartError: the daemon ended, or the time did, before it was there.
+            ProcessError: the daemon ended or the timeout expired first.
         """
 
         def found() -> LogLine | bool:
             return next((line for line in self._lines if line.get("event") == event), self._ended)
 
-        with self._words:
-            line = self._words.wait_for(found, timeout_seconds)
+        with self._changed:
+            line = self._changed.wait_for(found, timeout_seconds)
         if isinstance(line, dict):
             return line
-        raise PartError(f"the daemon never logged {event}\n{self.log_tail()}")
+        raise ProcessError(f"the daemon never logged {event}\n{self.log_tail()}")
 
     def page(self, path: str) -> tuple[int, str]:
-        """Status and text of one of its pages."""
+        """Status and body of one HTTP path."""
         port = self.wait_for("http.listening")["port"]
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
@@ -85,7 +85,7 @@ class DaemonProcess:
                 return error.code, error.read().decode()
 
     def metric(self, name: str, **labels: str) -> float:
-        """The sum of all samples of one metric that carry `labels`."""
+        """The sum of all samples of one metric with these labels."""
         families = text_string_to_metric_families(self.page("/metrics")[1])
         samples = [sample for family in families for sample in family.samples if sample.name == name]
         return sum(sample.value for sample in samples if labels.items() <= sample.labels.items())
@@ -95,18 +95,18 @@ class DaemonProcess:
         self._process.send_signal(number)
 
     def wait(self, timeout_seconds: float = 60) -> int:
-        """Its exit code, once it has ended and its log is read to the end."""
+        """Wait until the process has ended and its log has been read; return the exit code."""
         code = self._process.wait(timeout_seconds)
         self._reader.join(timeout_seconds)
         return code
 
     def stop(self, timeout_seconds: float = 60) -> int:
-        """SIGTERM, and the exit code."""
+        """Send SIGTERM and return the exit code."""
         self.signal(signal.SIGTERM)
         return self.wait(timeout_seconds)
 
     def kill(self) -> None:
-        """SIGKILL, if it still runs."""
+        """Send SIGKILL if the process still runs."""
         if self._process.poll() is None:
             self._process.kill()
         self.wait()
@@ -114,18 +114,18 @@ class DaemonProcess:
             self._process.stdout.close()
 
     def log_tail(self) -> str:
-        """The end of its log, for the person in front of a failure."""
+        """The last log lines, for error messages."""
         return "\n".join(str(line) for line in self.log[-_TAIL_LINES:])
 
     def _read(self) -> None:
         assert self._process.stdout is not None
         for raw in self._process.stdout:
-            with self._words:
+            with self._changed:
                 self._lines.append(_log_line(raw))
-                self._words.notify_all()
-        with self._words:
+                self._changed.notify_all()
+        with self._changed:
             self._ended = True
-            self._words.notify_all()
+            self._changed.notify_all()
 
 
 def _log_line(raw: bytes) -> LogLine:
@@ -137,7 +137,7 @@ def _log_line(raw: bytes) -> LogLine:
 
 
 def _end_with_starter() -> Callable[[], None] | None:
-    """What makes the kernel end the daemon with us, where the kernel is Linux."""
+    """On Linux, a function for the child that makes the kernel kill it when this process ends."""
     if sys.platform != "linux":
         return None
     library = ctypes.CDLL(None)
@@ -148,7 +148,7 @@ def _end_with_starter() -> Callable[[], None] | None:
 def daemon_process(environment: Mapping[str, str], *arguments: str) -> Iterator[DaemonProcess]:
     """Run `subscriber run` while the block runs, with these variables and no other SUBSCRIBER_ or AWS_ ones.
 
-    Standard error goes into the log too. The block ends it as it likes; what still runs afterwards is killed.
+    Standard error goes to the log as well. A daemon that still runs at the end of the block is killed.
     """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SUBSCRIBER_", "AWS_"))}
     process = subprocess.Popen(
@@ -158,8 +158,8 @@ def daemon_process(environment: Mapping[str, str], *arguments: str) -> Iterator[
         stderr=subprocess.STDOUT,
         cwd=_ROOT,
         env={**inherited, "SUBSCRIBER_LOG_FORMAT": "json", "SUBSCRIBER_HTTP_PORT": "0", **environment},
-        start_new_session=True,  # Ctrl-C is for the lab, which stops its parts in order
-        preexec_fn=_end_with_starter(),  # noqa: PLW1509 – one system call, and the lab starts no threads that fork
+        start_new_session=True,  # Ctrl-C goes to this process only: it stops its children in order
+        preexec_fn=_end_with_starter(),  # noqa: PLW1509 – one system call, and no thread here forks
     )
     daemon = DaemonProcess(process)
     try:

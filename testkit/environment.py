@@ -1,6 +1,6 @@
-"""What every measurement stands on: PostgreSQL and a queue server, each in processes of their own, and queues.
+"""A local environment for measurements: PostgreSQL and a queue server, each a process of its own.
 
-Who drains the queues, the daemon or a peer, comes on top of it (`local_stack.py`, `benchmarks/loadtest/`).
+`local_stack.py` and `benchmarks/loadtest/` add the consumer: the daemon, a baseline or a competitor.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REGION: Final = "us-east-1"
 _DEAD_LETTERS = "-dead"
 _VISIBILITY_SECONDS = 300
 _MAX_RECEIVES = 10
-"""SQS's own default for a redrive policy made in its console."""
+"""The default of a redrive policy that is created in the SQS console."""
 _COUNTS = (
     "ApproximateNumberOfMessages",
     "ApproximateNumberOfMessagesNotVisible",
@@ -27,8 +27,8 @@ _COUNTS = (
 )
 
 
-class Stage:
-    """A database and a queue server. Made by `stage`."""
+class LocalEnvironment:
+    """A database and a queue server, made by `local_environment`."""
 
     def __init__(self, postgres: LocalPostgres, server: QueueServer, client: RawClient) -> None:
         self.postgres = postgres
@@ -36,7 +36,7 @@ class Stage:
         self.client = client
 
     def make_queue(self, name: str) -> str:
-        """A queue as it should be in production, with a dead-letter queue behind it; its URL."""
+        """Create a queue with a dead-letter queue, as in production; return its URL."""
         dead_letter_queue_url = self.client.call("CreateQueue", QueueName=name + _DEAD_LETTERS)["QueueUrl"]
         redrive = {
             "deadLetterTargetArn": self._attributes(dead_letter_queue_url)["QueueArn"],
@@ -50,16 +50,16 @@ class Stage:
         return str(created["QueueUrl"])
 
     def unfinished(self, queue_url: str) -> int:
-        """All messages of a queue: waiting, in flight and delayed."""
+        """The number of messages in a queue: visible, in flight and delayed."""
         attributes = self._attributes(queue_url)
         return sum(int(attributes[name]) for name in _COUNTS)
 
     def dead_letters(self, queue_url: str) -> int:
-        """The messages that a queue has given up."""
+        """The number of messages in the dead-letter queue of a queue."""
         return self.unfinished(queue_url + _DEAD_LETTERS)
 
-    def environment(self) -> dict[str, str]:
-        """AWS's own variables, so that any client finds the queue server."""
+    def aws_variables(self) -> dict[str, str]:
+        """The AWS_ environment variables that lead any client to the queue server."""
         return {
             "AWS_ENDPOINT_URL_SQS": self.server.endpoint_url,
             "AWS_REGION": REGION,
@@ -73,15 +73,15 @@ class Stage:
 
 
 @contextmanager
-def stage(postgres_settings: Mapping[str, str] | None = None) -> Iterator[Stage]:
-    """A database and a queue server while the block runs.
+def local_environment(postgres_settings: Mapping[str, str] | None = None) -> Iterator[LocalEnvironment]:
+    """A database and a queue server that run while the block runs.
 
     Raises:
-        PartError: the queue server does not come up; with the end of its log.
-        LocalPostgresError: PostgreSQL does not.
+        ProcessError: the queue server does not start; with the end of its log.
+        LocalPostgresError: PostgreSQL does not start.
     """
     with ExitStack() as parts:
         postgres = parts.enter_context(LocalPostgres(settings=postgres_settings))
         server = parts.enter_context(local_queue_server(region=REGION))
         client = parts.enter_context(RawClient(server.endpoint_url, region=REGION))
-        yield Stage(postgres, server, client)
+        yield LocalEnvironment(postgres, server, client)

@@ -1,10 +1,11 @@
-"""A TCP proxy that makes every round trip longer: a database in another zone, on one machine.
+"""A TCP proxy that adds latency to every round trip, as of a database in another availability zone.
 
     python -m testkit.latency_proxy --target-port 5432 --least 1 --most 5
 
-What a client sends reaches the target after a random delay between the two, in milliseconds; answers pass at once,
-so the delay is that of the round trip. Order is kept: what is sent later never overtakes. A process of its own, so
-that its processor time is nobody else's; it prints the port it listens on, then works until SIGTERM.
+The proxy delays the bytes of the client by a random time between both limits (milliseconds) and keeps their order.
+It passes the bytes of the target on at once, so the delay is that of the round trip. It runs as a process of its own,
+so that its CPU time is not counted for the processes under test. It prints the port it listens on and runs until
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -33,29 +34,29 @@ _SEED = 1
 
 
 class Delay(msgspec.Struct, frozen=True):
-    """What each round trip takes longer."""
+    """The latency that is added to each round trip: uniform between both limits."""
 
     least_milliseconds: float
     most_milliseconds: float
 
 
 @contextmanager
-def slow_network(target_port: int, delay: Delay) -> Iterator[int]:
-    """The port of a proxy to a port of this machine, while the block runs.
+def latency_proxy(target_port: int, delay: Delay) -> Iterator[int]:
+    """Run a proxy to a local port while the block runs; yields the proxy's port.
 
     Raises:
-        PartError: it does not come up; with the end of its log.
+        ProcessError: the proxy does not start; with the end of its log.
     """
     command = [sys.executable, "-m", "testkit.latency_proxy", "--target-port", str(target_port)]
     command += ["--least", str(delay.least_milliseconds), "--most", str(delay.most_milliseconds)]
-    with child_process("the slow network", command) as child:
+    with child_process("the latency proxy", command) as child:
         yield int(child.read_line(_START_SECONDS))
 
 
 async def relay(
     target_port: int, delay: Delay, random: Random, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    """One connection, until either side hangs up."""
+    """Serve one connection until either side closes it."""
     with contextlib.suppress(OSError):
         target_reader, target_writer = await asyncio.open_connection(HOST, target_port)
         try:
@@ -88,7 +89,7 @@ async def _both_ways(
 async def _depart(
     reader: asyncio.StreamReader, underway: asyncio.Queue[tuple[float, bytes]], delay: Delay, random: Random
 ) -> None:
-    """Stamps what comes with the moment of its arrival; nothing is the last thing that comes."""
+    """Queue each chunk with the time at which to deliver it; an empty chunk marks the end of the stream."""
     arrival, data = 0.0, b"-"
     while data:
         data = await reader.read(_READ_BYTES)
@@ -114,7 +115,7 @@ async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 async def serve(target_port: int, delay: Delay) -> None:
-    """Listens on a free port, and says which, until cancelled."""
+    """Listen on a free port, print it, and serve until cancelled."""
     server = await asyncio.start_server(partial(relay, target_port, delay, Random(_SEED)), HOST, 0)
     async with server:
         print(server.sockets[0].getsockname()[1], flush=True)
@@ -122,7 +123,7 @@ async def serve(target_port: int, delay: Delay) -> None:
 
 
 def main() -> None:
-    """Relays until SIGTERM."""
+    """Run the proxy until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m testkit.latency_proxy", description=__doc__)
     parser.add_argument("--target-port", type=int, required=True)
     parser.add_argument("--least", type=float, required=True, help="milliseconds")

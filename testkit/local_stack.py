@@ -1,6 +1,6 @@
-"""Everything the demo needs, running: PostgreSQL, a queue, the real daemon, and a load.
+"""The processes of the demo and the load test: PostgreSQL, a queue server, the real daemon and a load generator.
 
-Each part is a process of its own that ends with the block, on whatever path the block is left.
+Each is a process of its own that ends with its `with` block, also when the block raises.
 """
 
 from __future__ import annotations
@@ -15,71 +15,83 @@ import msgspec
 
 from testkit.cpu import cpu_seconds
 from testkit.daemon import DaemonProcess, daemon_process
-from testkit.environment import Stage, stage
+from testkit.environment import LocalEnvironment, local_environment
 from testkit.postgres.postgres import LocalPostgres
-from testkit.process import Child, PartError, child_process
+from testkit.process import Child, ProcessError, child_process
 from testkit.workload.load import LoadPlan
 
 READY_SECONDS: Final = 60.0
 _QUEUE_NAME = "object-events"
 _RECEIVE_WAIT_SECONDS = 2
-"""Short, so that the stop at the end, which waits for open polls, is short too."""
+"""Short, because the daemon waits for its open polls when it stops."""
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """The line at one moment."""
+    """Counters and gauges of the pipeline at one moment."""
 
     unfinished: int
-    """All messages of the queue: waiting, in flight and delayed."""
+    """Messages in the queue: visible, in flight and delayed."""
     applied_rows: int
     """Rows inserted or updated."""
     deleted: int
-    """Messages the queue has confirmed as deleted."""
+    """Messages whose deletion the queue has confirmed."""
     dead_letters: int
-    lag_seconds: float
+    newest_receive_age_seconds: float
+    """Age of the newest message at its first receive."""
     daemon_cpu_seconds: float
     database_cpu_seconds: float
 
 
-class Rehearsal:
-    """The running parts. Made by `rehearsal`."""
+class DemoStack:
+    """The running processes, made by `demo_stack`."""
 
-    def __init__(self, parts: Stage, queue_url: str, daemon: DaemonProcess) -> None:
+    def __init__(self, parts: LocalEnvironment, queue_url: str, daemon: DaemonProcess) -> None:
         self.queue_url = queue_url
         self.daemon = daemon
-        self._stage = parts
+        self._environment = parts
 
     @property
     def postgres(self) -> LocalPostgres:
         """The database."""
-        return self._stage.postgres
+        return self._environment.postgres
+
+    def client_variables(self) -> dict[str, str]:
+        """Environment variables with which `subscriber` and AWS clients reach these processes."""
+        return {
+            **self._environment.aws_variables(),
+            "SUBSCRIBER_QUEUE_URLS": self.queue_url,
+            "SUBSCRIBER_DATABASE_URL": self.postgres.url,
+            "SUBSCRIBER_HTTP_PORT": str(self.daemon.wait_for("http.listening")["port"]),
+        }
 
     def read(self) -> Reading:
-        """Asks everyone how far they are.
+        """Read the counters of daemon, queue and database.
 
         Raises:
-            PartError: the daemon or the queue is gone.
+            ProcessError: the daemon or the queue server does not answer.
         """
         try:
             return self._read()
         except OSError as error:
-            raise PartError(f"no answer ({error}); the end of the daemon's log:\n{self.daemon.log_tail()}") from error
+            raise ProcessError(
+                f"no answer ({error}); the end of the daemon's log:\n{self.daemon.log_tail()}"
+            ) from error
 
     def _read(self) -> Reading:
         samples = read_samples(self.daemon.page("/metrics")[1])
         return Reading(
-            unfinished=self._stage.unfinished(self.queue_url),
+            unfinished=self._environment.unfinished(self.queue_url),
             applied_rows=int(samples.get("subscriber_rows_applied_total", 0)),
             deleted=int(samples.get("subscriber_acknowledged_messages_total", 0)),
-            dead_letters=self._stage.dead_letters(self.queue_url),
-            lag_seconds=samples.get("subscriber_newest_receive_age_seconds", 0.0),
+            dead_letters=self._environment.dead_letters(self.queue_url),
+            newest_receive_age_seconds=samples.get("subscriber_newest_receive_age_seconds", 0.0),
             daemon_cpu_seconds=cpu_seconds(self.daemon.pid),
             database_cpu_seconds=self.postgres.cpu_seconds(),
         )
 
 
 def read_samples(page: str) -> dict[str, float]:
-    """The sum of all samples of each name on a page of Prometheus text."""
+    """The sum of all samples of each metric in Prometheus text."""
     sums: dict[str, float] = {}
     for line in page.splitlines():
         if line and not line.startswith("#"):
@@ -90,19 +102,21 @@ def read_samples(page: str) -> dict[str, float]:
 
 
 @contextmanager
-def running_daemon(parts: Stage, queue_url: str, settings: Mapping[str, str] | None = None) -> Iterator[DaemonProcess]:
-    """The daemon, up and draining the queue into the stage's database, which it migrates first.
+def running_daemon(
+    parts: LocalEnvironment, queue_url: str, settings: Mapping[str, str] | None = None
+) -> Iterator[DaemonProcess]:
+    """Run the daemon with `--migrate` from the queue into the environment's database; yields it once it has started.
 
     Args:
-        parts: where it finds the two.
+        parts: the environment with the queue server and the database.
         queue_url: the queue.
-        settings: variables of its environment, which win over ours.
+        settings: environment variables that override ours.
 
     Raises:
-        PartError: it does not come up; with the end of its log.
+        ProcessError: the daemon does not start; with the end of its log.
     """
     environment = {
-        **parts.environment(),
+        **parts.aws_variables(),
         "SUBSCRIBER_QUEUE_URLS": queue_url,
         "SUBSCRIBER_DATABASE_URL": parts.postgres.url,
         "SUBSCRIBER_RECEIVE_WAIT_SECONDS": str(_RECEIVE_WAIT_SECONDS),
@@ -114,25 +128,28 @@ def running_daemon(parts: Stage, queue_url: str, settings: Mapping[str, str] | N
 
 
 @contextmanager
-def rehearsal() -> Iterator[Rehearsal]:
-    """PostgreSQL, queue and daemon, up and ready.
+def demo_stack(settings: Mapping[str, str] | None = None) -> Iterator[DemoStack]:
+    """PostgreSQL, a queue server and the daemon, all of them ready.
+
+    Args:
+        settings: environment variables for the daemon that override ours.
 
     Raises:
-        PartError: a part does not come up; with the end of its log.
-        LocalPostgresError: PostgreSQL does not.
+        ProcessError: a process does not start; with the end of its log.
+        LocalPostgresError: PostgreSQL does not start.
     """
-    with stage() as parts:
+    with local_environment() as parts:
         queue_url = parts.make_queue(_QUEUE_NAME)
-        with running_daemon(parts, queue_url) as daemon:
-            yield Rehearsal(parts, queue_url, daemon)
+        with running_daemon(parts, queue_url, settings) as daemon:
+            yield DemoStack(parts, queue_url, daemon)
 
 
 @contextmanager
 def running_load(queue_url: str, plan: LoadPlan, record: Path) -> Iterator[Child]:
-    """The load as a process, from the moment at which it begins to send.
+    """Run the load generator as a process; yields it when it begins to send.
 
     Raises:
-        PartError: it does not get that far.
+        ProcessError: it ends or does not become ready in time.
     """
     profile = ",".join(f"{phase.messages_per_second:g}x{phase.seconds:g}" for phase in plan.profile)
     command = [sys.executable, "-m", "testkit.workload.load", "--queue-url", queue_url, "--profile", profile]

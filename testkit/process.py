@@ -1,9 +1,9 @@
-"""Child processes of the lab: started, waited for until they are ready, and never left behind.
+"""Child processes: start them, wait until they are ready, and never leave one behind.
 
-A child of our own watches its standard input and ends when that is closed. A foreign program does not, so it
-is run under a guard, `python -m testkit.process program …`: a process that starts the program in a
-process group of its own and ends that whole group when it is told to, or when its own standard input is
-closed. The kernel closes it even if the starter is killed: no orphan outlives its test run.
+Our own programs watch their standard input and end when it is closed. A third-party program does not, so it runs
+under a guard, `python -m testkit.process SECONDS PROGRAM …`. The guard starts the program in a new process group and
+ends the whole group on SIGTERM, or when the guard's own standard input is closed. The kernel closes that pipe even if
+the starting process is killed, so no orphan survives a test run.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from typing import IO, TypeVar
 
 T = TypeVar("T")
 
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 _TAIL_BYTES = 2_000
 
 
-class PartError(Exception):
-    """A part of the lab did not start or died; the text is for the person in front of it."""
+class ProcessError(Exception):
+    """A child process did not start or ended early; the text is meant for the developer."""
 
 
 class Child:
@@ -43,7 +43,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """The process id; of a foreign program, that of its guard."""
+        """The process id; for a third-party program, that of its guard."""
         return self._process.pid
 
     @property
@@ -55,23 +55,23 @@ class Child:
         """The next line the child writes to standard output.
 
         Raises:
-            PartError: if the child ends or says nothing in time.
+            ProcessError: the child ends or writes no line in time.
         """
         output = self._process.stdout
         if output is None:
             raise self._failure("has no standard output to read")
 
         def line_if_any() -> bytes | None:
-            readable, _, _ = select.select([output], [], [], _LOOK_SECONDS)
+            readable, _, _ = select.select([output], [], [], _POLL_SECONDS)
             return output.readline() or None if readable else None
 
         return self.wait_until(line_if_any, timeout_seconds)
 
     def wait_until(self, ready: Callable[[], T | None], timeout_seconds: float) -> T:
-        """Ask `ready` again and again until it gives something, and return that.
+        """Call `ready` repeatedly until it returns a value other than None; return that value.
 
         Raises:
-            PartError: if the child ends or is not ready in time.
+            ProcessError: the child ends or is not ready in time.
         """
         deadline = time.monotonic() + timeout_seconds
         while time.monotonic() < deadline:
@@ -80,11 +80,11 @@ class Child:
                 return result
             if not self.is_running:
                 raise self._failure(f"ended with code {self._process.returncode} before it was ready")
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
         raise self._failure(f"was not ready within {timeout_seconds:g} seconds")
 
     def stop(self, grace_seconds: float = 10.0) -> int:
-        """End the process and return its exit code: SIGTERM first, SIGKILL after the grace."""
+        """Send SIGTERM, then SIGKILL after the grace period; return the exit code."""
         if self.is_running:
             self._process.terminate()
         try:
@@ -98,12 +98,12 @@ class Child:
         return code
 
     def log_tail(self) -> str:
-        """The end of what the child wrote to standard error (of a guarded program also to standard output)."""
+        """The end of the child's standard error; a guarded program's standard output is in it too."""
         size = os.fstat(self._log.fileno()).st_size
         return os.pread(self._log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES)).decode(errors="replace")
 
-    def _failure(self, what: str) -> PartError:
-        return PartError(f"{self.name} {what}\n{self.log_tail()}".rstrip())
+    def _failure(self, what: str) -> ProcessError:
+        return ProcessError(f"{self.name} {what}\n{self.log_tail()}".rstrip())
 
 
 @contextmanager
@@ -119,12 +119,12 @@ def child_process(
     """Run a command while the block runs.
 
     Args:
-        name: What errors call it.
-        command: The program and its arguments.
-        environment: Variables to add to those of this process.
-        directory: Where it runs.
-        is_third_party: It knows nothing of us: run it under a guard. Its standard output then goes to the log.
-        grace_seconds: How long it has, at the end, between SIGTERM and SIGKILL.
+        name: how error messages call it.
+        command: the program and its arguments.
+        environment: variables to add to those of this process.
+        directory: its working directory; the project's root by default.
+        is_third_party: run it under a guard. Its standard output then goes to the log.
+        grace_seconds: time between SIGTERM and SIGKILL at the end.
     """
     root = Path(__file__).resolve().parents[1]
     inherited = {**os.environ, **(environment or {})}
@@ -138,29 +138,29 @@ def child_process(
             stderr=log,
             cwd=directory or root,
             env=inherited,
-            start_new_session=True,  # Ctrl-C is for us: we stop our children in order
+            start_new_session=True,  # Ctrl-C goes to this process only: it stops its children in order
         )
         child = Child(name, process, log)
         try:
             yield child
         finally:
-            child.stop(grace_seconds + 5.0 if is_third_party else grace_seconds)  # a guard needs a moment more
+            child.stop(grace_seconds + 5.0 if is_third_party else grace_seconds)  # the guard needs a little longer
 
 
 def free_port() -> int:
-    """A TCP port of the loopback address that was free a moment ago, for programs that cannot choose one."""
+    """A TCP port of the loopback address that was free just now, for programs that cannot choose one."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 def guard(grace_seconds: float, command: Sequence[str]) -> int:
-    """Run a program in its own process group until it ends, we are told to stop, or our starter is gone."""
+    """Run a program in its own process group until it ends, a signal arrives, or the starting process is gone."""
     program = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: _end_group(program.pid, grace_seconds))
     threading.Thread(target=_end_with_starter, args=(program.pid, grace_seconds), daemon=True).start()
     code = program.wait()
-    _signal_group(program.pid, signal.SIGKILL)  # what the program itself left behind
+    _signal_group(program.pid, signal.SIGKILL)  # children that the program left running
     return code
 
 

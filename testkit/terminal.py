@@ -1,7 +1,7 @@
-"""What a person in front of a terminal sees of a running measurement: one line that moves, one table that stays.
+"""Terminal output of a running measurement: one status line that is redrawn, and tables that stay.
 
-Where standard output is no terminal the line is printed every few seconds instead, plain, so that a log keeps a
-readable trace. NO_COLOR switches colors off, as it does elsewhere.
+Where standard output is not a terminal, the status line is printed every few seconds as plain text, so that a log
+stays readable. NO_COLOR switches colors off (no-color.org).
 """
 
 from __future__ import annotations
@@ -29,26 +29,26 @@ class Screen:
     def __init__(self, output: TextIO | None = None) -> None:
         self._output = output or sys.stdout
         self._is_terminal = self._output.isatty()
-        self._has_colours = self._is_terminal and not os.environ.get("NO_COLOR")
+        self._has_colors = self._is_terminal and not os.environ.get("NO_COLOR")
         self._last_plain_at = float("-inf")
         self._is_line_open = False
 
     def styled(self, text: str, *styles: str) -> str:
-        """`text` in these styles, where there are any."""
-        if not self._has_colours:
+        """`text` in these styles, or unchanged where there are no colors."""
+        if not self._has_colors:
             return text
         codes = ";".join(_CODES[style] for style in styles)
         return f"\x1b[{codes}m{text}\x1b[0m"
 
     def say(self, text: str = "") -> None:
-        """A line that stays."""
+        """Print a line that stays."""
         self.close_line()
         print(text, file=self._output, flush=True)
 
     def show(self, parts: Iterable[str]) -> None:
-        """The line that moves: drawn over the one before, or printed now and then.
+        """Redraw the status line, or print it every PLAIN_INTERVAL_SECONDS where there is no terminal.
 
-        A terminal that is too narrow for all parts gets the first of them, whole.
+        A terminal that is too narrow for all parts shows the first ones, whole.
         """
         if self._is_terminal:
             self._output.write(_CLEAR_LINE + fitting(parts, shutil.get_terminal_size().columns - 1))
@@ -59,13 +59,13 @@ class Screen:
             print(_SEPARATOR.join(parts), file=self._output, flush=True)
 
     def close_line(self) -> None:
-        """Leaves the moving line where it is."""
+        """End the status line, so that the next output begins on a new line."""
         if self._is_line_open:
             self._output.write("\n")
             self._is_line_open = False
 
     def table(self, rows: Iterable[tuple[str, str, str]]) -> None:
-        """Names, right-aligned figures, remarks; a row of nothing is a gap."""
+        """Print rows of name, right-aligned figure and remark; a row without a figure is a blank line."""
         rows = list(rows)
         names = max(len(name) for name, _, _ in rows)
         figures = max(len(figure) for _, figure, _ in rows)
@@ -75,7 +75,7 @@ class Screen:
 
 
 def fitting(parts: Iterable[str], columns: int) -> str:
-    """As many of the first parts as fit into so many columns."""
+    """The first parts that fit into the given number of columns, joined."""
     line = ""
     for part in parts:
         longer = f"{line}{_SEPARATOR}{part}" if line else part
@@ -91,7 +91,7 @@ def clock(seconds: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A duration with as many digits as matter."""
+    """A duration with two or three significant digits."""
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if seconds < 100 else f"{seconds:.0f} s"

@@ -1,4 +1,4 @@
-"""The stage every test may ask for: real PostgreSQL, real LocalStack, the local queue server, and clocks."""
+"""Fixtures and event loops for all tests: PostgreSQL, LocalStack, the SQS emulator, and virtual time."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ import uvloop
 
 from tests.fakes.virtual_time import VirtualTimeLoop
 
-pytest_plugins = ["tests.fixtures.aws", "tests.fixtures.log", "tests.fixtures.postgres", "tests.fixtures.queues"]
+pytest_plugins = [
+    "tests.fixtures.aws",
+    "tests.fixtures.log",
+    "tests.fixtures.postgres",
+    "tests.fixtures.queues",
+    "tests.repo.slowest_files",
+]
 
 hypothesis.settings.register_profile(
-    "house",
-    deadline=None,  # nothing timed decides a test: machines are busy with other things, too
+    "subscriber",
+    deadline=None,  # no test depends on timing: machines are busy with other work
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
-hypothesis.settings.load_profile("house")
+hypothesis.settings.load_profile("subscriber")
 
-ROOMS_WITH_THEIR_OWN_CLOCK = (
+IN_VIRTUAL_TIME = (
     "tests/flow/",
     "tests/pipeline/",
     "tests/control/",
@@ -29,12 +35,12 @@ ROOMS_WITH_THEIR_OWN_CLOCK = (
 )
 
 ON_BOTH_LOOPS = ("tests/adapters/aws/test_http_",)
-"""The daemon runs on uvloop, whose transports are not quite asyncio's."""
+"""The daemon runs on uvloop, whose transports differ from asyncio's."""
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Rooms and mechanisms are tested in virtual time, everything that touches a socket in real time."""
-    if item.nodeid.startswith(ROOMS_WITH_THEIR_OWN_CLOCK):
+    """Stages and mechanisms run in virtual time, everything with a socket in real time."""
+    if item.nodeid.startswith(IN_VIRTUAL_TIME):
         return {"virtual": VirtualTimeLoop}
     if item.nodeid.startswith(ON_BOTH_LOOPS):
         return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -43,9 +49,9 @@ def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[]
 
 @pytest.fixture
 def untraced(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Without coverage, here and in the processes that are started: for long work whose lines others cover.
+    """Turn coverage off, in this process and in child processes: for slow tests whose lines other tests cover.
 
-    The marker of pytest-cov for it does not reach a worker of xdist, where coverage has been started twice.
+    The marker of pytest-cov does not work in a worker of xdist, where coverage has been started twice.
     """
     monkeypatch.setenv("COVERAGE_PROCESS_CONFIG", "")
     tracer = sys.gettrace()

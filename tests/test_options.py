@@ -1,4 +1,4 @@
-"""From an operator's words to what a sensor is told."""
+"""From settings to the options of a sensor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REQUIRED = {
 
 
 def test_settings_become_options() -> None:
-    """The hosts come from the database's URL, the region from the queue's."""
+    """The hosts come from the database URL, the region from the queue URL."""
     given = {
         "SUBSCRIBER_DATABASE_LOAD_SOURCE": "CLOUDWATCH",
         "SUBSCRIBER_DATABASE_INSTANCE_ID": "lake-1",
@@ -28,8 +28,8 @@ def test_settings_become_options() -> None:
     assert (options.hosts, options.region, options.store) == ((WRITER_HOST,), "eu-west-1", store_options(settings))
 
 
-def test_no_source_unless_one_is_named() -> None:
-    """Nothing needs to be said, and then nothing is read of the database's load."""
+def test_there_is_no_load_source_by_default() -> None:
+    """Without the setting, no database load is read."""
     settings = Settings.from_environment(REQUIRED)
     options = sensor_options(settings, store_options(settings))
     assert (options.source, options.instance_id, options.vcpus) == ("none", None, None)
@@ -45,7 +45,7 @@ def test_no_source_unless_one_is_named() -> None:
         ("DATABASE_VCPUS", "nan"),
     ],
 )
-def test_what_cannot_be_is_refused(variable: str, value: str) -> None:
+def test_an_invalid_value_is_rejected(variable: str, value: str) -> None:
     """With one line, before anything starts."""
     with pytest.raises(ConfigurationError, match=f"^SUBSCRIBER_{variable} is '{value}'"):
         Settings.from_environment(REQUIRED | {f"SUBSCRIBER_{variable}": value})

@@ -1,11 +1,12 @@
-"""What one would use instead, made to drain the same queue into the same table.
+"""Alternatives to the daemon that drain the same queue into the same table, and a baseline without a queue.
 
-    manual_loop.py     the loop of the manuals: receive ten, store ten, delete ten
+    manual_loop.py     the loop of the SDK tutorials: receive ten, store ten, delete ten
     lambda_model.py    a model of Lambda's event source mapping
-    bulk_insert.py           no queue at all: the same rows, in the statements of a bulk writer
-    index_rows.py      what they share: a body to its rows, and rows into the table
-    service.py         what makes them processes that start and stop alike
+    mq_bridge.py       mq-bridge, a ready-made bridge from queues to databases
+    bulk_insert.py     the baseline: no queue, the same rows in bulk statements
+    index_rows.py      shared: from a body to its rows, and from rows to the table
+    service.py         shared: start, `ready`, SIGTERM
 
-They get every advantage that costs the comparison nothing: the right statement, ten rows at a time where manuals
-often store one, and uvloop. They know nothing but native S3 bodies, and nothing of bad ones.
+Those written here get every advantage that does not distort the comparison: the daemon's upsert, ten rows per statement
+where tutorials often store one, and uvloop. They read native S3 bodies only, and do not handle bad ones.
 """

@@ -1,9 +1,9 @@
-"""The floor: the rows of a flood, already read and decoded, in statements of a thousand rows over two connections.
+"""The baseline: rows of a flood, decoded beforehand, in statements of 1,000 rows over two connections.
 
     python -m benchmarks.baselines.bulk_insert --messages 300000
 
-No queue and no daemon: what is left is what any bulk writer must spend in this database. It reads the bodies before it
-says `ready`, then stores them and ends.
+There is no queue and no daemon: what remains is what any bulk writer must spend in this database. The bodies are
+decoded before the process prints `ready`; then it stores the rows and exits.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async def work(messages: int) -> None:
     """Stores the rows of a flood of so many messages."""
     load = BacklogLoad("flood", messages)
     rows = itertools.chain.from_iterable(rows_of(load.body(index)) for index in range(messages))
-    statements = iter(list(_in_thousands(rows)))
+    statements = iter(list(_statements(rows)))
     async with (
         asyncpg.create_pool(database_url(), min_size=CONNECTIONS, max_size=CONNECTIONS) as pool,
         asyncio.TaskGroup() as group,
@@ -40,17 +40,17 @@ async def work(messages: int) -> None:
 
 async def _store(pool: asyncpg.Pool[asyncpg.Record], statements: Iterator[list[IndexRow]]) -> None:
     async with pool.acquire() as connection:
-        for rows in statements:  # shared: each takes the next one
+        for rows in statements:  # both writers share the iterator
             await upsert(connection, rows)
 
 
-def _in_thousands(rows: Iterator[IndexRow]) -> Iterator[list[IndexRow]]:
-    while together := list(itertools.islice(rows, STATEMENT_ROWS)):
-        yield together
+def _statements(rows: Iterator[IndexRow]) -> Iterator[list[IndexRow]]:
+    while chunk := list(itertools.islice(rows, STATEMENT_ROWS)):
+        yield chunk
 
 
 def main() -> None:
-    """Prepares, says `ready`, stores, ends."""
+    """Decodes, prints `ready`, stores and exits."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.baselines.bulk_insert", description=__doc__)
     parser.add_argument("--messages", type=int, required=True)
     options = parser.parse_args()

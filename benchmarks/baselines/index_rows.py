@@ -1,4 +1,4 @@
-"""A native S3 body to the rows of the index, and rows into the table, as briefly as it can be done rightly."""
+"""From a native S3 body to index rows, and from rows to the table, in as little correct code as possible."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ import asyncpg
 from subscriber.adapters.postgres.statements import statement
 
 UPSERT = re.sub(r"string_to_array\((\$\d), \$10\)", r"\1::text[]", statement("upsert", "subscriber"))
-"""The daemon's own, with an array for each column as the manuals bind rows: whoever writes another one has another
-table in the end."""
+"""The daemon's own statement, so that the table ends the same, but with an array per column, as tutorials bind rows."""
 
 Connection: TypeAlias = "asyncpg.Connection[Any] | asyncpg.pool.PoolConnectionProxy[Any]"
 
@@ -35,12 +34,12 @@ class IndexRow(NamedTuple):
 
 
 def rows_of(body: str) -> list[IndexRow]:
-    """The rows that a native body with creations and removals tells of."""
+    """The rows of a native body that holds creations and removals."""
     return [_row(record) for record in json.loads(body)["Records"]]
 
 
 def newest(rows: Iterable[IndexRow]) -> list[IndexRow]:
-    """One row for each version: a statement may name it once."""
+    """The newest row of each version: one statement may write a row only once."""
     kept: dict[tuple[str, ...], IndexRow] = {}
     for row in rows:
         other = kept.get(row[:3])

@@ -1,16 +1,16 @@
-"""A model of Lambda's event source mapping for a standard queue: not Lambda, but its documented rules.
+"""A model of Lambda's event source mapping for a standard queue: its documented rules, not Lambda itself.
 
     python -m benchmarks.baselines.lambda_model --queue-url URL [--warm]
 
-The rules (AWS Lambda developer guide, "Configuring scaling behavior for SQS event source mappings"): five batches
-at once to begin with; while messages are still available, up to 300 more per minute; at most 1,250. A batch is
-ten messages, the default, and is handed to one invocation, which has an execution environment to itself; what
-an invocation has done is deleted. Here the 300 come evenly, from the first message on.
+The rules (AWS Lambda developer guide, "Configuring scaling behavior for SQS event source mappings"): it starts with
+five concurrent batches; while messages are available, it adds up to 300 a minute, up to 1,250. A batch has ten
+messages, the default, and goes to one invocation with an execution environment to itself; the messages of a finished
+invocation are deleted. Here the 300 are spread evenly over the minute, from the first message on.
 
-Two versions: each invocation opens a connection of its own, as a handler does that connects in its body; or an
-environment keeps its connection for the next invocation (`--warm`), which is the fair one. Receiving and deleting
-use the daemon's thin client: what Lambda spends on them is not ours to guess. So the model's own processor time
-means little; the database's means everything.
+There are two versions: each invocation opens its own connection, as a handler does that connects in its body; or an
+environment keeps its connection for the next invocation (`--warm`), which compares more fairly. Receiving and deleting
+use the daemon's thin client, since Lambda's own cost of them is unknown: the model's CPU time means little, the
+database's is what counts.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _VISIBILITY_SECONDS = 300
 
 
 def begins_after_seconds(number: int) -> float:
-    """How long after the first message the reader of this number, counted from 0, may begin."""
+    """Seconds after the first message until the reader of this number, counted from 0, may start."""
     return max(0, number + 1 - BATCHES_AT_START) * 60 / BATCHES_PER_MINUTE
 
 
 class Environments:
-    """The execution environments: an invocation takes one that is idle, the last used first, or a new one."""
+    """The execution environments: an invocation takes the idle one used last, or a new one."""
 
     def __init__(self, url: str, *, is_warm: bool) -> None:
         self._url = url

@@ -1,8 +1,8 @@
-"""The loop of the manuals: receive ten, store ten, delete ten, in a number of workers.
+"""The loop of the SDK tutorials: receive ten, store ten, delete ten, in several workers.
 
     python -m benchmarks.baselines.manual_loop --queue-url URL --workers 10
 
-aiobotocore's client with its own defaults, one pool of connections with one for each worker.
+It uses aiobotocore's client with its defaults, and a pool with one connection per worker.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ async def work(queue_url: str, workers: int) -> None:
 
 async def _loop(client: Any, pool: asyncpg.Pool[Any], queue_url: str) -> None:
     while True:
-        answer = await client.receive_message(
+        response = await client.receive_message(
             QueueUrl=queue_url, MaxNumberOfMessages=_MESSAGES, WaitTimeSeconds=_WAIT_SECONDS
         )
-        messages = answer.get("Messages", [])
+        messages = response.get("Messages", [])
         if not messages:
             continue
         async with pool.acquire() as connection:

@@ -1,12 +1,12 @@
-"""mq-bridge, somebody else's bridge from queues to databases with a core in Rust, as an operator would set it up.
+"""mq-bridge, a third-party bridge from queues to databases with a core in Rust, as an operator would configure it.
 
     .lab/mq-bridge/bin/python -m benchmarks.baselines.mq_bridge --queue-url URL --concurrency 1
 
-Runs in an environment of its own and so imports nothing of ours. Of its two ways to write several columns it
-gets the fast one: `columns` with `key`, one INSERT … ON CONFLICT DO UPDATE of up to 512 rows. That way has no room
-for the guard that keeps the newer row. An `insert_query` has, but where a column needs a cast, as `event_time`
-does, mq-bridge stores such a query's rows one by one. In a flood each object is told of once: both ways end in the
-same table, and only there may it be compared.
+It runs in its own environment and so imports nothing of this project. mq-bridge writes several columns in two ways.
+Here it uses the fast one, `columns` with `key`: an INSERT … ON CONFLICT DO UPDATE of up to 512 rows, without the guard
+that keeps the newer row. The other, an `insert_query`, can hold the guard; but if a column needs a cast, as
+`event_time` does, mq-bridge runs such a query once per row. In a flood each object has one event: both ways end in the
+same table, and only there are they comparable.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import mq_bridge
 BATCH_SIZE = 512
 """Its default, written out."""
 CONNECTIONS = 10
-"""Its default; more where more batches are written at once."""
+"""Its default; more if more batches are written concurrently."""
 _WAIT_SECONDS = 2
 
 
 def route(queue_url: str, concurrency: int) -> dict[str, object]:
-    """From the queue into the table, in mq-bridge's own words (its `config_schema`)."""
+    """From the queue into the table, in the terms of mq-bridge's `config_schema`."""
     return {
         "input": {
             "aws": {
@@ -38,7 +38,7 @@ def route(queue_url: str, concurrency: int) -> dict[str, object]:
         },
         "output": {
             "sqlx": {
-                "url": os.environ["PEER_DATABASE_URL"],
+                "url": os.environ["BASELINE_DATABASE_URL"],
                 "table": "subscriber.object_versions",
                 "columns": "auto",
                 "key": "bucket,key,version_id",
@@ -56,7 +56,7 @@ def main() -> None:
     parser.add_argument("--queue-url", required=True)
     parser.add_argument("--concurrency", type=int, required=True)
     options = parser.parse_args()
-    mq_bridge.init_logging()  # what it drops as unstorable, it says in a log line only
+    mq_bridge.init_logging()  # it reports dropped rows in its log only
     running = mq_bridge.Route.from_config(route(options.queue_url, options.concurrency))
     signal.signal(signal.SIGTERM, lambda *_: running.stop())
     running.start()

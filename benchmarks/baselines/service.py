@@ -1,4 +1,4 @@
-"""What makes a peer a process like the others: it says `ready`, works, and ends on SIGTERM with code 0."""
+"""The life cycle of a competitor's process: print `ready`, work, exit with 0 on SIGTERM."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from typing import Any
 
 import uvloop
 
-DATABASE_URL = "PEER_DATABASE_URL"
-"""The variable with the database's URL: it holds a password, and arguments can be read by everyone."""
+DATABASE_URL = "BASELINE_DATABASE_URL"
+"""The environment variable with the database's URL: it holds a password, and other users can read arguments."""
 
 
 def database_url() -> str:
-    """Where to store."""
+    """The database's URL."""
     return os.environ[DATABASE_URL]
 
 
 def serve(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Runs `work` until it ends or SIGTERM comes."""
-    uvloop.run(_until_told(work))
+    """Runs `work` until it ends or SIGTERM arrives."""
+    uvloop.run(_until_stopped(work))
 
 
 def say_ready() -> None:
-    """Tells the starter that the queue may be filled now."""
+    """Reports that the queue may be filled now."""
     print("ready", flush=True)
 
 
-async def _until_told(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    task = asyncio.create_task(work(), name="peer")
+async def _until_stopped(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    task = asyncio.create_task(work(), name="competitor")
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     with contextlib.suppress(asyncio.CancelledError):
         await task

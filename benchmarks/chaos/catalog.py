@@ -1,4 +1,4 @@
-"""Every fault there is, by name."""
+"""The fault catalog: every fault that a chaos test can inject, by name."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.faults import clock, locks, network, process, queue, server, tables
 
 Group: TypeAlias = Literal["process", "database", "network", "queue", "clock"]
-"""Faults of one group are never combined: they would undo each other."""
+"""A run has at most one fault per group: two of one group would undo each other."""
 Need: TypeAlias = Literal["credentials", "clock", "active_sessions", "local", "small_disk"]
-"""What the run must have prepared."""
+"""What a run must prepare before this fault can be injected."""
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """A thing that goes wrong: entering `act` begins it, leaving ends it."""
+    """A fault: entering the context manager `inject` starts it, leaving ends it."""
 
     name: str
     group: Group
-    act: Callable[[RunContext], AbstractAsyncContextManager[None]]
-    least_seconds: float = 0.3
-    most_seconds: float = 1.5
-    """It lasts some time between both."""
+    inject: Callable[[RunContext], AbstractAsyncContextManager[None]]
+    min_seconds: float = 0.3
+    max_seconds: float = 1.5
+    """The duration is drawn between the two."""
     need: Need | None = None
-    refuses: tuple[int, ...] = ()
-    """Objects, by number, whose rows it makes the database refuse: their messages may be quarantined."""
+    rejects: tuple[int, ...] = ()
+    """Numbers of the objects whose rows the database rejects because of it: their messages may be quarantined."""
 
     @property
-    def says(self) -> str:
-        """What it does, in a sentence."""
-        return (self.act.__doc__ or "").partition("\n")[0]
+    def description(self) -> str:
+        """One sentence about its effect."""
+        return (self.inject.__doc__ or "").partition("\n")[0]
 
 
-_ONE_OBJECT = (tables.REFUSED_OBJECT,)
+_ONE_OBJECT = (tables.REJECTED_OBJECT,)
 
 _ALL: Final = (
     Fault("daemon-killed", "process", process.killed, 0.0, 0.5),
@@ -54,11 +54,11 @@ _ALL: Final = (
     Fault("deadlocks", "database", locks.deadlocks, 1.0, 2.5),
     Fault("table-changed", "database", locks.table_changed, 0.8, 2.0),
     Fault("index-rebuilt", "database", locks.index_rebuilt, 1.0, 2.5),
-    Fault("rows-refused", "database", tables.every_row_refused, 0.3, 3.0),
-    Fault("object-refused-by-trigger", "database", tables.object_refused_by_trigger, refuses=_ONE_OBJECT),
-    Fault("object-refused-by-check", "database", tables.object_refused_by_check, refuses=_ONE_OBJECT),
-    Fault("object-refused-everywhere", "database", tables.object_refused_everywhere, refuses=_ONE_OBJECT),
-    Fault("quarantine-refused", "database", tables.quarantine_refused, 0.5, 3.0),
+    Fault("rows-rejected", "database", tables.every_row_rejected, 0.3, 3.0),
+    Fault("object-rejected-by-trigger", "database", tables.object_rejected_by_trigger, rejects=_ONE_OBJECT),
+    Fault("object-rejected-by-check", "database", tables.object_rejected_by_check, rejects=_ONE_OBJECT),
+    Fault("object-rejected-everywhere", "database", tables.object_rejected_everywhere, rejects=_ONE_OBJECT),
+    Fault("quarantine-denied", "database", tables.quarantine_denied, 0.5, 3.0),
     Fault("quarantine-locked", "database", locks.quarantine_locked, 1.6, 2.5),
     Fault("network-silent", "network", network.silent, 0.5, 3.0),
     Fault("network-slow", "network", network.slow, 0.5, 2.0),
@@ -67,22 +67,22 @@ _ALL: Final = (
     Fault("sqs-500", "queue", queue.internal_errors),
     Fault("sqs-throttled", "queue", queue.throttled),
     Fault("sqs-failed-entries", "queue", queue.failed_entries),
-    Fault("sqs-lost-answers", "queue", queue.lost_answers),
-    Fault("sqs-slow-answers", "queue", queue.slow_answers),
+    Fault("sqs-lost-responses", "queue", queue.lost_responses),
+    Fault("sqs-slow-responses", "queue", queue.slow_responses),
     Fault("sqs-duplicates", "queue", queue.duplicates),
     Fault("sqs-reordered", "queue", queue.reordered),
     Fault("sqs-expired-handles", "queue", queue.expired_handles),
     Fault("sqs-short-visibility", "queue", queue.short_visibility),
     Fault("sqs-visibility-over", "queue", queue.visibility_over),
-    Fault("sqs-in-flight-wall", "queue", queue.wall_in_flight),
+    Fault("sqs-in-flight-limit", "queue", queue.in_flight_limit),
     Fault("sqs-clock-skewed", "queue", queue.clock_skewed),
     Fault("credentials-expired", "queue", queue.credentials_expired, need="credentials"),
     Fault("sensor-lost", "database", clock.sensor_lost, need="active_sessions"),
     Fault("sensor-local-lost", "database", clock.sensor_lost, need="local"),
     Fault("wall-clock-jumps", "clock", clock.jumps, need="clock"),
-    # Longer than a batch is tried, and longer than messages are hidden: they come back while the database is away.
-    Fault("postgres-long-away", "database", server.stopped_fast, 12.0, 25.0),
-    Fault("network-long-silent", "network", network.silent, 12.0, 25.0),
+    # Longer than a batch is retried and longer than retry delays: messages come back while the database is down.
+    Fault("postgres-long-outage", "database", server.stopped_fast, 12.0, 25.0),
+    Fault("network-long-silence", "network", network.silent, 12.0, 25.0),
     Fault("disk-long-full", "database", server.disk_full, 12.0, 25.0, need="small_disk"),
 )
 

@@ -1,4 +1,4 @@
-"""Everything a fault may lay its hands on, for the length of one run."""
+"""The run context: everything that a fault may use during one run."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ class RunContext(msgspec.Struct, frozen=True):
     credentials: CredentialsServer
     daemons: list[Supervised]
     random: Random
-    """Of the fault at work: seeded, and nobody else's."""
+    """Seeded for one fault and used by no other."""
     folder: Path
-    """For what a fault writes; gone with the run."""
+    """For files that faults write; removed after the run."""
     observations: Observations
     is_alone: bool
-    """Whether no other fault is part of the run, and one daemon has the queue to itself."""
+    """Whether this run has a single fault and a single daemon."""
 
     def with_random(self, random: Random) -> RunContext:
-        """The same for a fault with dice of its own."""
+        """A copy for a fault with its own source of random numbers."""
         return msgspec.structs.replace(self, random=random)
 
     def error(self, sentence: str) -> None:
-        """Something that must not have happened."""
+        """Records something that must not happen; the run has failed."""
         self.observations.errors.append(sentence)
 
     def note(self, sentence: str) -> None:
-        """Something that is worth knowing, once."""
+        """Records something worth knowing, once per run."""
         if sentence not in self.observations.notes:
             self.observations.notes.append(sentence)
 
-    def some_daemon(self) -> Supervised:
-        """One of them, by the seed."""
+    def random_daemon(self) -> Supervised:
+        """One of the daemons, chosen by the seed."""
         return self.random.choice(self.daemons)

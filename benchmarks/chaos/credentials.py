@@ -1,8 +1,8 @@
-"""Who gives the daemon its credentials: the endpoint that ECS has for a task's role, on loopback.
+"""A credentials endpoint on loopback, like the one ECS offers for a task's role.
 
-Its answer is that of ECS (`AccessKeyId`, `SecretAccessKey`, `Token`, `Expiration`; Amazon ECS developer guide, "Task
-IAM role"). It always ends in twelve minutes, so that botocore, which renews from a quarter of an hour before the end,
-asks whenever credentials are wanted: a run need not last for hours to see a renewal.
+It responds as ECS does (`AccessKeyId`, `SecretAccessKey`, `Token`, `Expiration`; Amazon ECS developer guide, "Task
+IAM role"). Credentials always expire in twelve minutes. botocore renews them from fifteen minutes before they expire,
+so it asks at every use, and a run need not last for hours to see a renewal.
 """
 
 from __future__ import annotations
@@ -16,46 +16,46 @@ from typing import Any
 
 import msgspec
 
-_ENDS_IN = timedelta(minutes=12)
+_EXPIRES_IN = timedelta(minutes=12)
 
 
 class CredentialsServer:
-    """Made by `credentials_server`. `key` is access key and secret in one word."""
+    """Made by `credentials_server`; `key` is both access key and secret."""
 
     def __init__(self, key: str) -> None:
         self._key = key
-        self.is_away = False
-        """Answers 500."""
+        self.is_unavailable = False
+        """Whether it responds with HTTP 500."""
         self.url = ""
 
     def renew(self, key: str) -> None:
-        """Give this one from now on, and be there."""
+        """Serves this key from now on, and is available again."""
         self._key = key
-        self.is_away = False
+        self.is_unavailable = False
 
-    def answer(self) -> bytes:
-        """What is asked for."""
-        ends_at = (datetime.now(UTC) + _ENDS_IN).strftime("%Y-%m-%dT%H:%M:%SZ")
-        keys = {"AccessKeyId": self._key, "SecretAccessKey": self._key, "Token": "session", "Expiration": ends_at}
+    def response(self) -> bytes:
+        """The JSON body with the current credentials."""
+        expires_at = (datetime.now(UTC) + _EXPIRES_IN).strftime("%Y-%m-%dT%H:%M:%SZ")
+        keys = {"AccessKeyId": self._key, "SecretAccessKey": self._key, "Token": "session", "Expiration": expires_at}
         return msgspec.json.encode(keys)
 
 
 @contextmanager
 def credentials_server(key: str) -> Iterator[CredentialsServer]:
-    """An endpoint while the block runs."""
+    """Serves an endpoint while the block runs."""
     source = CredentialsServer(key)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            content = b"{}" if source.is_away else source.answer()
-            self.send_response(500 if source.is_away else 200)
+            content = b"{}" if source.is_unavailable else source.response()
+            self.send_response(500 if source.is_unavailable else 200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the base class's name for it
-            """Nobody reads it."""
+            """Discards the request log."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     source.url = f"http://127.0.0.1:{server.server_port}/credentials"

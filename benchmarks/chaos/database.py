@@ -1,7 +1,7 @@
-"""The database of the chaos: one server for many runs, a role that is nobody special, and a schema for each run.
+"""The database of the chaos tests: one server for many runs, an ordinary role, and one schema per run.
 
-The daemon comes as that role, with its password in a file that PostgreSQL's clients read for every connection, so that
-it can be rotated while the daemon runs. The driver comes as the superuser.
+The daemon logs in with that role. Its password is in a file that PostgreSQL clients read for every connection, so it
+can be rotated while the daemon runs. The test driver logs in as superuser.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from testkit.checker.evidence import Tables, Version, version_of
 from testkit.postgres.postgres import LocalPostgres
 
 ROLE: Final = "indexer"
-OTHERS: Final = "others"
+OTHER_ROLE: Final = "others"
 MAX_CONNECTIONS: Final = 60
 _FIRST_PASSWORD = "first"
 _ROWS = """
@@ -40,14 +40,14 @@ class ChaosDatabase:
         self.postgres = postgres
         self.password_file = password_file
         self.schema = ""
-        """Of the run that is on."""
+        """Schema of the current run."""
         self._is_prepared = False
         self.small_disk: Path | None = None
-        """Where a disk of little room is mounted, while one is."""
+        """Mount point of the small disk while one is mounted."""
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator[Connection]:
-        """A superuser's session, which may write whatever the server's defaults are just now."""
+        """A superuser session that can write even while the server defaults to read-only."""
         connection = await asyncpg.connect(
             self.postgres.url,
             timeout=10,
@@ -60,38 +60,38 @@ class ChaosDatabase:
             await connection.close(timeout=5)
 
     async def execute(self, *statements: str) -> None:
-        """One after the other, each by itself."""
+        """Executes the statements one by one, each in its own transaction."""
         async with self.connected() as connection:
             for statement in statements:
                 await connection.execute(statement)
 
     def url(self, port: int) -> str:
-        """Where the daemon finds it, at this port; the password is in `password_file`."""
+        """The daemon's URL for this port; the password is in `password_file`."""
         return f"postgresql://{ROLE}@127.0.0.1:{port}/postgres"
 
     @property
-    def url_of_others(self) -> str:
-        """Where those find it who are neither daemon nor driver."""
-        return f"postgresql://{OTHERS}:{_FIRST_PASSWORD}@127.0.0.1:{self.postgres.port}/postgres"
+    def other_clients_url(self) -> str:
+        """The URL for clients other than the daemon and the test driver."""
+        return f"postgresql://{OTHER_ROLE}:{_FIRST_PASSWORD}@127.0.0.1:{self.postgres.port}/postgres"
 
     async def set_password(self, password: str, *, in_file: bool = True) -> None:
-        """Give the role another password, and tell the daemon or not."""
+        """Changes the role's password, and writes it to the daemon's password file if `in_file`."""
         await self.execute(f"ALTER ROLE {ROLE} PASSWORD '{password}'")
         if in_file:
             self.write_password(password)
 
     def write_password(self, password: str) -> None:
-        """Tell the daemon a password; clients take the file only if nobody else may read it."""
+        """Writes the daemon's password file; clients ignore the file if other users may read it."""
         self.password_file.touch(mode=0o600)
         self.password_file.write_text(f"*:*:*:{ROLE}:{password}\n")
 
     async def prepare(self) -> None:
-        """The role; a second time does nothing."""
+        """Creates the roles; a second call does nothing."""
         if self._is_prepared:
             return
         await self.execute(
             f"CREATE ROLE {ROLE} LOGIN PASSWORD '{_FIRST_PASSWORD}'",
-            f"CREATE ROLE {OTHERS} LOGIN PASSWORD '{_FIRST_PASSWORD}'",
+            f"CREATE ROLE {OTHER_ROLE} LOGIN PASSWORD '{_FIRST_PASSWORD}'",
             f"GRANT CREATE ON DATABASE postgres TO {ROLE}",
         )
         self.write_password(_FIRST_PASSWORD)
@@ -99,7 +99,7 @@ class ChaosDatabase:
 
     @asynccontextmanager
     async def schema_for(self, name: str) -> AsyncIterator[None]:
-        """A run's schema, which the daemon will make, and the log of its commits; both gone afterwards."""
+        """Sets the run's schema, which the daemon creates, and logs its commits; drops both afterwards."""
         self.schema = name
         async with self.connected() as connection:
             await CommitLog(connection, name, name).begin()
@@ -111,12 +111,12 @@ class ChaosDatabase:
                 await CommitLog(connection, name, name).end()
 
     async def changes(self) -> list[Change]:
-        """Every commit of the run so far."""
+        """All commits of the run so far."""
         async with self.connected() as connection:
             return await CommitLog(connection, self.schema, self.schema).changes()
 
     async def tables(self) -> Tables:
-        """What is there."""
+        """The rows of index and quarantine."""
         async with self.connected() as connection:
             rows = [ObjectEvent(*row) for row in await connection.fetch(_ROWS.format(schema=self.schema))]
             quarantined = await connection.fetch(_QUARANTINED.format(schema=self.schema))
@@ -126,7 +126,7 @@ class ChaosDatabase:
 
 @contextmanager
 def chaos_database() -> Iterator[ChaosDatabase]:
-    """A server while the block runs; call `prepare` once."""
+    """Runs a server while the block runs; call `prepare` before use."""
     settings = {
         "max_connections": str(MAX_CONNECTIONS),
         "deadlock_timeout": "50ms",

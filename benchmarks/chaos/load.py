@@ -1,9 +1,13 @@
-"""The load of a chaos run: messages made when they are asked for, and what each of them told.
+"""The load of a chaos run: messages generated on demand, and the rows that each of them must lead to.
 
-Queue server and judge make the same message from seed and index, in different processes; nobody keeps them. Blocks of
-500 messages differ: lives of whole buckets in all envelopes, with nonsense in between (`mixed_backlog.py`); new
-objects, each told once; a hundred objects overwritten again and again, told out of order; or several records in one
-message, of a new object and of few old ones, every seventh with a record among them that cannot be read.
+The queue server and the history checker generate the same message from seed and index, in different processes, so
+none is stored. Each block of 500 messages is of one kind:
+
+mixed: histories of whole buckets in all envelopes, with unreadable bodies in between (`mixed_backlog.py`).
+new: new objects, one event each.
+hot: a hundred objects that are overwritten again and again, with events out of order.
+several: several records per message, of a new object and a few old ones; every seventh message has an unreadable
+    record among them.
 """
 
 from __future__ import annotations
@@ -21,80 +25,80 @@ from testkit.checker.evidence import ExpectedMessage, version_of
 from testkit.sqs.raw_client import RawClient
 from testkit.workload import backlogs, mixed_backlog
 from testkit.workload.bucket import START, Emission, RowState
-from testkit.workload.shuffle import Telling
+from testkit.workload.shuffle import WorkloadMessage
 
-BLOCK_MESSAGES: Final = mixed_backlog.CHAPTER_MESSAGES
-Block: TypeAlias = Literal["lives", "new", "hot", "several"]
+BLOCK_MESSAGES: Final = mixed_backlog.BLOCK_MESSAGES
+Block: TypeAlias = Literal["mixed", "new", "hot", "several"]
 
-_WEIGHTS: Final[dict[Block, int]] = {"lives": 20, "new": 40, "hot": 20, "several": 20}
+_WEIGHTS: Final[dict[Block, int]] = {"mixed": 20, "new": 40, "hot": 20, "several": 20}
 HOT_OBJECTS: Final = 100
-"""Those that are overwritten again and again, numbered from 0."""
-_FEW: Final = range(HOT_OBJECTS // 2 - 10, HOT_OBJECTS // 2 + 10)
-"""Those that messages of several records tell of besides: so few that a message in twenty tells of a given one."""
+"""Objects that are overwritten again and again, numbered from 0."""
+_OLD_OBJECTS: Final = range(HOT_OBJECTS // 2 - 10, HOT_OBJECTS // 2 + 10)
+"""Old objects in messages of several records: so few that one message in twenty has a given one."""
 _UNREADABLE_EVERY = 7
 _UNREADABLE_SIZES = ("-1", '"large"')
-"""One that breaks the meaning of a record, and one that breaks its form."""
+"""The first is an invalid value, the second an invalid type."""
 _GRAIN_SECONDS = 0.001
-"""A poll is woken for the next message no sooner than so much later: several come together."""
+"""The shortest wait of a poll for the next message, so that several arrive together."""
 _STRIDE = 347
-"""Prime to 500: places of a block times this, modulo 500, come in another order and each once."""
-_CHAPTERS_PER_SEED = 1_000
+"""Coprime to 500: position times this, modulo 500, permutes a block."""
+_BLOCKS_PER_SEED = 1_000
 _EVENTBRIDGE = '{"version":"0"'
-"""How such a body begins; it tells whole seconds."""
+"""First bytes of an EventBridge body, whose times are whole seconds."""
 
 
 class ChaosLoad(msgspec.Struct, frozen=True):
-    """A number of messages, half of them there at once and half within some seconds."""
+    """A number of messages: half are there at once, half arrive evenly within `seconds`."""
 
     seed: int
     messages: int
     seconds: float = 0.0
     is_steady: bool = False
-    """All come evenly, and each tells of a new object."""
+    """All messages arrive evenly, and each has one new object."""
 
     def attach(self, client: RawClient, queue_url: str) -> None:
-        """Put them into a queue, to be made as they are received."""
+        """Attaches the load to a queue, which generates messages as they are received."""
         client.attach_backlog(queue_url, f"{__name__}:arriving", **msgspec.structs.asdict(self))
 
     def body(self, index: int) -> str:
         """The body of the message with this index."""
         kind = self._kind(index)
-        if kind == "lives":
-            return self._telling(index).body
+        if kind == "mixed":
+            return self._message(index).body
         if kind == "several":
             return _several_body(index)
         return backlogs.put_body(*_object_and_moment(kind, index))
 
-    def told(self, index: int, message_id: str, refused: frozenset[int] = frozenset()) -> ExpectedMessage:
-        """What the message with this index told, under the id the queue gave it.
+    def expected(self, index: int, message_id: str, rejected: frozenset[int] = frozenset()) -> ExpectedMessage:
+        """What the message with this index must lead to.
 
         Args:
-            index: of the message, from 0.
-            message_id: the queue's.
-            refused: the objects, by number, whose rows the database may have refused.
+            index: index of the message, from 0.
+            message_id: the id that the queue gave it.
+            rejected: numbers of the objects whose rows the database may have rejected.
         """
         kind = self._kind(index)
-        if kind == "lives":
-            return told_by(self._telling(index), message_id)
+        if kind == "mixed":
+            return expected_from(self._message(index), message_id)
         records = _several(index) if kind == "several" else (_object_and_moment(kind, index),)
-        refusable = frozenset(version_of(_put_event(*record)) for record in records if record[0] in refused)
-        is_readable = kind != "several" or _unreadable_place(index) is None
+        may_be_rejected = frozenset(version_of(_put_event(*record)) for record in records if record[0] in rejected)
+        is_readable = kind != "several" or _unreadable_position(index) is None
         return ExpectedMessage(
             message_id,
             tuple(_put_event(*record) for record in records),
             is_readable=is_readable,
-            refusable=refusable,
-            body=None if is_readable and not refusable else self.body(index).encode(),
+            may_be_rejected=may_be_rejected,
+            body=None if is_readable and not may_be_rejected else self.body(index).encode(),
         )
 
     def arrives_after(self, index: int) -> float:
-        """Seconds from the begin of the load until the message with this index is there."""
+        """Seconds from the start of the load until the message with this index arrives."""
         at_once = 0.0 if self.is_steady else 0.5
         share = (index + 1) / self.messages
         return max(0.0, share - at_once) / (1.0 - at_once) * self.seconds
 
     def arrived_after(self, seconds: float) -> int:
-        """How many messages are there so long after the begin."""
+        """How many messages have arrived this many seconds after the start."""
         at_once = 0.0 if self.is_steady else 0.5
         share = 1.0 if seconds >= self.seconds else at_once + (1.0 - at_once) * seconds / self.seconds
         return int(share * self.messages)
@@ -102,12 +106,12 @@ class ChaosLoad(msgspec.Struct, frozen=True):
     def _kind(self, index: int) -> Block:
         return "new" if self.is_steady else block_kind(self.seed, index // BLOCK_MESSAGES)
 
-    def _telling(self, index: int) -> Telling:
-        return mixed_backlog.telling(self.seed * _CHAPTERS_PER_SEED * BLOCK_MESSAGES + index)
+    def _message(self, index: int) -> WorkloadMessage:
+        return mixed_backlog.message(self.seed * _BLOCKS_PER_SEED * BLOCK_MESSAGES + index)
 
 
 class ArrivingBacklog:
-    """For the queue server: half of a load at once, the rest evenly."""
+    """A load as a backlog of the queue server."""
 
     def __init__(self, load: ChaosLoad, started_at: float) -> None:
         self._load = load
@@ -115,17 +119,17 @@ class ArrivingBacklog:
         self._taken = 0
 
     def available(self, now: float) -> int:
-        """What has arrived and was not taken."""
+        """How many messages have arrived and were not taken."""
         return self._load.arrived_after(now - self._started_at) - self._taken
 
     def take(self, limit: int, now: float) -> Sequence[tuple[str, float]]:
-        """The next bodies by index."""
+        """The next bodies, in order of index, each with its time of sending."""
         first = self._taken
         self._taken += max(0, min(limit, self.available(now)))
         return [(self._load.body(index), now) for index in range(first, self._taken)]
 
     def next_arrival(self, now: float) -> float | None:
-        """When the next message comes; None after the last."""
+        """Unix time of the next arrival; None after the last."""
         following = self._taken + self.available(now)
         if following >= self._load.messages:
             return None
@@ -133,29 +137,29 @@ class ArrivingBacklog:
 
 
 def arriving(seed: int, messages: int, seconds: float, *, is_steady: bool) -> ArrivingBacklog:
-    """The backlog that begins to arrive now."""
+    """A backlog that starts to arrive now."""
     return ArrivingBacklog(ChaosLoad(seed, messages, seconds, is_steady), time.time())
 
 
 @functools.cache
 def block_kind(seed: int, block: int) -> Block:
-    """What the messages of this block are like."""
+    """The kind of this block's messages."""
     return Random(f"{seed}/{block}").choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
 
 
-def told_by(telling: Telling, message_id: str) -> ExpectedMessage:
-    """The same in the words of the checker."""
-    if telling.is_undecodable:
-        return ExpectedMessage(message_id, is_readable=False, body=telling.body.encode())
-    if telling.emission is None:
+def expected_from(message: WorkloadMessage, message_id: str) -> ExpectedMessage:
+    """The checker's expectation for a message of the mixed backlog."""
+    if message.is_undecodable:
+        return ExpectedMessage(message_id, is_readable=False, body=message.body.encode())
+    if message.emission is None:
         return ExpectedMessage(message_id)
     return ExpectedMessage(
-        message_id, (event_of(telling.emission, has_whole_seconds=_is_from_eventbridge(telling.body)),)
+        message_id, (event_of(message.emission, has_whole_seconds=_is_from_eventbridge(message.body)),)
     )
 
 
 def event_of(emission: Emission, *, has_whole_seconds: bool) -> ObjectEvent:
-    """The row that an emission asks for, worked out without a look at any envelope's text."""
+    """The row that an emission must lead to, computed without reading the envelope's text."""
     moment = emission.event_time
     microsecond = 0 if has_whole_seconds else moment.microsecond // 1000 * 1000
     return ObjectEvent(
@@ -183,40 +187,40 @@ def _is_from_eventbridge(body: str) -> bool:
 
 
 def _object_and_moment(kind: Block, index: int) -> tuple[int, int]:
-    """Number of the object, and the index that its sequencer, size and ETag come from."""
-    block, place = divmod(index, BLOCK_MESSAGES)
-    moment = block * BLOCK_MESSAGES + place * _STRIDE % BLOCK_MESSAGES
+    """Number of the object, and the index that its sequencer, size and ETag are derived from."""
+    block, position = divmod(index, BLOCK_MESSAGES)
+    moment = block * BLOCK_MESSAGES + position * _STRIDE % BLOCK_MESSAGES
     return (moment % HOT_OBJECTS if kind == "hot" else HOT_OBJECTS + moment), moment
 
 
 def _several(index: int) -> tuple[tuple[int, int], ...]:
-    """The same for each readable record of a message of several: a new object, then one to four times old ones.
+    """`_object_and_moment` of each readable record of a message of several: one new object, then one to four old ones.
 
-    In a third of the messages the old ones are one and the same, told of out of order.
+    In a third of the messages the old ones are one and the same object, with events out of order.
     """
     number, moment = _object_and_moment("several", index)
-    block, place = divmod(index, BLOCK_MESSAGES)
+    block, position = divmod(index, BLOCK_MESSAGES)
     old = [
         (
-            _FEW[(moment // 3 + each * (place % 3)) % len(_FEW)],
+            _OLD_OBJECTS[(moment // 3 + each * (position % 3)) % len(_OLD_OBJECTS)],
             block * BLOCK_MESSAGES + (moment + each * _STRIDE) % BLOCK_MESSAGES,
         )
-        for each in range(1, 2 + place % 4)
+        for each in range(1, 2 + position % 4)
     ]
     return ((number, moment), *old)
 
 
-def _unreadable_place(index: int) -> int | None:
-    """Before which record of a message of several one stands that cannot be read; None: nowhere."""
+def _unreadable_position(index: int) -> int | None:
+    """Position of the unreadable record in a message of several records; None: there is none."""
     return None if index % _UNREADABLE_EVERY else index // _UNREADABLE_EVERY % 3
 
 
 def _several_body(index: int) -> str:
     records = [backlogs.put_record(*each, str(backlogs.size_of(each[1]))) for each in _several(index)]
-    place = _unreadable_place(index)
-    if place is not None:
+    position = _unreadable_position(index)
+    if position is not None:
         unreadable = _UNREADABLE_SIZES[index // _UNREADABLE_EVERY % len(_UNREADABLE_SIZES)]
-        records.insert(place, backlogs.put_record(HOT_OBJECTS // 2, index, unreadable))
+        records.insert(position, backlogs.put_record(HOT_OBJECTS // 2, index, unreadable))
     return backlogs.records_body(records)
 
 

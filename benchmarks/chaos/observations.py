@@ -1,4 +1,4 @@
-"""What is noted in the course of a run, beside the history."""
+"""Errors and notes that are collected during a run, beside the message history."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from testkit.daemon import DaemonProcess
 
 
 class Observations:
-    """Where faults and supervisors write what they saw."""
+    """Collects what faults and supervisors observe."""
 
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.notes: list[str] = []
-        self.signs: Counter[str] = Counter()
-        """What the daemons said of troubles, and how often."""
+        self.symptoms: Counter[str] = Counter()
+        """Warnings and failures that the daemons logged or counted, and how often."""
 
     def stuck(self, counts: Counts, daemons: Sequence[DaemonProcess | None]) -> None:
-        """The line did not run dry."""
+        """Records that the queue was not drained in time."""
         tails = "\n".join(daemon.log_tail() if daemon else "(no daemon runs)" for daemon in daemons)
         self.errors.append(f"stuck: {counts}\n{tails}")
 
     def take(self, daemons: Sequence[Supervised]) -> None:
-        """What the supervisors have seen."""
+        """Adds what the supervisors observed."""
         for daemon in daemons:
             self.errors += daemon.errors
             self.notes += daemon.notes
-            self.signs += daemon.signs
+            self.symptoms += daemon.symptoms

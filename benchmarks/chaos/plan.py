@@ -1,4 +1,4 @@
-"""What a run will be, worked out from its seed alone: the load, the daemons, and which faults when."""
+"""The plan of a run, derived from its seed alone: load, daemons, and which faults occur when."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import msgspec
 from benchmarks.chaos.catalog import FAULTS, Need
 
 VERSION: Final = 3
-"""Of what a seed means: results of another version are of other runs."""
-_TOGETHER = (55, 30, 15)
-"""How often one, two and three faults make a run."""
+"""Version of the mapping from seed to plan: results of another version come from other plans."""
+_FAULT_COUNT_WEIGHTS = (55, 30, 15)
+"""Weights of runs with one, two and three faults."""
 _THREE_DAEMONS = 0.25
 _CONCURRENCY = (1, 2, 4)
 _BATCH_ROWS = (50, 200, 500)
 _FIRST_SECONDS, _LAST_SECONDS = 0.2, 2.0
-"""Between these a fault begins."""
+"""A fault starts between the two."""
 _LOAD_SECONDS = 2.5
 _SHORT_LOAD_SECONDS = 0.8
 
 
 class Occurrence(msgspec.Struct, frozen=True):
-    """A fault and its time, in seconds since the load began."""
+    """A fault, its start in seconds since the start of the load, and its duration in seconds."""
 
     fault: str
     begins_at: float
@@ -31,7 +31,7 @@ class Occurrence(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """One run."""
+    """The plan of one run."""
 
     seed: int
     messages: int
@@ -43,21 +43,21 @@ class Plan(msgspec.Struct, frozen=True):
 
     @property
     def faults(self) -> tuple[str, ...]:
-        """Their names, each once."""
+        """Names of the faults, without repetition."""
         return tuple(dict.fromkeys(occurrence.fault for occurrence in self.occurrences))
 
     @property
     def needs(self) -> frozenset[Need]:
-        """What the stage must have prepared."""
+        """What the run must prepare for its faults."""
         return frozenset(need for name in self.faults if (need := FAULTS[name].need))
 
     @property
-    def refused_objects(self) -> frozenset[int]:
-        """Objects, by number, whose messages may end in the quarantine though they can be read."""
-        return frozenset(number for name in self.faults for number in FAULTS[name].refuses)
+    def rejected_objects(self) -> frozenset[int]:
+        """Numbers of the objects whose readable messages may end up in the quarantine."""
+        return frozenset(number for name in self.faults for number in FAULTS[name].rejects)
 
-    def printed(self) -> str:
-        """The plan as a line for a person."""
+    def describe(self) -> str:
+        """The plan as one line of text."""
         when = ", ".join(f"{each.fault} {each.begins_at:.1f}+{each.lasts:.1f} s" for each in self.occurrences)
         return (
             f"seed {self.seed}: {self.messages} messages, {self.daemons} × {self.concurrency} writers of "
@@ -66,23 +66,23 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 def plan_of(seed: int, messages: int, *, is_short: bool = False) -> Plan:
-    """The run of this seed. Seeds in a row go through all faults; further ones join by chance.
+    """The plan of a seed. Consecutive seeds cycle through all faults; further faults are added at random.
 
-    A short one is the same in less time, with one daemon and the first of the faults alone.
+    A short plan is the same in less time, with one daemon and only the first fault.
     """
     random = Random(f"chaos/{VERSION}/{seed}")
     load_seconds = _SHORT_LOAD_SECONDS if is_short else _LOAD_SECONDS
     pace = load_seconds / _LOAD_SECONDS
     names = list(FAULTS)
     chosen = [FAULTS[names[seed % len(names)]]]
-    for _ in range(0 if is_short else random.choices((0, 1, 2), _TOGETHER)[0]):
+    for _ in range(0 if is_short else random.choices((0, 1, 2), _FAULT_COUNT_WEIGHTS)[0]):
         groups = {fault.group for fault in chosen}
         chosen.append(random.choice([fault for fault in FAULTS.values() if fault.group not in groups]))
     occurrences = tuple(
         Occurrence(
             fault.name,
             round(pace * random.uniform(_FIRST_SECONDS, _LAST_SECONDS), 2),
-            round(pace * random.uniform(fault.least_seconds, fault.most_seconds), 2),
+            round(pace * random.uniform(fault.min_seconds, fault.max_seconds), 2),
         )
         for fault in chosen
     )

@@ -1,4 +1,4 @@
-"""The queue of a run: made, filled, made to fail, asked what it saw."""
+"""The queue of a run: creates and fills it, makes it fail, and reads its audit log."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, Final
 import msgspec
 
 from benchmarks.chaos.load import ChaosLoad
-from testkit.checker.evidence import ExpectedMessage, Passage, QueueRecord
+from testkit.checker.evidence import DeliveryRecord, ExpectedMessage, QueueRecord
 from testkit.sqs.launch import local_queue_server
 from testkit.sqs.raw_client import RawClient
 
 DAEMONS_KEY: Final = "daemon"
-"""The access key the daemon starts with; its secret is the same word."""
+"""The access key that the daemon starts with; the secret is the same string."""
 _MAX_RECEIVES = 50
-"""Faults that hand the same message out again and again would soon pass SQS's usual ten."""
+"""Faults that redeliver the same message repeatedly would soon exceed SQS's usual ten."""
 
 
 class Counts(msgspec.Struct, frozen=True):
-    """How many messages are where."""
+    """How many messages are in each state."""
 
     visible: int
     in_flight: int
@@ -28,7 +28,7 @@ class Counts(msgspec.Struct, frozen=True):
 
     @property
     def is_empty(self) -> bool:
-        """Nothing anywhere."""
+        """Whether the queue holds no message in any state."""
         return not (self.visible or self.in_flight or self.delayed)
 
 
@@ -38,13 +38,13 @@ class ChaosQueue:
     def __init__(self, client: RawClient, endpoint_url: str) -> None:
         self.endpoint_url = endpoint_url
         self.url = ""
-        """Of the run that is on."""
+        """URL of the current run's queue."""
         self._client = client
         self._dead_url = ""
         self._plan: dict[str, Any] = {}
 
     def open(self, name: str) -> None:
-        """A fresh queue with a dead-letter queue behind it, and no faults."""
+        """Creates a queue with a dead-letter queue and without faults."""
         self._dead_url = str(self._client.call("CreateQueue", QueueName=f"{name}-dead")["QueueUrl"])
         answer = self._client.call("GetQueueAttributes", QueueUrl=self._dead_url, AttributeNames=["QueueArn"])
         arn = answer["Attributes"]["QueueArn"]
@@ -52,56 +52,58 @@ class ChaosQueue:
         attributes = {"RedrivePolicy": redrive}
         self.url = str(self._client.call("CreateQueue", QueueName=name, Attributes=attributes)["QueueUrl"])
         self._plan = {"AcceptedKeys": {DAEMONS_KEY: DAEMONS_KEY}}
-        self._tell()
+        self._apply_faults()
 
     def close(self) -> None:
-        """The queue and its dead letters are gone."""
+        """Deletes the queue and its dead-letter queue."""
         for url in (self.url, self._dead_url):
             self._client.call("DeleteQueue", QueueUrl=url)
 
     def change(self, **fields: Any) -> None:
-        """Let some of what goes wrong be otherwise; None takes a field back. The rest stays as it is."""
+        """Sets some fields of the server's fault settings; None removes a field, the others stay as they are."""
         self._plan |= fields
         self._plan = {name: value for name, value in self._plan.items() if value is not None}
-        self._tell()
+        self._apply_faults()
 
     def expire_visibility(self) -> None:
-        """Let the visibility timeout of whatever is in flight be over."""
-        self._client.call_lab("ExpireVisibility", QueueUrl=self.url)
+        """Ends the visibility timeout of every message in flight."""
+        self._client.call_admin("ExpireVisibility", QueueUrl=self.url)
 
     def attach(self, load: ChaosLoad) -> None:
-        """Let the load begin."""
+        """Starts the load."""
         load.attach(self._client, self.url)
 
     def counts(self) -> Counts:
-        """Where the messages are now; those of the load that are still to come are nowhere."""
+        """Counts the messages; those of the load that have not arrived yet are not counted."""
         answer = self._client.call("GetQueueAttributes", QueueUrl=self.url, AttributeNames=["All"])
         names = ("", "NotVisible", "Delayed")
         return Counts(*(int(answer["Attributes"][f"ApproximateNumberOfMessages{name}"]) for name in names))
 
-    def testimony(
-        self, load: ChaosLoad, refused: frozenset[int] = frozenset()
+    def evidence(
+        self, load: ChaosLoad, rejected: frozenset[int] = frozenset()
     ) -> tuple[list[ExpectedMessage], QueueRecord]:
-        """What each message told that was ever handed out, and what the queue saw of it.
+        """Every message that was ever delivered, with what it must lead to, and the queue's audit log.
 
         Args:
-            load: what was put into the queue.
-            refused: the objects, by number, whose rows the database may have refused.
+            load: the load that was attached.
+            rejected: numbers of the objects whose rows the database may have rejected.
         """
-        answer = self._client.call_lab("TakeHistory", QueueUrl=self.url)
-        dead = frozenset(self._client.call_lab("TakeHistory", QueueUrl=self._dead_url).get("Queued", []))
+        answer = self._client.call_admin("TakeAuditLog", QueueUrl=self.url)
+        dead = frozenset(self._client.call_admin("TakeAuditLog", QueueUrl=self._dead_url).get("Queued", []))
         lines = answer.get("Lines", [])
-        told = [load.told(number - 1, name, refused) for name, number, _, _ in lines]
-        passages = {name: Passage(received_at, deleted_at, number) for name, number, received_at, deleted_at in lines}
+        expected = [load.expected(number - 1, name, rejected) for name, number, _, _ in lines]
+        deliveries = {
+            name: DeliveryRecord(received_at, deleted_at, number) for name, number, received_at, deleted_at in lines
+        }
         queued = frozenset(answer.get("Queued", []))
-        return told, QueueRecord(passages, queued, dead)
+        return expected, QueueRecord(deliveries, queued, dead)
 
-    def _tell(self) -> None:
-        self._client.call_lab("SetFaults", **self._plan)
+    def _apply_faults(self) -> None:
+        self._client.call_admin("SetFaults", **self._plan)
 
 
 @contextmanager
 def chaos_queues() -> Iterator[ChaosQueue]:
-    """A queue server that remembers, while the block runs."""
-    with local_queue_server(keeps_history=True) as server, RawClient(server.endpoint_url) as client:
+    """Runs a queue server with an audit log while the block runs."""
+    with local_queue_server(keeps_audit_log=True) as server, RawClient(server.endpoint_url) as client:
         yield ChaosQueue(client, server.endpoint_url)

@@ -1,4 +1,4 @@
-"""What came of a run, and how an error reads."""
+"""The result of a run, and the text of its errors."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from subscriber.model import ObjectEvent
 from testkit.checker.history import Finding
 
 TRACES_AT_MOST: Final = 5
-"""Of each kind of error; there may be thousands of one."""
+"""Per kind of error; there may be thousands of one kind."""
 
 
 class RunResult(msgspec.Struct, frozen=True):
-    """One line of the record."""
+    """One run: a line of the record."""
 
     plan: Plan
     seconds: float = 0.0
     events: int = 0
-    """In all messages together, those that cannot be read not counted."""
+    """Readable events in all messages together."""
     stored: int = 0
     quarantined: int = 0
     receives: int = 0
     most_receives: int = 0
-    """Of one message."""
+    """The largest number of receives of one message."""
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    signs: dict[str, int] = {}
-    """What the daemons said of troubles, in their logs and metrics, and how often: that a fault was felt."""
+    symptoms: dict[str, int] = {}
+    """Warnings and failures in the daemons' logs and metrics, and how often: they show that a fault had an effect."""
     version: int = VERSION
 
     @property
     def is_flawless(self) -> bool:
-        """Nothing lost, nothing wrong, nothing too early, nothing stuck."""
+        """Whether the run had no error."""
         return not self.errors
 
 
 def traces(findings: Sequence[Finding]) -> Iterator[str]:
-    """The errors of a history as text, the first few of each kind, and how many there are."""
+    """The findings of a history as text: the number of each kind, with its first few traces."""
     for kind in dict.fromkeys(finding.kind for finding in findings):
         same = [finding for finding in findings if finding.kind == kind]
         yield f"{kind}: {len(same)}\n" + "\n".join(_trace(finding) for finding in same[:TRACES_AT_MOST])
@@ -50,7 +50,7 @@ def traces(findings: Sequence[Finding]) -> Iterator[str]:
 def _trace(finding: Finding) -> str:
     lines = [
         f"  message {finding.message_id or '–'} of {finding.version or '–'}",
-        f"    told      {_words(finding.told)}",
+        f"    expected  {_words(finding.expected)}",
         f"    row       {_words(finding.row)}",
         f"    received  {', '.join(_moment(at) for at in finding.received_at) or 'never'}",
         f"    deleted   {_moment(finding.deleted_at)}",

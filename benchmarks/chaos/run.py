@@ -1,4 +1,4 @@
-"""One run: the stage is set, the load comes, faults begin and end, the line runs dry, and the history is checked."""
+"""One chaos run: starts the parts and the load, injects the faults, drains the queue and checks the history."""
 
 from __future__ import annotations
 
@@ -25,59 +25,60 @@ from benchmarks.chaos.proxy import network
 from benchmarks.chaos.queues import DAEMONS_KEY, ChaosQueue
 from benchmarks.chaos.result import RunResult, traces
 from benchmarks.chaos.supervisor import STOP_TIMEOUT_SECONDS, Supervised
-from testkit.checker.history import History
+from testkit.checker.history import HistoryChecker
 
-PATIENCE_SECONDS: Final = 60.0
-"""So long after the last fault a line may take to run dry."""
-_LOOK_SECONDS = 0.1
+DRAIN_TIMEOUT_SECONDS: Final = 60.0
+"""How long the daemons may take to drain the queue after the last fault."""
+_POLL_SECONDS = 0.1
 _IDLE_SECONDS = 1.0
-"""Nothing visible and nothing moving for so long: what is in flight waits for a timeout, and need not."""
+"""After so long without change and without visible messages, the visibility of those in flight is ended: the run would
+only wait for their timeout."""
 
 
 async def run(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResult:
-    """Conduct one run; what goes wrong with the daemon is in the result, what goes wrong with the lab is raised.
+    """Executes one run. Errors of the daemon are in the result, errors of the test environment are raised.
 
     Raises:
-        PartError: a part of the lab did not do its work.
+        ProcessError: a part of the test environment failed.
     """
     started, observations = time.monotonic(), Observations()
     load = ChaosLoad(plan.seed, plan.messages, plan.load_seconds)
-    async with staged(plan, database, queue, observations) as scene:
-        await asyncio.gather(*(daemon.started() for daemon in scene.daemons))
-        async with _supervised(scene):
+    async with prepared_run(plan, database, queue, observations) as context:
+        await asyncio.gather(*(daemon.started() for daemon in context.daemons))
+        async with _supervised(context):
             began = time.monotonic()
             queue.attach(load)
-            await _inject_all(scene, plan, began)
-            is_dry = await drained(queue, began + plan.load_seconds)
-        if is_dry:
-            await asyncio.gather(*(daemon.terminate() for daemon in scene.daemons))
+            await _inject_all(context, plan, began)
+            is_drained = await drained(queue, began + plan.load_seconds)
+        if is_drained:
+            await asyncio.gather(*(daemon.terminate() for daemon in context.daemons))
         else:
-            observations.stuck(queue.counts(), [daemon.daemon for daemon in scene.daemons])
-        told, record = queue.testimony(load, plan.refused_objects)
-        if is_dry and len(told) < plan.messages:
-            observations.errors.append(f"the queue is empty, and only {len(told)} messages were ever handed out")
-        account = History(told, record, await database.changes(), await database.tables()).check()
-        observations.take(scene.daemons)
+            observations.stuck(queue.counts(), [daemon.daemon for daemon in context.daemons])
+        expected, record = queue.evidence(load, plan.rejected_objects)
+        if is_drained and len(expected) < plan.messages:
+            observations.errors.append(f"the queue is empty, but only {len(expected)} messages were ever delivered")
+        report = HistoryChecker(expected, record, await database.changes(), await database.tables()).check()
+        observations.take(context.daemons)
     return RunResult(
         plan=plan,
         seconds=round(time.monotonic() - started, 1),
-        events=account.events,
-        stored=account.stored,
-        quarantined=account.quarantined,
-        receives=sum(len(passage.received_at) for passage in record.passages.values()),
-        most_receives=max((len(passage.received_at) for passage in record.passages.values()), default=0),
-        errors=(*observations.errors, *traces(account.findings)),
+        events=report.events,
+        stored=report.stored,
+        quarantined=report.quarantined,
+        receives=sum(len(delivery.received_at) for delivery in record.deliveries.values()),
+        most_receives=max((len(delivery.received_at) for delivery in record.deliveries.values()), default=0),
+        errors=(*observations.errors, *traces(report.findings)),
         notes=tuple(observations.notes),
-        signs=dict(sorted(observations.signs.items())),
+        symptoms=dict(sorted(observations.symptoms.items())),
     )
 
 
 @asynccontextmanager
-async def staged(
+async def prepared_run(
     plan: Plan, database: ChaosDatabase, queue: ChaosQueue, observations: Observations
 ) -> AsyncIterator[RunContext]:
-    """Schema, queue, network and daemons of one run while the block runs; the daemons are starting."""
-    name = f"torture_{plan.seed}_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
+    """Schema, queue, network and daemons of one run while the block runs; the daemons have been launched."""
+    name = f"chaos_{plan.seed}_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
     async with AsyncExitStack() as parts:
         folder = Path(parts.enter_context(TemporaryDirectory(prefix="chaos-")))
         if "small_disk" in plan.needs:
@@ -86,9 +87,9 @@ async def staged(
         await parts.enter_async_context(index_on_small_disk(database))
         queue.open(name.replace("_", "-"))
         parts.callback(queue.close)
-        wire = await parts.enter_async_context(network(database.postgres.port))
+        proxy = await parts.enter_async_context(network(database.postgres.port))
         source = parts.enter_context(credentials_server(DAEMONS_KEY))
-        environment = _environment(plan, database, queue, wire.port, folder) | _aws(plan, queue, source)
+        environment = _environment(plan, database, queue, proxy.port, folder) | _aws(plan, queue, source)
         daemons = [Supervised(environment) for _ in range(plan.daemons)]
         for daemon in daemons:
             parts.callback(daemon.close)
@@ -96,7 +97,7 @@ async def staged(
         yield RunContext(
             database=database,
             queue=queue,
-            network=wire,
+            network=proxy,
             credentials=source,
             daemons=daemons,
             random=Random(plan.seed),
@@ -115,7 +116,7 @@ def _environment(plan: Plan, database: ChaosDatabase, queue: ChaosQueue, port: i
         "DATABASE_SCHEMA": database.schema,
         "DATABASE_LOAD_SOURCE": sensor,
         "DATABASE_VCPUS": str(os.cpu_count() or 1),
-        # The question is what becomes of a lost sensor, not how fast a busy machine may be driven.
+        # The run tests how a lost sensor is handled, not how far a busy machine may be loaded.
         "DATABASE_CPU_TARGET_PERCENT": "95",
         "DATABASE_CPU_MAX_PERCENT": "100",
         "RECEIVE_WAIT_SECONDS": "1",
@@ -129,20 +130,20 @@ def _environment(plan: Plan, database: ChaosDatabase, queue: ChaosQueue, port: i
     }
     ours = {f"SUBSCRIBER_{name}": value for name, value in settings.items()}
     clock = clock_environment(folder, os.environ.get("PYTHONPATH", "")) if "clock" in plan.needs else {}
-    # Coverage of these processes would measure little that other tests do not, and slow all of them down.
+    # Coverage of these processes would add little to that of other tests and slow all of them down.
     return {**ours, **clock, "PGPASSFILE": str(database.password_file), "COVERAGE_PROCESS_CONFIG": ""}
 
 
 def _aws(plan: Plan, queue: ChaosQueue, source: CredentialsServer) -> dict[str, str]:
-    place = {"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL_SQS": queue.endpoint_url}
+    endpoint = {"AWS_REGION": "us-east-1", "AWS_ENDPOINT_URL_SQS": queue.endpoint_url}
     if "credentials" in plan.needs:
-        return place | {"AWS_CONTAINER_CREDENTIALS_FULL_URI": source.url}
-    return place | {"AWS_ACCESS_KEY_ID": DAEMONS_KEY, "AWS_SECRET_ACCESS_KEY": DAEMONS_KEY}
+        return endpoint | {"AWS_CONTAINER_CREDENTIALS_FULL_URI": source.url}
+    return endpoint | {"AWS_ACCESS_KEY_ID": DAEMONS_KEY, "AWS_SECRET_ACCESS_KEY": DAEMONS_KEY}
 
 
 @asynccontextmanager
-async def _supervised(scene: RunContext) -> AsyncIterator[None]:
-    watches = [asyncio.create_task(daemon.watch(), name="supervisor") for daemon in scene.daemons]
+async def _supervised(context: RunContext) -> AsyncIterator[None]:
+    watches = [asyncio.create_task(daemon.watch(), name="supervisor") for daemon in context.daemons]
     try:
         yield
     finally:
@@ -151,28 +152,28 @@ async def _supervised(scene: RunContext) -> AsyncIterator[None]:
         await asyncio.gather(*watches, return_exceptions=True)
 
 
-async def _inject_all(scene: RunContext, plan: Plan, began: float) -> None:
-    """Every fault at its time; returns when the last is over."""
+async def _inject_all(context: RunContext, plan: Plan, began: float) -> None:
+    """Injects every fault at its time; returns when the last is over."""
     async with asyncio.TaskGroup() as faults:
         for number, occurrence in enumerate(plan.occurrences):
-            act = _inject(scene, occurrence, Random(f"{plan.seed}/{number}"), began)
-            faults.create_task(act, name=occurrence.fault)
+            injection = _inject(context, occurrence, Random(f"{plan.seed}/{number}"), began)
+            faults.create_task(injection, name=occurrence.fault)
 
 
-async def _inject(scene: RunContext, occurrence: Occurrence, random: Random, began: float) -> None:
-    """One fault, from its begin to its end."""
+async def _inject(context: RunContext, occurrence: Occurrence, random: Random, began: float) -> None:
+    """Injects one fault and removes it after its duration."""
     fault = FAULTS[occurrence.fault]
     await asyncio.sleep(began + occurrence.begins_at - time.monotonic())
-    async with fault.act(scene.with_random(random)):
+    async with fault.inject(context.with_random(random)):
         await asyncio.sleep(occurrence.lasts)
 
 
 async def drained(queue: ChaosQueue, load_ends_at: float) -> bool:
-    """Wait until nothing is left anywhere; whether that came to pass in time."""
-    deadline = max(time.monotonic(), load_ends_at) + PATIENCE_SECONDS
+    """Waits until the queue is empty; False if that takes too long."""
+    deadline = max(time.monotonic(), load_ends_at) + DRAIN_TIMEOUT_SECONDS
     last, moved_at = queue.counts(), time.monotonic()
     while time.monotonic() < deadline:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
         counts = queue.counts()
         now = time.monotonic()
         if counts.is_empty and now > load_ends_at:

@@ -1,4 +1,4 @@
-"""SIGTERM under a flood, many times: every stop is in time, and a second later nothing of it is in flight."""
+"""SIGTERM under heavy load, many times: every stop is in time, and no message is in flight a second later."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from benchmarks.chaos.load import ChaosLoad
 from benchmarks.chaos.observations import Observations
 from benchmarks.chaos.plan import Plan
 from benchmarks.chaos.queues import ChaosQueue
-from benchmarks.chaos.run import staged
+from benchmarks.chaos.run import prepared_run
 from testkit.terminal import Screen, duration
 
-Stage: TypeAlias = Callable[[], AbstractAsyncContextManager[tuple[ChaosDatabase, ChaosQueue]]]
+EnvironmentFactory: TypeAlias = Callable[[], AbstractAsyncContextManager[tuple[ChaosDatabase, ChaosQueue]]]
 
 FLOOD_MESSAGES: Final = 200_000
-"""More than a daemon takes before it is stopped, so that the flood is on at every stop."""
+"""More than a daemon drains before it is stopped, so that every stop happens under load."""
 TRIES_PER_FLOOD: Final = 10
 _FIRST_SECONDS, _LAST_SECONDS = 0.0, 1.5
 
 
-async def stop_trials(tries: int, seed: int, stage: Stage, screen: Screen) -> bool:
-    """So many stops at random moments; whether all were as they must be."""
+async def shutdown_scenario(tries: int, seed: int, environment: EnvironmentFactory, screen: Screen) -> bool:
+    """Stops a daemon `tries` times at random moments; whether every stop was in time and released its messages."""
     seconds: list[float] = []
     failed: list[str] = []
-    async with stage() as (database, queue):
+    async with environment() as (database, queue):
         for first in range(0, tries, TRIES_PER_FLOOD):
             number = min(TRIES_PER_FLOOD, tries - first)
             observations = Observations()
@@ -47,11 +47,11 @@ async def stop_trials(tries: int, seed: int, stage: Stage, screen: Screen) -> bo
 async def _stops(
     tries: int, seed: int, database: ChaosDatabase, queue: ChaosQueue, observations: Observations
 ) -> list[float]:
-    """Start and stop a daemon so often, all on one flood; how long each stop took."""
+    """Starts and stops a daemon `tries` times on one backlog; returns the seconds of each stop."""
     random, seconds = Random(f"stop/{seed}"), []
     plan = Plan(seed, FLOOD_MESSAGES, 0.0, daemons=1, concurrency=2, batch_rows=500, occurrences=())
-    async with staged(plan, database, queue, observations) as scene:
-        daemon = scene.daemons[0]
+    async with prepared_run(plan, database, queue, observations) as context:
+        daemon = context.daemons[0]
         queue.attach(ChaosLoad(seed, FLOOD_MESSAGES))
         for _ in range(tries):
             if daemon.daemon is None:
@@ -66,6 +66,6 @@ async def _stops(
             if counts.in_flight:
                 observations.errors.append(f"{counts.in_flight} in flight after a stop of {seconds[-1]:.1f} s")
             if not counts.visible:
-                observations.errors.append("the flood was over before the stop: nothing was tried")
+                observations.errors.append("the backlog was drained before the stop: nothing was tested")
         observations.take([daemon])
     return seconds

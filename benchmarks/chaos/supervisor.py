@@ -1,4 +1,4 @@
-"""The daemons of a run, and who starts them again: what ECS does for a service."""
+"""Supervises the daemons of a run and restarts them, as ECS does for a service."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from subscriber.errors import ExitCode
 from testkit.daemon import DaemonProcess, LogLine, daemon_process
-from testkit.process import PartError
+from testkit.process import ProcessError
 
 STOP_TIMEOUT_SECONDS = 26.0
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 _RESTART_SECONDS = 0.5
-_LOUD = frozenset({"warning", "error", "critical"})
-_TROUBLES = frozenset({"subscriber_write_failures_total", "subscriber_queue_errors_total"})
+_LOGGED_LEVELS = frozenset({"warning", "error", "critical"})
+_FAILURE_METRICS = frozenset({"subscriber_write_failures_total", "subscriber_queue_errors_total"})
 _EXPECTED = frozenset({ExitCode.DRAINED, ExitCode.STOPPED_LATE})
-_FAILURES_OF_OURS = frozenset({ExitCode.FAILED, ExitCode.CONFIGURATION, ExitCode.SCHEMA})
-"""Codes that no fault of the world around excuses."""
+_OWN_FAILURES = frozenset({ExitCode.FAILED, ExitCode.CONFIGURATION, ExitCode.SCHEMA})
+"""Exit codes that no injected fault may lead to."""
 
 
 class Supervised:
-    """One place for a daemon: while it is to run, one runs."""
+    """One supervised daemon: restarted when it ends, until it is killed or terminated on purpose."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -35,34 +35,34 @@ class Supervised:
         self._is_wanted = True
         self.daemon: DaemonProcess | None = None
         self.errors: list[str] = []
-        """Sentences about what a daemon should not have done."""
+        """What a daemon did but must not do, one text each."""
         self.notes: list[str] = []
-        self.signs: Counter[str] = Counter()
-        """What the daemons said of troubles, in their logs and metrics, and how often."""
+        self.symptoms: Counter[str] = Counter()
+        """Warnings and failures in the daemons' logs and metrics, and how often."""
 
     def start(self) -> None:
-        """Start one; returns at once. Only the main thread may: the child dies with the thread that made it."""
+        """Launches a daemon and returns at once. Call it in the main thread: the child dies with its parent thread."""
         self.daemon = self._open.enter_context(daemon_process(self._environment, "--migrate"))
         self._is_wanted = True
 
     async def started(self, timeout_seconds: float = 30.0) -> None:
-        """Wait until its line is at work.
+        """Waits until its pipeline has started.
 
         Raises:
-            PartError: it never was.
+            ProcessError: it did not start in time.
         """
         if self.daemon is not None:
             await asyncio.to_thread(self.daemon.wait_for, "pipeline.started", timeout_seconds)
 
     def kill(self) -> None:
-        """SIGKILL, and nobody starts another until `start` is called."""
+        """Sends SIGKILL; no daemon is started until `start` is called."""
         self._is_wanted = False
         if self.daemon is not None:
             self.daemon.signal(signal.SIGKILL)
         self._drop()
 
     async def terminate(self) -> None:
-        """SIGTERM, and wait for the end, which must come in time and with a code of the two good ones."""
+        """Sends SIGTERM and waits; records an error unless the daemon ends in time with an expected exit code."""
         self._is_wanted = False
         if self.daemon is None:
             return
@@ -78,9 +78,9 @@ class Supervised:
         self._drop()
 
     async def watch(self) -> None:
-        """Start another whenever one ends by itself, for ever; ends by cancellation."""
+        """Restarts the daemon whenever it ends by itself, until cancelled."""
         while True:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)
             if self._is_wanted and self.daemon is not None and not self.daemon.is_running:
                 self._note_exit(await asyncio.to_thread(self.daemon.wait))
                 self._drop()
@@ -89,30 +89,30 @@ class Supervised:
                     self.start()
 
     def close(self) -> None:
-        """Whatever runs is killed."""
+        """Kills the daemon if one runs."""
         self._is_wanted = False
         self._drop()
 
     def _note_exit(self, code: int) -> None:
         tail = self.daemon.log_tail() if self.daemon else ""
         sentence = f"a daemon ended with code {code}"
-        (self.errors if code < 0 or code in _FAILURES_OF_OURS else self.notes).append(f"{sentence}\n{tail}")
+        (self.errors if code < 0 or code in _OWN_FAILURES else self.notes).append(f"{sentence}\n{tail}")
 
     def _read_metrics(self, daemon: DaemonProcess) -> None:
-        with contextlib.suppress(PartError, OSError):
+        with contextlib.suppress(ProcessError, OSError):
             text = daemon.page("/metrics")[1]
             samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
             for sample in samples:
-                if sample.name in _TROUBLES and sample.value:
-                    self.signs[" ".join(["counted", *sample.labels.values()])] += int(sample.value)
+                if sample.name in _FAILURE_METRICS and sample.value:
+                    self.symptoms[" ".join(["counted", *sample.labels.values()])] += int(sample.value)
 
     def _drop(self) -> None:
         if self.daemon is not None:
-            self.signs.update(_sign(line) for line in self.daemon.log if line.get("level") in _LOUD)
+            self.symptoms.update(_symptom(line) for line in self.daemon.log if line.get("level") in _LOGGED_LEVELS)
         self.daemon = None
-        with contextlib.suppress(PartError):
+        with contextlib.suppress(ProcessError):
             self._open.close()
 
 
-def _sign(line: LogLine) -> str:
+def _symptom(line: LogLine) -> str:
     return " ".join(str(line[name]) for name in ("event", "reason") if line.get(name))

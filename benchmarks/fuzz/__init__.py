@@ -1,1 +1,1 @@
-"""Decode against a million bodies that nobody would send on purpose, or that somebody would."""
+"""A fuzzer for decode: a million mutated message bodies, checked by an independent oracle."""

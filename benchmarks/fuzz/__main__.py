@@ -1,9 +1,9 @@
 """The fuzzer: `python -m benchmarks.fuzz --bodies 1000000 --seed 1`.
 
-Every body goes through decode twice and through a second, independent reading; every event that comes out is written
-into a PostgreSQL of the run's own, and so is every hundredth body that is refused. The first thing that is wrong ends
-the run with the body that shows it. The same seed gives the same bodies; decode's caches, the order of dictionaries
-and the database's answers apart, the same run.
+Every body is decoded twice and compared with an independent reference implementation. Every decoded event, and every
+hundredth rejected body, is written to a PostgreSQL of the run's own. The first mismatch ends the run and prints the
+body. The same seed gives the same bodies, and the same run apart from decode's caches, the order of dictionaries and
+the database's responses.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.fuzz.mutate import Mutator
-from benchmarks.fuzz.oracle import Judge, Wrong
+from benchmarks.fuzz.oracle import DecodeOracle, MismatchError
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import migrate
 from subscriber.adapters.postgres.store import PostgresStore
@@ -34,77 +34,85 @@ _REPORT_EVERY = 100_000
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What a run came to."""
+    """The result of a run."""
 
     bodies: int
     seed: int
     seconds: float
     faults: int
     outcomes: dict[str, int]
-    """Bodies, by how decode and the reference agree; and the events in them."""
+    """Bodies by how decode and the reference agree, and the number of events in them."""
     reasons: dict[str, int]
     """Refused bodies by reason."""
     rows_written: int
-    """Versions that went into PostgreSQL, after folding."""
+    """Rows that were written to PostgreSQL, after folding."""
     bodies_quarantined: int
 
 
-class Shelf:
-    """Gathers what was decoded and writes it into the database."""
+class EventWriter:
+    """Collects decoded events and rejected bodies and writes them to the database in batches."""
 
     def __init__(self, store: PostgresStore) -> None:
         self._store = store
         self._events: list[ObjectEvent] = []
-        self._refused: list[tuple[Message, Rejection]] = []
+        self._rejected: list[tuple[Message, Rejection]] = []
         self.rows = 0
         self.quarantined = 0
 
     async def put(self, number: int, delivery: Delivery) -> None:
-        """Take in body `number`; raises Wrong where the database does not."""
+        """Add the delivery of body `number`.
+
+        Raises:
+            MismatchError: the database rejects a decoded event or a body.
+        """
         self._events.extend(delivery.events)
         if delivery.rejection and number % _QUARANTINED_EVERY == 0:
             message = msgspec.structs.replace(delivery.message, message_id=str(number))
-            self._refused.append((message, delivery.rejection))
+            self._rejected.append((message, delivery.rejection))
         if len(self._events) >= _ROWS_PER_WRITE:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write what is gathered; raises Wrong where the database does not take it."""
-        events, refused = fold(self._events), self._refused
-        self._events, self._refused = [], []
+        """Write what has been collected.
+
+        Raises:
+            MismatchError: the database rejects a decoded event or a body.
+        """
+        events, rejected = fold(self._events), self._rejected
+        self._events, self._rejected = [], []
         try:
             await self._store.store(events)
-            await self._store.quarantine(refused)
+            await self._store.quarantine(rejected)
         except StoreError as error:
-            raise Wrong(f"PostgreSQL does not take what was decoded: {error}") from error
+            raise MismatchError(f"PostgreSQL rejects a decoded event or a body: {error}") from error
         self.rows += len(events)
-        self.quarantined += len(refused)
+        self.quarantined += len(rejected)
 
 
 async def fuzz(bodies: int, seed: int, store: PostgresStore) -> Outcome:
-    """So many bodies through everything; prints as it goes, and ends with the first fault."""
-    mutator, judge, shelf = Mutator(seed), Judge(), Shelf(store)
+    """Check this number of bodies; prints progress and ends with the first fault."""
+    mutator, oracle, writer = Mutator(seed), DecodeOracle(), EventWriter(store)
     started = time.monotonic()
     number, faults, text = 0, 0, ""
     try:
         for number in range(1, bodies + 1):
             text = mutator.body()
-            await shelf.put(number, judge.judge(text))
+            await writer.put(number, oracle.check(text))
             if number % _REPORT_EVERY == 0:
                 print(f"  {number:>9} bodies, {time.monotonic() - started:6.0f} s", flush=True)
-        await shelf.flush()
-    except Wrong as wrong:
+        await writer.flush()
+    except MismatchError as mismatch:
         faults = 1
-        print(f"body {number} of seed {seed}: {wrong}\n{text!r}")
+        print(f"body {number} of seed {seed}: {mismatch}\n{text!r}")
     return Outcome(
         bodies=number,
         seed=seed,
         seconds=round(time.monotonic() - started, 1),
         faults=faults,
-        outcomes=dict(sorted(judge.outcomes.items())),
-        reasons=dict(sorted(judge.reasons.items())),
-        rows_written=shelf.rows,
-        bodies_quarantined=shelf.quarantined,
+        outcomes=dict(sorted(oracle.outcomes.items())),
+        reasons=dict(sorted(oracle.reasons.items())),
+        rows_written=writer.rows,
+        bodies_quarantined=writer.quarantined,
     )
 
 
@@ -120,12 +128,12 @@ async def _run(bodies: int, seed: int) -> Outcome:
 
 
 def main() -> None:
-    """Exits 0 if nothing was wrong, else 1."""
+    """Run the fuzzer; the exit code is 1 if there was a fault."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzz", description=__doc__)
-    parser.add_argument("--bodies", type=int, default=100_000, help="how many")
-    parser.add_argument("--seed", type=int, default=1, help="which ones")
+    parser.add_argument("--bodies", type=int, default=100_000, help="number of bodies")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the bodies")
     parser.add_argument(
-        "--result", type=Path, help=f"also write the outcome there, as JSON; the project's own is {RESULT}"
+        "--result", type=Path, help=f"also write the outcome to this file, as JSON; the committed result is {RESULT}"
     )
     options = parser.parse_args()
     outcome = asyncio.run(_run(options.bodies, options.seed))

@@ -1,7 +1,7 @@
-"""Bodies for the fuzzer: honest ones of every envelope, changed at one to four places, and some that are mere noise.
+"""Message bodies for the fuzzer: valid bodies in every envelope, mutated at one to four points, and random noise.
 
-Two kinds of damage: to the structure (a field goes, gets a value that is known to hurt, another type, a neighbor's
-value) and to the text (cut, flipped, repeated, spliced). The same seed gives the same bodies.
+There are two kinds of mutations: of the structure (a field is removed, duplicated, nested or gets a problematic
+value) and of the text (cut, replaced, repeated, spliced). The same seed gives the same bodies.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from testkit.workload import notifications
 
 Container: TypeAlias = "dict[str, Any] | list[Any]"
 
-_HONEST_SHARE = 0.3
+_VALID_SHARE = 0.3
 _NOISE_SHARE = 0.03
 _TEXT_SHARE = 0.2
-_RECORDS_AT_MOST = 4
+_MAX_RECORDS = 4
 _DETAIL_TYPES = ("Object Created", "Object Created", "Object Deleted", "Object Tags Added", "Object Painted", "")
 _REASONS = ("PutObject", "CopyObject", "DeleteObject", "Lifecycle Expiration", "RenameObject", "")
 _DELETIONS = ("Permanently Deleted", "Delete Marker Created", "Shredded", "")
@@ -30,12 +30,12 @@ class Mutator:
     """An endless source of bodies.
 
     Args:
-        seed: the same gives the same.
+        seed: determines all bodies.
     """
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed)
-        self._former = "{}"
+        self._previous = "{}"
         self._shapes: tuple[Callable[[], Any], ...] = (
             *[self._native] * 6,
             *[self._bridged] * 3,
@@ -45,22 +45,22 @@ class Mutator:
         )
 
     def body(self) -> str:
-        """The next one."""
+        """The next body."""
         random = self._random
         if random.random() < _NOISE_SHARE:
             return self._noise()
         value = random.choice(self._shapes)()
-        if random.random() > _HONEST_SHARE:
+        if random.random() > _VALID_SHARE:
             for _ in range(random.choice((1, 1, 1, 2, 4))):
-                self._hurt(value)
+                self._mutate(value)
         text = json.dumps(value, ensure_ascii=random.random() < 0.5)
         if random.random() < _TEXT_SHARE:
             text = self._damaged(text)
-        self._former = text
+        self._previous = text
         return text
 
     def _native(self) -> dict[str, Any]:
-        return {"Records": [self._record() for _ in range(self._random.choice((1, 1, 1, 1, 2, _RECORDS_AT_MOST, 0)))]}
+        return {"Records": [self._record() for _ in range(self._random.choice((1, 1, 1, 1, 2, _MAX_RECORDS, 0)))]}
 
     def _record(self) -> dict[str, Any]:
         choose = self._random.choice
@@ -88,7 +88,7 @@ class Mutator:
         return random.choice(TEXTS) if random.random() < 0.03 else random.choice(("lake", "lake-two", "it's"))
 
     def _key(self) -> str:
-        # One of few, so that versions meet; or one of many, so that rows are new.
+        # One of few keys, so that events are about the same row; or one of many, so that rows are new.
         random = self._random
         return random.choice(KEYS) if random.random() < 0.3 else f"{random.choice(KEYS[:5])}{random.randrange(100_000)}"
 
@@ -116,7 +116,7 @@ class Mutator:
         }
 
     def _thinned(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Without some of them; now and then one of them is a text that hurts."""
+        """The fields without some of them; one in ten has a problematic text."""
         random = self._random
         if random.random() < 0.1:
             fields |= {random.choice(list(fields)): random.choice(TEXTS)}
@@ -124,7 +124,7 @@ class Mutator:
 
     def _wrapped(self, inner: Any) -> dict[str, Any]:
         if self._random.random() < 0.5:
-            self._hurt(inner)
+            self._mutate(inner)
         text = json.dumps(inner)
         if self._random.random() < 0.1:
             text = self._damaged(text)
@@ -145,30 +145,32 @@ class Mutator:
             )
         )
 
-    def _hurt(self, value: Any) -> None:
-        """Change one place of `value`, wherever it is."""
+    def _mutate(self, value: Any) -> None:
+        """Mutate one random element of an object or list within `value`."""
         holder = self._some_container(value)
         if not holder:
             return
         random = self._random
-        place: Any = random.choice(list(holder)) if isinstance(holder, dict) else random.randrange(len(holder))
+        position: Any = random.choice(list(holder)) if isinstance(holder, dict) else random.randrange(len(holder))
         match random.randrange(6):
             case 0:
-                del holder[place]
+                del holder[position]
             case 1 | 2:
-                holder[place] = interesting(random)
+                holder[position] = interesting(random)
             case 3:
-                holder[place] = random.choice(TEXTS)
+                holder[position] = random.choice(TEXTS)
             case 4:
-                holder[place] = self._nested(holder[place])
+                holder[position] = self._nested(holder[position])
             case _ if isinstance(holder, dict):
-                holder[random.choice((str(place).upper(), f"{place} ", "Records", "detail", "Type"))] = holder[place]
+                holder[random.choice((str(position).upper(), f"{position} ", "Records", "detail", "Type"))] = holder[
+                    position
+                ]
             case _:
-                holder.append(holder[place])
+                holder.append(holder[position])
 
     def _some_container(self, value: Any) -> Any:
-        """Some object or list within `value`."""
-        random, likely = self._random, 0.05  # the outermost one decides all: mostly it is left alone
+        """A random object or list within `value`."""
+        random, likely = self._random, 0.05  # a change of the outermost object rejects the whole body, so it is rare
         while isinstance(value, dict | list):
             inner = [
                 each for each in (value.values() if isinstance(value, dict) else value) if isinstance(each, dict | list)
@@ -187,17 +189,17 @@ class Mutator:
         random = self._random
         start = random.randrange(len(text) + 1)
         end = min(len(text), start + random.choice((1, 1, 4, 40)))
-        put = random.choice(_LETTERS)
-        former = random.choice(("1", "null", '"', "{", '": "'))
-        latter = random.choice(("1e5", "{", "[[", "-0", "", '": 1', '": "%FF', '": "\\u0000', '": "\\ud83c'))
+        inserted = random.choice(_LETTERS)
+        old = random.choice(("1", "null", '"', "{", '": "'))
+        new = random.choice(("1e5", "{", "[[", "-0", "", '": 1', '": "%FF', '": "\\u0000', '": "\\ud83c'))
         return random.choice(
             (
                 text[:start],
                 text[:start] + text[end:],
                 text[:end] + text[start:],
-                text[:start] + put + text[end:],
-                text[:start] + self._former[start:],
-                text.replace(former, latter, 1),
+                text[:start] + inserted + text[end:],
+                text[:start] + self._previous[start:],
+                text.replace(old, new, 1),
             )
         )
 

@@ -1,12 +1,12 @@
-"""A second reading of the same bodies, slow and plain, to compare the daemon's own with.
+"""A slow and simple reference implementation of decode.
 
-It shares no code with the daemon: JSON by the standard library, then AWS's descriptions field by field (S3 user guide,
-"Event message structure", "Event notification types and destinations" and "EventBridge event message structure"; SNS
-developer guide, "Parsing message formats"). Only the limits and the canonical sequencer are ours, and
-told in docs/security.md.
+It shares no code with the daemon. It parses JSON with the standard library and follows AWS's documentation field by
+field (S3 user guide, "Event message structure", "Event notification types and destinations" and "EventBridge event
+message structure"; SNS developer guide, "Parsing message formats"). Only the limits and the canonical sequencer are
+ours: docs/explanation/security.md describes them.
 
-Where the descriptions leave room (a name twice in one object, a time in a form that nobody writes, nesting beyond
-Python's own depth) it says that it is unsure, and nothing is compared.
+Where the documentation is ambiguous (a name twice in one object, an unusual time format, nesting beyond Python's
+recursion limit) the outcome is `unsure`, and nothing is compared.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ import re
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from benchmarks.fuzz.reference_record import (
-    ExpectedMessage,
+    ExpectedEvent,
     FamilyError,
-    RefusedError,
+    RejectedError,
     UnsureError,
     event_of,
     field,
-    silent_label,
+    ignored_label,
     state_of,
 )
 
-Verdict: TypeAlias = Literal["refused", "unsure"]
+RecordOutcome: TypeAlias = Literal["rejected", "unsure"]
 
-RECORDS_AT_MOST = 10_000
+MAX_RECORDS = 10_000
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_BRIDGED_SILENCE = {
+_IGNORED_DETAIL_TYPES = {
     "Object Restore Initiated": "ObjectRestore:Post",
     "Object Restore Completed": "ObjectRestore:Completed",
     "Object Restore Expired": "ObjectRestore:Delete",
@@ -50,28 +50,28 @@ _CREATED_BY = {
 
 
 class Meaning(NamedTuple):
-    """What one record, or the whole body, comes to."""
+    """The meaning of one record, or of a whole body."""
 
-    verdict: Verdict | None
-    event: ExpectedMessage | None = None
+    outcome: RecordOutcome | None
+    event: ExpectedEvent | None = None
     label: str = ""
-    """Of what says nothing about existence."""
+    """The label of an event without an effect on the index."""
 
 
-REFUSED = Meaning("refused")
+REJECTED = Meaning("rejected")
 UNSURE = Meaning("unsure")
 
 
 class _Fraction:
-    """A number with a fraction or an exponent: never a size."""
+    """A number with a fraction or an exponent, which is never a size."""
 
 
-class _Ambiguous(Exception):  # noqa: N818 - not a failure: two readers may differ
-    """An object names one field twice."""
+class _Ambiguous(Exception):  # noqa: N818 - not a failure: parsers may differ
+    """An object has one name twice."""
 
 
-def reading_of(text: str) -> list[Meaning]:
-    """What each record of a body means, in their order; a body without records is one meaning."""
+def reference_meanings(text: str) -> list[Meaning]:
+    """The meaning of each record of a body, in order; a body without records has one meaning."""
     return _reading(text, is_wrapped=False)
 
 
@@ -87,42 +87,42 @@ def _reading(text: str, *, is_wrapped: bool) -> list[Meaning]:
     except (_Ambiguous, RecursionError):
         return [UNSURE]
     except ValueError:
-        return [REFUSED]
+        return [REJECTED]
     if not isinstance(value, dict) or _has_lone_surrogate(value):
-        return [REFUSED]
+        return [REJECTED]
     return _records(value, is_wrapped=is_wrapped)
 
 
 def _records(body: dict[str, Any], *, is_wrapped: bool) -> list[Meaning]:
     if "Records" in body:
         records = body["Records"]
-        if not isinstance(records, list) or len(records) > RECORDS_AT_MOST:
-            return [REFUSED]
+        if not isinstance(records, list) or len(records) > MAX_RECORDS:
+            return [REJECTED]
         return [_native(record) for record in records]
     if body.get("Type") == "Notification" and isinstance(body.get("Message"), str):
-        return [REFUSED] if is_wrapped else _reading(body["Message"], is_wrapped=True)
+        return [REJECTED] if is_wrapped else _reading(body["Message"], is_wrapped=True)
     if body.get("Event") == "s3:TestEvent":
         return [Meaning(None, label="s3:TestEvent")]
-    return [_bridged(body)] if body.get("source") == "aws.s3" else [REFUSED]
+    return [_bridged(body)] if body.get("source") == "aws.s3" else [REJECTED]
 
 
 def _native(record: object) -> Meaning:
     try:
         name = field(record, "eventName", str).removeprefix("s3:")
         if state_of(name) is None:
-            return Meaning(None, label=silent_label(name))
+            return Meaning(None, label=ignored_label(name))
         if isinstance(record, dict) and "eventVersion" in record:
             version = field(record, "eventVersion", str)
             if version.split(".")[0] != "2":
-                return REFUSED
+                return REJECTED
         s3 = field(record, "s3", dict)
         described = field(s3, "object", dict)
         bucket = field(field(s3, "bucket", dict), "name", str)
-        told = {name: described.get(name) for name in ("key", "size", "sequencer")}
-        told |= {"etag": described.get("eTag"), "version": described.get("versionId"), "bucket": bucket}
-        return Meaning(None, event_of(name, field(record, "eventTime", str), told, is_encoded=True))
-    except (RefusedError, FamilyError):
-        return REFUSED
+        fields = {name: described.get(name) for name in ("key", "size", "sequencer")}
+        fields |= {"etag": described.get("eTag"), "version": described.get("versionId"), "bucket": bucket}
+        return Meaning(None, event_of(name, field(record, "eventTime", str), fields, is_encoded=True))
+    except (RejectedError, FamilyError):
+        return REJECTED
     except UnsureError:
         return UNSURE
 
@@ -131,16 +131,16 @@ def _bridged(body: dict[str, Any]) -> Meaning:
     try:
         kind = field(body, "detail-type", str)
         if kind not in {"Object Created", "Object Deleted"}:
-            return Meaning(None, label=_BRIDGED_SILENCE.get(kind, "unknown"))
+            return Meaning(None, label=_IGNORED_DETAIL_TYPES.get(kind, "unknown"))
         detail = field(body, "detail", dict)
         described = field(detail, "object", dict)
         bucket = field(field(detail, "bucket", dict), "name", str)
-        told = {name: described.get(name) for name in ("key", "size", "sequencer", "etag")}
-        told |= {"version": described.get("version-id"), "bucket": bucket}
+        fields = {name: described.get(name) for name in ("key", "size", "sequencer", "etag")}
+        fields |= {"version": described.get("version-id"), "bucket": bucket}
         name = _bridged_name(kind, detail)
-        return Meaning(None, event_of(name, field(body, "time", str), told, is_encoded=False))
-    except (RefusedError, FamilyError):
-        return REFUSED
+        return Meaning(None, event_of(name, field(body, "time", str), fields, is_encoded=False))
+    except (RejectedError, FamilyError):
+        return REJECTED
     except UnsureError:
         return UNSURE
 
@@ -155,7 +155,7 @@ def _bridged_name(kind: str, detail: dict[str, Any]) -> str:
         return f"{family}:Delete"
     if deletion == "Delete Marker Created":
         return f"{family}:DeleteMarkerCreated"
-    raise RefusedError
+    raise RejectedError
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

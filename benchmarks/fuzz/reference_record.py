@@ -1,4 +1,4 @@
-"""The reference's reading of one record: names, times, keys and sequencers, each the slow way."""
+"""The reference implementation for one record: names, times, keys and sequencers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
-_SILENT = frozenset(
+_IGNORED = frozenset(
     """ReducedRedundancyLostObject ObjectRestore:Post ObjectRestore:Completed ObjectRestore:Delete
     Replication:OperationFailedReplication Replication:OperationNotTracked Replication:OperationMissedThreshold
     Replication:OperationReplicatedAfterThreshold LifecycleTransition IntelligentTiering ObjectAcl:Put
@@ -25,19 +25,19 @@ _END = datetime(2106, 1, 1, tzinfo=UTC)
 _DAY = 86_400
 
 
-class RefusedError(Exception):
+class RejectedError(Exception):
     """The record cannot be a row."""
 
 
-class FamilyError(RefusedError):
-    """A creation or removal whose name nobody knows."""
+class FamilyError(RejectedError):
+    """A creation or removal with an unknown name."""
 
 
 class UnsureError(Exception):
-    """The descriptions leave room."""
+    """The documentation is ambiguous."""
 
 
-class ExpectedMessage(NamedTuple):
+class ExpectedEvent(NamedTuple):
     """The fields of an event, in the order of the table's columns."""
 
     bucket: str
@@ -52,15 +52,19 @@ class ExpectedMessage(NamedTuple):
 
 
 def field(holder: object, name: str, kind: type[T]) -> T:
-    """A field that must be there, and of this kind."""
+    """A required field of this type.
+
+    Raises:
+        RejectedError: the field is missing or of another type.
+    """
     value = holder.get(name) if isinstance(holder, dict) else None
     if not isinstance(value, kind):
-        raise RefusedError
+        raise RejectedError
     return value
 
 
 def state_of(name: str) -> str | None:
-    """What a native name leaves an object in; None: it says nothing about that."""
+    """The state that an event with this native name leaves the object in; None if it has no effect on the index."""
     family, colon, kind = name.partition(":")
     if not colon or family not in {"ObjectCreated", "ObjectRemoved", "LifecycleExpiration"}:
         return None
@@ -73,30 +77,30 @@ def state_of(name: str) -> str | None:
     return "present"
 
 
-def silent_label(name: str) -> str:
-    """How a name that says nothing is counted."""
-    return name if name in _SILENT else "unknown"
+def ignored_label(name: str) -> str:
+    """The label under which an event without an effect on the index is counted."""
+    return name if name in _IGNORED else "unknown"
 
 
-def event_of(name: str, time: str, told: Mapping[str, Any], *, is_encoded: bool) -> ExpectedMessage:
+def event_of(name: str, time: str, fields: Mapping[str, Any], *, is_encoded: bool) -> ExpectedEvent:
     """The event of a record with this native name.
 
     Raises:
-        RefusedError: it cannot be a row.
-        UnsureError: its time is written as nobody writes it.
+        RejectedError: the record cannot be a row.
+        UnsureError: its time has an unusual format.
     """
     state = state_of(name)
-    key, bucket = _text(told["key"]), _text(told["bucket"])
-    etag = _optional(told["etag"]).strip('"')
-    version = _optional(told["version"])
-    sequencer = told["sequencer"]
+    key, bucket = _text(fields["key"]), _text(fields["bucket"])
+    etag = _optional(fields["etag"]).strip('"')
+    version = _optional(fields["version"])
+    sequencer = fields["sequencer"]
     if not (sequencer is None or isinstance(sequencer, str)):
-        raise RefusedError
-    size = told["size"]
+        raise RejectedError
+    size = fields["size"]
     if size is not None and (type(size) is not int or not 0 <= size < 2**63):
-        raise RefusedError
+        raise RejectedError
     moment = _moment(time)
-    return ExpectedMessage(
+    return ExpectedEvent(
         bucket=_measured(bucket, 1, 255),
         key=_measured(_decoded(key) if is_encoded else key, 1, 1024),
         version_id=_measured("" if version == "null" else version, 0, 1024),
@@ -111,7 +115,7 @@ def event_of(name: str, time: str, told: Mapping[str, Any], *, is_encoded: bool)
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise RefusedError
+        raise RejectedError
     return value
 
 
@@ -121,12 +125,12 @@ def _optional(value: object) -> str:
 
 def _measured(text: str, least: int, most: int) -> str:
     if "\0" in text or not least <= len(text.encode()) <= most:
-        raise RefusedError
+        raise RejectedError
     return text
 
 
 def _decoded(text: str) -> str:
-    """Form encoding undone byte by byte; a percent sign without two digits stands for itself."""
+    """Decode form encoding byte by byte; a percent sign without two digits stands for itself."""
     plain = bytearray()
     position = 0
     while position < len(text):
@@ -140,7 +144,7 @@ def _decoded(text: str) -> str:
     try:
         return plain.decode("utf-8", "strict")
     except UnicodeDecodeError:
-        raise RefusedError from None
+        raise RejectedError from None
 
 
 def _moment(text: str) -> datetime:
@@ -154,9 +158,9 @@ def _moment(text: str) -> datetime:
         local = datetime(year, month, day, hour, minute, second, micro, tzinfo=UTC)
         moment = local - _offset(zone or "Z")
     except (ValueError, OverflowError):
-        raise RefusedError from None
+        raise RejectedError from None
     if not _FIRST <= moment < _END:
-        raise RefusedError
+        raise RejectedError
     return moment
 
 
@@ -165,18 +169,18 @@ def _offset(zone: str) -> timedelta:
         return timedelta()
     hours, minutes = int(zone[1:3]), int(zone[4:6])
     if hours > 23 or minutes > 59:
-        raise UnsureError  # readers differ about what lies beyond
+        raise UnsureError  # parsers differ about larger values
     away = timedelta(hours=hours, minutes=minutes)
     return away if zone[0] == "+" else -away
 
 
 def _canonical(given: str, second: int) -> str:
-    """Upper-case digits without zeros behind, that begin with a second near the event's own."""
+    """Upper-case digits without trailing zeros, beginning with a second near the event's own."""
     own = f"{second:08X}"
     if not re.fullmatch("[0-9A-Fa-f]{1,64}", given):
         return own.rstrip("0")
     digits = given.upper()
     if re.fullmatch("(00|80).{16}", digits):
         digits = digits[2:]
-    said = int((digits + "00000000")[:8], 16)
-    return (digits if abs(said - second) <= _DAY else own + digits).rstrip("0")
+    seconds_in_digits = int((digits + "00000000")[:8], 16)
+    return (digits if abs(seconds_in_digits - second) <= _DAY else own + digits).rstrip("0")

@@ -1,4 +1,4 @@
-"""Values that have hurt readers of JSON, or of S3's events, before; the ordinary ones stand first."""
+"""Values that are known to break parsers of JSON or of S3 events; ordinary values come first."""
 
 from __future__ import annotations
 
@@ -122,6 +122,6 @@ _OTHERS: Final[tuple[Any, ...]] = (True, False, [], {}, [[]], {"name": "lake"}, 
 
 
 def interesting(random: Random) -> Any:
-    """One of all these, of whatever type; containers are copies."""
+    """A random value of any type; containers are copies."""
     value = random.choice(random.choice((NUMBERS, TEXTS, _OTHERS)))
     return value.copy() if isinstance(value, dict | list) else value

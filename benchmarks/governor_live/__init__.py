@@ -1,13 +1,13 @@
-"""The real plant: a PostgreSQL held alone to one core, whose rows cost what rows cost in earnest, and a neighbor.
+"""The governor on a real PostgreSQL that has one core and expensive rows, with a noisy neighbor.
 
-A plain row costs this daemon's database so little that it never reaches its ceiling on one machine together with the
-daemon. Here it does: a trigram index and a trigger burn time for each row, PostgreSQL has one core and everybody else
-the others, and pgbench comes and goes. What is measured is how the governor holds it.
+A plain row costs so little CPU that, on one machine with the daemon, the database never reaches its ceiling. Here it
+does: a trigram index and a trigger burn CPU for each row, PostgreSQL has one core, all other processes have the other
+cores, and pgbench starts and stops as the noisy neighbor. The benchmark measures how the governor holds the ceiling.
 
-    environment.py        the parts together          cpu_pinning.py, row_cost.py, noisy_neighbor.py   what makes it one
-    timeline.py     samples, and acts at their seconds                              control_api.py   the control page
-    series.py        from samples to seconds     metrics.py   figures of a curve
-    run.py     flood, neighbor, fixed limit: `make bench SCENARIO=governor`
-    delayed.py      the flood by minutes that come late; cloudwatch.py tells them
-    other_controllers.py         the published laws at the same limiter
+    environment.py          database and queue server       cpu_pinning.py, row_cost.py, noisy_neighbor.py  their parts
+    timeline.py             samples, and actions at given seconds       control_api.py  the daemon's control API
+    series.py               from samples to seconds         metrics.py  figures of a series
+    run.py                  backlog, neighbor, fixed limit: `make bench SCENARIO=governor`
+    delayed.py              the same with CloudWatch's late minutes     cloudwatch.py  serves them
+    other_controllers.py    published controllers on the same limiter
 """

@@ -1,9 +1,9 @@
-"""CloudWatch as it would tell of the plant's database: means of whole minutes, told so much later.
+"""A CloudWatch for the local database: means of whole minutes, published with a delay.
 
     python -m benchmarks.governor_live.cloudwatch --postmaster 4711 --delay-seconds 60
 
-A process of its own that reads the server's processor time every second and answers GetMetricData in the service's
-shape; everything else is denied, as to a role without a policy. It prints its address and ends on SIGTERM.
+A process of its own that reads the server's processor time every second and responds to GetMetricData in the service's
+format; it denies every other call, as for a role without a controller. It prints its address and ends on SIGTERM.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from subscriber.adapters.load.process_tree import ProcessTree, Snapshot
 from testkit.aws.aws_services import AwsServices
 
 MINUTE: Final = 60
-INSTANCE: Final = "plant"
+INSTANCE: Final = "governor-live"
 
 
 class Minutes:
-    """Means of the processor's use, minute by minute of the wall clock."""
+    """Mean CPU use per minute of the wall clock."""
 
     def __init__(self) -> None:
         self._means: dict[int, float] = {}
@@ -32,7 +32,7 @@ class Minutes:
         self._minute = 0
 
     def add(self, now: float, snapshot: Snapshot, cores: float) -> None:
-        """One more look; a minute that was not seen from its begin is none."""
+        """Adds one sample; a minute without a sample at its start is left out."""
         minute = int(now // MINUTE) * MINUTE
         if minute == self._minute:
             return
@@ -42,32 +42,34 @@ class Minutes:
         self._begin = snapshot if self._minute else None
         self._minute = minute
 
-    def told(self, now: float, delay_seconds: float) -> dict[int, float]:
-        """What has been published by now, by the begin of the minute."""
+    def published(self, now: float, delay_seconds: float) -> dict[int, float]:
+        """The means that are published by `now`, in percent, by the Unix time at which their minute starts."""
         return {minute: mean for minute, mean in self._means.items() if minute + MINUTE + delay_seconds <= now}
 
 
-def answer(asked: Mapping[str, Any], points: Mapping[int, float]) -> dict[str, Any]:
-    """GetMetricData's: the points inside the span that was asked for, of CPUUtilization alone."""
+def response(request: Mapping[str, Any], points: Mapping[int, float]) -> dict[str, Any]:
+    """The response to GetMetricData: points of CPUUtilization within the requested span; other metrics have none."""
     results = []
-    for query in asked["MetricDataQueries"]:
+    for query in request["MetricDataQueries"]:
         is_cpu = query["MetricStat"]["Metric"]["MetricName"] == "CPUUtilization"
-        minutes = [at for at in points if is_cpu and asked["StartTime"] <= at < asked["EndTime"]]
+        minutes = [at for at in points if is_cpu and request["StartTime"] <= at < request["EndTime"]]
         newest_first = sorted(minutes, reverse=True)
-        told = {
+        series = {
             "Timestamps": [datetime.fromtimestamp(at, UTC) for at in newest_first],
             "Values": [points[at] for at in newest_first],
         }
-        results.append({"Id": query["Id"], **told, "StatusCode": "Complete"})
+        results.append({"Id": query["Id"], **series, "StatusCode": "Complete"})
     return {"MetricDataResults": results}
 
 
 async def work(postmaster: int, delay_seconds: float) -> None:
-    """Looks and answers until cancelled."""
+    """Samples the CPU and serves requests until cancelled."""
     tree, minutes = ProcessTree(postmaster), Minutes()
     async with AwsServices.running() as services:
         services.answer(
-            "cloudwatch", "GetMetricData", lambda asked: answer(asked, minutes.told(time.time(), delay_seconds))
+            "cloudwatch",
+            "GetMetricData",
+            lambda request: response(request, minutes.published(time.time(), delay_seconds)),
         )
         print(services.endpoint_url, flush=True)
         while True:
@@ -76,7 +78,7 @@ async def work(postmaster: int, delay_seconds: float) -> None:
 
 
 def main() -> None:
-    """Prints its address, serves, ends."""
+    """Prints the address and serves until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.governor_live.cloudwatch", description=__doc__)
     parser.add_argument("--postmaster", type=int, required=True)
     parser.add_argument("--delay-seconds", type=float, required=True)

@@ -1,4 +1,4 @@
-"""The operator's hands on a running daemon: its control page, as `subscriber control` uses it."""
+"""A client of a running daemon's control API, the one that `subscriber control` uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from subscriber.admin.client import address_of, ask
 from subscriber.control.status import ControlStatus
 from subscriber.errors import ConfigurationError, DaemonError
 from testkit.daemon import DaemonProcess
-from testkit.process import PartError
+from testkit.process import ProcessError
 
 TOKEN: Final = "bench-control-token"
 SENSOR_SECONDS: Final = 30.0
@@ -17,44 +17,44 @@ _LOOK_SECONDS = 0.1
 SETTINGS: Final = {"SUBSCRIBER_CONTROL_TOKEN": TOKEN}
 
 
-class Controller:
-    """Of one daemon, which was started with SETTINGS."""
+class ControlClient:
+    """Overrides the limit of one daemon, which was started with SETTINGS."""
 
     def __init__(self, daemon: DaemonProcess) -> None:
         self._daemon = daemon
         self.fixed: float | None = None
-        """The limit that was set last."""
+        """The limit that was set last; None: the governor decides."""
         self._address = address_of("127.0.0.1", int(daemon.wait_for("http.listening")["port"]))
 
     def status(self) -> ControlStatus:
-        """What the page shows.
+        """The daemon's control status.
 
         Raises:
-            PartError: the daemon does not answer.
+            ProcessError: the daemon does not respond.
         """
         return self._ask(None)
 
     def wait_for_sensor(self) -> None:
-        """Until the sensor has spoken: a daemon that has just been started has yet to find it.
+        """Waits for the first reading of the sensor; a daemon that has just started has none yet.
 
         Raises:
-            PartError: it does not in good time.
+            ProcessError: there is no reading in time.
         """
         deadline = time.monotonic() + SENSOR_SECONDS
         while (reading := self.status().reading) is None or reading.load is None:
             if time.monotonic() > deadline:
-                raise PartError(f"the sensor says nothing\n{self._daemon.log_tail()}")
+                raise ProcessError(f"the sensor gives no reading\n{self._daemon.log_tail()}")
             time.sleep(_LOOK_SECONDS)
 
     def fix(self, limit: float) -> None:
-        """From now on this limit, within the daemon's bounds, and no other."""
+        """Fixes the limit, within the daemon's bounds."""
         status = self.status()
         within = min(status.limit_at_most, max(status.limit_at_least, limit))
         self._ask({"mode": "limit", "limit": within})
         self.fixed = limit
 
     def release(self) -> None:
-        """The governor decides again, from the limit in force."""
+        """Returns control to the governor, which starts from the limit in force."""
         self._ask({"mode": "auto"})
         self.fixed = None
 
@@ -62,4 +62,4 @@ class Controller:
         try:
             return ask(self._address, TOKEN, command)
         except (ConfigurationError, DaemonError) as error:
-            raise PartError(f"{error}\n{self._daemon.log_tail()}") from error
+            raise ProcessError(f"{error}\n{self._daemon.log_tail()}") from error

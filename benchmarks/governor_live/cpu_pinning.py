@@ -1,4 +1,4 @@
-"""One core for PostgreSQL, the others for everybody else: who measures the one must not disturb it with the other."""
+"""Pins PostgreSQL to one core and all other processes to the others, so that the measurement does not disturb it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import psutil
 
 
 class Cores(msgspec.Struct, frozen=True):
-    """Which core is whose."""
+    """The core of the database, and the cores of all other processes."""
 
     database: int
     others: frozenset[int]
 
 
 @contextmanager
-def apart() -> Iterator[Cores | None]:
-    """Moves this process, and so all that it starts in the block, off the last of its cores.
+def pinned() -> Iterator[Cores | None]:
+    """Moves this process, and so every process that it starts in the block, off the last of its cores.
 
-    None where that cannot be: a machine with one core, or a system without sched_setaffinity(2).
+    Yields None where that is impossible: on a machine with one core, or without sched_setaffinity(2).
     """
     if not hasattr(os, "sched_setaffinity") or len(mine := os.sched_getaffinity(0)) < 2:
         yield None
@@ -35,12 +35,12 @@ def apart() -> Iterator[Cores | None]:
         os.sched_setaffinity(0, mine)
 
 
-def hold(process_ids: Iterable[int], core: int) -> None:
-    """Leaves these processes one core, and so whatever they fork from now on.
+def pin(process_ids: Iterable[int], core: int) -> None:
+    """Pins these processes, and so every process that they fork from now on, to one core.
 
     Args:
-        process_ids: the parent first, so that no child is forked between the look and the deed.
-        core: the core.
+        process_ids: the parent first, so that no child is forked before its parent is pinned.
+        core: number of the core.
     """
     for process_id in process_ids:
         with contextlib.suppress(ProcessLookupError):
@@ -48,14 +48,14 @@ def hold(process_ids: Iterable[int], core: int) -> None:
 
 
 def busy_seconds(core: int) -> float:
-    """What a core has worked since the machine's start, for whoever; what a hypervisor took from it included."""
+    """Seconds that a core was busy since boot, for any process, including time stolen by a hypervisor."""
     times = psutil.cpu_times(percpu=True)[core]
     return float(sum(times) - times.idle - times.iowait - times.guest - times.guest_nice)
 
 
-def told(cores: Cores | None) -> str:
-    """In words, for whoever reads the figures."""
+def describe(cores: Cores | None) -> str:
+    """The pinning as text, for the remark of a result."""
     if cores is None:
-        return "PostgreSQL NOT held to a core of its own: this machine has one core, or no way to say so"
+        return "PostgreSQL NOT pinned to a core of its own: the machine has one core or cannot pin processes"
     others = ", ".join(map(str, sorted(cores.others)))
-    return f"PostgreSQL held to core {cores.database}, everything else to {others}"
+    return f"PostgreSQL pinned to core {cores.database}, all other processes to {others}"

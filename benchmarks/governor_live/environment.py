@@ -1,4 +1,4 @@
-"""The plant, built: PostgreSQL on a core of its own, the queue server beside it."""
+"""The environment: PostgreSQL on a core of its own, and the queue server."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from contextlib import contextmanager
 
 import msgspec
 
-from benchmarks.governor_live.cpu_pinning import Cores, apart, busy_seconds, hold
+from benchmarks.governor_live.cpu_pinning import Cores, busy_seconds, pin, pinned
 from benchmarks.loadtest.database import database_settings
 from benchmarks.loadtest.result import Run, figures
-from benchmarks.loadtest.row_checker import judge_part
+from benchmarks.loadtest.row_checker import check_partial_drain
 from benchmarks.loadtest.samples import Sample
-from testkit.environment import Stage, stage
+from testkit.environment import LocalEnvironment, local_environment
 from testkit.workload.backlogs import BacklogLoad
 
 
 class Disturbance(msgspec.Struct):
-    """What others took of the database's core in a span of time."""
+    """CPU that other processes used on the database's core in a span of time."""
 
     percent: float | None = None
-    """Of the core; None: the database has none of its own."""
+    """Percent of the core; None: the database has no core of its own."""
 
 
-class Drained(msgspec.Struct, frozen=True):
-    """What is left of a flood when time is up."""
+class DrainResult(msgspec.Struct, frozen=True):
+    """What was measured while a backlog was drained, up to the end of the scenario."""
 
     load: BacklogLoad
     queue_url: str
@@ -37,49 +37,49 @@ class Drained(msgspec.Struct, frozen=True):
 
 
 class LiveEnvironment(msgspec.Struct, frozen=True):
-    """What there is to measure on. Made by `plant`."""
+    """Database and queue server to measure on. Made by `live_environment`."""
 
-    parts: Stage
+    parts: LocalEnvironment
     cores: Cores | None
 
     @property
     def database_cores(self) -> int:
-        """How many the database has."""
+        """Number of cores that the database may use."""
         return 1 if self.cores else os.cpu_count() or 1
 
     @contextmanager
     def watched(self) -> Iterator[Disturbance]:
-        """Counts what others work on the database's core while the block runs: quiet makes figures."""
+        """Measures the use of the database's core by other processes while the block runs."""
         seen = Disturbance()
-        began, before = time.monotonic(), self._foreign_seconds()
+        began, before = time.monotonic(), self._external_seconds()
         yield seen
-        if before is not None and (after := self._foreign_seconds()) is not None:
+        if before is not None and (after := self._external_seconds()) is not None:
             seen.percent = 100 * (after - before) / (time.monotonic() - began)
 
-    def judged(self, name: str, drained: Drained, settings: dict[str, str], remark: str = "") -> Run:
-        """The run of a flood that nobody drains to its end: all that left the queue must be in the table."""
+    def checked_run(self, name: str, drained: DrainResult, settings: dict[str, str], remark: str = "") -> Run:
+        """The run of a backlog that was drained in part; checks that every deleted message is in the table."""
         deleted = drained.load.messages - self.parts.unfinished(drained.queue_url)
-        check_result = asyncio.run(judge_part(self.parts.postgres.url, drained.load, deleted))
+        check_result = asyncio.run(check_partial_drain(self.parts.postgres.url, drained.load, deleted))
         check_result = msgspec.structs.replace(check_result, dead_letters=self.parts.dead_letters(drained.queue_url))
         done = [msgspec.structs.replace(each, offered=deleted) for each in drained.samples]
         found = msgspec.structs.replace(figures(done), control=drained.control)
         return Run(name, check_result, found, drained.exit_code, tuple(drained.samples), remark, settings)
 
-    def _foreign_seconds(self) -> float | None:
+    def _external_seconds(self) -> float | None:
         if self.cores is None:
             return None
         return busy_seconds(self.cores.database) - self.parts.postgres.cpu_seconds()
 
 
 @contextmanager
-def plant() -> Iterator[LiveEnvironment]:
-    """The plant while the block runs; this process and its children keep off the database's core.
+def live_environment() -> Iterator[LiveEnvironment]:
+    """Runs the environment while the block runs; this process and its children stay off the database's core.
 
     Raises:
-        PartError: the queue server does not come up.
-        LocalPostgresError: PostgreSQL does not.
+        ProcessError: the queue server did not start.
+        LocalPostgresError: PostgreSQL did not start.
     """
-    with apart() as cores, stage(database_settings()) as parts:
+    with pinned() as cores, local_environment(database_settings()) as parts:
         if cores is not None:
-            hold(parts.postgres.process_ids(), cores.database)
+            pin(parts.postgres.process_ids(), cores.database)
         yield LiveEnvironment(parts, cores)

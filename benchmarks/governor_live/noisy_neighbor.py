@@ -1,4 +1,4 @@
-"""The neighbor: pgbench with statements that need nothing but the processor, at a rate that takes a known share."""
+"""The noisy neighbor: pgbench with statements that use only CPU, at a rate that takes a known share of a core."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Final
 
 from testkit.postgres.postgres import LocalPostgres
 from testkit.postgres.postgres_binaries import client_program
-from testkit.process import PartError, child_process
+from testkit.process import ProcessError, child_process
 
 SESSIONS: Final = 2
 _SCRIPT: Final = "SELECT sum(number * number % 7) FROM generate_series(1, 20000) AS number;\n"
-_TRIAL_SECONDS = 3
-_TRIAL_SHARE = 0.5
+_MEASUREMENT_SECONDS = 3
+_MEASUREMENT_SHARE = 0.5
 _TIMEOUT_SECONDS = 30
 _LATENCY_LIMIT_MILLISECONDS = 1_000
-"""What could not begin in time is left out: a neighbor does not come back for what it missed."""
+"""pgbench skips transactions that start later than this, so the neighbor does not catch up on missed ones."""
 _SECONDS_AT_MOST = 600
 _TRANSACTIONS = re.compile(r"number of transactions actually processed: (\d+)")
 
@@ -34,42 +34,44 @@ class NoisyNeighbor:
         self.statement_cpu_seconds = statement_cpu_seconds
 
     @contextmanager
-    def at_work(self, share: float) -> Iterator[None]:
-        """Takes this share of a core while the block runs."""
+    def active(self, share: float) -> Iterator[None]:
+        """Uses this share of a core while the block runs."""
         command = [*_command(self._postgres, self._script), "-T", str(_SECONDS_AT_MOST), *_paced(self.rate(share))]
-        with child_process("the neighbor", command, is_third_party=True):
+        with child_process("noisy neighbor", command, is_third_party=True):
             yield
 
     def rate(self, share: float) -> float:
-        """Statements a second that take this share of a core."""
+        """Statements per second that use this share of a core."""
         return share / self.statement_cpu_seconds
 
 
 @contextmanager
 def noisy_neighbor_of(postgres: LocalPostgres) -> Iterator[NoisyNeighbor]:
-    """A neighbor who knows what a statement of his costs here: he tries it, alone, for some seconds.
+    """A noisy neighbor with a measured cost per statement, from a few seconds of running alone.
 
-    First as fast as one session goes, then at the rate that seems to be half of a core: with pauses between them
-    statements cost more, for caches and processor have turned to something else meanwhile.
+    It measures one session at full speed first, then the rate that seems to use half of a core: statements with pauses
+    between them cost more, because caches and CPU have done other work in between.
 
     Raises:
-        PartError: pgbench fails.
+        ProcessError: pgbench fails.
     """
     with tempfile.TemporaryDirectory(prefix="subscriber-neighbor-") as folder:
         script = Path(folder) / "statement.sql"
         script.write_text(_SCRIPT)
-        rough = NoisyNeighbor(postgres, script, _trial(postgres, script, ["-c", "1"]))
-        yield NoisyNeighbor(postgres, script, _trial(postgres, script, _paced(rough.rate(_TRIAL_SHARE))))
+        rough = NoisyNeighbor(postgres, script, _measure_statement(postgres, script, ["-c", "1"]))
+        yield NoisyNeighbor(
+            postgres, script, _measure_statement(postgres, script, _paced(rough.rate(_MEASUREMENT_SHARE)))
+        )
 
 
-def _trial(postgres: LocalPostgres, script: Path, options: list[str]) -> float:
-    """Processor time of a statement, seconds, in some seconds of them."""
+def _measure_statement(postgres: LocalPostgres, script: Path, options: list[str]) -> float:
+    """CPU seconds per statement, measured over a few seconds."""
     before = postgres.cpu_seconds()
-    command = [*_command(postgres, script), "-T", str(_TRIAL_SECONDS), *options]
+    command = [*_command(postgres, script), "-T", str(_MEASUREMENT_SECONDS), *options]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False)
     counted = _TRANSACTIONS.search(done.stdout)
     if done.returncode != 0 or counted is None or not int(counted[1]):
-        raise PartError(f"pgbench failed ({done.returncode}):\n{done.stdout}{done.stderr}")
+        raise ProcessError(f"pgbench failed ({done.returncode}):\n{done.stdout}{done.stderr}")
     return (postgres.cpu_seconds() - before) / int(counted[1])
 
 

@@ -1,9 +1,9 @@
-"""What makes a row cost what it costs in a database with a life of its own: a trigram index, and a trigger's work.
+"""Makes rows as expensive as in a production database: adds a trigram index, and a trigger that burns CPU.
 
-The index's pending list is short (512 kB of 4 MB by default, PostgreSQL's documentation of GIN), so that every
-statement sorts in what it brought. With the default autovacuum does it for all of them, ten seconds on end, now and
-then: then a *fixed* limit came out between 66 and 93 %, five seconds against other five, and no law could be told from
-another.
+The pending list of the index is short (512 kB; the default is 4 MB, PostgreSQL's documentation of GIN), so every
+statement merges its own entries. With the default, autovacuum merges those of many statements, for ten seconds at a
+time: then the CPU at a *fixed* limit varied between 66 and 93 % from one five seconds to the next, and controllers
+could not be told apart.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Final
 import asyncpg
 
 TRIGGER_MICROSECONDS: Final = 120.0
-"""For each row. With the row itself and its trigrams that was meant to be about 150, and 60 % of a core about 4,000
-rows a second; in a table that grows the row costs more, and the run says what it really was."""
+"""Per row. With the row itself and its trigrams the goal was about 150, so that 60 % of a core store about 4,000 rows
+per second; in a growing table a row costs more, and the result reports the measured cost."""
 
-_TRIAL_LOOPS = 400_000
-_TRIALS = 5
+_CALIBRATION_LOOPS = 400_000
+_CALIBRATIONS = 5
 _BURN: Final = """
 CREATE FUNCTION subscriber.burn(loops integer) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE total bigint := 0;
@@ -28,7 +28,7 @@ BEGIN
 END $$
 """
 _TRIGGER: Final = """
-CREATE FUNCTION subscriber.burden() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION subscriber.burn_cpu_per_row() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM subscriber.burn({loops});
     RETURN NEW;
@@ -41,18 +41,18 @@ _ATTACHED: Final = (
     USING gin (key gin_trgm_ops) WITH (gin_pending_list_limit = 512)
     """,
     """
-    CREATE TRIGGER burden BEFORE INSERT OR UPDATE ON subscriber.object_versions
-    FOR EACH ROW EXECUTE FUNCTION subscriber.burden()
+    CREATE TRIGGER burn_cpu_per_row BEFORE INSERT OR UPDATE ON subscriber.object_versions
+    FOR EACH ROW EXECUTE FUNCTION subscriber.burn_cpu_per_row()
     """,
 )
 
 
-def burden(database_url: str) -> None:
-    """Puts index and trigger on the table, which must be there; doing it twice is harmless."""
-    asyncio.run(_burden(database_url))
+def make_rows_expensive(database_url: str) -> None:
+    """Adds index and trigger to the table, which must exist; a second call does nothing."""
+    asyncio.run(_make_rows_expensive(database_url))
 
 
-async def _burden(database_url: str) -> None:
+async def _make_rows_expensive(database_url: str) -> None:
     connection = await asyncpg.connect(database_url, timeout=10, command_timeout=60)
     try:
         if await connection.fetchval("SELECT to_regproc('subscriber.burn') IS NOT NULL"):
@@ -67,10 +67,10 @@ async def _burden(database_url: str) -> None:
 
 
 async def _loop_microseconds(connection: asyncpg.Connection[Any]) -> float:
-    """One turn of the loop on this machine: the best of a few trials, since whatever disturbs makes it longer."""
+    """Microseconds per loop iteration on this machine: the fastest of a few measurements, as disturbances only add."""
     best = float("inf")
-    for _ in range(_TRIALS):
+    for _ in range(_CALIBRATIONS):
         began = time.perf_counter()
-        await connection.execute("SELECT subscriber.burn($1)", _TRIAL_LOOPS)
+        await connection.execute("SELECT subscriber.burn($1)", _CALIBRATION_LOOPS)
         best = min(best, time.perf_counter() - began)
-    return best / _TRIAL_LOOPS * 1e6
+    return best / _CALIBRATION_LOOPS * 1e6

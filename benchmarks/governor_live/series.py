@@ -1,4 +1,4 @@
-"""From samples to seconds: the curves a person reads the figures from. Pure."""
+"""Turns samples into series of seconds, from which figures and plots are made. Pure."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ import msgspec
 from benchmarks.loadtest.samples import Sample
 
 MEAN_SECONDS: Final = 5
-"""Figures are judged on means of so many seconds: a fixed duty alone scatters by four points from second to second."""
+"""Figures use means of so many seconds: even at a fixed duty cycle, CPU varies by four points between seconds."""
 
 
 class Second(msgspec.Struct, frozen=True):
     """One second of a run."""
 
     at: float
-    """Its end, since the run's first sample."""
+    """End of the second, in seconds since the first sample."""
     cpu_percent: float
-    """Of the cores that are the database's."""
+    """Percent of the database's cores."""
     ceiling_percent: float | None
-    """That was in force at its begin; None: the governor was not at work."""
+    """The ceiling at the start of the second; None: the governor did not decide."""
     rows: float
     limit: float
     lag_seconds: float
 
 
 def seconds_of(samples: Sequence[Sample], cores: float) -> list[Second]:
-    """The samples of each second together; `cores` are the database's."""
+    """Aggregates the samples of each second; `cores` is the number of the database's cores."""
     return [_second(group, cores) for group in _groups(samples)]
 
 
 def smoothed(seconds: Sequence[Second]) -> list[Second]:
-    """The same, CPU, ceiling and rows being the means of the last five seconds; shorter ones at the begin."""
+    """The same with CPU, ceiling and rows as means of the last five seconds, or fewer at the start."""
     return [_mean(seconds[max(0, end - MEAN_SECONDS) : end]) for end in range(1, len(seconds) + 1)]
 
 
 def between(seconds: Sequence[Second], begin: float, end: float) -> list[Second]:
-    """Those that lie within a span of the run, counted from its begin."""
+    """The seconds within a span of the run, with times relative to the start of the span."""
     return [msgspec.structs.replace(each, at=each.at - begin) for each in seconds if begin < each.at <= end]
 
 
 def _groups(samples: Sequence[Sample]) -> Iterator[Sequence[Sample]]:
-    """Samples from one to the first that is a second later; the last of a group is the first of the next."""
+    """Groups of samples that span a second each; the last sample of a group is the first of the next."""
     first = 0
     for number, sample in enumerate(samples):
         if sample.seconds - samples[first].seconds >= 1 - 1e-3:
@@ -61,7 +61,7 @@ def _second(group: Sequence[Sample], cores: float) -> Second:
         ceiling_percent=begin.cpu_ceiling_percent,
         rows=(end.rows - begin.rows) / long,
         limit=end.concurrency_limit,
-        lag_seconds=end.lag_seconds,
+        lag_seconds=end.receive_age_seconds,
     )
 
 

@@ -1,17 +1,18 @@
-"""The load-test harness: what is offered, who drains it, who watches, who judges.
+"""The load test: what is offered, what drains it, what is measured, and how the rows are checked.
 
-`benchmarks/loadtest/__main__.py` is its door. A scenario passes, top to bottom:
+`__main__.py` is the entry point. A scenario passes, top to bottom:
 
-    scenarios.py    what is offered to the line, and what question it answers
-    backlogs.py     messages made as they are asked for, and the table they end in; mixed_backlog.py: mixed ones
-    runner.py      a scenario from its first part to its last          prefill.py     ten million rows before that
-    compare.py      the daemon and its peers, one after the other       competitors.py   who they are
-    drain.py        the watch over one drain
-    samples.py      who used what, every 250 ms
-    row_checker.py       the table against the truth, row by row
-    result.py       the figures that follow, and their file             host_info.py   where they come from
-    targets.py      the figures against what they shall be
-    console.py      what the terminal shows                             html_report.py, charts.py   what a browser shows
+    scenarios.py      the load, and the question it answers
+    runner.py         one scenario from start to end            prefill.py       ten million rows before it
+    compare.py        the daemon and its competitors in turn    competitors.py   their settings
+    drain.py          one drain, watched until the queue is empty
+    samples.py        progress and CPU time of each part, every 250 ms
+    row_checker.py    the table against the expected rows
+    result.py         figures, summary and samples              host_info.py     the machine
+    plots.py          the picture of a scenario
+    targets.py        the figures against their targets
+    console.py        output for the terminal                   html_report.py   the page
 
-targets.py says what we want, and no figure changes the exit code: README.md says what counts as a regression.
+The loads come from testkit/workload/. No figure changes the exit code; benchmarks/README.md says what counts as a
+regression.
 """

@@ -1,8 +1,8 @@
-"""The daemon and its peers, one after the other: same queue server, same table, same messages, same machine.
+"""The daemon and its competitors, one after the other: same queue server, table, messages and machine.
 
-Those that lie close together take turns, there and back, and the middle one of their drains counts: a drain takes some
-seconds, and such a machine's speed moves by a tenth between two of them. Before each the table is emptied and a new
-queue is made. Who stored a wrong row has lost, however fast.
+Competitors of similar cost take turns, forward and backward, and the median of their drains counts: a drain takes some
+seconds, and the speed of a virtual machine changes by a tenth between two of them. Before each drain the table is
+emptied and a new queue is made. A competitor that stored a wrong row is out of the comparison, however fast it was.
 """
 
 from __future__ import annotations
@@ -19,63 +19,66 @@ import msgspec
 
 from benchmarks.baselines.lambda_model import BATCHES_AT_MOST
 from benchmarks.baselines.service import DATABASE_URL
-from benchmarks.loadtest.competitors import COMPETITORS, FLOOR, Competitor
+from benchmarks.loadtest.competitors import BULK_INSERT, COMPETITORS, Competitor
 from benchmarks.loadtest.database import database_settings
 from benchmarks.loadtest.drain import drain_backlog, watch
 from benchmarks.loadtest.result import Run, figures
-from benchmarks.loadtest.row_checker import judge_backlog, look_before
-from benchmarks.loadtest.samples import Consumer, Meter, Sample, daemon_as_consumer, peer_as_consumer
+from benchmarks.loadtest.row_checker import check_backlog, take_snapshot
+from benchmarks.loadtest.samples import Consumer, Meter, Sample, competitor_as_consumer, daemon_as_consumer
 from benchmarks.loadtest.scenarios import UNGOVERNED
-from testkit.environment import Stage, stage
+from testkit.environment import LocalEnvironment, local_environment
 from testkit.local_stack import READY_SECONDS, running_daemon
 from testkit.process import Child, child_process
 from testkit.terminal import Screen
 from testkit.workload.backlogs import BacklogLoad
 
 QUESTION: Final = (
-    "What do mq-bridge, the loop of the manuals and Lambda's event source mapping cost for the same messages?"
+    "What do mq-bridge, the loop of the SDK tutorials and Lambda's event source mapping cost for the same messages?"
 )
 MESSAGES: Final = 60_000
 ROUNDS: Final = 3
-FLOOR_FACTOR: Final = 5
-"""The floor stores so many times the rows: otherwise it were over before it could be measured."""
-PATIENCE_SECONDS: Final = 300.0
+BULK_INSERT_FACTOR: Final = 5
+"""The bulk insert stores so many times the rows: with fewer it would end before it could be measured."""
+DRAIN_TIMEOUT_SECONDS: Final = 300.0
 _SPARE_CONNECTIONS = 20
-_FLOOR_MODULE = "benchmarks.baselines.bulk_insert"
+_BULK_INSERT_MODULE = "benchmarks.baselines.bulk_insert"
 
 
-def hold_contest(screen: Screen, messages: int = MESSAGES, rounds: int = ROUNDS) -> list[Run]:
-    """Everybody in turn, and the floor at the end; one run of each.
+def run_competitors(screen: Screen, messages: int = MESSAGES, rounds: int = ROUNDS) -> list[Run]:
+    """Measures every competitor, and the bulk insert at the end.
 
     Args:
-        screen: where progress is told.
-        messages: of each drain.
-        rounds: of those that lie close together.
+        screen: shows the progress.
+        messages: per drain.
+        rounds: drains of each competitor of similar cost.
+
+    Returns:
+        one run per competitor, and that of the bulk insert.
 
     Raises:
-        PartError: a part did not come up, or died.
-        LocalPostgresError: PostgreSQL did not come up.
+        ProcessError: a part did not start, or died.
+        LocalPostgresError: PostgreSQL did not start.
     """
     settings = database_settings() | {"max_connections": str(BATCHES_AT_MOST + _SPARE_CONNECTIONS)}
-    with stage(settings) as parts:
+    with local_environment(settings) as parts:
         drains: dict[str, list[Run]] = {competitor.name: [] for competitor in COMPETITORS}
         for number, competitor in enumerate(running_order(rounds)):
             drains[competitor.name].append(_drain(parts, competitor, messages, number, screen))
-        floor = measure_floor(parts, BacklogLoad("flood", messages * FLOOR_FACTOR), screen)
-        return [*map(middle_one, drains.values()), floor]
+        baseline = measure_bulk_insert(parts, BacklogLoad("flood", messages * BULK_INSERT_FACTOR), screen)
+        return [*map(median_run, drains.values()), baseline]
 
 
 def running_order(rounds: int) -> list[Competitor]:
-    """Those that lie close together in so many rounds, every other one backwards; then all others, once."""
+    """Competitors of similar cost in so many rounds, every other one backward; then each of the others once."""
     close = [competitor for competitor in COMPETITORS if competitor.is_close]
     turns = [close if number % 2 == 0 else close[::-1] for number in range(rounds)]
     return [*itertools.chain.from_iterable(turns), *(each for each in COMPETITORS if not each.is_close)]
 
 
-def middle_one(runs: Sequence[Run]) -> Run:
-    """Of one contender's drains the one in the middle by processor time; of an even number the better of both.
+def median_run(runs: Sequence[Run]) -> Run:
+    """The run with the median CPU time of one competitor's drains; of an even number the cheaper of the middle two.
 
-    One that is not flawless counts instead of all others.
+    A drain with a wrong row counts in place of all others.
     """
     flawed = next((run for run in runs if not run.is_flawless), None)
     if flawed is not None:
@@ -84,21 +87,23 @@ def middle_one(runs: Sequence[Run]) -> Run:
     run = by_cost[(len(by_cost) - 1) // 2]
     if len(runs) == 1:
         return run
-    return msgspec.structs.replace(run, remark=f"{run.remark}; the middle one of {len(runs)} drains")
+    return msgspec.structs.replace(run, remark=f"{run.remark}; median of {len(runs)} drains")
 
 
-def _drain(parts: Stage, competitor: Competitor, messages: int, number: int, screen: Screen) -> Run:
+def _drain(parts: LocalEnvironment, competitor: Competitor, messages: int, number: int, screen: Screen) -> Run:
     screen.say(f"  {competitor.name}: {competitor.remark}")
     load = BacklogLoad("flood", messages, is_flat=competitor.takes_flat)
     queue_url = parts.make_queue(f"{competitor.queue_name}-{number}")
     with _running(parts, competitor, queue_url) as (consumer, stop):
         asyncio.run(empty(parts.postgres.url))
-        before = asyncio.run(look_before(parts.postgres.url))
+        before = asyncio.run(take_snapshot(parts.postgres.url))
         meter = Meter(parts, queue_url, consumer)
-        samples = drain_backlog(meter, load, lambda: load.attach(parts.client, queue_url), screen, PATIENCE_SECONDS)
+        samples = drain_backlog(
+            meter, load, lambda: load.attach(parts.client, queue_url), screen, DRAIN_TIMEOUT_SECONDS
+        )
         exit_code = stop()
     check_result = msgspec.structs.replace(
-        asyncio.run(judge_backlog(parts.postgres.url, load, before)),
+        asyncio.run(check_backlog(parts.postgres.url, load, before)),
         left_in_queue=parts.unfinished(queue_url),
         dead_letters=parts.dead_letters(queue_url),
     )
@@ -106,21 +111,23 @@ def _drain(parts: Stage, competitor: Competitor, messages: int, number: int, scr
 
 
 @contextmanager
-def _running(parts: Stage, competitor: Competitor, queue_url: str) -> Iterator[tuple[Consumer, Callable[[], int]]]:
-    """The contender, ready for the first message, and how to stop it."""
+def _running(
+    parts: LocalEnvironment, competitor: Competitor, queue_url: str
+) -> Iterator[tuple[Consumer, Callable[[], int]]]:
+    """The competitor, ready for the first message, and the function that stops it."""
     if not competitor.module:
         with running_daemon(parts, queue_url, UNGOVERNED) as daemon:
             yield daemon_as_consumer(daemon), daemon.stop
         return
-    with _peer(parts, competitor.name, competitor.command(queue_url)) as child:
-        yield peer_as_consumer(child), child.stop
+    with _competitor_process(parts, competitor.name, competitor.command(queue_url)) as child:
+        yield competitor_as_consumer(child), child.stop
 
 
 @contextmanager
-def _peer(parts: Stage, name: str, command: Sequence[str]) -> Iterator[Child]:
+def _competitor_process(parts: LocalEnvironment, name: str, command: Sequence[str]) -> Iterator[Child]:
     environment = {
-        **parts.environment(),
-        "AWS_DEFAULT_REGION": parts.environment()["AWS_REGION"],
+        **parts.aws_variables(),
+        "AWS_DEFAULT_REGION": parts.aws_variables()["AWS_REGION"],
         DATABASE_URL: parts.postgres.url,
     }
     with child_process(name, command, environment=environment) as child:
@@ -128,27 +135,29 @@ def _peer(parts: Stage, name: str, command: Sequence[str]) -> Iterator[Child]:
         yield child
 
 
-def measure_floor(parts: Stage, load: BacklogLoad, screen: Screen) -> Run:
-    """The rows of a flood in statements of a thousand, into the emptied table.
+def measure_bulk_insert(parts: LocalEnvironment, load: BacklogLoad, screen: Screen) -> Run:
+    """The baseline: the rows of a flood in statements of 1,000, into the emptied table.
 
     Raises:
-        PartError: it did not come up, or died.
+        ProcessError: its process did not start, or died.
     """
-    name, remark = FLOOR, f"no queue: {load.messages:,} rows in statements of 1,000"
+    name, remark = BULK_INSERT, f"no queue: {load.messages:,} rows in statements of 1,000"
     screen.say(f"  {name}: {remark}")
-    queue_url = parts.make_queue("contest-floor")
+    queue_url = parts.make_queue("compare-bulk-insert")
     asyncio.run(empty(parts.postgres.url))
-    before = asyncio.run(look_before(parts.postgres.url))
-    with _peer(parts, name, [sys.executable, "-m", _FLOOR_MODULE, "--messages", str(load.messages)]) as child:
+    before = asyncio.run(take_snapshot(parts.postgres.url))
+    with _competitor_process(
+        parts, name, [sys.executable, "-m", _BULK_INSERT_MODULE, "--messages", str(load.messages)]
+    ) as child:
         meter = Meter(parts, queue_url, Consumer(child.pid, dict))
-        samples: list[Sample] = watch(meter, lambda: (load.messages, child.is_running), screen, PATIENCE_SECONDS)
+        samples: list[Sample] = watch(meter, lambda: (load.messages, child.is_running), screen, DRAIN_TIMEOUT_SECONDS)
         exit_code = child.stop()
-    check_result = asyncio.run(judge_backlog(parts.postgres.url, load, before))
+    check_result = asyncio.run(check_backlog(parts.postgres.url, load, before))
     return Run(name, check_result, figures(samples), exit_code, tuple(samples), remark)
 
 
 async def empty(database_url: str) -> None:
-    """No rows, and nothing left to write to the disk of those who came before."""
+    """Empties the table, and flushes what earlier runs left to write to disk."""
     connection = await asyncpg.connect(database_url, timeout=10, command_timeout=60)
     try:
         await connection.execute("TRUNCATE subscriber.object_versions, subscriber.quarantined_messages")

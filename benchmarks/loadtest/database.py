@@ -1,4 +1,4 @@
-"""How the database under test is set up: like a server that is meant for such a table, not like one for a laptop."""
+"""PostgreSQL settings under test: those of a server meant for such a table, not the defaults for a laptop."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def database_settings() -> dict[str, str]:
     """Settings of PostgreSQL for every scenario.
 
     A quarter of the memory for buffers is what PostgreSQL's documentation advises for a server of its own
-    (`shared_buffers`), and what RDS gives. The room for WAL lets time alone bring checkpoints on: one forced by
-    volume would fall into some measurements and not into others.
+    (`shared_buffers`), and what RDS gives. The WAL is so large that checkpoints start by time alone: one forced
+    by volume would disturb some measurements and not others.
     """
     buffers = psutil.virtual_memory().total // _MEMORY_PART // _MEBIBYTE
     return {"shared_buffers": f"{buffers}MB", "max_wal_size": "16GB", "checkpoint_timeout": "30min"}

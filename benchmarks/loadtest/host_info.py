@@ -1,4 +1,4 @@
-"""The facts about a machine without which no figure means anything."""
+"""Facts about the machine that figures were measured on."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _GIB = 1024**3
 
 
 class Machine(msgspec.Struct, frozen=True):
-    """Where figures come from."""
+    """The machine and the versions behind a report."""
 
     system: str
-    processor: str
+    cpu: str
     cores: int
     memory_gib: float
     load_after: float
-    """Processes that wanted a core in the minute before the report (load average), the measured ones among them: well
-    above what the scenario itself keeps busy, and figures are noise."""
+    """The load average of the last minute, the measured processes included. Well above what the scenario itself keeps
+    busy, it means that other work disturbed the figures."""
     python: str
     packages: dict[str, str]
     postgresql: str
@@ -32,10 +32,10 @@ class Machine(msgspec.Struct, frozen=True):
 
 
 def this_machine() -> Machine:
-    """The machine this runs on, now."""
+    """This machine, now."""
     return Machine(
         system=f"{platform.system()} {platform.release()}",
-        processor=_processor(),
+        cpu=_cpu_model(),
         cores=psutil.cpu_count() or 0,
         memory_gib=round(psutil.virtual_memory().total / _GIB, 1),
         load_after=round(os.getloadavg()[0], 2),
@@ -46,8 +46,8 @@ def this_machine() -> Machine:
     )
 
 
-def _processor() -> str:
-    """The model of the processor as Linux tells it (proc(5)), or what Python knows."""
+def _cpu_model() -> str:
+    """The CPU model as Linux names it (proc(5)), or as Python does."""
     facts = Path("/proc/cpuinfo")
     lines = facts.read_text().splitlines() if facts.exists() else []
     models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))

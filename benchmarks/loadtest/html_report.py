@@ -1,219 +1,242 @@
-"""The page of all results in a folder: per scenario one time axis, and bars where somebody is compared.
+"""The page of all results in a folder: targets, then a section per scenario with its figures, bars and picture.
 
     python -m benchmarks.loadtest.html_report benchmarks/results
 
-One file without scripts, fonts or addresses: it can be mailed, and opened in ten years.
+It is made from the summaries and the scorecard alone; pictures are files beside it. It needs no script and no server.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Final
 
-from benchmarks.charts import Panel, Point, bar_chart, number_text, picture, time_chart
+from benchmarks.charts import bar_chart, number_text
+from benchmarks.loadtest.competitors import COMPETITORS_SCENARIO
 from benchmarks.loadtest.console import control_texts, measured_text
-from benchmarks.loadtest.result import Report, Run, Standing, read_reports, read_standing
-from benchmarks.loadtest.samples import Sample
+from benchmarks.loadtest.plots import facts
+from benchmarks.loadtest.result import Figures, Report, Run, Scorecard, read_reports, read_scorecard
+from benchmarks.loadtest.targets import TARGETS
 
 PAGE_NAME: Final = "index.html"
-PICTURED: Final = frozenset({"burst", "governor", "governor-delayed"})
-"""The scenarios in which the line can be seen to react."""
-_SMOOTHED_SAMPLES = 4
-"""A second of them: processor time is counted in ticks of 10 ms."""
-_SHORTEST_SECONDS = 0.2
-"""Two samples closer than this say nothing about a rate: one tick of the clock would be a hundred cores."""
+_ORDER: Final = ("flood", COMPETITORS_SCENARIO, "burst", "steady")
+"""The scenarios most readers look for come first; those of the governor come last."""
+_CONTROLLED: Final = ("governor", "governor-delayed", "governor-laws")
+CONTROL_MEANINGS: Final = {
+    "score": "mean of overload, lateness and movement, each divided by the best controller's; less is better",
+    "overload": "points of database CPU above the operator's maximum of 85 %, summed over the seconds",
+    "lateness": "messages waiting longer than the lag target, summed over the seconds",
+    "movement": "how far the limit moved up and down: the sum of the changes of its logarithm",
+    "mean_cpu_percent": "database CPU, mean of the run",
+    "disturbed_percent": "CPU that other processes and the hypervisor took of the database's core",
+    "settling_seconds": "until ten seconds in a row are within 7 points of the ceiling",
+    "within_band_share": "share of the time within 7 points of the ceiling, on means of five seconds",
+    "within_band_share_raw": "the same, on single seconds",
+    "overshoot_points": "most that database CPU exceeds its ceiling before the neighbor comes",
+    "peak_to_peak_points": "spread of database CPU once settled",
+    "neighbor_back_under_seconds": "until database CPU is back at its ceiling after the neighbor has come",
+    "neighbor_overshoot_points": "most that database CPU exceeds its ceiling while the neighbor is there",
+    "share_regained_seconds": "until the rate from before is reached again after the neighbor has left",
+    "way_up_share": "what the ramp-up from the smallest limit leaves of the rate of the first 90 s",
+    "efficiency_to_fixed": "rows per point of CPU under the governor ÷ under the fixed limits",
+    "rate_to_fixed": "the product of the two above",
+    "everyday_cpu_to_allowed": "database CPU at 200 messages a second ÷ allowed",
+    "everyday_cpu_allowed_percent": "1.2 times the bulk insert's cost of these rows, and 2 points",
+}
+_FIGURES_IN_A_ROW = 6
+"""More columns than this are turned into rows, or the page would scroll sideways."""
+_QUEUE_MICROSECONDS = 1.0
+"""Below this the queue server had no work, and a ratio to it means nothing."""
 _STYLE: Final = """
-:root { color-scheme: light dark; --line: #1668a8; --soft: #8884; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1, h2 { line-height: 1.2; } h2 { margin-top: 3rem; }
-table { border-collapse: collapse; margin: 1rem 0; } td, th { padding: .2rem 1rem .2rem 0; text-align: right; }
-td:first-child, th:first-child { text-align: left; }
+:root { color-scheme: light dark; --line: #1668a8; --soft: #8884; --ground: canvas; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+h1, h2 { line-height: 1.2; } h2 { margin-top: 3rem; } nav ul { columns: 14rem; padding-left: 1.2rem; }
+.wide { overflow-x: auto; } small { opacity: .75; }
+table { border-collapse: collapse; margin: 1rem 0; } tr { border-bottom: 1px solid var(--soft); }
+td, th { padding: .25rem 1rem .25rem 0; text-align: right; vertical-align: top; } td { white-space: nowrap; }
+td:first-child, th:first-child, td.text { text-align: left; white-space: normal; }
+th:first-child { min-width: 7rem; } td.text { min-width: 16rem; }
 .good { color: #2a8a3e; } .bad { color: #c33; font-weight: bold; }
-svg { width: 100%; height: auto; margin: 1rem 0; } svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
-svg .title { font-weight: 600; } svg .name { text-anchor: end; } svg .tick { text-anchor: middle; }
-.grid { stroke: var(--soft); } .line { fill: none; stroke: var(--line); stroke-width: 1.6; } .bar { fill: var(--line); }
-.dashed { fill: none; stroke: #c33; stroke-width: 1.2; stroke-dasharray: 5 4; }
+svg, img { width: 100%; height: auto; margin: 1rem 0; }
+svg text { font: 12px system-ui, sans-serif; fill: currentColor; }
+svg .title { font-weight: 600; } svg .name { text-anchor: end; } .bar { fill: var(--line); }
+.cut { stroke: var(--ground); stroke-width: 3; }
 """
 
-_CLASSES: Final = {"met": "good", "short": "bad", "void": "bad"}
-
-Counted = Callable[[Sample], float]
+_CLASSES: Final = {"met": "good", "missed": "bad", "void": "bad"}
 
 
 def write_page(folder: Path) -> Path:
-    """Draws every report of the folder, and of those in PICTURED a picture each for other pages.
+    """Writes the page of a folder's summaries; it shows the pictures that lie beside them.
 
     Raises:
-        msgspec.DecodeError: a file of the folder is no report.
+        msgspec.DecodeError: a file of the folder is no summary.
     """
-    path, found = folder / PAGE_NAME, read_reports(folder)
-    path.write_text(page(found, read_standing(folder)), "utf-8")
-    for each in found:
-        if each.scenario in PICTURED:
-            drawn = picture(each.question, panels(each.runs[0].samples), facts(each))
-            (folder / f"{each.scenario}.svg").write_text(drawn, "utf-8")
+    path = folder / PAGE_NAME
+    pictures = {each.stem for each in folder.glob("*.svg")}
+    path.write_text(page(read_reports(folder), read_scorecard(folder), pictures), "utf-8")
     return path
 
 
-def page(found: Sequence[Report], standing: Standing | None = None) -> str:
-    """The whole page."""
-    sections = "\n".join([*([] if standing is None else [targets(standing)]), *map(section, found)])
+def page(found: Sequence[Report], scorecard: Scorecard | None = None, pictures: Collection[str] = ()) -> str:
+    """The whole page; `pictures` are the scenarios that have an SVG file beside it."""
+    ordered = sorted(found, key=lambda each: _position(each.scenario))
+    sections = "\n".join(
+        [
+            *([] if scorecard is None else [targets(scorecard)]),
+            *(section(each, has_picture=each.scenario in pictures) for each in ordered),
+        ]
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8"/>\n'
         '<meta name="viewport" content="width=device-width"/>\n'
         f"<title>Load test</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>Load test</h1>\n"
-        "<p>Figures of one section were taken in one run and may be compared; those of two sections hardly.</p>\n"
-        f"{sections}\n</body>\n</html>\n"
+        "<p>The figures of one section were measured one after the other on the same machine and may be compared. "
+        "Times of two sections compare less well: the speed of a virtual machine varies by a third. "
+        "CPU times are per message; <i>÷ queue</i> divides the consumer's by the queue server's of the same run, "
+        "a ratio from which the speed of the machine cancels out. "
+        "<i>p50 / p99</i> is the time from sending a message to the commit of its row.</p>\n"
+        f"{_contents(ordered, has_targets=scorecard is not None)}\n{sections}\n</body>\n</html>\n"
     )
 
 
-def targets(standing: Standing) -> str:
-    """The targets as the last run met them, and what it could not measure."""
+def targets(scorecard: Scorecard) -> str:
+    """The targets, what was measured, and the scenarios that failed."""
+    meanings = {target.name: target.meaning for target in TARGETS}
     rows = "\n".join(
-        f"<tr><td>{escape(each.name)}</td><td>{measured_text(each)}</td><td>{escape(f'{each.target} {each.unit}')}</td>"
-        f'<td class="{_CLASSES.get(each.verdict, "")}">{each.verdict}</td>'
-        f"<td><small>{f'{each.taken_at:%Y-%m-%d}' if each.taken_at else ''}</small></td></tr>"
-        for each in standing.outcomes
+        f"<tr><td>{escape(each.name)}<br/><small>{escape(meanings.get(each.name, ''))}</small></td>"
+        f"<td>{measured_text(each)}</td><td>{escape(f'{each.bound} {each.unit}')}</td>"
+        f'<td class="{_CLASSES.get(each.status, "")}">{each.status}</td>'
+        f"<td><small>{f'{each.measured_at:%Y-%m-%d}' if each.measured_at else ''}</small></td></tr>"
+        for each in scorecard.targets
     )
     failures = "\n".join(
-        f'<p class="bad">{escape(name)} failed: {escape(reason)}</p>' for name, reason in standing.failures.items()
+        f'<p class="bad">{escape(name)} failed: {escape(reason)}</p>' for name, reason in scorecard.failures.items()
     )
-    heads = "".join(f"<th>{head}</th>" for head in ("", "measured", "target", "verdict", ""))
-    when = f"{standing.taken_at:%Y-%m-%d %H:%M} UTC"
-    ended = f"<p><small>by the run that ended at {when}, and by earlier ones where a date is named</small></p>"
-    table = f"<table>\n<tr>{heads}</tr>\n{rows}\n</table>"
-    return f"<section>\n<h2>Targets</h2>\n{ended}\n{failures}\n{table}\n</section>"
+    when = f"{scorecard.measured_at:%Y-%m-%d %H:%M} UTC"
+    ended = f"<p><small>Measured by the run that ended at {when}, or on the date in the last column.</small></p>"
+    heads = _heads("", "measured", "target", "status", "")
+    return f'<section id="targets">\n<h2>Targets</h2>\n{ended}\n{failures}\n{_wide(heads, rows)}\n</section>'
 
 
-def section(found: Report) -> str:
+def section(found: Report, *, has_picture: bool = False) -> str:
     """One scenario."""
     parts = [
         f"<h2>{escape(found.scenario)}</h2>",
         f"<p>{escape(found.question)}</p>",
-        f"<p><small>{escape(facts(found))}</small></p>",
+        f"<p><small>{escape(', '.join(facts(found)))}</small></p>",
         _table(found.runs),
         *_control_tables(found.runs),
+        *_bars(found),
     ]
-    if len(found.runs) > 1:
-        parts += _bars(found.runs)
-    parts.append(time_chart(panels(found.runs[0].samples)))
+    if has_picture:
+        alt = f"Curves of {found.scenario} over time"
+        parts.append(f'<img src="{escape(found.scenario)}.svg" alt="{escape(alt)}" loading="lazy"/>')
     inside = "\n".join(parts)
-    return f"<section>\n{inside}\n</section>"
+    return f'<section id="{escape(found.scenario)}">\n{inside}\n</section>'
 
 
-def panels(samples: Sequence[Sample]) -> list[Panel]:
-    """What there is to see of a drain, over one axis."""
-    if any(each.cpu_ceiling_percent is not None for each in samples):
-        return _governed_panels(samples)
-    return [
-        _offer(samples),
-        Panel("lag, seconds", [(each.seconds, each.lag_seconds) for each in samples]),
-        Panel("processor of the database, cores", rates(samples, lambda each: each.cpu_seconds["database"])),
-        Panel("processor of the consumer, cores", rates(samples, lambda each: each.cpu_seconds["consumer"])),
-        Panel("concurrent writes", [(each.seconds, each.concurrency) for each in samples]),
-        Panel("rows in a batch", _batch_rows(samples)),
-    ]
+def _position(scenario: str) -> tuple[int, str]:
+    if scenario in _ORDER:
+        return _ORDER.index(scenario), ""
+    if scenario in _CONTROLLED:
+        return len(_ORDER) + 1 + _CONTROLLED.index(scenario), ""
+    return len(_ORDER), scenario
 
 
-def _governed_panels(samples: Sequence[Sample]) -> list[Panel]:
-    """Where a governor is at work: what it sees, what it does, and what comes of it."""
-    ceilings = [(each.seconds, each.cpu_ceiling_percent) for each in samples if each.cpu_ceiling_percent is not None]
-    busy = [(at, 100 * cores) for at, cores in rates(samples, lambda each: each.cpu_seconds["database"])]
-    return [
-        _offer(samples),
-        Panel("processor of the database, percent of a core, and its ceiling", busy, ceilings),
-        Panel("limit: concurrent writes allowed", [(each.seconds, each.concurrency_limit) for each in samples]),
-        Panel("rows stored a second", rates(samples, lambda each: each.rows)),
-        Panel("lag, seconds", [(each.seconds, each.lag_seconds) for each in samples]),
-        Panel("processor of the consumer, cores", rates(samples, lambda each: each.cpu_seconds["consumer"])),
-        Panel("rows in a batch", _batch_rows(samples)),
-    ]
-
-
-def _offer(samples: Sequence[Sample]) -> Panel:
-    """What the line is faced with: a rate; or, where everything was there from the start, what is left of it."""
-    if any(each.offered == samples[-1].offered for each in samples[:2]):
-        return Panel("waiting or in flight, messages", [(each.seconds, each.unfinished) for each in samples])
-    return Panel("offered, messages a second", rates(samples, lambda each: each.offered))
-
-
-def rates(samples: Sequence[Sample], counted: Counted) -> list[Point]:
-    """How fast something grows, over a second of samples each."""
-    return [
-        (now.seconds, (counted(now) - counted(earlier)) / (now.seconds - earlier.seconds))
-        for earlier, now in _pairs(samples)
-    ]
-
-
-def _batch_rows(samples: Sequence[Sample]) -> list[Point]:
-    return [
-        (now.seconds, (now.batched_rows - earlier.batched_rows) / (now.batches - earlier.batches))
-        for earlier, now in _pairs(samples)
-        if now.batches > earlier.batches
-    ]
-
-
-def _pairs(samples: Sequence[Sample]) -> Iterator[tuple[Sample, Sample]]:
-    for number, now in enumerate(samples):
-        earlier = samples[max(0, number - _SMOOTHED_SAMPLES)]
-        if now.seconds - earlier.seconds >= _SHORTEST_SECONDS:
-            yield earlier, now
-
-
-def facts(found: Report) -> str:
-    """When and where the figures were taken."""
-    machine = found.machine
-    return (
-        f"{found.taken_at:%Y-%m-%d %H:%M} UTC, {machine.processor}, {machine.cores} cores, {machine.memory_gib:g} GiB, "
-        f"{machine.system}, Python {machine.python}, PostgreSQL {machine.postgresql}, commit {machine.commit}, "
-        f"load average {machine.load_after:g}"
-    )
+def _contents(found: Sequence[Report], *, has_targets: bool) -> str:
+    names = [*(["targets"] if has_targets else []), *(each.scenario for each in found)]
+    items = "\n".join(f'<li><a href="#{escape(name)}">{escape(name)}</a></li>' for name in names)
+    return f"<nav>\n<ul>\n{items}\n</ul>\n</nav>"
 
 
 def _table(runs: Sequence[Run]) -> str:
-    heads = ("", "messages/s", "µs consumer", "µs queue", "µs database", "MiB", "p50 / p99", "verdict")
+    heads = _heads(
+        "", "messages/s", "µs consumer", "µs queue", "÷ queue", "µs database", "peak MiB", "p50 / p99", "rows"
+    )
     rows = "\n".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(run))}</tr>" for run in runs)
-    return f"<table>\n<tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>\n{rows}\n</table>"
+    remarks = "\n".join(f"<li>{escape(run.name)}: {escape(run.remark)}</li>" for run in runs if run.remark)
+    return _wide(heads, rows) + (f"\n<ul>\n{remarks}\n</ul>" if remarks else "")
 
 
 def _control_tables(runs: Sequence[Run]) -> Iterator[str]:
-    """How a ceiling was held: a row for each run that held one, and a table for each kind of figures."""
+    """Figures of the control loop: one table for each set of figures, with a run per row or, if wide, per column."""
     kinds = dict.fromkeys(tuple(run.figures.control) for run in runs if run.figures.control)
     for kind in kinds:
-        held = [
-            (run.name, dict(control_texts(run.figures.control))) for run in runs if tuple(run.figures.control) == kind
-        ]
-        heads = ("", *held[0][1])
-        rows = "\n".join(
-            f"<tr><td>{escape(name)}</td>{''.join(f'<td>{text}</td>' for text in texts.values())}</tr>"
-            for name, texts in held
-        )
-        yield f"<table>\n<tr>{''.join(f'<th>{head}</th>' for head in heads)}</tr>\n{rows}\n</table>"
+        controlled = [(run.name, run.figures.control) for run in runs if tuple(run.figures.control) == kind]
+        yield _wide_control(controlled) if len(kind) > _FIGURES_IN_A_ROW else _narrow_control(controlled)
+
+
+def _narrow_control(controlled: Sequence[tuple[str, Mapping[str, float | None]]]) -> str:
+    names = [name for name, _ in control_texts(controlled[0][1])]
+    rows = "\n".join(
+        f"<tr><td>{escape(run)}</td>{''.join(f'<td>{text}</td>' for _, text in control_texts(control))}</tr>"
+        for run, control in controlled
+    )
+    meanings = [
+        f"<li>{escape(name)}: {escape(CONTROL_MEANINGS[key])}</li>"
+        for key, name in zip(controlled[0][1], names, strict=True)
+        if key in CONTROL_MEANINGS
+    ]
+    listed = "\n<ul>\n{}\n</ul>".format("\n".join(meanings)) if meanings else ""
+    return _wide(_heads("", *names), rows) + listed
+
+
+def _wide_control(controlled: Sequence[tuple[str, Mapping[str, float | None]]]) -> str:
+    texts = [dict(control_texts(control)) for _, control in controlled]
+    rows = "\n".join(
+        f"<tr><td>{escape(name)}</td>{''.join(f'<td>{each[name]}</td>' for each in texts)}"
+        f'<td class="text"><small>{escape(CONTROL_MEANINGS.get(key, ""))}</small></td></tr>'
+        for key, name in zip(controlled[0][1], texts[0], strict=True)
+    )
+    return _wide(_heads("", *(escape(run) for run, _ in controlled), ""), rows)
+
+
+def _heads(*names: str) -> str:
+    return f"<tr>{''.join(f'<th>{name}</th>' for name in names)}</tr>"
+
+
+def _wide(heads: str, rows: str) -> str:
+    """A table that scrolls inside its own box where the window is narrow."""
+    return f'<div class="wide">\n<table>\n{heads}\n{rows}\n</table>\n</div>'
 
 
 def _cells(run: Run) -> Iterator[str]:
     figures = run.figures
-    yield escape(f"{run.name} – {run.remark}" if run.remark else run.name)
+    yield escape(run.name)
     yield number_text(figures.messages_per_second)
-    for part in ("consumer", "queue", "database"):
+    for part in ("consumer", "queue"):
         yield number_text(figures.cpu_microseconds_per_message[part])
-    yield number_text(figures.resident_mib_at_most)
+    yield _to_queue(figures)
+    yield number_text(figures.cpu_microseconds_per_message["database"])
+    yield number_text(figures.max_resident_mib)
     yield f"{figures.latency.p50 * 1000:,.0f} / {figures.latency.p99 * 1000:,.0f} ms" if figures.latency else "–"
-    yield '<span class="good">flawless</span>' if run.is_flawless else '<span class="bad">NOT FLAWLESS</span>'
+    yield '<span class="good">all correct</span>' if run.is_flawless else '<span class="bad">WRONG</span>'
 
 
-def _bars(runs: Sequence[Run]) -> Iterator[str]:
-    for part in ("database", "consumer"):
-        bars = [(run.name, run.figures.cpu_microseconds_per_message[part]) for run in runs]
-        yield bar_chart(f"processor time of the {part}, µs a message: less is better", bars)
-    yield bar_chart("messages a second: more is better", [(run.name, run.figures.messages_per_second) for run in runs])
+def _to_queue(figures: Figures) -> str:
+    queue = figures.cpu_microseconds_per_message["queue"]
+    return f"{figures.cpu_microseconds_per_message['consumer'] / queue:.2f}" if queue >= _QUEUE_MICROSECONDS else "–"
+
+
+def _bars(found: Report) -> Iterator[str]:
+    """Competitors by cost and speed; controllers by their score and the database CPU they use."""
+    runs = found.runs
+    if found.scenario == COMPETITORS_SCENARIO:
+        for part in ("database", "consumer"):
+            bars = [(run.name, run.figures.cpu_microseconds_per_message[part]) for run in runs]
+            yield bar_chart(f"CPU time of the {part}, µs per message: less is better", bars)
+        bars = [(run.name, run.figures.messages_per_second) for run in runs]
+        yield bar_chart("messages a second: more is better", bars)
+    elif all("score" in run.figures.control for run in runs):
+        for name, title in (("score", "score: less is better"), ("mean_cpu_percent", "mean database CPU, percent")):
+            yield bar_chart(title, [(run.name, run.figures.control[name] or 0.0) for run in runs])
 
 
 def main() -> None:
-    """Writes the page of a folder and says where it is."""
+    """Writes the page of a folder and prints its path."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.loadtest.html_report", description=__doc__)
     parser.add_argument("folder", type=Path)
     print(write_page(parser.parse_args().folder))

@@ -1,7 +1,7 @@
-"""A table that has grown: millions of rows before the first message, between which new ones will fall.
+"""Rows that are in the table before the first message: millions, between which the new rows will fall.
 
-The rows have even numbers in the key space of the flood, whose own are odd: every page of the index gets a few of
-the newcomers, and hardly two neighbors come together.
+They have even numbers in the key space of the flood, whose own are odd: new rows spread over every page of the index,
+and two of them are hardly ever adjacent.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ SELECT $1, $2 || lpad((2 * number)::text, 12, '0') || '.parquet', '', 'present',
        $3 || lpad(upper(to_hex(number)), 8, '0') || '1', 'ObjectCreated:Put', $4, number, md5(number::text)
 FROM generate_series($5::bigint, $6::bigint) AS number
 """
-_TIDY: Final = ("VACUUM (ANALYZE) subscriber.object_versions", "CHECKPOINT")
+_MAINTENANCE: Final = ("VACUUM (ANALYZE) subscriber.object_versions", "CHECKPOINT")
 _FILL_CONNECTIONS = 2
 _FILL_TIMEOUT_SECONDS = 600.0
 
 
-async def grow(database_url: str, rows: int) -> None:
-    """Puts so many rows there, and tidies up as an old table is tidy: vacuumed, analysed and on the disk."""
+async def prefill(database_url: str, rows: int) -> None:
+    """Inserts so many rows, then vacuums, analyzes and flushes the table, as one that has existed for long."""
     share = max(1, -(-rows // _FILL_CONNECTIONS))
     async with asyncio.TaskGroup() as group:
         for first in range(0, rows, share):
@@ -35,7 +35,7 @@ async def grow(database_url: str, rows: int) -> None:
             group.create_task(_fill(database_url, first, last), name=f"rows from {first}")
     connection = await asyncpg.connect(database_url, command_timeout=_FILL_TIMEOUT_SECONDS)
     try:
-        for command in _TIDY:
+        for command in _MAINTENANCE:
             await connection.execute(command)
     finally:
         await connection.close()

@@ -1,10 +1,9 @@
-"""What the local queue server costs: `python -m benchmarks.loadtest.queue_server_speed`.
+"""The CPU cost of the SQS emulator: `python -m benchmarks.loadtest.queue_server_speed`.
 
-The server runs in a process of its own; this process drives it with ReceiveMessage(10) and
-DeleteMessageBatch(10) over some connections, every request signed and every signature checked. Counted is the
-processor time, user and system, that the server's process uses: that is what the server takes away from a
-measurement it is part of. The best of some rounds is judged, because whatever else runs on the machine can
-only add to it. Ends with 1 if the server is over its budget.
+The server runs in a process of its own; this process drives it with ReceiveMessage(10) and DeleteMessageBatch(10) over
+several connections, every request signed and every signature verified. The figure is the user and system CPU time of
+the server's process: what the server takes away from a measurement it is part of. The best of several rounds counts,
+because other work on the machine can only add to it. Exits with 1 if the server exceeds its budget.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from testkit.sqs.backlog import Backlog, GeneratedBacklog
 from testkit.sqs.raw_client import RawClient
 
 BUDGET_MICROSECONDS = 25.0
-"""Processor time per message received and deleted in tens."""
+"""CPU time per message received and deleted in tens."""
 
 _BATCH = 10
 _HOUR = "year%3D2026/month%3D01/day%3D01/hour%3D00"
-_JUDGED = "receive and delete"
+_BUDGETED = "receive and delete"
 _SYSTEM_ATTRIBUTES = ["SentTimestamp", "ApproximateReceiveCount", "ApproximateFirstReceiveTimestamp"]
 
 
 class Cost(msgspec.Struct, frozen=True):
-    """What some messages took."""
+    """The cost of some messages."""
 
     messages: int
     cpu_seconds: float
@@ -56,15 +55,15 @@ class _Received(msgspec.Struct, rename="pascal"):
     receipt_handle: str
 
 
-class _Answer(msgspec.Struct, rename="pascal"):
+class _Response(msgspec.Struct, rename="pascal"):
     messages: list[_Received] = []
 
 
-_DECODER = msgspec.json.Decoder(_Answer)
+_DECODER = msgspec.json.Decoder(_Response)
 
 
 def s3_body(index: int) -> str:
-    """A native S3 notification as long as they commonly are, about 900 bytes."""
+    """A native S3 notification of common length, about 900 bytes."""
     record = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",
@@ -97,14 +96,14 @@ def s3_body(index: int) -> str:
 
 
 def s3_backlog(count: int) -> Backlog:
-    """So many notifications, made as they are asked for."""
+    """So many notifications, generated when they are received."""
     return GeneratedBacklog(s3_body, count, time.time())
 
 
 def receive_and_delete(clients: Sequence[RawClient], queue_url: str, pairs: int) -> int:
-    """Receive and delete in tens, so many times on every connection; returns how many messages that were.
+    """Receives and deletes in tens, so many times on every connection; returns the number of messages.
 
-    Every connection has one request at the server, so that it always has the next one to go on with.
+    Every connection has one request outstanding, so that the server always has work.
     """
     parameters = {
         "QueueUrl": queue_url,
@@ -128,7 +127,7 @@ def receive_and_delete(clients: Sequence[RawClient], queue_url: str, pairs: int)
 
 
 def send(client: RawClient, queue_url: str, batches: int) -> int:
-    """Send notifications in tens, so many times; returns how many messages that were."""
+    """Sends notifications in tens, so many times; returns the number of messages."""
     for batch in range(batches):
         entries = [{"Id": str(index), "MessageBody": s3_body(batch * _BATCH + index)} for index in range(_BATCH)]
         client.call("SendMessageBatch", QueueUrl=queue_url, Entries=entries)
@@ -136,7 +135,7 @@ def send(client: RawClient, queue_url: str, batches: int) -> int:
 
 
 def measure(server: psutil.Process, work: Callable[[], int]) -> Cost:
-    """Do the work and see what it took the server."""
+    """Does the work and measures its cost for the server."""
     before, started = server.cpu_times(), time.perf_counter()
     messages = work()
     elapsed, after = time.perf_counter() - started, server.cpu_times()
@@ -144,7 +143,7 @@ def measure(server: psutil.Process, work: Callable[[], int]) -> Cost:
 
 
 def run(rounds: int, pairs: int, connections: int) -> dict[str, list[Cost]]:
-    """Every measurement, so many times."""
+    """Every measurement, in so many rounds."""
     costs: dict[str, list[Cost]] = {}
     count = pairs * connections * _BATCH
     with local_queue_server() as running, ExitStack() as opened:
@@ -157,20 +156,20 @@ def run(rounds: int, pairs: int, connections: int) -> dict[str, list[Cost]]:
             clients[0].attach_backlog(generated, "benchmarks.loadtest.queue_server_speed:s3_backlog", count=count)
             work: dict[str, Callable[[], int]] = {
                 "send": partial(send, clients[0], stored, pairs * connections),
-                _JUDGED: partial(receive_and_delete, clients, stored, pairs),
-                "receive and delete, bodies made when asked": partial(receive_and_delete, clients, generated, pairs),
+                _BUDGETED: partial(receive_and_delete, clients, stored, pairs),
+                "receive and delete, generated bodies": partial(receive_and_delete, clients, generated, pairs),
             }
-            for name, act in work.items():
-                costs.setdefault(name, []).append(measure(server, act))
-        print(f"the server ends with {server.memory_info().rss / 2**20:.0f} MiB")
+            for name, step in work.items():
+                costs.setdefault(name, []).append(measure(server, step))
+        print(f"server memory at the end: {server.memory_info().rss / 2**20:.0f} MiB")
     return costs
 
 
 def main() -> int:
-    """Measure, print a table, and say whether the server is within its budget."""
+    """Measures, prints a table, and checks the budget."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--pairs", type=int, default=50, help="in a round, on every connection")
+    parser.add_argument("--pairs", type=int, default=50, help="receives and deletes per round and connection")
     parser.add_argument("--connections", type=int, default=16)
     costs = run(**vars(parser.parse_args()))
     print(f"in tens, signed, bodies of {len(s3_body(0))} bytes; µs of the server's CPU per message")
@@ -179,9 +178,9 @@ def main() -> int:
         best = min(rounds, key=attrgetter("cpu_microseconds"))
         middle = statistics.median(cost.cpu_microseconds for cost in rounds)
         print(f"{name:45} {best.cpu_microseconds:7.1f} {middle:7.1f} {best.messages_per_second:11,.0f}")
-    used = min(cost.cpu_microseconds for cost in costs[_JUDGED])
-    verdict = "within" if used <= BUDGET_MICROSECONDS else "over"
-    print(f"{verdict} the budget of {BUDGET_MICROSECONDS:g} µs")
+    used = min(cost.cpu_microseconds for cost in costs[_BUDGETED])
+    state = "within" if used <= BUDGET_MICROSECONDS else "over"
+    print(f"{state} the budget of {BUDGET_MICROSECONDS:g} µs")
     return int(used > BUDGET_MICROSECONDS)
 
 

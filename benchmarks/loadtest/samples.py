@@ -1,7 +1,7 @@
-"""Who used what, every 250 ms: how far the line is, and the processor time of each part, accounted separately.
+"""Samples every 250 ms: progress of the drain, and the CPU time of each part, counted separately.
 
-The kernel counts processor time in ticks of 10 ms (times(2), sysconf _SC_CLK_TCK), so a single interval says
-little; figures are made over whole runs, and the page smooths over a second.
+The kernel counts CPU time in ticks of 10 ms (times(2), sysconf _SC_CLK_TCK), so a single interval says little: figures
+cover whole runs, and pictures show means over a second.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import psutil
 
 from testkit.cpu import cpu_seconds
 from testkit.daemon import DaemonProcess
-from testkit.environment import Stage
+from testkit.environment import LocalEnvironment
 from testkit.local_stack import read_samples
-from testkit.process import Child, PartError
+from testkit.process import Child, ProcessError
 
 INTERVAL_SECONDS: Final = 0.25
 
@@ -27,15 +27,15 @@ Counts: TypeAlias = dict[str, float]
 
 
 class Consumer(msgspec.Struct, frozen=True):
-    """Whoever drains the queue."""
+    """The process that drains the queue."""
 
     process_id: int
     counters: Callable[[], Mapping[str, float]]
-    """What it tells of itself, by the names of the daemon's metrics; a peer tells nothing."""
+    """Its own counters, by the names of the daemon's metrics; a competitor has none."""
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """Everything at one moment. What counts up counts from the start of the parts."""
+    """All parts at one moment. Counters count from the start of their process."""
 
     seconds: float
     """Since the first message was offered."""
@@ -49,95 +49,98 @@ class Sample(msgspec.Struct, frozen=True):
     received: float = 0
     receive_requests: float = 0
     settle_requests: float = 0
-    """Calls that delete or hide up to ten messages."""
+    """Calls that delete up to ten messages or change their visibility."""
     deleted: float = 0
     rows: float = 0
     """Applied or stale."""
     batches: float = 0
     batched_rows: float = 0
-    lag_seconds: float = 0
+    receive_age_seconds: float = 0
+    """Age of the newest message when it was first received; 0: none was received in the last second."""
     concurrency: float = 0
     concurrency_limit: float = 0
     cpu_ceiling_percent: float | None = None
-    """What the governor allows the database; None where it does not look at the processor."""
+    """The governor's ceiling for the database; None where no sensor is configured."""
 
 
 class Meter:
     """Takes samples of one drain.
 
     Args:
-        stage: database and queue server.
+        environment: database and queue server.
         queue_url: the queue that is drained.
-        consumer: who drains it.
-        load: who fills it, if that is a process of its own.
+        consumer: drains it.
+        load: fills it, if that is a separate process.
     """
 
-    def __init__(self, stage: Stage, queue_url: str, consumer: Consumer, load: Child | None = None) -> None:
-        self._stage = stage
+    def __init__(
+        self, environment: LocalEnvironment, queue_url: str, consumer: Consumer, load: Child | None = None
+    ) -> None:
+        self._environment = environment
         self._queue_url = queue_url
         self._consumer = consumer
         self._load = load
         self._highest: Counts = {}
 
     def take(self, seconds: float, offered: int) -> Sample:
-        """Asks everyone.
+        """Reads every part.
 
         Raises:
-            OSError: one of them is gone.
+            OSError: a part is gone.
         """
-        unfinished = self._stage.unfinished(self._queue_url)
-        told = self._consumer.counters()  # asked later: once the queue is empty, every call that emptied it is counted
+        unfinished = self._environment.unfinished(self._queue_url)
+        counters = self._consumer.counters()  # after the queue: the calls that emptied it are then counted
         return Sample(
             seconds=seconds,
             offered=offered,
             unfinished=unfinished,
             cpu_seconds=self._cpu_seconds(),
             resident_bytes=_resident_bytes(self._consumer.process_id),
-            received=told.get("subscriber_received_messages_total", 0),
-            receive_requests=told.get("subscriber_receive_requests_total", 0),
-            settle_requests=told.get("subscriber_settle_requests_total", 0),
-            deleted=told.get("subscriber_acknowledged_messages_total", 0),
-            rows=told.get("subscriber_rows_applied_total", 0) + told.get("subscriber_rows_stale_total", 0),
-            batches=told.get("subscriber_batch_rows_count", 0),
-            batched_rows=told.get("subscriber_batch_rows_sum", 0),
-            lag_seconds=told.get("subscriber_newest_receive_age_seconds", 0),
-            concurrency=told.get("subscriber_concurrency", 0),
-            concurrency_limit=told.get("subscriber_concurrency_limit", 0),
-            cpu_ceiling_percent=_number(told.get("subscriber_database_cpu_ceiling_percent")),
+            received=counters.get("subscriber_received_messages_total", 0),
+            receive_requests=counters.get("subscriber_receive_requests_total", 0),
+            settle_requests=counters.get("subscriber_settle_requests_total", 0),
+            deleted=counters.get("subscriber_acknowledged_messages_total", 0),
+            rows=counters.get("subscriber_rows_applied_total", 0) + counters.get("subscriber_rows_stale_total", 0),
+            batches=counters.get("subscriber_batch_rows_count", 0),
+            batched_rows=counters.get("subscriber_batch_rows_sum", 0),
+            receive_age_seconds=counters.get("subscriber_newest_receive_age_seconds", 0),
+            concurrency=counters.get("subscriber_concurrency", 0),
+            concurrency_limit=counters.get("subscriber_concurrency_limit", 0),
+            cpu_ceiling_percent=_number(counters.get("subscriber_database_cpu_ceiling_percent")),
         )
 
     def _cpu_seconds(self) -> Counts:
-        spent = {
+        used = {
             "consumer": cpu_seconds(self._consumer.process_id),
-            "queue": cpu_seconds(self._stage.server.pid),
-            "database": self._stage.postgres.cpu_seconds(),
+            "queue": cpu_seconds(self._environment.server.pid),
+            "database": self._environment.postgres.cpu_seconds(),
         }
         if self._load is not None:
-            spent["load"] = cpu_seconds(self._load.pid)
-        # A process that has ended no longer tells what it used.
-        self._highest = {part: max(used, self._highest.get(part, 0.0)) for part, used in spent.items()}
+            used["load"] = cpu_seconds(self._load.pid)
+        # A process that has ended no longer reports what it used.
+        self._highest = {part: max(seconds, self._highest.get(part, 0.0)) for part, seconds in used.items()}
         return self._highest
 
 
-def _number(told: float | None) -> float | None:
-    """What can be written as JSON: no NaN, by which a metric says that there is nothing to say."""
-    return None if told is None or math.isnan(told) else told
+def _number(value: float | None) -> float | None:
+    """None for NaN, which a metric without a value shows and JSON cannot hold."""
+    return None if value is None or math.isnan(value) else value
 
 
 def daemon_as_consumer(daemon: DaemonProcess) -> Consumer:
-    """The daemon, read by its own page of metrics."""
+    """The daemon, with the counters of its metrics page."""
     return Consumer(daemon.pid, lambda: read_samples(daemon.page("/metrics")[1]))
 
 
-def peer_as_consumer(child: Child) -> Consumer:
-    """A peer: only its process is seen, and the queue; a peer that ends before it is told to has failed."""
+def competitor_as_consumer(child: Child) -> Consumer:
+    """A competitor: only its process and the queue are observed; it has failed if it ends before it is stopped."""
 
-    def nothing() -> Mapping[str, float]:
+    def no_counters() -> Mapping[str, float]:
         if not child.is_running:
-            raise PartError(f"{child.name} ended too soon\n{child.log_tail()}")
+            raise ProcessError(f"{child.name} ended before it was stopped\n{child.log_tail()}")
         return {}
 
-    return Consumer(child.pid, nothing)
+    return Consumer(child.pid, no_counters)
 
 
 def _resident_bytes(process_id: int) -> int:

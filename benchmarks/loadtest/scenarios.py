@@ -1,4 +1,4 @@
-"""The scenarios: what is offered to the line, and which question that answers."""
+"""The scenarios: the load that is offered, and the question it answers."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from testkit.workload.load import Phase
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """One load under one condition. Either it is paced, or it waits from the start."""
+    """One load under one condition. It is either paced, or queued from the start."""
 
     name: str
     question: str
     profile: tuple[Phase, ...] = ()
     backlog: BacklogLoad | None = None
     settings: dict[str, str] = {}
-    """Of the daemon, beside what it needs to find queue and database."""
-    resident_rows: int = 0
+    """Of the daemon, in addition to those that name queue and database."""
+    prefilled_rows: int = 0
     """Rows in the table before the first message."""
     network_delay: Delay | None = None
-    """What a proxy adds to each round trip to the database."""
-    patience_seconds: float = 180.0
-    """How long the line may take to run dry once everything is offered."""
+    """Added by a proxy to each round trip to the database."""
+    drain_timeout_seconds: float = 180.0
+    """How long the queue may take to drain once everything is offered."""
 
 
 UNGOVERNED: Final = {"SUBSCRIBER_DATABASE_LOAD_SOURCE": "none"}
-"""The question is what the line can do, not what the governor allows."""
+"""For scenarios that ask what the pipeline can do, not what the governor allows."""
 
 _GROWN_ROWS: Final = 10_000_000
 _GROWN_MESSAGES: Final = 200_000
@@ -39,29 +39,29 @@ SCENARIOS: Final = {
     for scenario in (
         Scenario(
             "steady",
-            "What does the line cost, and how late is a row, at the rate that broke the original?",
+            "What does the pipeline cost, and how late are rows, at 200 messages a second?",
             profile=(Phase(200, 60),),
         ),
         Scenario(
             "burst",
-            "How late do rows get when the rate rises twenty-five-fold for some seconds, and how soon is it over?",
+            "How late are rows when the rate rises 25-fold for six seconds, and how soon is it back to normal?",
             profile=(Phase(200, 10), Phase(5_000, 6), Phase(200, 20)),
         ),
         Scenario(
             "flood",
-            "How fast does a backlog of half a million new objects go, and what does each message cost?",
+            "How fast does a backlog of half a million new objects drain, and what does each message cost?",
             backlog=BacklogLoad("flood", 500_000),
             settings=UNGOVERNED,
         ),
         Scenario(
             "flood-100k",
-            "Does the daemon need as much memory for a fifth of the flood, so that none of it is the backlog's?",
+            "Does the daemon need the same memory for a fifth of the flood, whatever the length of the backlog?",
             backlog=BacklogLoad("flood", 100_000),
             settings=UNGOVERNED,
         ),
         Scenario(
             "hot",
-            "Do a hundred objects that are overwritten all the time make writers wait for each other?",
+            "Do writers wait for each other when a hundred objects are overwritten all the time?",
             backlog=BacklogLoad("hot", 200_000),
             settings=UNGOVERNED,
         ),
@@ -73,17 +73,17 @@ SCENARIOS: Final = {
         ),
         Scenario(
             "slow-database",
-            "Does the line keep its pace when each round trip takes 1 to 5 ms longer, as across zones?",
+            "Does throughput hold when each round trip takes 1 to 5 ms longer, as across availability zones?",
             backlog=BacklogLoad("flood", 200_000),
             settings=UNGOVERNED,
             network_delay=Delay(1.0, 5.0),
         ),
         Scenario(
             "grown",
-            "Does a table of ten million rows, into which new ones fall at random places, slow the line?",
+            "Does a table of ten million rows, between which the new ones fall at random, slow the pipeline?",
             backlog=BacklogLoad("flood", _GROWN_MESSAGES, spacing=2 * (_GROWN_ROWS // _GROWN_MESSAGES)),
             settings=UNGOVERNED,
-            resident_rows=_GROWN_ROWS,
+            prefilled_rows=_GROWN_ROWS,
         ),
     )
 }

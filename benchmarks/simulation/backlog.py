@@ -1,4 +1,4 @@
-"""The queue: messages come in at a rate, and the oldest go out first."""
+"""The simulated queue: messages arrive at a rate, and the oldest are taken first."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from collections import deque
 
 
 class Backlog:
-    """Counts of what came and what was taken; ages follow from when the counts were reached."""
+    """Counts messages that arrived and were taken; ages are derived from when the counts were reached."""
 
     def __init__(self) -> None:
         self.arrived = 0.0
         self.taken = 0.0
         self.rate = 0.0
-        """Messages a second."""
+        """Arriving messages per second."""
         self._now = 0.0
         self._marks: deque[tuple[float, float]] = deque([(0.0, 0.0)])
-        """Moment and count of arrivals; straight lines between."""
+        """Times and counts of arrivals; linear in between."""
 
     @property
     def waiting(self) -> float:
-        """Messages that are visible."""
+        """Visible messages."""
         return self.arrived - self.taken
 
     def advance(self, now: float) -> None:
-        """Let time pass."""
+        """Advances the time; messages arrive meanwhile."""
         self.arrived += self.rate * (now - self._now)
         self._now = now
 
     def mark(self) -> None:
-        """Remember the count of now; to be called every second, and when the rate changes."""
+        """Records the current count; call it every second, and when the rate changes."""
         self._marks.append((self._now, self.arrived))
 
     def add(self, messages: float, age_seconds: float) -> None:
-        """Put messages in at once, evenly as old as up to `age_seconds`; what waits already counts among them."""
+        """Adds messages at once, with ages spread evenly up to `age_seconds`; visible messages get such ages too."""
         if age_seconds > 0:
             self._marks = deque([(self._now - age_seconds, self.taken)])
         else:
@@ -41,15 +41,15 @@ class Backlog:
         self.mark()
 
     def take(self, messages: int) -> None:
-        """The oldest go out."""
+        """Takes the oldest messages."""
         self.taken += messages
 
     def put_back(self, messages: int) -> None:
-        """They become visible again, at the front."""
+        """Makes messages visible again, as the oldest."""
         self.taken -= messages
 
     def age_seconds(self) -> float:
-        """Of the oldest message that waits; 0: none does."""
+        """Age of the oldest visible message; 0: there is none."""
         if self.waiting < 1:
             return 0.0
         marks = self._marks

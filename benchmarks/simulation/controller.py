@@ -1,9 +1,9 @@
-"""What all laws of control have in common: a reading goes in, a limit comes out."""
+"""The common interface of all controllers: they take a reading and return a concurrency limit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -13,7 +13,7 @@ from subscriber.control.reading import Reading
 
 
 class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What an operator has set."""
+    """The limits and targets that an operator sets; every controller gets the same."""
 
     limit_at_least: float = 0.05
     limit_at_most: float = 8.0
@@ -25,48 +25,45 @@ class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     batch_max_rows: int = 1000
 
 
-class Policy(Protocol):
-    """One task's law, with its memory. It sees what the daemon's regulator sees, and nothing else."""
+class Controller(Protocol):
+    """The controller of one task, with its state. It gets only the readings that the daemon's regulator gets."""
 
     @property
     def limit(self) -> float:
-        """How many writes may be at work on average; before the first reading, how it starts."""
+        """Mean number of concurrent writes; before the first reading, the limit at the start."""
         ...
 
     def decide(self, reading: Reading) -> float:
-        """The limit from now on. Asked once a second."""
+        """The limit from now on. Called once a second."""
         ...
 
 
 @runtime_checkable
-class SizingPolicy(Policy, Protocol):
-    """A law that also says how large statements may be. No published one does."""
+class BatchSizingController(Controller, Protocol):
+    """A controller that also limits the size of statements. None of the published ones does."""
 
     @property
     def batch_rows(self) -> int:
-        """Rows of a statement at most."""
+        """The most rows in one statement."""
         ...
 
 
-class Law(msgspec.Struct, frozen=True):
-    """A law of control as it can be compared."""
+class ControllerSpec(msgspec.Struct, frozen=True):
+    """A kind of controller that takes part in the comparison."""
 
     name: str
     source: str
-    """Where it is from, and what had to be translated; shown with every result."""
-    make: Callable[[Bounds], Policy]
-
-
-Laws: TypeAlias = "tuple[Law, ...]"
+    """Its origin, and what was adapted; shown with every result."""
+    make: Callable[[Bounds], Controller]
 
 
 def clamped(limit: float, bounds: Bounds) -> float:
-    """Inside the operator's bounds: every law is held to them, for the limiter would be."""
+    """The limit within the operator's bounds; they apply to every controller, as they would in the limiter."""
     return min(bounds.limit_at_most, max(bounds.limit_at_least, limit))
 
 
 class Governor:
-    """Ours: the very function that the daemon runs."""
+    """Our governor: the function that the daemon runs."""
 
     def __init__(self, bounds: Bounds, *, has_load_signal: bool = True) -> None:
         self._options = GovernorOptions(
@@ -82,22 +79,24 @@ class Governor:
         )
         self._state = GovernorState.at_start(self._options)
         self.last: Decision | None = None
-        """For those who want to know why."""
+        """The last decision, with its reason."""
 
     @property
     def limit(self) -> float:
-        """As of the last decision."""
+        """The limit of the last decision."""
         return self._state.limit
 
     @property
     def batch_rows(self) -> int:
-        """Likewise."""
+        """The batch size of the last decision."""
         return rows_at_most(self._options, self._state.cost, self._state.limit)
 
     def decide(self, reading: Reading) -> float:
-        """One step."""
+        """Makes one decision."""
         self._state, self.last = decide(self._options, self._state, reading)
         return self._state.limit
 
 
-GOVERNOR = Law("governor", "subscriber/control/governor/decide.py, the function that the daemon runs", Governor)
+GOVERNOR = ControllerSpec(
+    "governor", "subscriber/control/governor/decide.py, the function that the daemon runs", Governor
+)

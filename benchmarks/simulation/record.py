@@ -1,4 +1,4 @@
-"""What a run leaves behind: one line per second."""
+"""The record of a run: one entry per second."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from subscriber.control.governor.setpoints import ceiling_percent, urgency_of
 
 
 class Second(msgspec.Struct, frozen=True):
-    """The truth, not what a sensor made of it."""
+    """One second of a run, with the true values and not those of the sensor."""
 
     at: float
-    """Its end, seconds since the start."""
+    """End of the second, in seconds since the start."""
     cpu_percent: float
     """Mean over the second."""
     neighbor_cores: float
@@ -20,28 +20,28 @@ class Second(msgspec.Struct, frozen=True):
     lag_seconds: float
     waiting: float
     arrived: float
-    """Messages that have come so far."""
+    """Messages that have arrived so far."""
     stored: int
-    """Rows that have been stored so far, in the lead-in too, whoever stored them."""
+    """Rows stored so far by all tasks, including the warm-up."""
     used: float
-    """Writes at work, mean of the second, all tasks together."""
+    """Concurrent writes of all tasks, mean of the second."""
     limits: tuple[float, ...]
-    """Of the tasks that are there, oldest first."""
+    """Limits of the running tasks, oldest first."""
 
     def ceiling_percent(self, bounds: Bounds) -> float:
-        """What was allowed."""
+        """The governor's CPU ceiling at this lag."""
         urgency = urgency_of(self.lag_seconds, bounds.lag_target_seconds, bounds.lag_max_seconds)
         return ceiling_percent(bounds.cpu_target_percent, bounds.cpu_max_percent, urgency)
 
 
 class Record(msgspec.Struct, frozen=True):
-    """A run of one law in one scenario."""
+    """A run of one controller in one scenario."""
 
-    law: str
+    controller: str
     scenario: str
     bounds: Bounds
     rows_per_second_at_most: float
-    """What the database could store as it was at first."""
+    """Capacity of the database at the start."""
     seconds: tuple[Second, ...]
     paths: tuple[tuple[float, ...], ...]
-    """The limits of every task that was there, second by second; the first is the one it began with."""
+    """The limits of every task, second by second; each starts with the task's initial limit."""

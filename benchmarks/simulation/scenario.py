@@ -1,4 +1,4 @@
-"""A scenario: what there is, what happens when, and within which ranges it has to come out. Read from TOML."""
+"""A scenario, read from TOML: the parts, the events, and the ranges in which the figures must lie."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from benchmarks.simulation.sensor import SensorOptions
 
 FOLDER: Final = Path(__file__).parent / "scenarios"
 
-EVERYDAY_SHARE: Final = 0.1
-"""Of what the database could store: nobody is in distress, and nobody idle."""
+WARM_UP_SHARE: Final = 0.1
+"""Share of the database's capacity: neither overloaded nor idle."""
 
 Figure: TypeAlias = Literal[
     "within_band_share",
@@ -30,26 +30,26 @@ Figure: TypeAlias = Literal[
 
 
 class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is offered from the start."""
+    """The load from the start."""
 
     messages_per_second: float = 0.0
     backlog_messages: float = 0.0
     backlog_age_seconds: float = 0.0
-    """The oldest of the backlog's; the newest is new."""
+    """Age of the oldest message of the backlog; the newest is new."""
 
 
-class LeadIn(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An everyday load before anything happens, the same for every law and never scored.
+class WarmUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A steady load before any event, the same for every controller and never scored.
 
-    Where a law begins is its author's choice of a constant; what a scenario asks is how it answers an event. So each
-    is first given the time to come to rest: the slowest of them move once a minute, and the slowest sensor needs
-    four to tell of one.
+    The initial limit of a controller is an arbitrary constant; a scenario asks how a controller responds to an event.
+    So each first gets time to settle: the slowest controllers decide once a minute, and the slowest sensor needs four
+    minutes to report one.
     """
 
     seconds: int = 900
-    """A multiple of the sensor's window; 0: the scenario is about a start."""
+    """A multiple of the sensor's window; 0: the scenario is about the start itself."""
     messages_per_second: float | None = None
-    """None: a tenth of what the database could store."""
+    """None: a tenth of the database's capacity."""
 
 
 class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,25 +61,25 @@ class Fleet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Something that happens: all that is named, at once."""
+    """An event: all changes that it names happen at once."""
 
     at_seconds: float
-    """Since the end of the lead-in; negative: during it."""
+    """Seconds since the end of the warm-up; negative: during it."""
     messages_per_second: float | None = None
     backlog_messages: float | None = None
     neighbor_cores: float | None = None
     cores: float | None = None
-    database_away_seconds: float | None = None
+    database_down_seconds: float | None = None
     sensor_lost_seconds: float | None = None
     start_tasks: int = 0
     stop_tasks: int = 0
-    """The oldest finish what they write, and end."""
+    """The oldest tasks finish their writes and end."""
     kill_tasks: int = 0
-    """The oldest end in the middle of it; what they held becomes visible again when its lease ends."""
+    """The oldest tasks end at once; their messages become visible again when the leases expire."""
 
 
 class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A figure of a span of the run, and its range."""
+    """A figure of a span of the run, and its expected range."""
 
     figure: Figure
     from_seconds: float
@@ -88,46 +88,46 @@ class Expectation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     at_most: float | None = None
 
     def is_met(self, value: float) -> bool:
-        """Whether a value lies in the range; what is no number does not."""
+        """Whether a value lies in the range; NaN does not."""
         if self.at_least is not None and not value >= self.at_least:
             return False
         return self.at_most is None or value <= self.at_most
 
 
 class Scenario(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One file of the folder."""
+    """One scenario file."""
 
     question: str
     seconds: int
-    """Without the lead-in."""
+    """Duration without the warm-up."""
     is_counted: bool = True
-    """Whether it is one of those over which laws are ranked."""
+    """Whether the scenario counts for the ranks."""
     seed: int = 1
     database: DatabaseOptions = DatabaseOptions()
     sensor: SensorOptions = SensorOptions()
     fleet: Fleet = Fleet()
-    lead_in: LeadIn = LeadIn()
+    warm_up: WarmUp = WarmUp()
     load: Load = Load()
     events: tuple[Event, ...] = ()
     expected: tuple[Expectation, ...] = ()
 
     @property
-    def everyday_messages_per_second(self) -> float:
-        """The load of the lead-in."""
-        told = self.lead_in.messages_per_second
-        return EVERYDAY_SHARE * self.database.rows_per_second if told is None else told
+    def warm_up_messages_per_second(self) -> float:
+        """The load of the warm-up."""
+        rate = self.warm_up.messages_per_second
+        return WARM_UP_SHARE * self.database.rows_per_second if rate is None else rate
 
 
 def names() -> list[str]:
-    """All scenarios there are."""
+    """Names of all scenarios."""
     return sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def read(name: str) -> Scenario:
-    """A scenario by its name.
+    """Reads a scenario by name.
 
     Raises:
-        FileNotFoundError: there is none of that name.
-        msgspec.ValidationError: the file says something that no scenario can.
+        FileNotFoundError: there is no such scenario.
+        msgspec.ValidationError: the file is not a valid scenario.
     """
     return msgspec.toml.decode((FOLDER / f"{name}.toml").read_bytes(), type=Scenario)

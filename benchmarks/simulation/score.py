@@ -1,15 +1,16 @@
-"""How good a run was, in three quantities that pull against each other, and the laws in order.
+"""Scores a run by three competing quantities, and ranks the controllers.
 
-- **heat**: points of CPU above the operator's maximum, summed over the seconds. What the database's owner minds.
-- **lateness**: messages that wait for longer than the lag target, summed over the seconds. What the index's users mind.
-- **wander**: how far the limit went, up and down: the sum of the changes of its logarithm, mean over the tasks. What
-  whoever has to explain a graph minds.
+- **overload**: CPU above the operator's maximum in percentage points, summed over the seconds. It harms the database's
+  other users.
+- **lateness**: messages that wait for longer than the lag target, summed over the seconds. It harms the index's users.
+- **movement**: how far the limit moved up and down: the sum of the absolute changes of its logarithm, mean over the
+  tasks. It makes the controller hard to explain.
 
-Each is divided by the best law's of the scenario, `value ÷ (best + floor)`, and the score is the mean of the three:
-less is better. A floor is needed because the best is often nothing. All three are one and the same mistake, which
-nobody would mind if it happened once: **for ten seconds the limit stands at the wrong end of its bounds.** Then the
-CPU is full for so long; or nothing is stored for so long, and what could have been is late by as much; and the limit
-has gone once from one end to the other. They do not grow with a run's length.
+Each quantity is divided by that of the scenario's best controller, `value ÷ (best + floor)`; the score is the mean of
+the three, and lower is better. A floor is needed because the best value is often 0. All three floors stand for one
+error that would be harmless if it happened once: **for ten seconds the limit is at the wrong end of its bounds.** Then
+the CPU is saturated for ten seconds; or nothing is stored, and the rows that could have been stored are ten seconds
+late; and the limit has moved once from one bound to the other. The floors do not grow with the length of a run.
 """
 
 from __future__ import annotations
@@ -23,34 +24,34 @@ import msgspec
 
 from benchmarks.simulation.record import Record
 
-MISTAKE_SECONDS: Final = 10.0
-"""How long the mistake lasts that makes the floors: a few times the delay of a sensor of one second."""
+FLOOR_SECONDS: Final = 10.0
+"""Duration of the error behind the floors: a few times the delay of a sensor with one-second windows."""
 
 
 class Parts(msgspec.Struct, frozen=True):
     """Three quantities, or three ratios."""
 
-    heat: float
+    overload: float
     lateness: float
-    wander: float
+    movement: float
 
     @property
     def mean(self) -> float:
-        """Of the three."""
-        return (self.heat + self.lateness + self.wander) / 3
+        """Mean of the three."""
+        return (self.overload + self.lateness + self.movement) / 3
 
 
 class Result(msgspec.Struct, frozen=True):
-    """One law in one scenario."""
+    """The result of one controller in one scenario."""
 
-    law: str
+    controller: str
     source: str
     rank: int
     score: float
     values: Parts
-    """Point-seconds, message-seconds, sum of changes of the limit's logarithm."""
+    """Point-seconds, message-seconds, and the sum of the absolute changes of the limit's logarithm."""
     ratios: Parts
-    """Against the best and the floor."""
+    """Each value divided by best plus floor."""
     mean_cpu_percent: float
     stored: int
 
@@ -58,37 +59,37 @@ class Result(msgspec.Struct, frozen=True):
 def values(record: Record) -> Parts:
     """The three quantities of a run."""
     bounds = record.bounds
-    heat = sum(max(0.0, each.cpu_percent - bounds.cpu_max_percent) for each in record.seconds)
-    wander = [sum(_steps(path)) for path in record.paths]
-    return Parts(heat, _lateness(record), sum(wander) / len(wander))
+    overload = sum(max(0.0, each.cpu_percent - bounds.cpu_max_percent) for each in record.seconds)
+    movement = [sum(_steps(path)) for path in record.paths]
+    return Parts(overload, _lateness(record), sum(movement) / len(movement))
 
 
 def floors(record: Record) -> Parts:
-    """One mistake of each kind, for runs of this scenario."""
+    """The three floors for runs of this scenario."""
     bounds = record.bounds
     return Parts(
-        (100 - bounds.cpu_max_percent) * MISTAKE_SECONDS,
-        record.rows_per_second_at_most * MISTAKE_SECONDS * MISTAKE_SECONDS,
+        (100 - bounds.cpu_max_percent) * FLOOR_SECONDS,
+        record.rows_per_second_at_most * FLOOR_SECONDS * FLOOR_SECONDS,
         math.log(bounds.limit_at_most / bounds.limit_at_least),
     )
 
 
 def ratios_of(found: Sequence[Parts], floor: Parts) -> list[Parts]:
-    """The parts of each law against the best and the floor."""
-    heat = min(each.heat for each in found) + floor.heat
+    """The three ratios of each controller: value ÷ (best + floor)."""
+    overload = min(each.overload for each in found) + floor.overload
     lateness = min(each.lateness for each in found) + floor.lateness
-    wander = min(each.wander for each in found) + floor.wander
-    return [Parts(each.heat / heat, each.lateness / lateness, each.wander / wander) for each in found]
+    movement = min(each.movement for each in found) + floor.movement
+    return [Parts(each.overload / overload, each.lateness / lateness, each.movement / movement) for each in found]
 
 
 def ranked(runs: Sequence[tuple[Record, str]]) -> list[Result]:
-    """The laws of one scenario, the best first; each record comes with its law's source."""
+    """The results of one scenario, best first; each record comes with its controller's source."""
     found = [values(record) for record, _ in runs]
     ratios = ratios_of(found, floors(runs[0][0]))
     order = sorted(range(len(runs)), key=lambda number: ratios[number].mean)
     return [
         Result(
-            law=runs[number][0].law,
+            controller=runs[number][0].controller,
             source=runs[number][1],
             rank=rank,
             score=ratios[number].mean,
@@ -106,16 +107,16 @@ def _steps(path: Sequence[float]) -> list[float]:
 
 
 def _lateness(record: Record) -> float:
-    """Messages that came before the lag target's time and have not been taken, second by second.
+    """Messages that arrived longer ago than the lag target and were not taken yet, summed over the seconds.
 
-    What waits from the start counts as late from the start.
+    A backlog at the start counts as late from the start.
     """
     target = round(record.bounds.lag_target_seconds)
     seconds = record.seconds
     late = 0.0
     for number, each in enumerate(seconds):
-        came_in_time = seconds[max(0, number - target)].arrived
-        late += max(0.0, came_in_time - (each.arrived - each.waiting))
+        due = seconds[max(0, number - target)].arrived
+        late += max(0.0, due - (each.arrived - each.waiting))
     return late
 
 

@@ -1,4 +1,4 @@
-"""The sensor: means of the CPU over windows that have ended, told some time later, and not quite right."""
+"""The simulated sensor: means of the CPU over past windows, reported with delay and noise."""
 
 from __future__ import annotations
 
@@ -10,50 +10,50 @@ from subscriber.signals import LoadReading
 
 
 class SensorOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the sensor tells, and how late."""
+    """Window, delay and noise of the sensor."""
 
     window_seconds: int = 1
-    """Length of a window; one follows the other."""
+    """Length of a window; windows follow each other without gaps."""
     delay_seconds: float = 1.5
-    """From the end of a window to the moment it can be read."""
+    """Time from the end of a window until it can be read."""
     noise_percent: float = 1.5
-    """Standard deviation of what is told from what was."""
+    """Standard deviation of the reported from the true value."""
 
 
 class Sensor:
-    """Takes a look every second; tells what is due."""
+    """Samples the CPU every second; reports windows when they are due."""
 
     def __init__(self, options: SensorOptions, seed: int) -> None:
         self._options = options
         self._random = random.Random(f"sensor {seed}")
         self._busy_at_begin = 0.0
-        self._told: list[LoadReading] = []
-        self.is_lost = False
-        self._was_blind = False
-        """Whether something kept it from seeing this window."""
+        self._windows: list[LoadReading] = []
+        self.is_unavailable = False
+        self._has_gap = False
+        """Whether part of the current window could not be measured."""
 
-    def look(self, now: float, busy_seconds: float, *, is_blind: bool) -> None:
-        """Once a second, on the second.
+    def sample(self, now: float, busy_seconds: float, *, is_database_down: bool) -> None:
+        """Takes a sample; call it once a second, on the second.
 
         Args:
             now: seconds since the start.
-            busy_seconds: integral of the share of the cores in use, until now.
-            is_blind: the database is away, and cannot be asked.
+            busy_seconds: integral of the utilization over time, until now.
+            is_database_down: the database is down and cannot be measured.
         """
         window = self._options.window_seconds
-        self._was_blind = self._was_blind or is_blind or self.is_lost
+        self._has_gap = self._has_gap or is_database_down or self.is_unavailable
         if round(now) % window:
             return
         percent = 100 * (busy_seconds - self._busy_at_begin) / window
-        told = percent + self._random.gauss(0, self._options.noise_percent)
-        if not self._was_blind:
-            self._told.append(LoadReading(min(100.0, max(0.0, told)), now, float(window)))
-        self._busy_at_begin, self._was_blind = busy_seconds, False
+        reported = percent + self._random.gauss(0, self._options.noise_percent)
+        if not self._has_gap:
+            self._windows.append(LoadReading(min(100.0, max(0.0, reported)), now, float(window)))
+        self._busy_at_begin, self._has_gap = busy_seconds, False
 
     def newest(self, now: float) -> LoadReading | None:
-        """What can be read now."""
+        """The newest reading that is available at `now`; None: none yet."""
         due = now - self._options.delay_seconds
-        for reading in reversed(self._told):
+        for reading in reversed(self._windows):
             if reading.taken_at <= due:
                 return reading
         return None

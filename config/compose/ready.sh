@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run by LocalStack when it is ready: the queue, its dead-letter queue and the bucket, from the files that ECS takes too.
+# LocalStack runs it when it is ready. It creates the queue, its dead-letter queue and the bucket from the files for ECS.
 set -euo pipefail
 filled=$(mktemp -d)
 python3 /config/ecs/fill.py /config/compose/values.env "$filled"

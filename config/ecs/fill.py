@@ -1,7 +1,7 @@
 """Fill the templates of this folder with the values of one file: `python3 fill.py VALUES FOLDER`.
 
-It needs nothing but Python. Every ${NAME} must have a value, and what comes out must still be JSON: a mistake is one
-line, and then nothing is written.
+It needs only Python. Every ${NAME} must have a value, and the result must be JSON. A mistake is reported in one line,
+and nothing is written.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ TEMPLATES = Path(__file__).parent
 
 
 def values_in(text: str) -> dict[str, str]:
-    """The NAME=value lines of a file; the rest is blank or a comment.
+    """The NAME=value lines of a file; the others are blank or comments.
 
     Raises:
-        ValueError: a line is neither, or a value is written with what JSON would have to escape.
+        ValueError: a line is neither, or a value has a character that JSON would have to escape.
     """
     values = {}
     for number, line in enumerate(text.splitlines(), 1):
-        name, is_one, value = (part.strip() for part in line.partition("="))
+        name, equals, value = (part.strip() for part in line.partition("="))
         if not line.strip() or line.startswith("#"):
             continue
-        if not is_one:
+        if not equals:
             raise ValueError(f"line {number} is not NAME=value")
         if {'"', "'", "\\"} & set(value):
             raise ValueError(f"line {number}: write the value of {name} as it is, without quotes or backslashes")
@@ -37,7 +37,7 @@ def filled(template: str, values: dict[str, str]) -> str:
     """A template with every ${NAME} replaced.
 
     Raises:
-        ValueError: a value is missing, or the result is no JSON.
+        ValueError: a value is missing, or the result is not JSON.
     """
     try:
         text = string.Template(template).substitute(values)
@@ -48,7 +48,7 @@ def filled(template: str, values: dict[str, str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write every template of this folder, filled, into a folder of its own."""
+    """Write every template of this folder, filled, into another folder."""
     if len(arguments) != 2:
         sys.stderr.write(f"{__doc__}\n")
         return 2

@@ -1,1 +1,1 @@
-"""The only code that imports a foreign client: SQS, PostgreSQL, database load, AWS and ECS."""
+"""The only code that imports client libraries: SQS, PostgreSQL, database load, AWS and ECS."""

@@ -1,10 +1,10 @@
-"""What the kernel is asked to do about a peer that falls silent, on every connection of ours that waits for answers.
+"""TCP keepalive for every connection: the kernel detects a peer that stopped answering.
 
-At a failover the old writer may fall silent without closing anything, and so may a load balancer or a firewall that has
-forgotten a connection. AWS advises one second idle, one between, five probes ("Fast failover with Amazon Aurora
-PostgreSQL"). An idle daemon need not chatter quite so much: a dead peer is found in ten seconds, whether we are waiting
-for it or sending to it. A peer whose kernel lives while its process does not is beyond this: for that, every call has
-a time limit of its own.
+At a failover the old writer may stop answering without closing anything; so may a load balancer or a firewall that
+dropped its state. AWS advises one second idle, one second between probes and five probes ("Fast failover with Amazon
+Aurora PostgreSQL"). We wait longer before the first probe, to spare idle connections: a dead peer is detected within
+ten seconds, both while waiting and while sending. Keepalive does not detect a hung process whose kernel still answers;
+therefore every call also has a timeout.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TCP_OPTIONS = {
 
 
 def enable_tcp_keepalive(wire: socket.socket) -> None:
-    """Have the kernel probe the peer, as far as the platform knows how; nothing to do for a Unix socket."""
+    """Set the keepalive options that the platform has; a Unix socket needs none."""
     if wire.family not in (socket.AF_INET, socket.AF_INET6):
         return
     wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

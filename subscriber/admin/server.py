@@ -1,7 +1,7 @@
-"""The local pages: is it alive, is it ready, what does it measure.
+"""The HTTP server of the daemon: liveness, readiness, metrics, and the routes of other modules.
 
-Liveness asks nothing but whether the event loop still answers: if it hung on the database, one failover would
-restart the whole fleet. Readiness is what the line says of itself, condition by condition.
+Liveness only shows that the event loop answers: if it depended on the database, one failover would restart the whole
+fleet. Readiness is the pipeline's own state, condition by condition.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from subscriber.errors import ConfigurationError
 
 _GRACE_SECONDS = 1.0
-"""How long a stop waits for a page in the making: they are made at once, only a slow reader can need it."""
+"""How long a stop waits for a response that is being sent: only a slow reader needs that time."""
 
 _BODY_BYTES_AT_MOST = 4096
-"""No page takes more than a line."""
+"""No request body is longer than a line."""
 
 _LINKS = """<!doctype html>
 <html lang="en">
@@ -27,23 +27,23 @@ _LINKS = """<!doctype html>
 <h1>subscriber</h1>
 <ul>
 <li><a href="livez">livez</a>: the event loop answers
-<li><a href="readyz">readyz</a>: the line is working, or which condition is missing
+<li><a href="readyz">readyz</a>: the pipeline is working, or which condition fails
 <li><a href="metrics">metrics</a>: for Prometheus
-<li><a href="control">control</a>: how fast the line goes, why, and who decides
+<li><a href="control">control</a>: the concurrency limit, its reason, and the mode
 </ul>
 </html>
 """
 
 
-class Pages:
-    """An HTTP server for `/`, `/livez`, `/readyz` and `/metrics`, and for what is added; it keeps no log.
+class AdminServer:
+    """An HTTP server for `/`, `/livez`, `/readyz` and `/metrics`, and for added routes; it logs no request.
 
     Args:
-        host: Address or name to listen on.
+        host: address or name to listen on.
         port: TCP port; 0 takes a free one.
-        registry: What `/metrics` shows.
-        readiness: Asked on each `/readyz`: the conditions of being ready, by name. It must not block.
-        more: Pages of others; see `control_page`.
+        registry: the metrics of `/metrics`.
+        readiness: called for each `/readyz`: the conditions of being ready, by name. It must not block.
+        more: routes of other modules, such as `ControlPage.routes`.
     """
 
     def __init__(
@@ -63,11 +63,15 @@ class Pages:
 
     @property
     def port(self) -> int:
-        """The port listened on; after `start` the real one, where 0 was asked for."""
+        """The port to listen on; after `start` the real one, where it was 0."""
         return self._port
 
     async def start(self) -> None:
-        """Listen; ConfigurationError where the address cannot be had. Interrupted, it leaves nothing open."""
+        """Listen on the address. Cancelled, it leaves nothing open.
+
+        Raises:
+            ConfigurationError: the address is not available.
+        """
         application = web.Application(client_max_size=_BODY_BYTES_AT_MOST)
         application.router.add_get("/", self._links)
         application.router.add_get("/livez", self._livez)
@@ -80,7 +84,7 @@ class Pages:
             await web.TCPSite(runner, self._host, self._port).start()
         except OSError as error:
             await runner.cleanup()
-            raise ConfigurationError(self._refused(error)) from error
+            raise ConfigurationError(self._bind_failure(error)) from error
         except BaseException:
             await runner.cleanup()
             raise
@@ -88,12 +92,12 @@ class Pages:
         self._port = runner.addresses[0][1]
 
     async def stop(self) -> None:
-        """Stop listening and close what is open; without effect before `start` and the second time."""
+        """Stop listening and close all connections; no effect before `start` or the second time."""
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
 
-    def _refused(self, error: OSError) -> str:
+    def _bind_failure(self, error: OSError) -> str:
         return (
             f"cannot listen on SUBSCRIBER_HTTP_HOST {self._host}, SUBSCRIBER_HTTP_PORT {self._port}: "
             f"{error.strerror or error}"

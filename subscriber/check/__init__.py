@@ -1,1 +1,1 @@
-"""`subscriber check`: probes gather facts, pure rules judge them, and each problem is one line with its remedy."""
+"""`subscriber check`: probes collect facts, pure rules evaluate them, and each problem is one line with its remedy."""

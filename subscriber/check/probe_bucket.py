@@ -1,4 +1,4 @@
-"""A look at the notification configuration of a bucket, where the role may read it."""
+"""Reads the notification configuration of a bucket, if the role may."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from subscriber.check.rules.finding import Finding
 
 
 async def probe_bucket(calls: AwsCalls, bucket: str, queue_arns: Collection[str]) -> list[Finding]:
-    """What is wrong with what the bucket tells our queues; it raises nothing that S3 can bring about."""
+    """Check which events the bucket sends to our queues; a failed S3 call is a finding, not an exception."""
     try:
         configuration = await calls.call("s3", "GetBucketNotificationConfiguration", Bucket=bucket)
     except AwsCallError as error:

@@ -1,4 +1,4 @@
-"""A look at the database with the daemon's own connection: does it answer, may we, does the schema fit?"""
+"""Checks with the daemon's own connection that the database answers, grants the privileges and has the schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from subscriber.adapters.postgres.session import session
 from subscriber.adapters.postgres.statements import statement
 from subscriber.check.rules.database import (
     NEEDED,
-    AuthMethod,
     DatabaseFacts,
     can_read_ledger,
     database_findings,
@@ -16,19 +15,20 @@ from subscriber.check.rules.database import (
     schema_finding,
 )
 from subscriber.check.rules.finding import Finding
+from subscriber.choices import AuthMethod
 from subscriber.errors import SchemaError, StoreError
 
-LOOK_SECONDS = 10.0
+PROBE_SECONDS = 10.0
 
 
 async def probe_database(options: StoreOptions, auth: AuthMethod) -> list[Finding]:
-    """What is wrong with it; empty where the daemon could start.
+    """Check the database; an empty list means that the daemon can start.
 
     Raises:
         ConfigurationError: the CA file or the URL cannot be used.
     """
     try:
-        async with session(options, LOOK_SECONDS) as connection:
+        async with session(options, PROBE_SECONDS) as connection:
             facts = await _facts(connection, options.schema)
     except StoreError as error:
         return [failure_finding(error, auth)]
@@ -49,12 +49,12 @@ async def _probe_schema(options: StoreOptions, auth: AuthMethod) -> list[Finding
 
 
 async def buckets_in_index(options: StoreOptions, at_most: int) -> list[str]:
-    """Buckets that have rows, the first in the order of names.
+    """The first buckets that have rows, ordered by name.
 
     Raises:
         StoreError: the index cannot be read.
     """
-    async with session(options, LOOK_SECONDS) as connection:
+    async with session(options, PROBE_SECONDS) as connection:
         rows = await connection.fetch(statement("check_buckets", options.schema), at_most)
     return [row["bucket"] for row in rows]
 

@@ -1,8 +1,8 @@
-"""A look at one queue with the daemon's own calls: what it says of itself, and which of them are allowed.
+"""Checks one queue with the daemon's own calls: its attributes, and which calls are allowed.
 
-Deleting and hiding are tried with a handle that no message has: a policy answers before anybody looks for the message.
-A receive cannot be tried without receiving. One message is asked for, and visible again at once; since every receive
-counts towards the redrive policy, it is not tried where that policy has little patience.
+DeleteMessage and ChangeMessageVisibility use a receipt handle that no message has: SQS evaluates policies first.
+ReceiveMessage cannot be tested without receiving: the check asks for one message, which is visible again at once. Since
+every receive counts towards the redrive policy, this is skipped where maxReceiveCount is low.
 """
 
 from __future__ import annotations
@@ -16,33 +16,26 @@ import msgspec
 from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
 from subscriber.adapters.aws.session import region_of
 from subscriber.adapters.sqs.client import Sqs
-from subscriber.check.rules.call import Caller, is_denied
-from subscriber.check.rules.queue import dead_letter_arn, may_lose_a_receive
-from subscriber.errors import QueueCallError
+from subscriber.check.rules.call import Caller
+from subscriber.check.rules.queue import allows_test_receive, dead_letter_arn
+from subscriber.errors import AwsErrorKind, QueueCallError, aws_error_kind
 from subscriber.model import BatchAnswer, Lease
 
 _NO_HANDLE = "subscriber-check"
 
-_NOT_ABOUT_US = frozenset(
-    {
-        "InvalidParameterValue",
-        "MessageNotInflight",
-        "ReceiptHandleIsInvalid",
-        "ResourceNotFoundException",
-    }
-)
-"""What is said of a handle that no message has: the call itself was allowed."""
+_KINDS_OF_ALLOWED_CALLS = frozenset({AwsErrorKind.GONE_HANDLE, AwsErrorKind.NOT_FOUND})
+"""SQS answers these for an unknown receipt handle, after it has allowed the call."""
 
 
 class FailedCall(msgspec.Struct, frozen=True):
-    """One call that failed, by the name IAM has for it."""
+    """A failed call; `action` is the name of its IAM permission."""
 
     action: str
     error: QueueCallError
 
 
 class QueueFacts(msgspec.Struct, frozen=True):
-    """What one look shows."""
+    """All facts about one queue."""
 
     queue: str
     attributes: Mapping[str, str] | None = None
@@ -51,35 +44,35 @@ class QueueFacts(msgspec.Struct, frozen=True):
     dead_letters: Mapping[str, str] | None = None
     dead_letters_failure: FailedCall | None = None
     caller: Caller | None = None
-    """Who AWS says we are; asked where somebody said no."""
+    """Our identity at AWS; known only after a denied call."""
 
 
 async def probe_queue(queues: Sqs, queue: str) -> QueueFacts:
-    """Ask all there is to ask. Raises nothing that a queue can bring about."""
+    """Collect all facts about a queue; a failed call is a fact, not an exception."""
     facts = QueueFacts(queue)
     try:
         facts = msgspec.structs.replace(facts, attributes=await queues.attributes(queue))
     except QueueCallError as error:
         facts = _failed(facts, FailedCall("sqs:GetQueueAttributes", error))
-        if not is_denied(error.code):
+        if aws_error_kind(error.code) is not AwsErrorKind.DENIED:
             return await _with_caller(facts)
-    may_receive = may_lose_a_receive(facts.attributes or {})
+    may_receive = allows_test_receive(facts.attributes or {})
     calls = [
         _allowed("sqs:DeleteMessage", lambda: queues.delete(queue, [_NO_HANDLE])),
         _allowed("sqs:ChangeMessageVisibility", lambda: queues.change_visibility(queue, [(_NO_HANDLE, 0)])),
     ]
     if may_receive:
         calls.append(_allowed("sqs:ReceiveMessage", lambda: queues.receive(Lease(queue, 0.0, set()))))
-    async with asyncio.TaskGroup() as looks:
-        dead_letters = looks.create_task(_dead_letters(queues, facts), name="dead-letter queue")
-        tried = [looks.create_task(call, name="permission") for call in calls]
-    failures = (failure for task in tried if (failure := task.result()) is not None)
+    async with asyncio.TaskGroup() as probes:
+        dead_letters = probes.create_task(_dead_letters(queues, facts), name="dead-letter queue")
+        permissions = [probes.create_task(call, name="permission") for call in calls]
+    failures = (failure for task in permissions if (failure := task.result()) is not None)
     facts = _failed(dead_letters.result(), *failures)
     return await _with_caller(msgspec.structs.replace(facts, was_received_from=may_receive))
 
 
 def dead_letter_url(queue: str, arn: str) -> str:
-    """The URL of a queue by its ARN: it is in the same region, so at the same host."""
+    """The URL of a dead-letter queue by its ARN: it is in the same region, hence at the same host."""
     _, account, name = arn.rsplit(":", 2)
     parts = urlsplit(queue)
     before = parts.path.rstrip("/").rsplit("/", 2)[0]
@@ -87,13 +80,13 @@ def dead_letter_url(queue: str, arn: str) -> str:
 
 
 async def _allowed(action: str, call: Callable[[], Awaitable[object]]) -> FailedCall | None:
-    """How a call failed for more than the want of a message."""
+    """Try a call; None if it was allowed, though it found no message."""
     try:
         answer = await call()
     except QueueCallError as error:
-        return None if error.code in _NOT_ABOUT_US else FailedCall(action, error)
+        return None if aws_error_kind(error.code) in _KINDS_OF_ALLOWED_CALLS else FailedCall(action, error)
     if isinstance(answer, BatchAnswer):
-        denied = next((code for _, code in answer.failed if is_denied(code)), None)
+        denied = next((code for _, code in answer.failed if aws_error_kind(code) is AwsErrorKind.DENIED), None)
         return FailedCall(action, QueueCallError(denied, "", is_permanent=True)) if denied else None
     return None
 
@@ -110,14 +103,15 @@ async def _dead_letters(queues: Sqs, facts: QueueFacts) -> QueueFacts:
 
 
 async def _with_caller(facts: QueueFacts) -> QueueFacts:
-    """With the name of who was refused; asking for it takes no permission (STS API reference, GetCallerIdentity)."""
-    if not any(is_denied(each.error.code) or each.error.code == "QueueDoesNotExist" for each in facts.failures):
+    """Add the caller's identity after a denied call; it needs no permission (STS API reference, GetCallerIdentity)."""
+    kinds = {aws_error_kind(each.error.code) for each in facts.failures}
+    if not kinds & {AwsErrorKind.DENIED, AwsErrorKind.NO_QUEUE}:
         return facts
     calls = AwsCalls(region_of(facts.queue))
     try:
         answer = await calls.call("sts", "GetCallerIdentity")
     except AwsCallError:
-        return facts  # it only makes the sentence better
+        return facts  # the identity is optional in the finding
     finally:
         await calls.close()
     caller = Caller(str(answer.get("Arn", "")), str(answer.get("Account", "")))

@@ -1,7 +1,7 @@
-"""The first look at a queue: does it exist, may we read it, and does its configuration fit?
+"""The check of a queue at the daemon's start: it exists, can be read, and its configuration fits.
 
-What would lose or delay messages for sure is refused in one sentence; what may hurt later is a warning. The
-judgment is `check.queue`'s, so that the daemon refuses what `subscriber check` calls an error.
+A configuration that certainly loses or delays messages ends the start; one that may hurt later is a warning. The rules
+are those of `check.rules.queue`, so the daemon fails exactly where `subscriber check` reports an error.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _log = get_logger()
 
 
 async def probe(queues: Sqs, queue: str, visibility_seconds: int) -> None:
-    """Look at one queue, log what may hurt.
+    """Check one queue and log the warnings.
 
     Raises:
-        QueueError: it cannot be read, or its configuration is refused; the text says what to do.
-        QueueCallError: the call failed for a reason that may pass.
+        QueueError: the queue cannot be read, or its configuration is unusable; the text says what to do.
+        QueueCallError: the call failed for a temporary reason.
     """
     try:
         attributes = await queues.attributes(queue)
@@ -30,9 +30,9 @@ async def probe(queues: Sqs, queue: str, visibility_seconds: int) -> None:
             raise
         raise QueueError(call_finding(queue, "sqs:GetQueueAttributes", error).sentence) from error
     found = queue_findings(queue, attributes, visibility_seconds)
-    refusals = [finding.sentence for finding in found if finding.severity == "error"]
-    if refusals:
-        raise QueueError("\n".join(refusals))
+    errors = [finding.sentence for finding in found if finding.severity == "error"]
+    if errors:
+        raise QueueError("\n".join(errors))
     for finding in found:
         _log.warning("queue.suspicious", queue=queue_name(queue), finding=finding.text)
     _log.info(

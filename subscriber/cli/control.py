@@ -1,7 +1,7 @@
-"""`subscriber control`: see and move a running daemon, from the environment it was started with.
+"""`subscriber control`: inspect and override a running daemon, over HTTP.
 
-No other settings are read than where the daemon listens and which token it takes, so that a shell needs only these
-three. Every command ends with the state that it led to; whatever goes wrong is one line and an exit code.
+It reads three settings only: the address and port of the daemon, and its token. Every command prints the state that
+it led to; a failure is one line and an exit code.
 """
 
 from __future__ import annotations
@@ -10,79 +10,82 @@ import os
 from typing import Any
 
 import click
+import msgspec
+
+from subscriber.admin.client import address_of, ask, mode_text, status_text
+from subscriber.control.status import ControlStatus
+from subscriber.settings.loader import read_settings
+from subscriber.settings.table import declared_settings
 
 _ADDRESS_AND_TOKEN = ("http_host", "http_port", "control_token")
 
 _EXIT_CODES = """\b
 Exit codes:
-  0  done, or shown
-  1  no daemon answers there, or it is just starting or stopping
-  2  refused: arguments, settings or token
+  0  done
+  1  no daemon answers at that address, or it is starting or stopping
+  2  rejected: invalid arguments, settings or token
 """
 
 
 @click.group(invoke_without_command=True, epilog=_EXIT_CODES)
 @click.pass_context
 def control(ctx: click.Context) -> None:
-    """See how fast a running daemon goes, and take it in hand.
+    """Inspect or override the concurrency of a running daemon.
 
-    Without a command it shows what `control status` shows. The daemon is the one at SUBSCRIBER_HTTP_HOST and
-    SUBSCRIBER_HTTP_PORT; all but `status` needs its SUBSCRIBER_CONTROL_TOKEN.
+    Without a command it prints the status. The daemon is the one at SUBSCRIBER_HTTP_HOST and SUBSCRIBER_HTTP_PORT;
+    every command except `status` needs its SUBSCRIBER_CONTROL_TOKEN.
     """
     if ctx.invoked_subcommand is None:
         ctx.invoke(status)
 
 
 @control.command()
-@click.option("--json", "as_json", is_flag=True, help="All there is, as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the whole status as JSON.")
 def status(*, as_json: bool = False) -> None:
-    """Show mode, limit, load, lag, alarms and the last decisions."""
-    from subscriber.admin.client import status_text  # noqa: PLC0415 - see the module's docstring
-
+    """Print mode, limit, load, lag, alarms and recent decisions."""
     answer = _ask(None)
-    if not as_json:
-        click.echo(status_text(answer))
-        return
-    import msgspec  # noqa: PLC0415 - see the module's docstring
-
-    click.echo(msgspec.json.format(msgspec.json.encode(answer)))
+    click.echo(msgspec.json.format(msgspec.json.encode(answer)) if as_json else status_text(answer))
 
 
 @control.command()
 def pause() -> None:
-    """Receive no more and begin no write; what has begun is finished, the rest is kept under its lease."""
+    """Stop polling and starting writes.
+
+    Writes in flight finish. Messages that are held stay invisible to other consumers, for at most
+    SUBSCRIBER_HOLD_MAX_SECONDS; then they are released.
+    """
     _command(mode="pause")
 
 
 @control.command()
 def resume() -> None:
-    """End a pause: back to the governor, or to the limit that was fixed."""
+    """End a pause, with the mode that was in force before."""
     _command(mode="resume")
 
 
 @control.command()
 @click.argument("writes", type=float)
 def limit(writes: float) -> None:
-    """Fix the limit at WRITES concurrent writes; below one it is the part of its time that one writer works."""
+    """Fix the limit at WRITES concurrent writes.
+
+    Below 1 it is a duty cycle: 0.25 is one writer that is active 25 % of the time.
+    """
     _command(mode="limit", limit=writes)
 
 
 @control.command()
 def auto() -> None:
-    """Let the governor decide again, from the limit in force; ends a pause too."""
+    """Let the governor set the limit again; ends a pause.
+
+    It starts from the limit that is in force.
+    """
     _command(mode="auto")
 
 
 def _command(**command: Any) -> None:
-    from subscriber.admin.client import mode_text  # noqa: PLC0415 - see the module's docstring
-
     click.echo(mode_text(_ask(command)))
 
 
-def _ask(command: dict[str, Any] | None) -> Any:
-    from subscriber.admin.client import address_of, ask  # noqa: PLC0415 - see the module's docstring
-    from subscriber.settings.loader import read_settings  # noqa: PLC0415 - see the module's docstring
-    from subscriber.settings.table import declared_settings  # noqa: PLC0415 - see the module's docstring
-
-    read = read_settings(os.environ, declared_settings(), only=_ADDRESS_AND_TOKEN)
-    return ask(address_of(read["http_host"], read["http_port"]), read["control_token"], command)
+def _ask(command: dict[str, Any] | None) -> ControlStatus:
+    values = read_settings(os.environ, declared_settings(), only=_ADDRESS_AND_TOKEN)
+    return ask(address_of(values["http_host"], values["http_port"]), values["control_token"], command)

@@ -13,11 +13,16 @@ from typing import Any
 
 import click
 
+from subscriber.adapters.postgres.quarantine import Filters
+from subscriber.cli.environment import read_settings
 from subscriber.errors import ConfigurationError
+from subscriber.quarantine import commands, render
+from subscriber.quarantine.replay import ReplayOptions
+from subscriber.settings.table import Settings
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DEFAULT_RATE = 200.0
-"""Messages a second: a replay is in no hurry, and shares the database with the daemon."""
+"""Messages a second: a replay is not urgent, and it shares the database with the daemon."""
 
 
 class _Age(click.ParamType[timedelta]):
@@ -34,12 +39,12 @@ class _Age(click.ParamType[timedelta]):
 
 
 def _filtered(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say which messages are meant."""
+    """Add the options that select messages."""
     for option in (
-        click.option("--newer-than", type=_Age(), help="Quarantined less long ago than this, as in 15m, 2h or 3d."),
+        click.option("--newer-than", type=_Age(), help="Quarantined within this time, as in 15m or 3d."),
         click.option("--older-than", type=_Age(), help="Quarantined longer ago than this."),
-        click.option("--queue", help="Of this queue alone: its URL or its name."),
-        click.option("--reason", "reasons", multiple=True, help="For this reason alone; may be given several times."),
+        click.option("--queue", help="Of this queue only: its URL or its name."),
+        click.option("--reason", "reasons", multiple=True, help="With this reason only; may be repeated."),
     ):
         command = option(command)
     return command
@@ -47,23 +52,21 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def quarantine() -> None:
-    """Look at the messages that could not become rows, and have them written after all.
+    """List, show or replay messages that could not become rows.
 
-    They are gone from their queue: the table quarantined_messages holds the only copy.
+    They are deleted from their queue: the table quarantined_messages holds the only copy.
     """
 
 
 @quarantine.command("list")
 @_filtered
-@click.option("--replayed/--waiting", "is_replayed", default=False, help="Those that were replayed, or that wait.")
+@click.option("--replayed/--waiting", "is_replayed", default=False, help="Replayed messages, or waiting ones.")
 @click.option("--all", "is_all", is_flag=True, help="Both.")
-@click.option("--limit", type=click.IntRange(0, 100_000), default=20, show_default=True, help="Most messages shown.")
-@click.option("--json", "as_json", is_flag=True, help="The messages with their bodies, a line of JSON each.")
+@click.option("--limit", type=click.IntRange(0, 100_000), default=20, show_default=True, help="Messages to print.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON lines: the messages with bodies.")
 def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which: Any) -> None:
-    """Count the messages by reason, and show the first of them."""
+    """Count the messages by reason, and list the first ones."""
     settings = _settings()
-    from subscriber.quarantine import commands, render  # noqa: PLC0415 - so that --help answers at once
-
     filters = _filters(None if is_all else is_replayed, **which)
     if as_json:
         for kept in commands.messages(settings, filters, limit):
@@ -77,14 +80,11 @@ def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which
 
 @quarantine.command()
 @click.argument("message_id")
-@click.option("--queue", help="Its queue, by URL or name, where two queues have the same id.")
-@click.option("--raw", is_flag=True, help="Nothing but the body, byte for byte.")
+@click.option("--queue", help="Its queue, by URL or name, if two queues have this id.")
+@click.option("--raw", is_flag=True, help="Print only the body, byte for byte.")
 def show(message_id: str, queue: str | None, *, raw: bool) -> None:
-    """Show one message: why it is here, what it would lead to today, and its body."""
-    settings = _settings()
-    from subscriber.quarantine import commands, render  # noqa: PLC0415 - so that --help answers at once
-
-    found = commands.find(settings, message_id, queue)
+    """Show a message: its reason, its body, what a replay would do."""
+    found = commands.find(_settings(), message_id, queue)
     if not found:
         raise ConfigurationError(f"no message {message_id} is in quarantine; `subscriber quarantine list` shows them")
     if raw and len(found) > 1:
@@ -96,26 +96,22 @@ def show(message_id: str, queue: str | None, *, raw: bool) -> None:
 
 @quarantine.command()
 @_filtered
-@click.option("--dry-run", is_flag=True, help="Say what would become of them; write and mark nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what would happen; write nothing.")
 @click.option(
     "--rate",
     type=click.FloatRange(0, 1_000_000),
     default=_DEFAULT_RATE,
     show_default=True,
-    help="Messages a second at most; 0 is as fast as the database takes them.",
+    help="Maximum messages a second; 0 is unlimited.",
 )
-@click.option("--by", help="Who does it, for the mark.  [default: user@host]")
+@click.option("--by", help="Name to record as replayed_by.  [default: user@host]")
 def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
-    """Decode the messages that wait anew, write their rows, and mark them.
+    """Decode waiting messages again, write their rows, mark them.
 
-    It may be interrupted and repeated: what was written is not changed by being written again. Messages that are
-    still refused keep waiting.
+    It may be interrupted and repeated: the upsert is idempotent. Messages that are rejected again stay in quarantine.
     """
     settings = _settings()
-    from subscriber.quarantine import commands, render  # noqa: PLC0415 - so that --help answers at once
-    from subscriber.quarantine.replay import ReplayOptions  # noqa: PLC0415 - see above
-
-    options = ReplayOptions(by=by or _who(), rate=rate, dry_run=dry_run)
+    options = ReplayOptions(by=by or _user_at_host(), rate=rate, dry_run=dry_run)
     tally = commands.replay(settings, _filters(is_replayed=False, **which), options, sys.stderr)
     if not tally.seen:
         click.echo(_nothing(settings))
@@ -124,11 +120,8 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
         click.echo(line)
 
 
-def _nothing(settings: Any) -> str:
-    """What is said where the filters leave no message."""
-    from subscriber.adapters.postgres.quarantine import Filters  # noqa: PLC0415 - see above
-    from subscriber.quarantine import commands, render  # noqa: PLC0415 - so that --help answers at once
-
+def _nothing(settings: Settings) -> str:
+    """The answer where the filters select no message."""
     return render.nothing_text(commands.counts(settings, Filters()))
 
 
@@ -139,9 +132,7 @@ def _filters(
     queue: str | None,
     older_than: timedelta | None,
     newer_than: timedelta | None,
-) -> Any:
-    from subscriber.adapters.postgres.quarantine import Filters  # noqa: PLC0415 - see above
-
+) -> Filters:
     now = datetime.now(UTC)
     return Filters(
         reasons=reasons or None,
@@ -152,18 +143,13 @@ def _filters(
     )
 
 
-def _who() -> str:
+def _user_at_host() -> str:
     try:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (OSError, KeyError):  # a container's user may have no name
         return f"{os.getuid()}@{socket.gethostname()}"
 
 
-def _settings() -> Any:
-    """The settings of this process; what goes wrong meanwhile is told on standard error."""
-    from subscriber.observe.log import configure, external_secrets  # noqa: PLC0415 - see above
-    from subscriber.settings.table import Settings  # noqa: PLC0415 - see above
-
-    read = Settings.from_environment(os.environ)
-    configure(read.log_level, read.log_format, (*read.secrets, *external_secrets(os.environ)), sys.stderr.buffer)
-    return read
+def _settings() -> Settings:
+    """The settings; stdout belongs to the result, so the log goes to stderr."""
+    return read_settings(stream=sys.stderr.buffer)

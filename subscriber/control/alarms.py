@@ -1,15 +1,14 @@
-"""The alarms that stand: which queue is stalled, why, and since when.
+"""The active alarms: which queue is stalled, why, and since when.
 
-An alarm is a log line when it begins and one when it ends, a metric, and a line of the control page. It does not
-make the daemon unready: what it tells of is outside, a restart would mend nothing, and every task of the fleet would
-be restarted at once, giving back what it holds and costing each message a receive.
+An alarm is a log line when it begins and one when it ends, a metric, and a line of the control page. It does not make
+the daemon unready: its cause is outside, a restart would fix nothing, and the orchestrator would restart every task of
+the fleet at once; each would release its messages, which costs each message a receive.
 
-The silent stall: a queue that gives nothing although it holds something. Pure.
-
-Of a standard queue about 120,000 messages may be in flight. At that limit a short poll is refused with an error, a
-long poll is not: its answers are merely empty (SQS developer guide, "Amazon SQS standard queue quotas"). So a fleet
-that holds on to its messages sees an idle queue while the backlog grows, and nothing fails. The daemon makes long
-polls only, hence this look at what the queue says of itself.
+The silent stall is a queue that delivers nothing although it holds messages. Of a standard queue about 120,000
+messages may be in flight. At that limit SQS fails a short poll with an error but answers a long poll with an empty
+response (SQS developer guide, "Amazon SQS standard queue quotas"). So a fleet that never deletes its messages sees an
+idle queue while the backlog grows, and nothing fails. The daemon makes long polls only, hence this check of the
+queue's own counts.
 """
 
 from __future__ import annotations
@@ -20,78 +19,77 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from subscriber.control.backlog import Backlog
+from subscriber.model import IN_FLIGHT_MESSAGES_AT_MOST
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
 from subscriber.signals import Arrivals
 
+_log = get_logger()
+
 StallReason: TypeAlias = Literal["in_flight_limit", "unseen_backlog"]
 
-IN_FLIGHT_AT_MOST = 120_000
-NEAR_THE_LIMIT_MESSAGES = IN_FLIGHT_AT_MOST * 9 // 10
+NEAR_THE_LIMIT_MESSAGES = IN_FLIGHT_MESSAGES_AT_MOST * 9 // 10
 """The limit is an approximate one, and so is the count."""
 
-EMPTY_ANSWERS_THAT_TELL = 2
+STALL_EMPTY_ANSWERS = 2
 """One empty answer may be chance: a poll that begins at the very end of a burst."""
 
-SILENCE_THAT_TELLS_SECONDS = 90.0
-"""The counts of a queue need about a minute to become true after it was last fed (SQS API reference,
-GetQueueAttributes), and are asked a few times a minute: a shorter silence may be the count's own lateness."""
+STALL_SILENT_SECONDS = 90.0
+"""The counts of a queue become accurate about a minute after the last message was sent (SQS API reference,
+GetQueueAttributes), and are read a few times a minute: during a shorter silence they may merely be late."""
 
-BACKLOG_THAT_TELLS_MESSAGES = 10
-"""What one poll could have brought; fewer may be an error of the count."""
+STALL_BACKLOG_MESSAGES = 10
+"""As many as one poll could have received; a smaller count may be an error."""
 
 ADVICE: dict[StallReason, str] = {
     "in_flight_limit": (
         "nearly as many messages are in flight as the queue allows, so polls come back empty without an error: "
-        "somebody receives and does not delete; lower SUBSCRIBER_PREFETCH_MESSAGES or the number of tasks, "
+        "a consumer receives and does not delete; lower SUBSCRIBER_PREFETCH_MESSAGES or the number of tasks, "
         "or find the consumer that hangs"
     ),
     "unseen_backlog": (
-        "the queue reports messages waiting and gives none: look for another consumer of it that holds them, at its "
-        "key's permissions, and at the health of SQS in the region"
+        "the queue reports messages waiting and delivers none: check for another consumer that holds them, the "
+        "permissions of its key, and the health of SQS in the region"
     ),
 }
-"""A sentence for the operator."""
+"""One sentence for the operator."""
 
 
 class QueueHealth(msgspec.Struct, frozen=True):
-    """What is known of one queue."""
+    """The evidence about one queue."""
 
     empty_answers: int
     """In a row, up to now."""
     silent_seconds: float
-    """For how long."""
+    """Since the first of them."""
     visible: int | None
-    """Messages waiting, as the queue last said; None: it has not, or long ago."""
+    """Messages waiting, by the newest count; None: there is none, or it is old."""
     in_flight: int | None
-    """Messages received and not deleted, by anybody; None likewise."""
+    """Messages received and not deleted, by any consumer; None likewise."""
 
 
-def detect_stall(signs: QueueHealth, before: StallReason | None = None) -> StallReason | None:
+def detect_stall(health: QueueHealth, before: StallReason | None = None) -> StallReason | None:
     """Why the queue counts as stalled, or None.
 
-    One message ends any stall. Without counts nothing new is claimed, and nothing taken back.
+    One message ends any stall. Without counts the previous result stands. Pure.
 
     Args:
-        signs: what is known now.
-        before: what was said last time.
+        health: the evidence now.
+        before: the previous result.
     """
-    if signs.empty_answers < EMPTY_ANSWERS_THAT_TELL:
+    if health.empty_answers < STALL_EMPTY_ANSWERS:
         return None
-    if signs.visible is None or signs.in_flight is None:
+    if health.visible is None or health.in_flight is None:
         return before
-    if signs.in_flight >= NEAR_THE_LIMIT_MESSAGES:
+    if health.in_flight >= NEAR_THE_LIMIT_MESSAGES:
         return "in_flight_limit"
-    if signs.visible >= BACKLOG_THAT_TELLS_MESSAGES and signs.silent_seconds >= SILENCE_THAT_TELLS_SECONDS:
+    if health.visible >= STALL_BACKLOG_MESSAGES and health.silent_seconds >= STALL_SILENT_SECONDS:
         return "unseen_backlog"
     return None
 
 
-_log = get_logger()
-
-
 class Alarm(msgspec.Struct, frozen=True):
-    """One alarm that stands."""
+    """One active alarm."""
 
     queue: str
     """The queue's URL."""
@@ -106,11 +104,11 @@ class Alarm(msgspec.Struct, frozen=True):
 
 
 class Alarms:
-    """Looks at every queue and remembers which alarms stand.
+    """Checks every queue and keeps the active alarms.
 
     Args:
-        arrivals: what each queue has brought lately, by its URL.
-        backlog: what each queue says of itself.
+        arrivals: what the polls of each queue received lately, by its URL.
+        backlog: the counts of each queue.
         metrics: the catalog.
     """
 
@@ -118,35 +116,35 @@ class Alarms:
         self._arrivals = arrivals
         self._backlog = backlog
         self._metrics = metrics
-        self._standing: dict[str, Alarm] = {}
+        self._active: dict[str, Alarm] = {}
         for queue in arrivals:
             for reason in ADVICE:
                 self._gauge(queue, reason, 0)
 
     @property
-    def standing(self) -> tuple[Alarm, ...]:
-        """All that stand now."""
-        return tuple(self._standing.values())
+    def active(self) -> tuple[Alarm, ...]:
+        """All active alarms."""
+        return tuple(self._active.values())
 
-    def look(self, now: float, *, is_receiving: bool) -> None:
-        """Look at every queue.
+    def check(self, now: float, *, is_receiving: bool) -> None:
+        """Check every queue.
 
         Args:
             now: seconds of the event loop's clock.
-            is_receiving: False while no poll is made, on purpose or for an outage: then nothing can be said.
+            is_receiving: False while nothing polls, during a pause or an outage: then there is no evidence.
         """
         for queue, arrivals in self._arrivals.items():
             if not is_receiving:
-                arrivals.forget_silence()
-            before = self._standing.get(queue)
-            signs = self._signs(queue, arrivals, now)
-            reason = detect_stall(signs, before.reason if before else None)
+                arrivals.reset_silence()
+            before = self._active.get(queue)
+            health = self._health(queue, arrivals, now)
+            reason = detect_stall(health, before.reason if before else None)
             if before and before.reason != reason:
                 self._end(before, now)
             if reason and not (before and before.reason == reason):
-                self._begin(Alarm(queue, reason, now), signs)
+                self._begin(Alarm(queue, reason, now), health)
 
-    def _signs(self, queue: str, arrivals: Arrivals, now: float) -> QueueHealth:
+    def _health(self, queue: str, arrivals: Arrivals, now: float) -> QueueHealth:
         counts = self._backlog.counts(queue, now)
         return QueueHealth(
             empty_answers=arrivals.empty_in_a_row,
@@ -155,19 +153,19 @@ class Alarms:
             in_flight=counts.in_flight if counts else None,
         )
 
-    def _begin(self, alarm: Alarm, signs: QueueHealth) -> None:
-        self._standing[alarm.queue] = alarm
+    def _begin(self, alarm: Alarm, health: QueueHealth) -> None:
+        self._active[alarm.queue] = alarm
         self._gauge(alarm.queue, alarm.reason, 1)
         _log.error(
             "queue.stalled",
             queue=queue_name(alarm.queue),
             reason=alarm.reason,
             advice=alarm.advice,
-            **msgspec.structs.asdict(signs),
+            **msgspec.structs.asdict(health),
         )
 
     def _end(self, alarm: Alarm, now: float) -> None:
-        del self._standing[alarm.queue]
+        del self._active[alarm.queue]
         self._gauge(alarm.queue, alarm.reason, 0)
         lasted_seconds = round(now - alarm.began_at, 1)
         _log.info("queue.recovered", queue=queue_name(alarm.queue), reason=alarm.reason, lasted_seconds=lasted_seconds)

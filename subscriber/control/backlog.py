@@ -1,8 +1,8 @@
-"""What the queues say of themselves: how much waits and how much is in flight, asked a few times a minute.
+"""The counts of the queues: how many messages wait and how many are in flight, read a few times a minute.
 
-Each queue has a task of its own, so that one which does not answer leaves the others alone. The counts are
-approximate and up to a minute late by nature (SQS API reference, GetQueueAttributes), so asking more often would
-only cost. A look that fails costs the counts and nothing else: after a while they are unknown, and the line goes on.
+Each queue has a task of its own, so that one which does not answer does not delay the others. The counts are
+approximate and up to a minute late by nature (SQS API reference, GetQueueAttributes), so reading them more often would
+only cost more. A failed read costs the counts and nothing else: after a while they count as unknown.
 """
 
 from __future__ import annotations
@@ -15,25 +15,26 @@ from typing import Protocol
 import msgspec
 
 from subscriber.errors import QueueCallError
+from subscriber.flow.backoff import is_power_of_two
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
 
 PERIOD_SECONDS = 15.0
 JITTER = 0.2
-"""Part of the period by which a pause is longer or shorter, so that a fleet started together does not ask together."""
+"""Part of the period by which a pause is longer or shorter, so that workers started together do not read together."""
 
-FIRST_LOOK_WITHIN_SECONDS = 5.0
+FIRST_READ_WITHIN_SECONDS = 5.0
 
 CALL_AT_MOST_SECONDS = 10.0
 
 STALE_AFTER_SECONDS = 60.0
-"""Three looks have failed: what was true then may not be any more."""
+"""Three reads have failed: older counts may be wrong by now."""
 
 _log = get_logger()
 
 
 class Attributes(Protocol):
-    """Where a queue can be asked about itself."""
+    """The queue client, as the backlog needs it."""
 
     async def attributes(self, queue: str) -> Mapping[str, str]:
         """All its attributes, as text; raises QueueCallError."""
@@ -41,12 +42,12 @@ class Attributes(Protocol):
 
 
 class QueueCounts(msgspec.Struct, frozen=True):
-    """What one queue said."""
+    """The counts of one queue."""
 
     visible: int
     """Waiting to be received."""
     in_flight: int
-    """Received by anybody and not deleted."""
+    """Received by any consumer and not deleted."""
     taken_at: float
     """Seconds of the event loop's clock."""
 
@@ -55,7 +56,7 @@ def counts_from(attributes: Mapping[str, str], taken_at: float) -> QueueCounts:
     """The counts among all attributes.
 
     Raises:
-        ValueError: they are not there, or no numbers.
+        ValueError: they are missing or not numbers.
     """
     try:
         return QueueCounts(
@@ -64,20 +65,20 @@ def counts_from(attributes: Mapping[str, str], taken_at: float) -> QueueCounts:
             taken_at=taken_at,
         )
     except KeyError as missing:
-        raise ValueError(f"the queue says nothing of {missing}") from None
+        raise ValueError(f"the attributes lack {missing}") from None
 
 
-def pause_before_look(chance: float) -> float:
-    """Seconds between two looks, for a `chance` in 0 … 1."""
+def pause_before_read(chance: float) -> float:
+    """Seconds between two reads, for a `chance` in 0 … 1."""
     return PERIOD_SECONDS * (1 - JITTER + 2 * JITTER * chance)
 
 
 class Backlog:
-    """The counts of all queues, and the tasks that ask for them.
+    """The counts of all queues, and the tasks that read them.
 
     Args:
         queues: their URLs.
-        source: where they are asked.
+        source: the queue client.
         metrics: the catalog.
     """
 
@@ -88,12 +89,12 @@ class Backlog:
         self._counts: dict[str, QueueCounts] = {}
 
     def counts(self, queue: str, now: float) -> QueueCounts | None:
-        """What `queue` last said; None: nothing yet, or too long ago."""
+        """The newest counts of `queue`; None: there are none, or they are too old."""
         counts = self._counts.get(queue)
         return counts if counts and now - counts.taken_at <= STALE_AFTER_SECONDS else None
 
     def visible_messages(self, now: float) -> int | None:
-        """Messages waiting in all queues together; None while one of them has not said."""
+        """Messages waiting in all queues together; None while one of them is unknown."""
         visible = 0
         for queue in self.queues:
             counts = self.counts(queue, now)
@@ -103,24 +104,24 @@ class Backlog:
         return visible
 
     async def run(self) -> None:
-        """Ask for ever; ends by cancellation only."""
-        async with asyncio.TaskGroup() as looks:
+        """Read periodically; ends by cancellation only."""
+        async with asyncio.TaskGroup() as readers:
             for queue in self.queues:
-                looks.create_task(self._look_again_and_again(queue), name=f"backlog {queue_name(queue)}")
+                readers.create_task(self._read_periodically(queue), name=f"backlog {queue_name(queue)}")
 
-    async def _look_again_and_again(self, queue: str) -> None:
+    async def _read_periodically(self, queue: str) -> None:
         failures = 0
-        await asyncio.sleep(FIRST_LOOK_WITHIN_SECONDS * random.random())  # noqa: S311 – jitter, not a secret
+        await asyncio.sleep(FIRST_READ_WITHIN_SECONDS * random.random())  # noqa: S311 – jitter, not a secret
         while True:
-            problem = await self._look(queue)
+            problem = await self._read(queue)
             failures = failures + 1 if problem else 0
-            if problem and failures & (failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …
-                _log.warning("backlog.unknown", queue=queue_name(queue), detail=problem, looks=failures)
-            self._show(queue)
-            await asyncio.sleep(pause_before_look(random.random()))  # noqa: S311 – jitter, not a secret
+            if is_power_of_two(failures):
+                _log.warning("backlog.unknown", queue=queue_name(queue), detail=problem, attempts=failures)
+            self._publish(queue)
+            await asyncio.sleep(pause_before_read(random.random()))  # noqa: S311 – jitter, not a secret
 
-    async def _look(self, queue: str) -> str | None:
-        """Ask once; what went wrong, or None."""
+    async def _read(self, queue: str) -> str | None:
+        """Read once; why it failed, or None."""
         try:
             async with asyncio.timeout(CALL_AT_MOST_SECONDS):
                 attributes = await self._source.attributes(queue)
@@ -131,7 +132,7 @@ class Backlog:
             return str(error)
         return None
 
-    def _show(self, queue: str) -> None:
+    def _publish(self, queue: str) -> None:
         counts = self.counts(queue, asyncio.get_running_loop().time())
         label = queue_name(queue)
         self._metrics.queue_visible_messages.labels(label).set(counts.visible if counts else float("nan"))

@@ -1,12 +1,12 @@
-"""What an operator may ask of a running daemon, and what comes of it. Pure.
+"""Operator overrides: the commands to a running daemon, and the state that they ask for. Pure.
 
-The wish is two things that do not touch each other: whether the daemon is paused, and whether its limit is fixed.
-So a limit can be chosen before a pause ends, and a pause ends in what was before it:
+The desired state has two independent parts: whether the daemon is paused, and whether its limit is fixed. So an
+operator can fix a limit during a pause, and the end of a pause restores the mode from before it:
 
-    pause    no new poll, no new write; what has begun is finished, what waits is kept under its lease
-    resume   the pause is over
-    limit N  the limit is N and stays N: no governor, up or down; a pause goes on
-    auto     the governor decides again, from the limit in force; a pause is over as well
+    pause    no new poll, no new write; writes in progress finish, held messages stay under their lease
+    resume   the pause ends
+    limit N  the limit is N until the next command: the governor does not change it; a pause goes on
+    auto     the governor decides again, from the limit in force; a pause ends as well
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ from typing import Literal, TypeAlias
 import msgspec
 
 Mode: TypeAlias = Literal["auto", "fixed", "paused"]
-"""Who decides how fast the line goes: the governor, the operator's number, or nobody, for it stands."""
+"""What sets the limit: the governor (auto), the operator's number (fixed), or nothing, as no write starts (paused)."""
 
 MODES: tuple[Mode, ...] = ("auto", "fixed", "paused")
 
 Verb: TypeAlias = Literal["pause", "resume", "auto", "limit"]
-"""What an operator may say."""
+"""The commands."""
 
 EXPECTED = '{"mode": "pause" | "resume" | "auto"} or {"mode": "limit", "limit": N}'
 
 
 class CommandError(Exception):
-    """A command that makes no sense; its text is one sentence for whoever sent it."""
+    """An invalid command; the text is one sentence for its sender."""
 
 
 class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One wish of an operator."""
+    """One command of an operator."""
 
     mode: Verb
     limit: float | None = None
-    """With `limit` only: concurrent writes on average; below one it is a part of one writer's time."""
+    """With `limit` only: concurrent writes on average; below one it is a duty cycle of one writer."""
 
 
 class DesiredState(msgspec.Struct, frozen=True):
-    """What the operator wants of the line until further notice; a restart forgets it."""
+    """What the operator asked for, until the next command; it does not survive a restart."""
 
     is_paused: bool = False
     fixed_limit: float | None = None
@@ -47,17 +47,17 @@ class DesiredState(msgspec.Struct, frozen=True):
 
     @property
     def mode(self) -> Mode:
-        """In one word; a pause covers the rest."""
+        """The mode in force; a pause takes precedence."""
         if self.is_paused:
             return "paused"
         return "auto" if self.fixed_limit is None else "fixed"
 
 
 def command_from(body: bytes) -> Command:
-    """What a request asks for.
+    """The command in a request's body.
 
     Raises:
-        CommandError: it is no command.
+        CommandError: it is not a command.
     """
     try:
         return msgspec.json.decode(body, type=Command)
@@ -66,13 +66,13 @@ def command_from(body: bytes) -> Command:
 
 
 def desired_after(desired: DesiredState, command: Command, limit_at_least: float, limit_at_most: float) -> DesiredState:
-    """The operator's wish once `command` is obeyed.
+    """The desired state after `command`.
 
     Raises:
-        CommandError: a limit that is missing, not asked for, or out of bounds.
+        CommandError: the limit is missing, unexpected, or out of bounds.
     """
     if command.mode != "limit" and command.limit is not None:
-        raise CommandError(f'a limit goes with "mode": "limit" only; expected {EXPECTED}')
+        raise CommandError(f'only "mode": "limit" takes a limit; expected {EXPECTED}')
     match command.mode:
         case "pause":
             return DesiredState(is_paused=True, fixed_limit=desired.fixed_limit)
@@ -86,7 +86,7 @@ def desired_after(desired: DesiredState, command: Command, limit_at_least: float
 
 def _within(limit: float | None, least: float, most: float) -> float:
     if limit is None:
-        raise CommandError(f"which limit? expected {EXPECTED}")
+        raise CommandError(f"the limit is missing; expected {EXPECTED}")
     if not least <= limit <= most:
         raise CommandError(
             f"a limit of {limit:g} is out of bounds: SUBSCRIBER_WRITE_MIN_CONCURRENCY is {least:g}, "

@@ -1,6 +1,6 @@
-"""What the governor is told: how writing went lately, and when that was taken.
+"""What the governor sees of one second: how writing went, how late rows are, and the database's load.
 
-Only numbers reach the governor: what is not finite, or cannot be, is taken for not said. Pure.
+Only numbers reach the governor: `sanitized` replaces impossible values by "unknown". Pure.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import math
 
 import msgspec
 
-from subscriber.signals import CLOCKS_DIFFER_SECONDS, LoadReading, WriteTally
+from subscriber.signals import LoadReading, WriteTally
+
+MAX_CLOCK_SKEW_SECONDS = 30.0
+"""Two clocks may differ by this much; a window that ends further in the future cannot have been measured."""
 
 
 class Reading(msgspec.Struct, frozen=True):
-    """One look at the line, about a second after the one before."""
+    """The state of the pipeline and the database, about a second after the reading before."""
 
     taken_at: float
     """Seconds of the event loop's clock."""
@@ -22,19 +25,20 @@ class Reading(msgspec.Struct, frozen=True):
     """Mean time of the statements that succeeded; None: there were none."""
     failures: int
     concurrency_used: float = 0.0
-    """Writes at work on average since the reading before; an idle limiter uses none, whatever its limit."""
+    """Mean number of writes in progress since the reading before; an idle limiter uses none, whatever its limit."""
     limit_reached: bool = False
     """Whether a batch that was due had to wait for the limiter since the reading before: the evidence for growth."""
     lag_seconds: float = 0.0
-    """How late the line is: the larger of the newest first receive's age and that of the oldest one inside."""
+    """How late rows are: the larger of the newest first receive's age and that of the oldest message inside."""
     backlog_messages: int | None = None
-    """Visible messages of all queues together, as the queues last said; None: they have not."""
+    """Visible messages of all queues together, by their newest counts; None: unknown."""
     load: LoadReading | None = None
-    """The newest the sensor has said, maybe the same as in the reading before; None: it has never spoken."""
+    """The sensor's newest reading, maybe the same as in the reading before; None: there has been none."""
     load_age_seconds: float = 0.0
     """Since the end of its window."""
     rows_per_statement: float = 0.0
-    """Of the statements that succeeded: time is judged by the row, for a bigger batch is no congestion. 0: none did."""
+    """Mean of the statements that succeeded, 0 without any: a larger batch takes longer without any congestion, so the
+    governor measures time per row."""
 
 
 def reading_between(before: WriteTally, now: WriteTally, taken_at: float, elapsed_seconds: float) -> Reading:
@@ -49,34 +53,51 @@ def reading_between(before: WriteTally, now: WriteTally, taken_at: float, elapse
     )
 
 
-def sound(reading: Reading) -> Reading | None:
+def percent_flaw(cpu_percent: float, rounding_percent: float = 0.0) -> str | None:
+    """Why `cpu_percent` cannot be a CPU load, or None.
+
+    Args:
+        cpu_percent: of the capacity.
+        rounding_percent: how far above 100 it may be by rounding alone.
+    """
+    if 0 <= cpu_percent <= 100 + rounding_percent:  # false for NaN
+        return None
+    return f"a load of {cpu_percent:g} % cannot be true"
+
+
+def load_flaw(load: LoadReading, age_seconds: float) -> str | None:
+    """Why a sensor cannot have measured `load`, or None.
+
+    Args:
+        load: the reading.
+        age_seconds: since the end of its window; negative by at most the clock skew.
+    """
+    if flaw := percent_flaw(load.cpu_percent):
+        return flaw
+    if not 0 < load.window_seconds < math.inf:
+        return f"a window of {load.window_seconds:g} s cannot be true"
+    if not (math.isfinite(load.taken_at) and -MAX_CLOCK_SKEW_SECONDS <= age_seconds < math.inf):
+        return f"its window cannot end {-age_seconds:.0f} s from now"
+    return None
+
+
+def sanitized(reading: Reading) -> Reading | None:
     """The reading without its impossible parts; None where not even its time is a number."""
     if not math.isfinite(reading.taken_at):
         return None
-    seconds = reading.statement_seconds
+    seconds, load = reading.statement_seconds, reading.load
     return msgspec.structs.replace(
         reading,
         rows_per_second=_amount(reading.rows_per_second),
         statement_seconds=seconds if seconds is not None and math.isfinite(seconds) and seconds >= 0 else None,
         concurrency_used=_amount(reading.concurrency_used),
         lag_seconds=_amount(reading.lag_seconds),
-        load=reading.load if _is_possible(reading.load, reading.load_age_seconds) else None,
+        load=load if load is not None and load_flaw(load, reading.load_age_seconds) is None else None,
         load_age_seconds=_amount(reading.load_age_seconds),
         rows_per_statement=_amount(reading.rows_per_statement),
     )
 
 
 def _amount(value: float) -> float:
-    """A quantity that cannot be negative; 0 where it is no number."""
+    """A quantity that cannot be negative; 0 where it is not a finite number."""
     return value if math.isfinite(value) and value > 0 else 0.0
-
-
-def _is_possible(load: LoadReading | None, age_seconds: float) -> bool:
-    """Whether a sensor can have said this."""
-    return (
-        load is not None
-        and 0 <= load.cpu_percent <= 100  # false for NaN
-        and 0 < load.window_seconds < math.inf
-        and math.isfinite(load.taken_at)
-        and -CLOCKS_DIFFER_SECONDS <= age_seconds < math.inf
-    )

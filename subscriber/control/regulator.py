@@ -1,17 +1,17 @@
-"""The loop around the governor: once a second it reads, lets the governor decide, and sets three numbers.
+"""The loop around the governor: once a second it takes a reading, lets the governor decide, and sets three numbers.
 
-The limit of the limiter, the rows that a batch may have, and the live budget of the leases: two seconds of what was
-stored per second of late, so that a slow database is not handed a long queue inside the process, where no other task
-can help; but never less than the batches that the limiter lets be written need.
+These are the limit of the concurrency limiter, the rows of a batch, and the live budget of the leases. The budget is
+two seconds of the rows stored per second recently, so that a slow database does not fill the process with messages that
+no other task can then take; it is never less than the batches that the limiter lets run need.
 
-It is also where the operator's hands take hold. While the daemon is paused or its limit is fixed the governor is not
-asked; readings, alarms and the budget go on. Asked again, it begins anew at the limit in force.
+The loop also applies operator overrides. While the daemon is paused or its limit is fixed the governor does not
+decide; readings, alarms and the budget go on. After that the governor starts anew from the limit in force.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable
 
 import msgspec
 
@@ -23,8 +23,8 @@ from subscriber.control.overrides import Command, DesiredState, desired_after
 from subscriber.control.reading import Reading
 from subscriber.control.report import Report
 from subscriber.control.status import ControlStatus
-from subscriber.flow.leases import Pauser
-from subscriber.flow.limiter import permits_for
+from subscriber.flow.leases import VisibilityLeases
+from subscriber.flow.limiter import ConcurrencyLimiter, permits_for
 
 PERIOD_SECONDS = 1.0
 BUDGET_SECONDS = 2.0
@@ -32,67 +32,17 @@ RATE_SMOOTHING = 0.5
 """Weight of the newest second in the rate that sets the budget."""
 
 
-class Limit(Protocol):
-    """The limiter, as the regulator sees it."""
-
-    @property
-    def limit(self) -> float:
-        """Concurrent writes on average."""
-        ...
-
-    def set_limit(self, limit: float) -> None:
-        """Change it."""
-        ...
-
-    def pause(self) -> None:
-        """Let no write begin."""
-        ...
-
-    def resume(self) -> None:
-        """Let writes begin again."""
-        ...
-
-
-class Budget(Protocol):
-    """The leases, as the regulator sees them."""
-
-    @property
-    def messages_held(self) -> int:
-        """Messages inside the process."""
-        ...
-
-    def set_live_messages(self, messages: int) -> None:
-        """How many messages may be held for now."""
-        ...
-
-    def pause(self, by: Pauser) -> None:
-        """Let no poll begin."""
-        ...
-
-    def resume(self, by: Pauser) -> None:
-        """Let polls begin again, as far as `by` is concerned."""
-        ...
-
-
-class Batches(Protocol):
-    """The batches, as the regulator sees them."""
-
-    def set_rows_at_most(self, rows: int) -> None:
-        """How many rows one may have from now on."""
-        ...
-
-
 class Regulator:
     """Runs until cancelled.
 
     Args:
-        options: bounds, and what the governor goes by.
+        options: the governor's.
         observer: makes the readings.
-        alarms: looks at the queues.
-        report: is told of every decision, for metrics, log and page.
-        limiter: whose limit is set.
-        leases: whose budget is set.
-        batches: whose size is set.
+        alarms: checks the queues for stalls.
+        report: publishes every decision to metrics, log and control page.
+        limiter: the regulator sets its limit.
+        leases: the regulator sets their budget.
+        set_rows_at_most: sets how many rows a batch may have from now on.
     """
 
     def __init__(
@@ -101,10 +51,10 @@ class Regulator:
         observer: Observer,
         alarms: Alarms,
         report: Report,
-        limiter: Limit,
+        limiter: ConcurrencyLimiter,
         *,
-        leases: Budget,
-        batches: Batches,
+        leases: VisibilityLeases,
+        set_rows_at_most: Callable[[int], None],
     ) -> None:
         self._options = options
         self._observer = observer
@@ -112,32 +62,32 @@ class Regulator:
         self._report = report
         self._limiter = limiter
         self._leases = leases
-        self._batches = batches
+        self._set_rows_at_most = set_rows_at_most
         self._desired = DesiredState()
         self._state = GovernorState.at_start(options)
         self._reading: Reading | None = None
         self._rate = 0.0
         limiter.set_limit(self._state.limit)
-        batches.set_rows_at_most(rows_at_most(options, self._state.cost, self._state.limit))
+        set_rows_at_most(rows_at_most(options, self._state.cost, self._state.limit))
         report.mode_is(self._desired.mode)
 
     async def run(self) -> None:
-        """Read, decide, set; once a second."""
+        """Read, decide and set, once a second."""
         async with asyncio.TaskGroup() as side:
             side.create_task(self._observer.run(), name="observer")
             await self._regulate()
 
     def apply(self, command: Command) -> None:
-        """Do what the operator wants, from this moment on.
+        """Apply an operator's command at once.
 
         Raises:
-            CommandError: it cannot be done; nothing has changed.
+            CommandError: the command is invalid; nothing has changed.
         """
         bounds, before, limit_before = self._options, self._desired, self._limiter.limit
         desired = self._desired = desired_after(before, command, bounds.limit_at_least, bounds.limit_at_most)
         if desired.fixed_limit is not None and desired.fixed_limit != limit_before:
             self._limiter.set_limit(desired.fixed_limit)
-            self._batches.set_rows_at_most(rows_at_most(bounds, self._state.cost, desired.fixed_limit))
+            self._set_rows_at_most(rows_at_most(bounds, self._state.cost, desired.fixed_limit))
         if desired.is_paused and not before.is_paused:
             self._limiter.pause()
             self._leases.pause("operator")
@@ -145,12 +95,12 @@ class Regulator:
             self._leases.resume("operator")
             self._limiter.resume()
         if desired.mode == "auto" and before.mode != "auto":
-            anew = GovernorState.at_start(self._options)
-            self._state = msgspec.structs.replace(anew, limit=self._limiter.limit)
+            fresh = GovernorState.at_start(self._options)
+            self._state = msgspec.structs.replace(fresh, limit=self._limiter.limit)
         self._report.applied(command, desired, limit=self._limiter.limit, was=limit_before)
 
     def status(self) -> ControlStatus:
-        """All there is to see."""
+        """The whole state, for the control page."""
         bounds = self._options
         return self._report.status(
             self._desired,
@@ -166,7 +116,7 @@ class Regulator:
             await asyncio.sleep(PERIOD_SECONDS)
             reading = self._reading = self._observer.read(clock())
             is_receiving = self._observer.is_receiving and not self._desired.is_paused
-            self._alarms.look(reading.taken_at, is_receiving=is_receiving)
+            self._alarms.check(reading.taken_at, is_receiving=is_receiving)
             if self._desired.mode == "auto":
                 self._state, decision = decide(self._options, self._state, reading)
                 self._apply(reading, decision)
@@ -175,15 +125,15 @@ class Regulator:
     def _apply(self, reading: Reading, decision: Decision) -> None:
         was = self._limiter.limit
         self._report.decided(decision, reading, was=was)
-        self._batches.set_rows_at_most(decision.batch_rows)
+        self._set_rows_at_most(decision.batch_rows)
         if decision.limit != was:
             self._limiter.set_limit(decision.limit)
 
     def _set_budget(self, reading: Reading) -> None:
-        """At least as many full batches as the limiter lets be written, one that waits and one that grows.
+        """Two seconds of rows, but at least every batch that may be written, one that waits and one that grows.
 
-        With less, statements that take long would starve the writers, and the budget that follows their rate with them.
+        With less, long statements would starve the writers and lower the rate, and with it the budget, further.
         """
         self._rate += RATE_SMOOTHING * (reading.rows_per_second - self._rate)
-        in_hand = (permits_for(self._limiter.limit) + 2) * self._options.batch_max_rows
-        self._leases.set_live_messages(max(in_hand, int(BUDGET_SECONDS * self._rate)))
+        in_progress = (permits_for(self._limiter.limit) + 2) * self._options.batch_max_rows
+        self._leases.set_live_messages(max(in_progress, int(BUDGET_SECONDS * self._rate)))

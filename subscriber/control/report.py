@@ -1,7 +1,7 @@
-"""Says what the regulator does, in three ways: a line in the log, metrics, and the control page.
+"""Publishes what the regulator does: one log line per decision, metrics, and the status for the control page.
 
-A decision that moves the limit is one line with its evidence; one that does not is the same line at debug. The page
-keeps the last of both.
+A decision that changes the limit is logged at info with its evidence, any other at debug. The decision log keeps the
+last of both.
 """
 
 from __future__ import annotations
@@ -10,16 +10,22 @@ import asyncio
 import math
 from datetime import UTC, datetime
 
-import msgspec
-
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.governor.state import Decision
-from subscriber.control.load_monitor import LoadWatch
+from subscriber.control.load_monitor import LoadMonitor
 from subscriber.control.observer import Observer
 from subscriber.control.overrides import MODES, Command, DesiredState, Mode
 from subscriber.control.reading import Reading
-from subscriber.control.status import AlarmStatus, ControlStatus, DecisionLog, DecisionNote, QueueStatus, SensorStatus
+from subscriber.control.status import (
+    AlarmStatus,
+    ControlStatus,
+    DecisionLog,
+    DecisionNote,
+    QueueStatus,
+    SensorStatus,
+    evidence_of,
+)
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
 
@@ -27,11 +33,11 @@ _log = get_logger()
 
 
 class Report:
-    """Told by the regulator, asked by the page.
+    """Called by the regulator after each decision and command, and by the control page for the status.
 
     Args:
-        observer: who makes the readings.
-        alarms: which of them stand.
+        observer: makes the readings.
+        alarms: those that are active.
         metrics: the catalog.
     """
 
@@ -42,27 +48,26 @@ class Report:
         self._decision_log = DecisionLog()
 
     def mode_is(self, mode: Mode) -> None:
-        """Which mode is in force; what is predicted and allowed is unknown until the next decision."""
+        """Publish the mode in force; prediction and ceiling are unknown until the next decision."""
         for one in MODES:
             self._metrics.control_mode.labels(one).set(one == mode)
         self._metrics.database_cpu_predicted_percent.set(math.nan)
         self._metrics.database_cpu_ceiling_percent.set(math.nan)
 
     def decided(self, decision: Decision, reading: Reading, *, was: float) -> None:
-        """The governor has decided on this evidence, under the limit `was`."""
-        self._decision_log.add(_note(decision, reading, was))
+        """Publish the governor's decision on this reading, under the limit `was`."""
+        evidence = evidence_of(decision, reading)
+        self._decision_log.add(DecisionNote.of(evidence, was=was, at=datetime.now(UTC)))
         log, event = (_log.debug, "limit.kept") if decision.limit == was else (_log.info, "limit.changed")
-        told = {"was": was} | msgspec.structs.asdict(decision) | _evidence(reading)
-        log(event, **{name: _rounded(value) for name, value in told.items()})
+        log(event, **{name: _rounded(value) for name, value in {"was": was, **evidence}.items()})
         self._metrics.decisions.labels(decision.reason).inc()
         self._metrics.database_cpu_predicted_percent.set(_or_nan(decision.predicted_percent))
         self._metrics.database_cpu_ceiling_percent.set(_or_nan(decision.ceiling_percent))
 
     def applied(self, command: Command, desired: DesiredState, *, limit: float, was: float) -> None:
-        """An operator's command has been done."""
-        now = datetime.now(UTC)
-        reason = f"operator_{command.mode}"
-        self._decision_log.add(DecisionNote(began_at=now, ended_at=now, times=1, limit=limit, was=was, reason=reason))
+        """Publish an operator's command that has been applied."""
+        evidence: dict[str, object] = {"limit": limit, "reason": f"operator_{command.mode}"}
+        self._decision_log.add(DecisionNote.of(evidence, was=was, at=datetime.now(UTC)))
         self.mode_is(desired.mode)
         _log.warning(
             "control.applied", command=command.mode, mode=desired.mode, limit=round(limit, 3), was=round(was, 3)
@@ -71,7 +76,7 @@ class Report:
     def status(
         self, desired: DesiredState, reading: Reading | None, *, limits: tuple[float, float, float], held_messages: int
     ) -> ControlStatus:
-        """All there is to see; `limits` are the least, the one in force, and the most."""
+        """The whole state; `limits` are the lowest allowed, the one in force, and the highest allowed."""
         now = asyncio.get_running_loop().time()
         return ControlStatus(
             mode=desired.mode,
@@ -89,40 +94,6 @@ class Report:
         )
 
 
-def _note(decision: Decision, reading: Reading, was: float) -> DecisionNote:
-    now = datetime.now(UTC)
-    return DecisionNote(
-        began_at=now,
-        ended_at=now,
-        times=1,
-        limit=decision.limit,
-        was=was,
-        reason=decision.reason,
-        cpu_percent=reading.load.cpu_percent if reading.load else None,
-        load_age_seconds=reading.load_age_seconds if reading.load else None,
-        predicted_percent=decision.predicted_percent,
-        ceiling_percent=decision.ceiling_percent,
-        lag_seconds=reading.lag_seconds,
-        limit_reached=reading.limit_reached,
-        failures=reading.failures,
-        statement_seconds=reading.statement_seconds,
-    )
-
-
-def _evidence(reading: Reading) -> dict[str, object]:
-    return {
-        "cpu_percent": reading.load.cpu_percent if reading.load else None,
-        "load_age_seconds": reading.load_age_seconds if reading.load else None,
-        "lag_seconds": reading.lag_seconds,
-        "backlog_messages": reading.backlog_messages,
-        "limit_reached": reading.limit_reached,
-        "concurrency_used": reading.concurrency_used,
-        "rows_per_second": reading.rows_per_second,
-        "statement_seconds": reading.statement_seconds,
-        "failures": reading.failures,
-    }
-
-
 def _rounded(value: object) -> object:
     return round(value, 3) if isinstance(value, float) else value
 
@@ -131,7 +102,7 @@ def _or_nan(number: float | None) -> float:
     return math.nan if number is None else number
 
 
-def _sensor_status(load: LoadWatch) -> SensorStatus:
+def _sensor_status(load: LoadMonitor) -> SensorStatus:
     return SensorStatus(
         source=load.source, period_seconds=load.period_seconds, is_stale=load.is_stale, problem=load.problem
     )
@@ -158,5 +129,5 @@ def _alarm_statuses(alarms: Alarms, now: float) -> tuple[AlarmStatus, ...]:
             advice=alarm.advice,
             lasts_seconds=round(now - alarm.began_at, 1),
         )
-        for alarm in alarms.standing
+        for alarm in alarms.active
     )

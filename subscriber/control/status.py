@@ -1,6 +1,6 @@
-"""What the control page shows and `subscriber control` reads: the same types on both sides of the socket.
+"""What `GET /control` returns and `subscriber control` reads: the same types on both sides of the socket.
 
-The last decisions, kept for whoever asks why the limit is what it is.
+Also the log of the last decisions, which explains the limit in force.
 """
 
 from __future__ import annotations
@@ -10,14 +10,28 @@ from datetime import datetime
 
 import msgspec
 
+from subscriber.control.governor.state import Decision
 from subscriber.control.overrides import Mode
 from subscriber.control.reading import Reading
 
 DECISIONS_KEPT = 50
 
+_NOT_EVIDENCE = ("taken_at", "load", "rows_per_statement")
+
+
+def evidence_of(decision: Decision, reading: Reading) -> dict[str, object]:
+    """The decision with the reading that led to it, by the names that the log and the control page use."""
+    load = reading.load
+    seen = {name: value for name, value in msgspec.structs.asdict(reading).items() if name not in _NOT_EVIDENCE}
+    return msgspec.structs.asdict(decision) | {
+        **seen,
+        "cpu_percent": load.cpu_percent if load else None,
+        "load_age_seconds": reading.load_age_seconds if load else None,
+    }
+
 
 class DecisionNote(msgspec.Struct, frozen=True):
-    """One decision, or several in a row that said the same."""
+    """One decision, or several in a row that are equal, with the evidence of the last of them."""
 
     began_at: datetime
     """UTC."""
@@ -29,7 +43,7 @@ class DecisionNote(msgspec.Struct, frozen=True):
     """The limit before the first of them."""
     reason: str
     cpu_percent: float | None = None
-    """The evidence of the last of them; None: no load was read."""
+    """None: no load was read."""
     load_age_seconds: float | None = None
     predicted_percent: float | None = None
     ceiling_percent: float | None = None
@@ -38,54 +52,60 @@ class DecisionNote(msgspec.Struct, frozen=True):
     failures: int = 0
     statement_seconds: float | None = None
 
-    def says_the_same(self, other: DecisionNote) -> bool:
-        """Whether `other` is one more of these: nothing moved, for the same reason."""
+    @classmethod
+    def of(cls, evidence: dict[str, object], *, was: float, at: datetime) -> DecisionNote:
+        """The note of one decision under the limit `was`, from what `evidence_of` returns."""
+        fields = {name: evidence[name] for name in cls.__struct_fields__ if name in evidence}
+        return cls(**fields, began_at=at, ended_at=at, times=1, was=was)  # type: ignore[arg-type] # as the two structs have them
+
+    def repeats(self, other: DecisionNote) -> bool:
+        """Whether both leave the limit where it is, for the same reason."""
         return self.was == self.limit == other.was == other.limit and self.reason == other.reason
 
 
 class DecisionLog:
-    """The last decisions: what goes on saying the same is one note, so that fifty reach far back."""
+    """The last decisions; equal ones in a row are one note, so that fifty notes reach far back."""
 
     def __init__(self) -> None:
         self._notes: deque[DecisionNote] = deque(maxlen=DECISIONS_KEPT)
 
     def add(self, note: DecisionNote) -> None:
-        """The newest decision."""
+        """Add the newest decision."""
         last = self._notes[-1] if self._notes else None
-        if last and last.says_the_same(note):
+        if last and last.repeats(note):
             note = msgspec.structs.replace(note, began_at=last.began_at, times=last.times + note.times, was=last.was)
             self._notes.pop()
         self._notes.append(note)
 
     def newest_first(self) -> tuple[DecisionNote, ...]:
-        """All that are kept."""
+        """All notes that are kept."""
         return tuple(reversed(self._notes))
 
 
 class SensorStatus(msgspec.Struct, frozen=True):
-    """Where the load is read."""
+    """The source of the database's load."""
 
     source: str
-    """`none`: it is not."""
+    """`none`: the load is not read."""
     period_seconds: float | None
     is_stale: bool
     """Whether there should be a newer reading than there is."""
     problem: str
-    """What went wrong with the last read; empty: nothing."""
+    """Why the last read failed; empty: it did not."""
 
 
 class QueueStatus(msgspec.Struct, frozen=True):
-    """What a queue says of itself."""
+    """The counts of one queue."""
 
     name: str
     visible_messages: int | None
-    """None, here and below: it has not said for a minute."""
+    """None, here and below: no count for a minute."""
     in_flight_messages: int | None
     age_seconds: float | None
 
 
 class AlarmStatus(msgspec.Struct, frozen=True):
-    """An alarm that stands."""
+    """An active alarm."""
 
     queue: str
     reason: str
@@ -94,17 +114,17 @@ class AlarmStatus(msgspec.Struct, frozen=True):
 
 
 class ControlStatus(msgspec.Struct, frozen=True):
-    """All there is to see of the control of a running daemon."""
+    """The whole state of the control of a running daemon."""
 
     mode: Mode
     limit: float
-    """Concurrent writes on average, in force now; a pause lets none begin whatever it says."""
+    """Concurrent writes on average, in force now; during a pause none starts, whatever the limit."""
     limit_at_least: float
     limit_at_most: float
     fixed_limit: float | None
     """The operator's; None: the governor decides."""
     held_messages: int
-    """Inside the process, room kept for open polls included."""
+    """Inside the process, capacity reserved for open polls included."""
     database_available: bool
     reading: Reading | None
     """None: the first second is not over."""

@@ -1,9 +1,9 @@
-"""Decode: a Message comes in, a Delivery goes out; pure, and never an exception for any body.
+"""Stage 2: decode. It turns a Message into a Delivery; pure, and it raises for no body.
 
-Bodies come from outside, and what a body says must not stop the line. What cannot be read becomes a rejection (the
-whole body goes to the quarantine, where nothing of it is lost); what can be read beside it is stored all the
-same. Where there is a list of buckets, a good event of any other is refused too: it is kept to be looked at. Test
-events, empty ones and those that say nothing about existence take the same road without a row.
+Bodies come from outside and must not stop the pipeline. A record that cannot be decoded becomes a rejection: the whole
+body goes to the quarantine, and the valid records beside it are stored all the same. With a bucket allow-list, an event
+of another bucket is rejected too. Test events, empty bodies and events that say nothing about existence give a
+Delivery without rows.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from subscriber.events.rejection import BUCKET_NOT_ALLOWED, quoted
 from subscriber.model import Delivery, Message, Rejection
 
 _NUMBERS_SHOWN = 10
-"""Of refused records in one detail sentence; a body of 1 MiB could hold thousands."""
+"""Rejected records listed in one detail sentence; a body of 1 MiB could hold thousands."""
 
 
 def decode(message: Message, buckets: Container[str] | None = None) -> Delivery:
     """What `message` means. Raises nothing, whatever the body.
 
     Args:
-        message: as the queue gave it.
-        buckets: whose events may become rows; None: those of every bucket.
+        message: As the queue delivered it.
+        buckets: The bucket allow-list; None allows every bucket.
     """
     contents = open_body(message.body)
     if isinstance(contents, Rejection):
@@ -34,15 +34,15 @@ def decode(message: Message, buckets: Container[str] | None = None) -> Delivery:
         read_record(item, key_is_encoded=is_encoded) if isinstance(item, Record) else item for item in contents.items
     ]
     if buckets is not None:
-        meanings = [_admitted(meaning, buckets) for meaning in meanings]
+        meanings = [_checked_bucket(meaning, buckets) for meaning in meanings]
     if len(meanings) == 1 and isinstance(only := meanings[0], Sequenced):
-        # What S3 sends today is one record per message: this line is the hot path of the whole daemon.
+        # S3 sends one record per message today: this is the hot path of the whole daemon.
         return Delivery(message, (only.event,), derived_sequencers=int(only.is_derived))
     return _delivery(message, meanings)
 
 
-def _admitted(meaning: Meaning, buckets: Container[str]) -> Meaning:
-    """`meaning`, but an event of a foreign bucket is refused. What makes no row needs no permission."""
+def _checked_bucket(meaning: Meaning, buckets: Container[str]) -> Meaning:
+    """`meaning`, but a rejection for an event of a bucket that is not allowed. Ignored events pass."""
     if not isinstance(meaning, Sequenced) or meaning.event.bucket in buckets:
         return meaning
     detail = f"the bucket {quoted(meaning.event.bucket)} is not one of SUBSCRIBER_BUCKETS"
@@ -50,24 +50,24 @@ def _admitted(meaning: Meaning, buckets: Container[str]) -> Meaning:
 
 
 def _delivery(message: Message, meanings: list[Meaning]) -> Delivery:
-    """Events, silence and rejections sorted apart."""
+    """Separate events, ignored names and rejections."""
     sequenced = [meaning for meaning in meanings if isinstance(meaning, Sequenced)]
-    refused = {number: meaning for number, meaning in enumerate(meanings, start=1) if isinstance(meaning, Rejection)}
+    rejected = {number: meaning for number, meaning in enumerate(meanings, start=1) if isinstance(meaning, Rejection)}
     return Delivery(
         message,
         events=tuple(meaning.event for meaning in sequenced),
-        rejection=_summary(refused, len(meanings)) if refused else None,
+        rejection=_summary(rejected, len(meanings)) if rejected else None,
         ignored=tuple(meaning for meaning in meanings if isinstance(meaning, str)),
         derived_sequencers=sum(meaning.is_derived for meaning in sequenced),
     )
 
 
-def _summary(refused: dict[int, Rejection], records: int) -> Rejection:
-    """One rejection for all: the first one's reason, and which records they are."""
-    first = next(iter(refused.values()))
+def _summary(rejected: dict[int, Rejection], records: int) -> Rejection:
+    """One rejection for all: the reason of the first, and the numbers of the records."""
+    first = next(iter(rejected.values()))
     if records == 1:
         return first
-    numbers = ", ".join(str(number) for number in list(refused)[:_NUMBERS_SHOWN])
-    more = ", …" if len(refused) > _NUMBERS_SHOWN else ""
-    detail = f"{len(refused)} of {records} records refused ({numbers}{more}); the first: {first.detail}"
+    numbers = ", ".join(str(number) for number in list(rejected)[:_NUMBERS_SHOWN])
+    more = ", …" if len(rejected) > _NUMBERS_SHOWN else ""
+    detail = f"{len(rejected)} of {records} records rejected ({numbers}{more}); the first: {first.detail}"
     return Rejection(first.reason, detail)

@@ -1,8 +1,8 @@
-"""What a message body is: native records, an SNS notification, an EventBridge event, S3's test event, or foreign.
+"""Opens a message body: S3 records, an SNS notification, an EventBridge event, S3's test event, or unknown.
 
-Recognised by shape, without configuration; a queue may carry all of them. One strict pass reads every well-formed
-body. Only where a field has the wrong type does a second, careful pass look at the records one by one, so that
-a bad record does not take its good neighbors with it. What is no JSON at all has no records to save.
+The envelope is recognized by its shape, without configuration; a queue may carry all of them. One strict pass reads
+every well-formed body. Only if a field has the wrong type does a second, lenient pass decode the records one by one,
+so that a bad record does not cost the good ones. A body that is not JSON has no records to save.
 """
 
 from __future__ import annotations
@@ -14,25 +14,25 @@ import msgspec
 
 from subscriber.events import rejection
 from subscriber.events.eventbridge import SOURCE, Detail, as_record
-from subscriber.events.names import TEST_EVENT, label_of, name_of_detail, native_name, state_of
+from subscriber.events.names import TEST_EVENT, ignored_label, name_of_detail, native_name, state_of
 from subscriber.events.record import Record
 from subscriber.events.rejection import RejectedRecordError
 from subscriber.model import Rejection
 
 MAX_RECORDS: Final = 10_000
-"""S3 sends one. The shortest record that makes a row has 106 characters, so that a body of 1 MiB, the largest that SQS
-takes, never holds so many; but it has room for half a million that are nothing, and to refuse each takes seconds."""
+"""S3 sends one. The shortest record that makes a row has 106 characters, so a body of 1 MiB, the largest SQS accepts,
+never holds this many. It could hold half a million empty ones, and rejecting each would take seconds."""
 
 
 class Contents(msgspec.Struct, frozen=True, gc=False):
-    """What a body holds: records, labels of events that say nothing about existence, and refused records."""
+    """What a body holds: records, labels of events that say nothing about existence, and rejected records."""
 
     items: Sequence[Record | str | Rejection]
     keys_are_encoded: bool = True
 
 
 class _Envelope(msgspec.Struct, frozen=True, gc=False):
-    """All shapes at once: which fields are there says which one it is."""
+    """All envelopes at once: the fields that are set determine which one it is."""
 
     records: list[Record] | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="Records")
     kind: str | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="Type")
@@ -45,7 +45,7 @@ class _Envelope(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Outline(msgspec.Struct, frozen=True, gc=False):
-    """The same for the careful pass: nothing of it is read before it is asked for."""
+    """The same for the lenient pass: every field stays undecoded until it is needed."""
 
     records: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="Records")
     source: msgspec.Raw = msgspec.Raw()
@@ -62,7 +62,7 @@ _RECORDS = msgspec.json.Decoder(list[msgspec.Raw])
 _RECORD = msgspec.json.Decoder(Record)
 _NAMED = msgspec.json.Decoder(_Named)
 _TEXT = msgspec.json.Decoder(str)
-_NO_SHAPE = Rejection(rejection.UNKNOWN_ENVELOPE, "neither S3 records nor an SNS, EventBridge or test event of S3")
+_UNKNOWN = Rejection(rejection.UNKNOWN_ENVELOPE, "neither S3 records nor an SNS, EventBridge or test event of S3")
 _TOO_MANY = Rejection(rejection.TOO_MANY_RECORDS, f"more than {MAX_RECORDS} records")
 
 
@@ -77,7 +77,7 @@ def _open(body: str, *, is_wrapped: bool) -> Contents | Rejection:
         try:
             return _contents(_ENVELOPE.decode(body), is_wrapped=is_wrapped)
         except msgspec.ValidationError as error:
-            return _open_carefully(body, error)
+            return _open_leniently(body, error)
     except (msgspec.DecodeError, UnicodeError):
         return Rejection(rejection.NOT_JSON, f"{where} is not JSON that a text column can hold")
     except RecursionError:
@@ -95,52 +95,52 @@ def _contents(envelope: _Envelope, *, is_wrapped: bool) -> Contents | Rejection:
         return Contents([TEST_EVENT])
     if envelope.source == SOURCE:
         return _bridged(envelope)
-    return _NO_SHAPE
+    return _UNKNOWN
 
 
 def _bridged(envelope: _Envelope) -> Contents | Rejection:
     detail_type, time, detail = envelope.detail_type, envelope.time, envelope.detail
     if not (isinstance(detail_type, str) and isinstance(time, str) and isinstance(detail, Detail)):
-        return _NO_SHAPE
+        return _UNKNOWN
     try:
         return Contents([as_record(detail_type, time, detail)], keys_are_encoded=False)
     except RejectedRecordError as error:
         return error.rejection
 
 
-def _open_carefully(body: str, error: msgspec.ValidationError) -> Contents | Rejection:
-    """Separates the bad from the good after the strict pass met `error`."""
+def _open_leniently(body: str, error: msgspec.ValidationError) -> Contents | Rejection:
+    """Read each record by itself after the strict pass failed with `error`."""
     try:
         outline = _OUTLINE.decode(body)
         records = _RECORDS.decode(outline.records) if bytes(outline.records) else None
     except msgspec.ValidationError:
-        return _NO_SHAPE
+        return _UNKNOWN
     if records is not None and len(records) > MAX_RECORDS:
         return _TOO_MANY
     if records is not None:
-        return Contents([_one_carefully(raw) for raw in records])
+        return Contents([_read_leniently(raw) for raw in records])
     if _text(outline.source) != SOURCE:
-        return _NO_SHAPE
-    label = _silent_detail(_text(outline.detail_type))
+        return _UNKNOWN
+    label = _ignored_detail(_text(outline.detail_type))
     return Contents([label]) if label else Rejection(rejection.MALFORMED_RECORD, str(error))
 
 
-def _one_carefully(raw: msgspec.Raw) -> Record | str | Rejection:
-    """The record; or its label where the name says nothing, whatever shape the rest may have."""
+def _read_leniently(raw: msgspec.Raw) -> Record | str | Rejection:
+    """The record; or its label if events of that name are ignored, whatever the other fields are."""
     try:
         name = native_name(_NAMED.decode(raw).event_name)
-        return _RECORD.decode(raw) if state_of(name) else label_of(name)
+        return _RECORD.decode(raw) if state_of(name) else ignored_label(name)
     except msgspec.ValidationError as error:
         return Rejection(rejection.MALFORMED_RECORD, str(error))
     except RejectedRecordError as error:
         return error.rejection
 
 
-def _silent_detail(detail_type: str) -> str:
-    """The label of a detail-type that says nothing about existence; empty where it says something."""
+def _ignored_detail(detail_type: str) -> str:
+    """The label of a detail-type that says nothing about existence; empty for one that does."""
     if detail_type in {"Object Created", "Object Deleted", ""}:
         return ""
-    return label_of(name_of_detail(detail_type, "", ""))
+    return ignored_label(name_of_detail(detail_type, "", ""))
 
 
 def _text(raw: msgspec.Raw) -> str:

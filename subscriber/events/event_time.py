@@ -1,7 +1,7 @@
-"""The time of an event: an aware datetime in UTC, or none at all.
+"""The time of an event: an aware datetime in UTC, or None.
 
-S3 writes ISO 8601 with milliseconds and `Z`, EventBridge whole seconds. Some emulators leave the `Z` out: such a
-time is read as UTC, never as the zone of the machine that happens to read it.
+S3 writes ISO 8601 with milliseconds and `Z`, EventBridge whole seconds. Some emulators omit the `Z`: such a time is
+read as UTC, never in the time zone of this machine.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _DATE_CHARACTERS = 10
 
 
 def read_event_time(text: str) -> datetime | None:
-    """The moment `text` names; None where it names none, or one outside 1970 to 2105."""
+    """The time that `text` states; None if it states none, or one outside 1970 to 2105."""
     if len(text) <= _DATE_CHARACTERS:
-        return None  # a date alone would be read as its midnight
+        return None  # a date alone would be read as midnight
     try:
         moment = datetime.fromisoformat(text)
         if moment.tzinfo is not UTC:

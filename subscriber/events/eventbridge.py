@@ -1,7 +1,7 @@
-"""An S3 event as EventBridge tells it, told again as a native record.
+"""Converts an S3 event of EventBridge into a native S3 record.
 
-The same facts under other names: `version-id` for versionId, `etag` for eTag, a detail-type with reason and
-deletion-type for the event name, whole seconds for the time. The key is plain, not form-encoded.
+EventBridge has the same facts under other names: `version-id` for versionId, `etag` for eTag, a detail-type with
+reason and deletion-type for the event name, whole seconds for the time. Its key is plain, not form-encoded.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class DetailObject(msgspec.Struct, frozen=True, gc=False):
 
 
 class Detail(msgspec.Struct, frozen=True, gc=False):
-    """`detail`: its own version is not looked at, every field that is used is checked by itself."""
+    """`detail`. Its own version is ignored: every field that is used is checked by itself."""
 
     bucket: BucketField
     object: DetailObject
@@ -36,10 +36,10 @@ class Detail(msgspec.Struct, frozen=True, gc=False):
 
 
 def as_record(detail_type: str, time: str, detail: Detail) -> Record:
-    """The native record that would have told the same.
+    """The native record of the same event.
 
     Raises:
-        RejectedRecordError: a deletion that does not say whether it left a marker.
+        RejectedRecordError: a deletion that does not say whether it left a delete marker.
     """
     described = detail.object
     return Record(

@@ -1,8 +1,8 @@
-"""Object keys and the other names in a record: decoded once, measured, never changed.
+"""Object keys and other names in a record: decoded once, measured, never altered.
 
-Keys in native notifications are form-encoded (space is `+`, `+` is `%2B`, the rest percent-encoded UTF-8); keys in
-EventBridge events are plain, and decoding those would corrupt every key with a `%` or `+` in it. A key is a
-string of bytes to S3: no case folding, no Unicode normalization, no trimming, or two objects become one row.
+Keys in native notifications are form-encoded (space is `+`, `+` is `%2B`, the rest percent-encoded UTF-8). Keys in
+EventBridge events are plain; decoding them would corrupt every key with a `%` or `+`. To S3 a key is a string of
+bytes: case folding, Unicode normalization or trimming would merge two objects into one row.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ LONGEST_ENCODED_KEY: Final = 3 * MAX_KEY_BYTES
 MAX_VERSION_ID_BYTES: Final = 1024
 """UTF-8 bytes; S3 user guide, "Version IDs"."""
 MAX_BUCKET_BYTES: Final = 255
-"""S3 allows 63; buckets of its first years, in us-east-1, may have 255."""
+"""S3 allows 63; old buckets in us-east-1 may have 255."""
 MAX_ETAG_BYTES: Final = 255
-"""Ours: S3 sends 32 hex digits, and `-` with a number of parts; other stores send what they like."""
+"""Our own limit: S3 sends 32 hex digits, or these with `-` and a number of parts; other stores send anything."""
 
 
 def decode_form(text: str) -> str:
     """A native key without its form encoding.
 
-    Strict, because the usual replacement character would make one row of two keys.
+    Strict, because a replacement character would merge two keys into one row.
 
     Args:
-        text: of LONGEST_ENCODED_KEY characters at most, for part of it is remembered.
+        text: At most LONGEST_ENCODED_KEY characters, since a part of it is cached.
 
     Raises:
         UnicodeDecodeError: the percent-encoded bytes are not UTF-8.
@@ -39,12 +39,12 @@ def decode_form(text: str) -> str:
 
 
 def _unquoted(text: str) -> str:
-    # What unquote(text, errors="strict") gives, in half its time: this is the hot path.
+    # The same result as unquote(text, errors="strict") in half the time: this is the hot path.
     return unquote_to_bytes(text).decode() if "%" in text else text
 
 
 _unquoted_folder = functools.lru_cache(maxsize=1024)(_unquoted)
-"""Objects come in folders. No character's bytes lie on both sides of a `/`, so each side is decoded by itself."""
+"""Objects of one folder arrive together. No character's bytes span a `/`, so each side is decoded separately."""
 
 
 def is_storable(text: str, limit_bytes: int) -> bool:

@@ -1,14 +1,14 @@
-"""What the name of an event says about an object version: there, hidden, removed, or nothing.
+"""What the name of an event says about an object version: present, delete marker, removed, or nothing.
 
-Native names come without the prefix `s3:`; some other stores send it, so it is dropped. EventBridge tells the same
-in other words (detail-type, reason, deletion-type), which are put back into native names: one vocabulary for
-rows and metrics. The names are those of the S3 API's enum `Event`.
+Native names have no prefix `s3:`; some other stores send it, so it is dropped. EventBridge uses other names
+(detail-type, reason, deletion-type), which are converted to native ones, so that rows and metrics have one vocabulary.
+The names are those of the S3 API's enum `Event`.
 
-- Any `ObjectCreated:…` is a creation, by AWS's own definition of the family; new members may come unannounced.
-- A removal is understood by its full name only, since marker and tombstone differ: an unknown member of
-  `ObjectRemoved:` or `LifecycleExpiration:` is refused, never guessed and never deleted unseen.
-- Everything else says nothing about existence (tags, ACL, restore, transition, replication …). In particular
-  `ObjectRestore:Delete` is the end of a temporary copy: the object itself is still there.
+- Any `ObjectCreated:…` is a creation, by AWS's own definition of the family; AWS may add members at any time.
+- A removal is recognized only by its full name, since delete marker and tombstone differ. An unknown member of
+  `ObjectRemoved:` or `LifecycleExpiration:` is rejected, never guessed.
+- Every other event says nothing about existence (tags, ACL, restore, transition, replication …) and is ignored. In
+  particular `ObjectRestore:Delete` is the end of a temporary copy: the object itself still exists.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from subscriber.events.rejection import UNKNOWN_EVENT, RejectedRecordError, quot
 from subscriber.model import State
 
 TEST_EVENT: Final = "s3:TestEvent"
-"""Sent whenever a notification configuration is put; carries no record."""
+"""S3 sends it whenever a notification configuration is put; it carries no record."""
 UNKNOWN: Final = "unknown"
-"""The one label under which unknown names are counted."""
+"""The one label for all unknown names."""
 
 STATES: Final[dict[str, State]] = {
     "ObjectCreated:Put": "present",
@@ -34,7 +34,7 @@ STATES: Final[dict[str, State]] = {
     "LifecycleExpiration:DeleteMarkerCreated": "delete_marker",
 }
 
-SILENT: Final = frozenset(
+IGNORED: Final = frozenset(
     {
         "ReducedRedundancyLostObject",
         "ObjectRestore:Post",
@@ -55,7 +55,7 @@ SILENT: Final = frozenset(
         TEST_EVENT,
     }
 )
-"""Known names that say nothing about existence."""
+"""Known names of events that say nothing about existence."""
 
 _CREATED = "ObjectCreated:"
 _REMOVED = ("ObjectRemoved:", "LifecycleExpiration:")
@@ -69,10 +69,10 @@ _CREATED_BY_REASON: Final = {
     "CompleteMultipartUpload": "ObjectCreated:CompleteMultipartUpload",
 }
 _CREATED_SOMEHOW = "ObjectCreated:*"
-"""S3's own wildcard: created, by a request that EventBridge names in a way we do not know."""
+"""S3's own wildcard: created, by a request whose EventBridge name is unknown."""
 _DELETED_BY_TYPE: Final = {"Permanently Deleted": "Delete", "Delete Marker Created": "DeleteMarkerCreated"}
 _BY_LIFECYCLE = "Lifecycle Expiration"
-_SILENT_DETAIL_TYPES: Final = {
+_IGNORED_DETAIL_TYPES: Final = {
     "Object Restore Initiated": "ObjectRestore:Post",
     "Object Restore Completed": "ObjectRestore:Completed",
     "Object Restore Expired": "ObjectRestore:Delete",
@@ -91,10 +91,10 @@ def native_name(name: str) -> str:
 
 
 def state_of(name: str) -> State | None:
-    """The state a native name leaves an object version in; None where it says nothing about existence.
+    """The state of the object version after an event of that native name; None if the event is ignored.
 
     Raises:
-        RejectedRecordError: a removal, or a creation, under a name that cannot be read.
+        RejectedRecordError: an unknown removal, or a creation whose name is too long or not printable ASCII.
     """
     state = STATES.get(name)
     if state is not None:
@@ -106,23 +106,23 @@ def state_of(name: str) -> State | None:
     return None
 
 
-def label_of(name: str) -> str:
-    """The name under which an event that says nothing is counted: its own, or `unknown`."""
-    return name if name in SILENT else UNKNOWN
+def ignored_label(name: str) -> str:
+    """The metric label of an ignored event: its own name, or `unknown`."""
+    return name if name in IGNORED else UNKNOWN
 
 
 def name_of_detail(detail_type: str, reason: str, deletion_type: str) -> str:
-    """The native name of what EventBridge tells with detail-type, reason and deletion-type.
+    """The native name for an EventBridge event's detail-type, reason and deletion-type.
 
-    A lifecycle deletion has the same detail-type as any other; only its reason tells.
+    A deletion by lifecycle has the same detail-type as any other and differs only in its reason.
 
     Raises:
-        RejectedRecordError: a deletion that does not say whether it left a marker.
+        RejectedRecordError: a deletion that does not say whether it left a delete marker.
     """
     if detail_type == "Object Created":
         return _CREATED_BY_REASON.get(reason, _CREATED_SOMEHOW)
     if detail_type != "Object Deleted":
-        return _SILENT_DETAIL_TYPES.get(detail_type, UNKNOWN)
+        return _IGNORED_DETAIL_TYPES.get(detail_type, UNKNOWN)
     kind = _DELETED_BY_TYPE.get(deletion_type)
     if kind is None:
         raise RejectedRecordError(UNKNOWN_EVENT, f"no rule for the deletion-type {quoted(deletion_type)}")

@@ -1,9 +1,9 @@
-"""Which of two events on an object version is the newer one, and what is left when all but the newest go.
+"""The total order of events on an object version, and the fold that keeps the newest of each version.
 
-One total order, the same in the fold, in the upsert's guard and in the view `objects`. S3's sequencer decides; on
-AWS equal sequencers are the same event, and the rest of the tuple only makes the order total, so that any order,
-duplication and batching of the same events ends in the same table. Text is compared by code point, which is what
-PostgreSQL's "C" collation does with UTF-8, and nothing in the tuple is ever NULL.
+The order is the same in the fold, in the upsert's guard and in the view `objects`. S3's sequencer decides. On AWS equal
+sequencers are the same event; the rest of the tuple only makes the order total, so that any order, duplication and
+batching of the same events ends in the same table. Text is compared by code point, as PostgreSQL's "C" collation does
+with UTF-8, and nothing in the tuple is ever NULL.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Order: TypeAlias = "tuple[str, datetime, bool, str, str, int, str]"
 
 
 def order(event: ObjectEvent) -> Order:
-    """What events on one object version are ordered by, oldest first.
+    """The sort key of events on one object version, oldest first.
 
-    Equal orders mean equal events: the tuple holds every field beside the version's identity.
+    Equal keys mean equal events: the tuple holds every field except the version's identity.
     """
     return (
         event.sequencer,
@@ -36,8 +36,8 @@ def order(event: ObjectEvent) -> Order:
 def fold(events: Iterable[ObjectEvent]) -> tuple[ObjectEvent, ...]:
     """The newest event of each object version, in the order of (bucket, key, version_id).
 
-    One row per version, because a statement that meets a row twice fails as a whole (21000); in key order,
-    because statements that lock rows in one order cannot deadlock.
+    One row per version, because a statement that affects a row twice fails as a whole (21000); in key order, because
+    statements that lock rows in the same order cannot deadlock.
     """
     newest: dict[tuple[str, str, str], ObjectEvent] = {}
     for event in events:

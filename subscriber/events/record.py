@@ -1,8 +1,7 @@
-"""One record of a notification, and what it means: an ObjectEvent, a name that says nothing, or a rejection.
+"""Decodes one record of a notification into an ObjectEvent, the label of an ignored event, or a rejection.
 
-The structs name the fields we use and no others; whatever else a record carries is skipped unread, so that a new
-minor version of S3's schema changes nothing here. What a field may hold is checked when its record is read,
-and only for events that make a row.
+The structs declare only the fields that are used; msgspec skips all others, so a new minor version of S3's schema
+changes nothing here. Values are validated only for events that make a row.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from subscriber.events.key import (
     decode_form,
     is_storable,
 )
-from subscriber.events.names import STATES, label_of, native_name, state_of
+from subscriber.events.names import STATES, ignored_label, native_name, state_of
 from subscriber.events.rejection import RejectedRecordError, quoted
 from subscriber.events.sequencer import canonical_sequencer
 from subscriber.model import ObjectEvent, Rejection
@@ -41,7 +40,7 @@ class BucketField(msgspec.Struct, frozen=True, gc=False):
 
 
 class ObjectField(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """`s3.object`. Only the key is always there: removals have no size, tagging has no sequencer."""
+    """`s3.object`. Only the key is always present: removals have no size, tagging has no sequencer."""
 
     key: str
     size: int | None = None
@@ -58,24 +57,24 @@ class S3Field(msgspec.Struct, frozen=True, gc=False):
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
-    """An element of `Records`; EventBridge events are told as one too."""
+    """An element of `Records`; EventBridge events are converted to it."""
 
     event_name: str
     event_time: str
     s3: S3Field
     event_version: str = SUPPORTED_MAJOR
-    """Absent is taken for 2: every field that is used is checked by itself."""
+    """If absent, 2 is assumed: every field that is used is checked by itself."""
 
 
 class Sequenced(msgspec.Struct, frozen=True, gc=False):
-    """An event, and whether the second of its own time had to go in front of its sequencer."""
+    """An event, and whether its own second was put in front of its sequencer."""
 
     event: ObjectEvent
     is_derived: bool
 
 
 Meaning: TypeAlias = Sequenced | str | Rejection
-"""An event; or the label of one that says nothing about existence; or why the record cannot be read."""
+"""An event; or the label of an ignored one; or why the record is rejected."""
 
 
 def read_record(record: Record, *, key_is_encoded: bool) -> Meaning:
@@ -90,7 +89,7 @@ def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
     name = record.event_name
     state = STATES.get(name) or state_of(name := native_name(name))
     if state is None:
-        return label_of(name)
+        return ignored_label(name)
     if record.event_version.partition(".")[0] != SUPPORTED_MAJOR:
         detail = f"eventVersion {quoted(record.event_version)}; only major {SUPPORTED_MAJOR} is known"
         raise RejectedRecordError(rejection.UNSUPPORTED_VERSION, detail)
@@ -116,20 +115,20 @@ def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
 @functools.lru_cache(maxsize=1024)
 def _bucket(name: str) -> str:
     if not name or not is_storable(name, MAX_BUCKET_BYTES):
-        detail = f"the bucket is empty, longer than {MAX_BUCKET_BYTES} bytes or no storable text"
+        detail = f"the bucket is empty, longer than {MAX_BUCKET_BYTES} bytes or not storable as text"
         raise RejectedRecordError(rejection.BAD_BUCKET, detail)
-    return name  # of few buckets there are many events: what was found good is remembered
+    return name  # many events of few buckets: the cache saves the check
 
 
 def _key(text: str, *, is_encoded: bool) -> str:
-    # What cannot become short enough is not decoded first: it may be a megabyte long.
+    # A text that is too long to decode to a valid key is not decoded: it may have a megabyte.
     is_short = len(text) <= (LONGEST_ENCODED_KEY if is_encoded else MAX_KEY_BYTES)
     try:
         plain = decode_form(text) if is_short and is_encoded else text
     except UnicodeDecodeError:
         raise RejectedRecordError(rejection.BAD_KEY, "the key's percent-encoded bytes are not UTF-8") from None
     if not plain or not is_short or not is_storable(plain, MAX_KEY_BYTES):
-        detail = f"the key is empty, longer than {MAX_KEY_BYTES} bytes or no storable text"
+        detail = f"the key is empty, longer than {MAX_KEY_BYTES} bytes or not storable as text"
         raise RejectedRecordError(rejection.BAD_KEY, detail)
     return plain
 
@@ -138,7 +137,7 @@ def _version_id(text: str | None) -> str:
     if text is None or text == _NULL_VERSION:
         return ""
     if not is_storable(text, MAX_VERSION_ID_BYTES):
-        detail = f"the versionId is longer than {MAX_VERSION_ID_BYTES} bytes or no storable text"
+        detail = f"the versionId is longer than {MAX_VERSION_ID_BYTES} bytes or not storable as text"
         raise RejectedRecordError(rejection.BAD_VERSION_ID, detail)
     return text
 
@@ -150,9 +149,9 @@ def _size_bytes(size: int | None) -> int | None:
 
 
 def _etag(text: str | None) -> str | None:
-    # S3 sends it bare; some gateways keep the quotes it has as an HTTP header.
+    # S3 sends it without quotes; some gateways keep the quotes of the HTTP header.
     bare = text.strip('"') if text else ""
     if not is_storable(bare, MAX_ETAG_BYTES):
-        detail = f"the eTag is longer than {MAX_ETAG_BYTES} bytes or no storable text"
+        detail = f"the eTag is longer than {MAX_ETAG_BYTES} bytes or not storable as text"
         raise RejectedRecordError(rejection.BAD_ETAG, detail)
     return bare or None

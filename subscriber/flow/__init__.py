@@ -1,1 +1,1 @@
-"""Mechanisms of the pipeline: channel, concurrency limiter, visibility leases, circuit breaker, backoff, shutdown."""
+"""Mechanisms that the stages share: channel, limiter, leases, circuit breaker, backoff, release, shutdown."""

@@ -1,166 +1,144 @@
-"""What the line knows of the database being away, and who may try it.
+"""The circuit breaker in front of the database: closed, open or half-open, with a probe and a probation.
 
-While an outage lasts no message is received. One probe knocks with growing pauses; when it is answered, the
-writers that still hold something try again, and only a write that succeeds ends the outage (a database that
-answers a ping may still refuse every write). Where no writer holds anything, the answer alone ends it, but the intake
-is on trial until a write has succeeded: else a database that refuses writes for hours would have every message of the
-queue received in vain, again and again, on its way to the dead-letter queue. The same trial is made where the database
-answers and goes on refusing what is held: that may be one bad message, and only others can tell.
+The first failure that no row caused opens the circuit: polling pauses, writes wait, and a probe pings the database with
+exponential backoff. A ping that succeeds makes the circuit half-open: the batches that are already held are retried.
+The first write that succeeds closes it; a ping proves less, because a database that answers a ping may still fail every
+write. Where no batch is held, the ping alone closes the circuit, but polling starts on *probation*: each queue receives
+few messages until a write succeeds. Otherwise, while a database fails every write for hours, each message of the queue
+would be received again and again until it reaches the dead-letter queue. Probation also begins after repeated failures
+in the half-open state: one poison message may be the cause, and only writes of other messages can prove it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 from subscriber.errors import StoreError
+from subscriber.flow.backoff import Backoff, is_power_of_two
+from subscriber.flow.leases import VisibilityLeases
 from subscriber.observe.log import get_logger
 
-PROBE_BACKOFF_FIRST_SECONDS = 0.25
-PROBE_BACKOFF_MAX_SECONDS = 2.0
-"""Pauses double from the first to this. The longest, and a knock that nobody hears, are what a database that is back
-waits for us; a knock is one connection and one statement."""
+PROBE_BACKOFF = Backoff(first_seconds=0.25, max_seconds=2.0, jitter=0.5)
+"""Between two probes. After a recovery the pipeline waits for the rest of such a delay and for one ping without answer;
+a probe costs one connection and one statement."""
 
 HALF_OPEN_FAILURES_BEFORE_PROBATION = 3
-"""So often a write is refused after an answered knock, and the intake is tried out."""
+"""After so many failed writes in the half-open state, polling resumes on probation."""
 
 _log = get_logger()
 
 
-class Intake(Protocol):
-    """What stops taking messages while the database is away."""
-
-    def pause(self) -> None:
-        """Take no more."""
-        ...
-
-    def resume(self) -> None:
-        """Take again."""
-        ...
-
-    def begin_probation(self) -> None:
-        """Take again, but little until `resume`."""
-        ...
-
-
-def probe_backoff(attempt: int, chance: float) -> float:
-    """Seconds before knock number `attempt` (from 0), for a `chance` in 0 … 1: doubling, at least half of it."""
-    longest = min(PROBE_BACKOFF_MAX_SECONDS, PROBE_BACKOFF_FIRST_SECONDS * (1 << min(attempt, 20)))
-    return longest * (0.5 + chance / 2)
-
-
 class CircuitBreaker:
-    """One for the line.
+    """One per pipeline.
 
     Args:
-        intake: paused while an outage lasts.
-        report: told 1 or 0 as the database comes and goes, for the metric.
+        leases: paused while the circuit is open.
+        report: called with 0 when the circuit opens and with 1 when it closes, for the metric.
     """
 
-    def __init__(self, intake: Intake, report: Callable[[float], None]) -> None:
-        self._intake = intake
+    def __init__(self, leases: VisibilityLeases, report: Callable[[float], None]) -> None:
+        self._leases = leases
         self._report = report
-        self._holding = 0
-        self._began_at: float | None = None
-        self._is_proven = True
+        self._batches_held = 0
+        self._opened_at: float | None = None
+        self._has_succeeded = True
         """Whether a write has succeeded since the last failure."""
         self._is_stopping = False
         self._probes = 0
-        self._refusals = 0
-        """How often a write that an answered knock let through was refused, in this outage."""
-        self._may_try = asyncio.Event()
-        self._may_try.set()
-        self._lost = asyncio.Event()
+        self._half_open_failures = 0
+        """Failures, since the circuit opened, of writes that an answered probe had allowed."""
+        self._writes_allowed = asyncio.Event()
+        self._writes_allowed.set()
+        self._probe_needed = asyncio.Event()
         report(1)
 
     @property
-    def is_ongoing(self) -> bool:
-        """Whether the database is away."""
-        return self._began_at is not None
+    def is_open(self) -> bool:
+        """Whether the circuit is open or half-open: the database counts as unavailable."""
+        return self._opened_at is not None
 
     @asynccontextmanager
-    async def holding(self) -> AsyncIterator[None]:
-        """For the time of a write: somebody is there who can end an outage by succeeding."""
-        self._holding += 1
+    async def holding_batch(self) -> AsyncIterator[None]:
+        """Around the writes of one batch, whose success could close the circuit."""
+        self._batches_held += 1
         try:
             yield
         finally:
-            self._holding -= 1
-            if self.is_ongoing and not self._holding:
-                self._lost.set()  # nobody is left whose success could end it: the probe must knock again
+            self._batches_held -= 1
+            if self.is_open and not self._batches_held:
+                self._probe_needed.set()  # no batch is left whose success could close the circuit: probe again
 
     @property
     def must_wait(self) -> bool:
-        """Whether a write would have to wait for the probe now."""
-        return not self._may_try.is_set()
+        """Whether a write has to wait for the probe now."""
+        return not self._writes_allowed.is_set()
 
-    async def may_try(self) -> bool:
-        """Wait until there is no outage, or the probe was answered; False: the line ends before that."""
-        await self._may_try.wait()
-        return not (self._is_stopping and self.is_ongoing)
+    async def wait_until_allowed(self) -> bool:
+        """Wait until a write may be tried; False: the pipeline stops and the database is unavailable."""
+        await self._writes_allowed.wait()
+        return not (self._is_stopping and self.is_open)
 
     def stop(self) -> None:
-        """The line is running dry: nobody waits for the database any more, now or in an outage yet to come."""
+        """The pipeline drains: from now on nothing waits for the database, whatever its state."""
         self._is_stopping = True
-        self._may_try.set()
+        self._writes_allowed.set()
 
-    def begin(self, error: StoreError) -> None:
-        """A write met a failure that is not its own: stop the intake, send the probe."""
-        self._is_proven = False
-        if self._began_at is None:
-            self._began_at = asyncio.get_running_loop().time()
+    def record_failure(self, error: StoreError) -> None:
+        """A write failed for a reason that is not its row: open the circuit, pause polling, start the probe."""
+        self._has_succeeded = False
+        if self._opened_at is None:
+            self._opened_at = asyncio.get_running_loop().time()
             self._report(0)
-            self._refusals = 0
-            self._intake.pause()
+            self._half_open_failures = 0
+            self._leases.pause()
             _log.error("database.unavailable", treatment=error.treatment.value, reason=error.word, detail=str(error))
-        elif self._may_try.is_set():
-            self._refusals += 1
-            if self._refusals == HALF_OPEN_FAILURES_BEFORE_PROBATION:
-                self._intake.begin_probation()
+        elif self._writes_allowed.is_set():
+            self._half_open_failures += 1
+            if self._half_open_failures == HALF_OPEN_FAILURES_BEFORE_PROBATION:
+                self._leases.begin_probation()
         if not self._is_stopping:
-            self._may_try.clear()
-        self._lost.set()
+            self._writes_allowed.clear()
+        self._probe_needed.set()
 
-    def end(self) -> None:
-        """A write succeeded: the database is there."""
-        if self._is_proven:
+    def record_success(self) -> None:
+        """A write succeeded: close the circuit and end the probation."""
+        if self._has_succeeded:
             return
-        self._is_proven = True
+        self._has_succeeded = True
         self._probes = 0
         self._close()
-        self._intake.resume()
+        self._leases.resume()
 
     def _close(self) -> None:
-        if self._began_at is None:
+        if self._opened_at is None:
             return
-        seconds = asyncio.get_running_loop().time() - self._began_at
-        self._began_at = None
-        self._lost.clear()
-        self._may_try.set()
+        seconds = asyncio.get_running_loop().time() - self._opened_at
+        self._opened_at = None
+        self._probe_needed.clear()
+        self._writes_allowed.set()
         self._report(1)
-        _log.info("database.available", away_seconds=round(seconds, 3))
+        _log.info("database.available", unavailable_seconds=round(seconds, 3))
 
     async def run(self, ping: Callable[[], Awaitable[None]]) -> None:
-        """Knock by `ping` while an outage lasts, for ever; ends by cancellation only."""
+        """Probe with `ping` while the circuit is open; runs until it is cancelled."""
         while True:
-            await self._lost.wait()
-            await asyncio.sleep(probe_backoff(self._probes, random.random()))  # noqa: S311 – jitter, not a secret
+            await self._probe_needed.wait()
+            await asyncio.sleep(PROBE_BACKOFF.delay_seconds(self._probes + 1))
             self._probes += 1
-            if self._lost.is_set() and await self._answers(ping):
-                self._lost.clear()
-                self._may_try.set()
-                if self.is_ongoing and not self._holding:
+            if self._probe_needed.is_set() and await self._answers(ping):
+                self._probe_needed.clear()
+                self._writes_allowed.set()
+                if self.is_open and not self._batches_held:
                     self._close()
-                    self._intake.begin_probation()
+                    self._leases.begin_probation()
 
     async def _answers(self, ping: Callable[[], Awaitable[None]]) -> bool:
         try:
             await ping()
         except StoreError as error:
-            if self._probes & (self._probes - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a long outage is few lines
+            if is_power_of_two(self._probes):
                 _log.warning("database.still_unavailable", reason=error.word, detail=str(error), probes=self._probes)
             return False
         return True

@@ -1,8 +1,8 @@
-"""A bounded, ordered passage between two rooms, whose last item is its end.
+"""A bounded, ordered channel between two stages that can be closed.
 
-Many may send, one receives. A full channel makes the sender wait: that is all the back-pressure there is.
-What is sent before `close` is received before the end is seen; a cancelled `send` has sent nothing, a
-cancelled `receive` has taken nothing.
+Any number of tasks send, one receives. A full channel makes the sender wait, which is the back-pressure. Items that
+were sent before `close` are received before the end; a cancelled `send` has sent nothing, a cancelled `receive` has
+received nothing.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ T = TypeVar("T")
 
 
 class ChannelClosedError(Exception):
-    """Nothing can be sent any more, or nothing is left to receive."""
+    """The channel is closed: nothing can be sent, or nothing is left to receive."""
 
 
 class Channel(Generic[T]):
-    """See the module: `send`, `receive` or `async for`, `close`.
+    """`send`, `receive` or `async for`, `close`; see the module.
 
     Args:
-        capacity: how many items may lie in it before a sender waits; at least one.
+        capacity: how many items it holds before a sender waits; at least one.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -46,28 +46,28 @@ class Channel(Generic[T]):
 
     @property
     def is_ended(self) -> bool:
-        """True once it is closed and everything in it has been received."""
+        """Whether it is closed and every item has been received."""
         return self._closed and not self._items
 
     def watch(self, notify: Callable[[], None]) -> None:
-        """Call `notify` whenever something was sent, or the channel was closed: for a receiver of several sources."""
+        """Call `notify` after every send and after `close`, for a receiver that waits for several sources."""
         self._notify = notify
 
     async def send(self, item: T) -> None:
-        """Put `item` in, waiting while the channel is full.
+        """Send `item`, waiting while the channel is full.
 
         Raises:
-            ChannelClosedError: the channel was closed, before or while waiting; the item was not taken.
+            ChannelClosedError: the channel was closed before or while waiting; the item was not sent.
         """
         while len(self._items) >= self._capacity and not self._closed:
             await self._senders.wait()
         if self._closed:
             raise ChannelClosedError("sent into a closed channel")
         self._items.append(item)
-        self._announce()
+        self._wake_receiver()
 
     def receive_nowait(self) -> T | None:
-        """Take the next item if one is there; None says: nothing now (see `is_ended` for: nothing ever)."""
+        """The next item if there is one; None: no item now (`is_ended`: nor later)."""
         if not self._items:
             return None
         item = self._items.popleft()
@@ -75,7 +75,7 @@ class Channel(Generic[T]):
         return item
 
     async def receive(self) -> T:
-        """Take the next item, waiting for it.
+        """The next item, waiting for it.
 
         Raises:
             ChannelClosedError: the channel has ended.
@@ -89,19 +89,19 @@ class Channel(Generic[T]):
         return item
 
     def close(self) -> None:
-        """Say that nothing more will come. Closing twice is closing once."""
+        """End the channel: nothing more is sent. Closing twice is closing once."""
         self._closed = True
         self._senders.wake_all()
         self._receivers.wake_all()
-        self._announce()
+        self._wake_receiver()
 
-    def _announce(self) -> None:
+    def _wake_receiver(self) -> None:
         self._receivers.wake_one()
         if self._notify is not None:
             self._notify()
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        """Items until the end."""
+        """All items until the end."""
         while True:
             try:
                 item = await self.receive()

@@ -1,15 +1,14 @@
-"""The limiter before the database: one real number says how many writes may be at work on average.
+"""The concurrency limiter in front of the database: a real number of concurrent writes, on average.
 
 At 2.5 there are three permits, and each cools down for a fifth of its working time after a write; at 0.05 there is one
 permit that cools down nineteen times as long as it worked. So a limit below one is a duty cycle (a single bulk writer
 can saturate a small database) and the formula is the same everywhere: `cool_down = worked × (permits ÷ limit − 1)`.
 
-Raising the limit wakes waiters; lowering it lets current holders finish; a cool-down lasts as long as the limit in
-force asks. Cancelled waiters take no permit with them. Paused, the limiter grants no permit, whatever the limit;
-current holders finish.
+Raising the limit wakes waiters; lowering it lets current holders finish; the current limit determines the length of
+every cool-down. A cancelled waiter holds no permit. A paused limiter grants no permit; current holders finish.
 
-It keeps two running totals for whoever sets the limit: how much its permits were used, and how long a write that was
-due had to wait for one.
+Two running totals serve the regulator: how much the permits were used, and how long a write that was due had to wait
+for one.
 """
 
 from __future__ import annotations
@@ -22,21 +21,21 @@ from subscriber.flow.wakeup import Waiters
 from subscriber.signals import LimiterUsage
 
 COOL_DOWN_COUNTS_AT_MOST_SECONDS = 0.5
-"""A write longer than this counts as this long when its cool-down is measured: one slow write must not silence us."""
+"""The longest write time that counts for a cool-down: one slow write must not stop all writes for minutes."""
 
 
 def permits_for(limit: float) -> int:
-    """How many writes may be at work at once under `limit`: the next whole number, at least one."""
+    """How many writes may run at once under `limit`: the next whole number, at least one."""
     return max(1, math.ceil(limit - 1e-9))
 
 
 def cool_down_after(worked_seconds: float, limit: float) -> float:
-    """Seconds a permit cools down after a write of `worked_seconds`, so that on average `limit` permits are at work."""
+    """Seconds of cool-down after a write of `worked_seconds`, so that on average `limit` permits are in use."""
     return min(worked_seconds, COOL_DOWN_COUNTS_AT_MOST_SECONDS) * (permits_for(limit) / limit - 1)
 
 
 class _CoolDown:
-    """A permit that cools down."""
+    """A permit in its cool-down."""
 
     __slots__ = ("began_at", "timer", "worked_seconds")
 
@@ -46,38 +45,38 @@ class _CoolDown:
         self.timer: asyncio.TimerHandle | None = None
 
     def ends_at(self, limit: float) -> float:
-        """When it is over, loop's clock."""
+        """When it ends under `limit`, on the loop's clock."""
         return self.began_at + cool_down_after(self.worked_seconds, limit)
 
     def cancel(self) -> None:
-        """Its end is no longer waited for."""
+        """Cancel the timer of its end."""
         if self.timer is not None:
             self.timer.cancel()
 
 
 class Permit:
-    """One that was taken, and that is left to others while its holder waits for something else than its write."""
+    """A permit of the limiter; its holder releases it while waiting for anything but its write."""
 
     def __init__(self, limiter: ConcurrencyLimiter) -> None:
         self._limiter = limiter
         self._taken_at: float | None = asyncio.get_running_loop().time()
 
-    def leave(self, *, cool_down: bool) -> None:
-        """Give it back, if it is held."""
+    def release(self, *, cool_down: bool) -> None:
+        """Release it, if it is held."""
         if self._taken_at is None:
             return
         worked = asyncio.get_running_loop().time() - self._taken_at
         self._taken_at = None
-        self._limiter.leave(worked, cool_down=cool_down)
+        self._limiter.release(worked, cool_down=cool_down)
 
-    async def take_again(self) -> None:
-        """Wait for a permit once more, having left the last one."""
-        await self._limiter.enter(again=True)
+    async def reacquire(self) -> None:
+        """Wait for a permit again, after a release."""
+        await self._limiter.acquire(again=True)
         self._taken_at = asyncio.get_running_loop().time()
 
 
 class ConcurrencyLimiter:
-    """Hands out permits; knows nothing of what is done in them.
+    """Grants permits.
 
     Args:
         limit: concurrent writes on average, above zero.
@@ -108,12 +107,12 @@ class ConcurrencyLimiter:
 
     @property
     def at_work(self) -> int:
-        """Permits taken now."""
+        """Permits in use now."""
         return self._at_work
 
     @property
     def has_capacity(self) -> bool:
-        """Whether a write could start now without waiting."""
+        """Whether a write could start now, without waiting."""
         return not self._paused and self._has_permit
 
     @property
@@ -121,19 +120,19 @@ class ConcurrencyLimiter:
         return self._at_work + len(self._cool_downs) < permits_for(self._limit)
 
     def usage(self) -> LimiterUsage:
-        """The totals up to now."""
+        """Running totals up to now."""
         self._sum_up()
         return LimiterUsage(permit_seconds=self._permit_seconds, saturated_seconds=self._saturated_seconds)
 
     def watch(self, notify: Callable[[], None]) -> None:
-        """Call `notify` whenever a permit may have become free."""
+        """Call `notify` whenever a permit may have become available."""
         self._notify = notify
 
     def set_limit(self, limit: float) -> None:
-        """Change the number. Holders above a smaller limit finish; waiters under a larger one start.
+        """Change the limit. Current holders finish; under a larger limit waiters start.
 
-        Cool-downs are measured anew: a new task's first one, at a twentieth of a write, may be of seconds, and is not
-        served to its end under a limit that has long been larger.
+        Cool-downs are recomputed: the first one of a new task, at a limit of 0.05, may take seconds, and must not
+        last after the limit has risen.
 
         Raises:
             ValueError: not a finite number above zero.
@@ -152,19 +151,19 @@ class ConcurrencyLimiter:
         self._paused = not self._draining
 
     def resume(self) -> None:
-        """Let in again."""
+        """Grant permits again."""
         self._sum_up()
         self._paused = False
         self._capacity_freed()
 
     def mark_saturated(self) -> None:
-        """A write that is due waits for a permit, outside of `enter`; that ends when a permit is next taken."""
+        """Record that a write that is due waits for a permit outside of `acquire`; taking the next permit ends that."""
         if not self._is_saturated:
             self._sum_up()
             self._is_saturated = True
 
     def drain(self) -> None:
-        """The pipeline is draining: end all cool-downs, begin no more of them, and end a pause."""
+        """End all cool-downs and a pause, and begin no more of them: the pipeline drains."""
         self._sum_up()
         self._draining = True
         self._paused = False
@@ -173,11 +172,11 @@ class ConcurrencyLimiter:
         self._cool_downs.clear()
         self._capacity_freed()
 
-    async def enter(self, *, again: bool = False) -> None:
-        """Take a permit, waiting for one. Cancelled, none was taken.
+    async def acquire(self, *, again: bool = False) -> None:
+        """Take a permit, waiting for one; cancelled, it has taken none.
 
         Args:
-            again: whoever was inside already, and has not finished, is let in though the limiter is paused.
+            again: for an unfinished write that had a permit before: a pause does not hold it up.
         """
         try:
             while not (self._has_permit if again else self.has_capacity):
@@ -191,12 +190,12 @@ class ConcurrencyLimiter:
         self._at_work += 1
         self._is_saturated = len(self._waiters) > 0
 
-    def leave(self, worked_seconds: float, *, cool_down: bool = True) -> None:
-        """Give the permit back after `worked_seconds`.
+    def release(self, worked_seconds: float, *, cool_down: bool = True) -> None:
+        """Release the permit.
 
         Args:
-            worked_seconds: how long the permit was at work.
-            cool_down: False where the caller waits in a way of its own, as after a failure.
+            worked_seconds: how long the write took.
+            cool_down: False where the caller waits in another way, as after a failure.
         """
         self._sum_up()
         self._at_work -= 1
@@ -208,7 +207,7 @@ class ConcurrencyLimiter:
             self._capacity_freed()
 
     def _sum_up(self) -> None:
-        # Before every change of what is summed, so that each stretch of time counts with what held during it.
+        # Before every change of the summed values, so that each interval counts with the values of that interval.
         now = asyncio.get_running_loop().time()
         elapsed, self._summed_at = now - self._summed_at, now
         self._permit_seconds += self._at_work * elapsed

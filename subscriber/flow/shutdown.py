@@ -1,4 +1,4 @@
-"""How the process is told to end: once is please, twice is now."""
+"""Shutdown signals: the first SIGTERM or SIGINT drains, the second aborts."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ T = TypeVar("T")
 
 
 class StopRequest:
-    """Set by SIGTERM or SIGINT: `asked` by the first, `urged` by the second."""
+    """Set by SIGTERM or SIGINT: `requested` by the first, `forced` by the second."""
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.urged = asyncio.Event()
+        self.requested = asyncio.Event()
+        self.forced = asyncio.Event()
 
     def install(self) -> None:
-        """Listen to both signals on the running loop."""
+        """Handle both signals on the running loop."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.ask)
+            loop.add_signal_handler(number, self.request)
 
-    def ask(self) -> None:
-        """Ask once more."""
-        if self.asked.is_set():
-            self.urged.set()
-        self.asked.set()
+    def request(self) -> None:
+        """Request a stop; a second request forces it."""
+        if self.requested.is_set():
+            self.forced.set()
+        self.requested.set()
 
 
 async def unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of `work`, or None if `event` was set first, in which case `work` is cancelled and awaited."""
+    """The result of `work`; None if `event` was set first, after `work` was cancelled and awaited."""
     task = asyncio.create_task(work, name="work")
     waiting = asyncio.create_task(event.wait(), name="event")
     try:

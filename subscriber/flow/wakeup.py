@@ -1,7 +1,6 @@
-"""The two ways a task of the line waits: in a queue of waiters, or by a bell.
+"""The two ways in which a task of the pipeline waits: in a queue of waiters, or for a wake event.
 
-Both belong to one event loop and are called from its tasks only. Neither holds anything but the fact that
-somebody waits, so a cancelled wait can lose nothing.
+Both belong to one event loop and are called from its tasks only. They hold no data, so a cancelled wait loses nothing.
 """
 
 from __future__ import annotations
@@ -11,9 +10,9 @@ from collections import deque
 
 
 class Waiters:
-    """Tasks that wait their turn, first come first served.
+    """Tasks that wait in FIFO order.
 
-    A wake-up is a hint, not a promise: who is woken looks again and, where the chance has gone, waits again.
+    A wake-up is a hint: a woken task checks its condition and, if it no longer holds, waits again.
     """
 
     def __init__(self) -> None:
@@ -23,11 +22,11 @@ class Waiters:
         return sum(1 for future in self._futures if not future.done())
 
     def __bool__(self) -> bool:
-        """Whether somebody may be waiting: asked far more often than how many do."""
+        """Whether a task may be waiting; cheaper than `len`, and called far more often."""
         return bool(self._futures)
 
     async def wait(self) -> None:
-        """Wait until woken. If cancelled after the wake-up came, the wake-up passes to the next in line."""
+        """Wait until woken. A task that is cancelled after its wake-up passes the wake-up to the next one."""
         future = asyncio.get_running_loop().create_future()
         self._futures.append(future)
         try:
@@ -38,7 +37,7 @@ class Waiters:
             raise
 
     def wake_one(self) -> None:
-        """Wake whoever has waited longest and still does."""
+        """Wake the task that has waited longest."""
         while self._futures:
             future = self._futures.popleft()
             if not future.done():
@@ -46,26 +45,26 @@ class Waiters:
                 return
 
     def wake_all(self) -> None:
-        """Wake everybody: the world has changed for all of them."""
+        """Wake every waiting task."""
         while self._futures:
             self.wake_one()
 
 
 class WakeEvent:
-    """One waiter, many notifiers. A notification before the wait is remembered; many count as one."""
+    """One task waits, any number notify. A notification before the wait is kept; several count as one."""
 
     def __init__(self) -> None:
-        self._rung = asyncio.Event()
+        self._notified = asyncio.Event()
 
     def notify(self) -> None:
-        """Wake the sleeper now, or as soon as it lies down."""
-        self._rung.set()
+        """Wake the waiting task now, or as soon as it waits."""
+        self._notified.set()
 
     async def wait(self, until: float | None = None) -> None:
-        """Sleep until rung, or until the loop's clock reads `until` (seconds; None: for as long as it takes)."""
+        """Wait for a notification, or until `until` (seconds of the loop's clock; None: without a limit)."""
         try:
             async with asyncio.timeout_at(until):
-                await self._rung.wait()
+                await self._notified.wait()
         except TimeoutError:
             return
-        self._rung.clear()
+        self._notified.clear()

@@ -1,1 +1,1 @@
-"""The log and the metrics."""
+"""The log, the metrics, and the catalog of both."""

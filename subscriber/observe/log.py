@@ -1,10 +1,8 @@
-"""The log: one complete line per event, and nothing a line holds can stop the daemon or betray a secret.
+"""The log: one complete line per event; no value in a line can stop the daemon or reveal a secret.
 
-Lines go to stdout, as JSON unless a person is looking (`format="auto"` asks whether it is a terminal). An event
-is named `noun.past_participle`, everything else is a field: `log.info("batch.stored", rows=1000)`. What the
-libraries say through the standard `logging` arrives in the same place as `library.reported`.
-
-Secrets that are in the environment for the libraries' use: no setting of ours, but no text for a log either.
+Lines go to stdout, as JSON unless stdout is a terminal (`format="auto"`). An event is named `noun.past_participle`,
+everything else is a field: `log.info("batch.stored", rows=1000)`. What libraries log through the standard `logging`
+becomes `library.reported`. `log_events.py` is the catalog of events.
 """
 
 from __future__ import annotations
@@ -17,43 +15,53 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import PurePath
-from typing import BinaryIO, Final, Literal, cast
+from typing import BinaryIO, Final, cast
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
-_VARIABLES: Final = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "PGPASSWORD")
+from subscriber.choices import LogFormat, LogLevel
+
+_SECRET_VARIABLES: Final = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "PGPASSWORD",
+)
 
 _SECRET_AT_LEAST: Final = 8
-"""Characters. A shorter one protects nothing, and to hide it would tear holes into innocent words."""
+"""Characters. A shorter one protects nothing, and redacting it would damage harmless words."""
 
 
 def external_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Texts that no log line may contain. AWS's secret keys have 40 characters, its tokens hundreds."""
-    values = (environment.get(name, "") for name in _VARIABLES)
+    """Secrets in the environment that libraries use and no setting holds; no log line may contain them.
+
+    AWS's secret keys have 40 characters, its tokens hundreds.
+    """
+    values = (environment.get(name, "") for name in _SECRET_VARIABLES)
     return tuple(value for value in values if len(value) >= _SECRET_AT_LEAST)
 
 
-_HIDDEN = "***"
+_REDACTED = "***"
 _LEARNED_AT_MOST = 8
-"""Passwords that came later than the settings and are still hidden: those of the last rotations."""
+"""Passwords learned after the settings that are still redacted: those of the last rotations."""
 _DEEPEST = 6
-"""Containers within containers up to here are shown as such, beyond as text: it also ends a cycle."""
+"""Nested containers are kept up to this depth and become text beyond it, which also ends a cycle."""
 
 
 def configure(
-    level: Literal["debug", "info", "warning", "error"],
-    format: Literal["auto", "json", "console"],  # noqa: A002 - the word of LOG_FORMAT
+    level: LogLevel,
+    format: LogFormat,  # noqa: A002 - the word of LOG_FORMAT
     secrets: Sequence[str] = (),
     stream: BinaryIO | None = None,
 ) -> None:
-    """Set up the log of this process; a second call replaces the first.
+    """Configure the log of this process; a second call replaces the first.
 
     Args:
-        level: The least severe event that is written. Libraries are heard from WARNING on, or from there.
+        level: The minimum severity that is written; for libraries at least WARNING.
         format: `auto` is `console` if the stream is a terminal, else `json`.
-        secrets: Texts that are replaced wherever a value contains them.
+        secrets: Texts that are redacted wherever a value contains them.
         stream: Where lines go, if not to stdout.
     """
     _learned.clear()
@@ -70,27 +78,27 @@ def configure(
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=_Lines(stream).logger,
-        # Not cached, so that a second call reaches every logger; a few lines a second do not notice.
+        # Not cached, so that a second call reaches every logger; the cost is nothing at a few lines a second.
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Libraries()], level=max(logging.WARNING, _level_number(level)), force=True)
 
 
 def get_logger() -> FilteringBoundLogger:
-    """The logger; it may be asked for before `configure` and is right after it."""
+    """The logger; it may be obtained before `configure` and follows it."""
     return cast("FilteringBoundLogger", structlog.get_logger())
 
 
-def hide(secret: str) -> None:
-    """From here on hide `secret` as well, which this process has learned just now; the last eight such count."""
+def redact(secret: str) -> None:
+    """Redact `secret` too from now on, which this process has just learned; the last eight of them are kept."""
     if secret in _learned:
-        _learned.remove(secret)  # the one in use is the last to be forgotten
+        _learned.remove(secret)  # the secret in use is dropped last
     if secret:
         _learned.append(secret)
 
 
 def name_worker(worker: str) -> None:
-    """From here on, and in tasks made from here on, every line says which worker wrote it; an empty name is none."""
+    """Add `worker` to every line from now on, in this task and in tasks created later; an empty name adds nothing."""
     if worker:
         structlog.contextvars.bind_contextvars(worker=worker)
 
@@ -103,19 +111,19 @@ def _level_number(level: str) -> int:
 
 
 class _Plain:
-    """A processor that turns an event into what JSON can say, with secrets hidden."""
+    """A processor that converts an event to JSON values and redacts secrets."""
 
     def __init__(self, secrets: Sequence[str]) -> None:
         self._given = tuple(filter(None, secrets))
-        self._hidden: tuple[str, ...] | None = None
+        self._redacted: tuple[str, ...] | None = None
         self._forms: list[str] = []
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        hidden = (*self._given, *_learned)
-        if hidden != self._hidden:
-            # The longest first: a secret that contains another must not be left half visible.
-            self._forms = sorted({form for secret in hidden for form in _forms_of(secret)}, key=len, reverse=True)
-            self._hidden = hidden  # after its forms: another thread may be logging
+        secrets = (*self._given, *_learned)
+        if secrets != self._redacted:
+            # The longest first: a secret that contains another must not remain in part.
+            self._forms = sorted({form for secret in secrets for form in _forms_of(secret)}, key=len, reverse=True)
+            self._redacted = secrets  # after its forms: another thread may be logging
         return {_utf8(name): self._value(value, _DEEPEST) for name, value in event.items()}
 
     def _value(self, value: object, depth: int) -> object:
@@ -131,18 +139,18 @@ class _Plain:
 
     def _text(self, text: str) -> str:
         for form in self._forms:
-            text = text.replace(form, _HIDDEN)
+            text = text.replace(form, _REDACTED)
         return _utf8(text)
 
 
 def _forms_of(secret: str) -> set[str]:
-    """As it is, and as it stands within quotes: in a repr, where there are two kinds of them, and in JSON."""
+    """The secret as it is, and as it appears within quotes: in a repr, with either kind of quote, and in JSON."""
     quoted = {repr(secret)[1:-1], repr('"' + secret)[2:-1], json.dumps(secret)[1:-1]}
     return {secret, json.dumps(secret, ensure_ascii=False)[1:-1], *quoted}
 
 
 def _utf8(text: str) -> str:
-    # A lone surrogate, as in a key that was never UTF-8, has no UTF-8 form: \udc80 shows which it was.
+    # A lone surrogate, as in a key that was never UTF-8, has no UTF-8 form: \udc80 shows which one it was.
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -151,7 +159,7 @@ def _shown(value: object) -> str:
         return str(value)
     try:
         return repr(value)
-    except Exception:  # noqa: BLE001 - a broken repr is the fault of what is shown, not of showing it
+    except Exception:  # noqa: BLE001 - a broken repr must not break the log
         return f"<{type(value).__name__} that cannot be shown>"
 
 
@@ -161,7 +169,7 @@ def _as_json(_logger: WrappedLogger, _method: str, event: EventDict) -> bytes:
 
 
 class _Console:
-    """A processor that lays an event out for a person."""
+    """A processor that formats an event for a terminal."""
 
     def __init__(self, *, colors: bool) -> None:
         self._render = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
@@ -171,14 +179,14 @@ class _Console:
 
 
 class _Lines:
-    """Writes whole lines; a reader that went away costs the lines, never the daemon."""
+    """Writes whole lines; if the reader is gone the lines are dropped, and the daemon goes on."""
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
 
     def logger(self, *_: object) -> _Lines:
-        """As structlog asks for it."""
+        """The factory that structlog calls."""
         return self
 
     def msg(self, line: bytes) -> None:
@@ -194,13 +202,13 @@ class _Lines:
 
 
 class _Libraries(logging.Handler):
-    """Hands what libraries report to our own log, as one event with their words in a field."""
+    """Forwards what libraries log to our own log, as one event with their text in a field."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Never raises: a library's badly formatted message is shown unformatted."""
+        """Never raises: a message that cannot be formatted is logged unformatted."""
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001 - whatever the arguments do when they are formatted
+        except Exception:  # noqa: BLE001 - formatting a library's arguments may raise anything
             message = _shown((record.msg, record.args))
         level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)  # structlog knows these
         get_logger().log(level, "library.reported", library=record.name, message=message, exc_info=record.exc_info)

@@ -1,7 +1,7 @@
-"""The catalog: every metric of the daemon, with its unit, its labels and what a rise means.
+"""The catalog of metrics: every metric of the daemon, with its unit, its labels and what a rise means.
 
-Rooms are handed this object and touch nothing else of Prometheus. Label values come from short closed lists or
-from the settings, never from a message, so the number of series stays bounded.
+Each stage receives this object and uses nothing else of Prometheus. Label values come from short closed lists or from
+the settings, never from a message, so the number of series is bounded.
 """
 
 from __future__ import annotations
@@ -14,145 +14,149 @@ ROW_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 
 
 def queue_name(url: str) -> str:
-    """The label a queue goes by: the last part of its URL."""
+    """The label of a queue: the last part of its URL."""
     return url.rstrip("/").rsplit("/", 1)[-1]
 
 
 class Metrics:
-    """All metrics, in the order a message meets them.
+    """All metrics, in the order in which a message meets them.
 
     Args:
-        registry: where they are registered; a new one by default, so that tests do not share any.
+        registry: Where they are registered; a new one by default, so that tests share none.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        self._of_queues()
-        self._of_settling()
-        self._of_meaning()
-        self._of_the_database()
-        self._of_the_line()
-        self._of_lateness()
-        self._of_control()
+        self._add_receive()
+        self._add_acknowledge()
+        self._add_decode()
+        self._add_database()
+        self._add_capacity()
+        self._add_lag()
+        self._add_control()
 
-    def _of_queues(self) -> None:
+    def _add_receive(self) -> None:
         self.received_messages = self._counter(
-            "received_messages", "Messages received; more than acknowledged for long: the line falls behind.", "queue"
+            "received_messages", "Messages received; above the acknowledged ones for long: the backlog grows.", "queue"
         )
         self.receive_requests = self._counter(
             "receive_requests", "ReceiveMessage calls by answer (full, part, empty, failed).", "queue", "answer"
         )
-        self.receive_age_seconds = Histogram(
-            "subscriber_receive_age_seconds",
-            "Age of the oldest first receive in an answer. A rise means the fleet is too slow, or was away.",
-            buckets=LAG_BUCKETS_SECONDS,
-            registry=self.registry,
+        self.receive_age_seconds = self._histogram(
+            "receive_age_seconds",
+            "Age of the oldest first receive in an answer; rising: the fleet is too slow, or was stopped.",
+            LAG_BUCKETS_SECONDS,
         )
 
-    def _of_settling(self) -> None:
+    def _add_acknowledge(self) -> None:
         self.acknowledged_messages = self._counter(
-            "acknowledged_messages", "Messages the queue says it has deleted.", "queue"
+            "acknowledged_messages", "Messages that SQS confirmed as deleted.", "queue"
         )
         self.released_messages = self._counter(
-            "released_messages", "Messages made visible again at once: a stop, or held too long unwritten.", "queue"
+            "released_messages", "Messages made visible again at once: at a shutdown, or held too long.", "queue"
         )
         self.visibility_extended_messages = self._counter(
             "visibility_extended_messages",
-            "Leases prolonged, by message: messages wait inside for long.",
+            "Visibility extensions, counted by message; rising: messages are held for long.",
             "queue",
         )
         self.lease_expired_messages = self._counter(
             "lease_expired_messages",
-            "Messages whose lease ended unwritten (expired, refused): they come again.",
+            "Messages whose visibility ended before they were stored, by reason: SQS redelivers them.",
             "queue",
             "reason",
         )
         self.retry_delayed_messages = self._counter(
             "retry_delayed_messages",
-            "Messages hidden for a growing time because they could not be stored yet.",
+            "Messages that could not be stored yet, made invisible for a delay that grows with each receive.",
             "queue",
         )
         self.unsettled_messages = self._counter(
-            "unsettled_messages", "Messages whose delete or hiding failed for good; they will come again.", "queue"
+            "unsettled_messages",
+            "Messages whose delete or visibility change failed for good: SQS redelivers them.",
+            "queue",
         )
         self.settle_requests = self._counter(
-            "settle_requests", "Calls that delete, hide, renew or hand back up to ten messages.", "queue", "operation"
+            "settle_requests", "Calls that delete up to ten messages or change their visibility.", "queue", "operation"
         )
         self.queue_errors = self._counter(
-            "queue_errors", "Failed calls and failed entries, by operation and error code.", "operation", "code"
+            "queue_errors", "Failed SQS calls and failed entries, by operation and error code.", "operation", "code"
         )
 
-    def _of_meaning(self) -> None:
+    def _add_decode(self) -> None:
         self.quarantined_messages = self._counter(
-            "quarantined_messages", "Messages put into quarantine, by reason. Look at them.", "reason"
+            "quarantined_messages", "Messages stored in the quarantine, by reason: inspect them.", "reason"
         )
         self.ignored_events = self._counter(
-            "ignored_events", "Events that say nothing about existence, by name.", "event_name"
+            "ignored_events", "Events that say nothing about an object's existence, by name.", "event_name"
         )
         self.derived_sequencers = self._counter(
-            "derived_sequencers", "Events ordered by their own second for want of a sequencer of AWS's form."
+            "derived_sequencers", "Events ordered by their own second, for lack of a sequencer of AWS's form."
         )
 
-    def _of_the_database(self) -> None:
+    def _add_database(self) -> None:
         self.rows_applied = self._counter("rows_applied", "Rows inserted or updated.")
-        self.rows_stale = self._counter("rows_stale", "Rows that were older than what the table had, or equal to it.")
+        self.rows_stale = self._counter("rows_stale", "Rows older than the stored row, or equal to it.")
         self.batches = self._counter("batches", "Batches closed, by trigger (full, due, drain).", "trigger")
         self.batch_rows = self._histogram("batch_rows", "Rows in a batch, after folding.", ROW_BUCKETS)
         self.batch_rows_limit = self._gauge(
-            "batch_rows_limit", "Rows a batch may have: fewer where so many would keep the database busy for long."
+            "batch_rows_limit", "Maximum rows in a batch; below the setting: rows are expensive for the database."
         )
         self.write_seconds = self._histogram(
-            "write_seconds", "Time of one statement, commit included.", WRITE_BUCKETS_SECONDS
+            "write_seconds", "Duration of one statement, commit included.", WRITE_BUCKETS_SECONDS
         )
         self.write_failures = self._counter(
             "write_failures", "Failed statements, by treatment and word.", "treatment", "word"
         )
         self.database_available = self._gauge("database_available", "1 while the database answers, else 0.")
 
-    def _of_the_line(self) -> None:
+    def _add_capacity(self) -> None:
         self.in_process_messages = self._gauge(
-            "in_process_messages", "Messages inside the process, room kept for open polls included."
+            "in_process_messages", "Messages in the process, with those reserved for open polls."
         )
-        self.in_process_bytes = self._gauge("in_process_bytes", "Their bodies, room kept for open polls included.")
-        self.polls = self._gauge("polls", "Receive loops now.", "queue")
+        self.in_process_bytes = self._gauge(
+            "in_process_bytes", "Bytes of bodies in the process, with those reserved for open polls."
+        )
+        self.polls = self._gauge("polls", "Concurrent receive loops.", "queue")
         self.concurrency_limit = self._gauge("concurrency_limit", "Concurrent writes allowed on average.")
-        self.concurrency = self._gauge("concurrency", "Writes at work now.")
+        self.concurrency = self._gauge("concurrency", "Writes in flight.")
 
-    def _of_lateness(self) -> None:
+    def _add_lag(self) -> None:
         self.newest_receive_age_seconds = self._gauge(
             "newest_receive_age_seconds",
-            "Age of the newest first receive of the last second, of several queues the worst; 0: none came.",
+            "Age of the newest first receive of the last second, the worst of all queues; 0: none was received.",
         )
         self.queue_visible_messages = self._gauge(
-            "queue_visible_messages", "Messages waiting, as the queue last said; NaN: it does not.", "queue"
+            "queue_visible_messages", "Messages waiting, as SQS last reported; NaN: unknown.", "queue"
         )
         self.queue_in_flight_messages = self._gauge(
-            "queue_in_flight_messages", "Messages received by anybody and not deleted; near 120,000 SQS stops.", "queue"
+            "queue_in_flight_messages",
+            "Messages received by any consumer and not deleted; near 120,000 SQS delivers no more.",
+            "queue",
         )
         self.alarm = self._gauge(
-            "alarm", "1 while a queue gives nothing although it holds something, by reason.", "queue", "reason"
+            "alarm", "1 while a queue delivers nothing although it holds messages, by reason.", "queue", "reason"
         )
         self.lag_seconds = self._gauge(
-            "lag_seconds", "How late the line is: the worst age of what has just come or is still inside."
+            "lag_seconds", "How late rows are: the worst age of messages just received or still held."
         )
 
-    def _of_control(self) -> None:
-        self.concurrency_used = self._gauge("concurrency_used", "Writes at work on average over the last second.")
+    def _add_control(self) -> None:
+        self.concurrency_used = self._gauge("concurrency_used", "Writes in flight, on average over the last second.")
         self.database_cpu_percent = self._gauge(
-            "database_cpu_percent", "The database's CPU as the sensor last said; NaN: it has not."
+            "database_cpu_percent", "CPU of the database as last measured; NaN: never."
         )
         self.database_load_age_seconds = self._gauge(
-            "database_load_age_seconds", "Since the end of that reading's window; growing: the sensor is lost."
+            "database_load_age_seconds",
+            "Time since the end of that measurement's window; growing: the sensor is stale.",
         )
         self.database_cpu_predicted_percent = self._gauge(
-            "database_cpu_predicted_percent", "The CPU of now, expected from that reading and the work since."
+            "database_cpu_predicted_percent", "CPU expected now, from that measurement and the rows written since."
         )
         self.database_cpu_ceiling_percent = self._gauge(
-            "database_cpu_ceiling_percent", "The CPU that may be used; it rises with the lag, up to the maximum."
+            "database_cpu_ceiling_percent", "CPU that may be used; it rises with the lag, up to the maximum."
         )
-        self.sensor_reads = self._counter(
-            "sensor_reads", "Reads of the sensor by outcome (news, nothing_new, refused, failed, timed_out).", "outcome"
-        )
+        self.sensor_reads = self._counter("sensor_reads", "Reads of the load sensor, by outcome.", "outcome")
         self.decisions = self._counter("decisions", "Decisions of the governor, by reason.", "reason")
         self.control_mode = self._gauge("control_mode", "1 for the mode in force (auto, fixed, paused).", "mode")
 

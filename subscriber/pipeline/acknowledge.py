@@ -1,64 +1,41 @@
-"""Room five: receipts in, the queue told.
+"""Stage 5: acknowledge. Receives receipts and makes the queue calls that they ask for.
 
-What is stored or quarantined is deleted, ten at a time. What failed is hidden for a time that grows with each
-receive, so that it neither spins nor is forgotten. What is returned is made visible at once. Of what is lost the
-queue is told nothing: it is no longer ours. A 200 with failures inside is a failure of those entries:
-they are tried again, and everything is counted from what the queue says was done, not from what was asked.
+Stored and quarantined messages are deleted, ten at a time. A message to retry later stays invisible for a delay that
+grows with each receive, so that it neither loops nor is forgotten. A released message becomes visible at once. No call
+is made for an expired message, because it is no longer ours. An HTTP 200 may report failed entries: these are retried,
+and every metric counts what SQS reports as done, not what was requested.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import msgspec
-from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
 
-from subscriber.errors import QueueCallError
+from subscriber.errors import AwsErrorKind, QueueCallError, aws_error_kind
+from subscriber.flow.backoff import Backoff
 from subscriber.flow.channel import Channel
-from subscriber.flow.visibility_extension import GONE_CODES
-from subscriber.model import BatchAnswer, Message, Receipt, Verdict
+from subscriber.flow.leases import VisibilityLeases
+from subscriber.model import ENTRIES_PER_CALL, BatchAnswer, Message, Receipt, Verdict
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
-
-ENTRIES_AT_MOST = 10
-"""Entries of one DeleteMessageBatch or ChangeMessageVisibilityBatch (SQS API reference)."""
+from subscriber.ports import QueueClient
 
 ATTEMPTS_AT_MOST = 5
-RETRY_WAIT_FIRST_SECONDS = 0.1
-RETRY_WAIT_AT_MOST_SECONDS = 5.0
-"""Full jitter up to doubling bounds: four waits, 1.5 s at most in all, long before any visibility ends."""
+RETRY_BACKOFF = Backoff(first_seconds=0.1, max_seconds=5.0, jitter=1)
+"""Between attempts of a call: four delays, 1.5 s at most in all, long before any visibility timeout ends."""
 
-RETRY_DELAY_FIRST_SECONDS = 10
-RETRY_DELAY_MAX_SECONDS = 900
+RETRY_DELAY = Backoff(first_seconds=10, max_seconds=900, jitter=0.2)
+"""How long a failed message stays invisible, by its receives."""
 
 Action: TypeAlias = Literal["delete", "delay", "release"]
 Call: TypeAlias = Callable[[str, Sequence[Message]], Awaitable[BatchAnswer]]
-"""Asks one thing of one queue, for ten messages at most."""
+"""One call to one queue, for ENTRIES_PER_CALL messages at most."""
 
 _log = get_logger()
-
-
-class Queues(Protocol):
-    """The queue's side of settling. Both calls take ten entries at most and raise QueueCallError."""
-
-    async def delete(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
-        """Delete messages."""
-        ...
-
-    async def change_visibility(self, queue: str, entries: Sequence[tuple[str, int]]) -> BatchAnswer:
-        """Hide each handle for so many seconds from now; 0 makes it visible at once."""
-        ...
-
-
-class Book(Protocol):
-    """Who is told that messages have left the process."""
-
-    def settle(self, messages: Iterable[Message]) -> None:
-        """These are gone."""
-        ...
 
 
 class AcknowledgeOptions(msgspec.Struct, frozen=True):
@@ -67,15 +44,14 @@ class AcknowledgeOptions(msgspec.Struct, frozen=True):
     calls_at_most: int
 
 
-def retry_delay_seconds(receive_count: int, chance: float) -> int:
-    """How long a message that failed stays hidden: 10 s doubling with every receive, to 15 minutes, then jitter.
+def retry_delay_seconds(receive_count: int, chance: float | None = None) -> int:
+    """Whole seconds for which a failed message stays invisible.
 
     Args:
-        receive_count: how often it was received; from a queue that does not count it may be 0.
-        chance: 0 … 1; takes away up to a fifth, so that what failed together does not come back together.
+        receive_count: its receives so far; a queue that does not count them reports 0.
+        chance: as for `Backoff.delay_seconds`.
     """
-    doubled = RETRY_DELAY_FIRST_SECONDS * (1 << min(max(receive_count, 1) - 1, 10))
-    return max(1, round(min(RETRY_DELAY_MAX_SECONDS, doubled) * (1 - chance / 5)))
+    return round(RETRY_DELAY.delay_seconds(receive_count, chance))
 
 
 ACTIONS: Mapping[Verdict, Action | None] = {
@@ -85,33 +61,36 @@ ACTIONS: Mapping[Verdict, Action | None] = {
     "released": "release",
     "expired": None,
 }
-"""What the queue is told: only what is committed may be deleted."""
+"""The call for each verdict: only committed messages may be deleted."""
 
 
 def calls_for(receipts: Iterable[Receipt]) -> Iterator[tuple[str, Action, list[Message]]]:
-    """(queue, action, up to ten messages) for each call to make, in the order the receipts came."""
+    """(queue, action, up to ENTRIES_PER_CALL messages) for each call to make, in the order of the receipts."""
     groups: dict[tuple[str, Action], list[Message]] = {}
     for receipt in receipts:
         action = ACTIONS[receipt.verdict]
         if action is not None:
             groups.setdefault((receipt.message.queue, action), []).append(receipt.message)
     for (queue, action), messages in groups.items():
-        for start in range(0, len(messages), ENTRIES_AT_MOST):
-            yield queue, action, messages[start : start + ENTRIES_AT_MOST]
+        for start in range(0, len(messages), ENTRIES_PER_CALL):
+            yield queue, action, messages[start : start + ENTRIES_PER_CALL]
 
 
 def left_to_do(action: Action, messages: Sequence[Message], answer: BatchAnswer) -> list[Message]:
-    """Those of `messages` to ask for once more: named as failed, or not named at all.
+    """Those of `messages` to retry: reported as failed, or not reported at all.
 
-    A message that was to become visible at once or later, and whose handle is over, is in other hands already.
+    A message that should become visible, now or later, and whose handle is over, is visible or received already.
     """
-    over = {position for position, code in answer.failed if code in GONE_CODES} if action != "delete" else set()
-    finished = over.union(answer.done)
+    finished = set(answer.done)
+    if action != "delete":
+        finished.update(
+            position for position, code in answer.failed if aws_error_kind(code) is AwsErrorKind.GONE_HANDLE
+        )
     return [message for position, message in enumerate(messages) if position not in finished]
 
 
 class Counters:
-    """What is counted of one kind of call to one queue; looked up once, for a look-up costs as much as the counting."""
+    """The metrics of one action on one queue, looked up once: a lookup costs as much as an increment."""
 
     def __init__(self, metrics: Metrics, queue: str, action: Action) -> None:
         label = queue_name(queue)
@@ -126,31 +105,31 @@ class Counters:
 
 
 class Acknowledger:
-    """The room. Calls run side by side, as many as the options allow."""
+    """The stage. Calls run concurrently, as many as the options allow."""
 
     def __init__(
         self,
         options: AcknowledgeOptions,
         inbox: Channel[tuple[Receipt, ...]],
-        queues: Queues,
-        book: Book,
+        queues: QueueClient,
+        leases: VisibilityLeases,
         metrics: Metrics,
     ) -> None:
         self._inbox = inbox
         self._queues = queues
-        self._book = book
+        self._leases = leases
         self._metrics = metrics
-        self._places = asyncio.Semaphore(options.calls_at_most)
+        self._slots = asyncio.Semaphore(options.calls_at_most)
         self._counters: dict[tuple[str, Action], Counters] = {}
-        self._calls: dict[Action, Call] = {"delete": self._delete, "delay": self._hide, "release": self._release}
+        self._calls: dict[Action, Call] = {"delete": self._delete, "delay": self._delay, "release": self._release}
 
     async def run(self) -> None:
-        """Settle until the inbox has ended and every call has been answered."""
+        """Settle messages until the inbox has ended and every call has been answered."""
         async with asyncio.TaskGroup() as calls:
             async for receipts in self._inbox:
-                self._book.settle(receipt.message for receipt in receipts if ACTIONS[receipt.verdict] is None)
+                self._leases.settle(receipt.message for receipt in receipts if ACTIONS[receipt.verdict] is None)
                 for queue, action, messages in calls_for(receipts):
-                    await self._places.acquire()
+                    await self._slots.acquire()
                     calls.create_task(self._settle(queue, action, messages), name=action)
 
     async def _settle(self, queue: str, action: Action, messages: list[Message]) -> None:
@@ -159,9 +138,9 @@ class Acknowledger:
             if left:
                 left = await self._left_after_retries(queue, action, left)
         finally:
-            self._places.release()
+            self._slots.release()
         self._counters_of(queue, action).unsettled.inc(len(left))
-        self._book.settle(messages)
+        self._leases.settle(messages)
 
     def _counters_of(self, queue: str, action: Action) -> Counters:
         found = self._counters.get((queue, action))
@@ -172,15 +151,12 @@ class Acknowledger:
     async def _delete(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
         return await self._queues.delete(queue, [message.receipt_handle for message in messages])
 
-    async def _hide(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
-        entries = [
-            (message.receipt_handle, retry_delay_seconds(message.receive_count, random.random()))  # noqa: S311 – jitter
-            for message in messages
-        ]
+    async def _delay(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
+        entries = [(message.receipt_handle, retry_delay_seconds(message.receive_count)) for message in messages]
         return await self._queues.change_visibility(queue, entries)
 
     async def _release(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
-        return await self._queues.change_visibility(queue, [(message.receipt_handle, 0) for message in messages])
+        return await self._queues.release(queue, [message.receipt_handle for message in messages])
 
     async def _left_after_retries(self, queue: str, action: Action, left: list[Message]) -> list[Message]:
         async def try_again() -> list[Message]:
@@ -190,18 +166,18 @@ class Acknowledger:
 
         retrying = AsyncRetrying(
             stop=stop_after_attempt(ATTEMPTS_AT_MOST - 1),
-            wait=wait_random_exponential(multiplier=2 * RETRY_WAIT_FIRST_SECONDS, max=RETRY_WAIT_AT_MOST_SECONDS),
+            wait=lambda state: RETRY_BACKOFF.delay_seconds(1 + state.attempt_number),
             retry=retry_if_result(bool),
             retry_error_callback=lambda _: left,
         )
-        await asyncio.sleep(random.uniform(0, RETRY_WAIT_FIRST_SECONDS))  # noqa: S311 – jitter
+        await asyncio.sleep(RETRY_BACKOFF.delay_seconds(1))
         await retrying(try_again)
         if left:
             _log.warning("messages.unsettled", action=action, messages=len(left))
         return left
 
     async def _left_after(self, queue: str, action: Action, messages: list[Message]) -> list[Message]:
-        """One call: those of `messages` that are not done after it, which is all of them if it failed."""
+        """Make one call; those of `messages` that are not done after it: all of them if it failed."""
         counters = self._counters_of(queue, action)
         counters.requests.inc()
         try:

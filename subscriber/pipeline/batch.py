@@ -1,53 +1,40 @@
-"""Room three: deliveries in, batches out.
+"""Stage 3: batch. Receives deliveries, sends batches.
 
-A batch opens with its first delivery and leaves when it is full, when its linger is over *and* the limiter has
-room, or when the line runs dry. While the limiter is shut it goes on growing to the maximum: light load costs the
-linger, heavy load gets the big batches that are cheapest for the database. Deliveries are never split and
-never change their order; a first delivery always fits, however many rows it has.
+A batch opens with its first delivery. It closes when it is full, when its linger is over *and* the limiter has
+capacity, or when the pipeline drains. Without capacity it keeps growing to the maximum: a light load waits for the
+linger, a heavy load gets the large batches that cost the database least. Deliveries are never split and keep their
+order; the first delivery of a batch always fits, however many rows it has.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Protocol
 
 import msgspec
 
 from subscriber.events.order import fold
 from subscriber.flow.channel import Channel
+from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.flow.wakeup import WakeEvent
 from subscriber.model import Batch, Delivery, Trigger
 from subscriber.observe.metrics import Metrics
-
-
-class Room(Protocol):
-    """What the batcher asks of the limiter."""
-
-    @property
-    def has_capacity(self) -> bool:
-        """Whether a write could start now."""
-        ...
-
-    def mark_saturated(self) -> None:
-        """A batch that is due waits for room."""
-        ...
 
 
 class BatchOptions(msgspec.Struct, frozen=True):
     """When a batch is full and when it is due."""
 
     max_rows: int
-    """At the start; `Batcher.set_rows_at_most` may ask for less."""
+    """At the start; `Batcher.set_rows_at_most` may lower it."""
     max_messages: int
-    """Some messages carry no row; a batch of them must end too."""
+    """Bounds a batch of messages without rows, too."""
     linger_seconds: float
 
 
 class OpenBatch:
-    """What has been gathered since the last batch left.
+    """The batch that is being gathered.
 
-    Rows are counted before folding, so a batch never grows past `max_rows` by being folded late.
+    Rows are counted before they are folded, so a batch never has more than `max_rows` (one large delivery apart).
     """
 
     def __init__(self, options: BatchOptions) -> None:
@@ -58,11 +45,11 @@ class OpenBatch:
 
     @property
     def due_at(self) -> float:
-        """When the linger of the first delivery is over, by the loop's clock."""
+        """When the linger of the first delivery is over, on the loop's clock."""
         return self.opened_at + self.options.linger_seconds
 
     def fits(self, delivery: Delivery) -> bool:
-        """Whether `delivery` can join: the first always does."""
+        """Whether `delivery` can join; the first one always can."""
         if not self.deliveries:
             return True
         return (
@@ -72,18 +59,18 @@ class OpenBatch:
 
     @property
     def is_full(self) -> bool:
-        """Whether no further delivery with a row in it could join."""
+        """Whether no further delivery with a row could join."""
         return len(self.deliveries) >= self.options.max_messages or self.rows >= self.options.max_rows
 
     def add(self, delivery: Delivery, now: float) -> None:
-        """Take `delivery` in; the first one starts the linger."""
+        """Add `delivery`; the first one starts the linger."""
         if not self.deliveries:
             self.opened_at = now
         self.deliveries.append(delivery)
         self.rows += len(delivery.events)
 
     def close(self, trigger: Trigger) -> Batch:
-        """The batch as it leaves, folded to one row per object version."""
+        """The finished batch, folded to one row per object version."""
         return Batch(
             deliveries=tuple(self.deliveries),
             rows=fold(event for delivery in self.deliveries for event in delivery.events),
@@ -95,12 +82,12 @@ class OpenBatch:
 def trigger_for(
     batch: OpenBatch, *, next_fits: bool, ended: bool, due: bool, limiter_has_capacity: bool
 ) -> Trigger | None:
-    """Why `batch` has to leave now, or None: it may stay.
+    """Why `batch` has to be closed now; None: it may grow.
 
     Args:
-        batch: what has been gathered.
-        next_fits: False where a delivery is waiting that this batch cannot take.
-        ended: nothing more will come.
+        batch: the batch that is being gathered.
+        next_fits: False if the next delivery does not fit.
+        ended: the inbox has ended.
         due: the linger is over.
         limiter_has_capacity: a write could start at once.
     """
@@ -114,14 +101,14 @@ def trigger_for(
 
 
 class Batcher:
-    """The room. Its inbox and the limiter notify its bell; it sleeps in one place."""
+    """The stage. Its inbox and the limiter wake it; it waits in exactly one place."""
 
     def __init__(
         self,
         options: BatchOptions,
         inbox: Channel[tuple[Delivery, ...]],
         outbox: Channel[Batch],
-        limiter: Room,
+        limiter: ConcurrencyLimiter,
         metrics: Metrics,
     ) -> None:
         self._options = options
@@ -136,22 +123,22 @@ class Batcher:
 
     @property
     def rows_at_most(self) -> int:
-        """How many rows a batch may have."""
+        """The most rows of a batch."""
         return self._options.max_rows
 
     def set_rows_at_most(self, rows: int) -> None:
-        """Change that. What has been gathered already leaves together, however much it is."""
+        """Change it. Rows that are gathered already stay in one batch, however many."""
         if rows != self._options.max_rows:
             self._options = msgspec.structs.replace(self._options, max_rows=rows)
             self._batch.options = self._options
             self._wake.notify()
 
     def notify(self) -> None:
-        """Look again: the limiter may have room now."""
+        """Wake the stage: the limiter may have capacity now."""
         self._wake.notify()
 
     async def run(self) -> None:
-        """Gather and send on until the inbox has ended and everything has left; then close the outbox."""
+        """Gather and send batches until the inbox has ended and everything is sent; then close the outbox."""
         clock = asyncio.get_running_loop().time
         while True:
             self._gather(clock())
@@ -174,7 +161,7 @@ class Batcher:
         self._outbox.close()
 
     def _gather(self, now: float) -> None:
-        # Takes what is there without waiting; stops at the first delivery that does not fit.
+        # Takes the available deliveries without waiting; stops at the first one that does not fit.
         while True:
             while self._waiting:
                 if self._batch.is_full or not self._batch.fits(self._waiting[0]):

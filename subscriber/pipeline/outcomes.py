@@ -1,4 +1,4 @@
-"""What has become of a batch's deliveries while the write room is at work on them. Pure bookkeeping, no I/O."""
+"""The outcome of each delivery of a batch while the write stage works on it. Pure bookkeeping, no I/O."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from subscriber.model import Delivery, Message, ObjectEvent, Receipt, Rejection
 
 
 class Part(msgspec.Struct, frozen=True):
-    """Some deliveries of a batch, and the fold of their events: what one statement tries."""
+    """Some deliveries of a batch and the fold of their events: what one statement tries."""
 
     deliveries: Sequence[Delivery]
     rows: Sequence[ObjectEvent]
-    rejections: int = 0
-    """How often it was refused as it is."""
+    failures: int = 0
+    """How often this very part has failed."""
 
 
 def part_of(deliveries: Sequence[Delivery]) -> Part:
-    """These, folded anew: a version whose newest row is not among them may have an older one that is."""
+    """These deliveries, folded again: without the newest row of a version an older one counts."""
     return Part(deliveries, fold(event for delivery in deliveries for event in delivery.events))
 
 
@@ -31,33 +31,33 @@ def halves(deliveries: Sequence[Delivery]) -> tuple[Part, Part]:
     return part_of(deliveries[:middle]), part_of(deliveries[middle:])
 
 
-def is_lost(message: Message, now: float) -> bool:
-    """Whether `message` is no longer ours at `now`, by the loop's clock: others may have it."""
+def is_expired(message: Message, now: float) -> bool:
+    """Whether the lease of `message` is over or its release is under way at `now`, on the loop's clock."""
     return now >= message.lease.expires_at or message.receipt_handle in message.lease.expired
 
 
-def is_gone(message: Message, now: float) -> bool:
-    """Whether it is lost for good: what is being handed back may be refused, and is then to be handed back again."""
-    return is_lost(message, now) and message.receipt_handle not in message.lease.releasing
+def is_expired_for_good(message: Message, now: float) -> bool:
+    """Whether it is expired and no release is under way: a release that fails makes the message ours again."""
+    return is_expired(message, now) and message.receipt_handle not in message.lease.releasing
 
 
-def still_ours(part: Part, now: float) -> Part:
-    """What is left of `part` when the lost ones are dropped: they come again, here or elsewhere."""
-    kept = [delivery for delivery in part.deliveries if not is_lost(delivery.message, now)]
+def without_expired(part: Part, now: float) -> Part:
+    """`part` without its expired messages, which SQS delivers again."""
+    kept = [delivery for delivery in part.deliveries if not is_expired(delivery.message, now)]
     return part if len(kept) == len(part.deliveries) else part_of(kept)
 
 
 def held_until(deliveries: Iterable[Delivery]) -> float:
-    """When the last of these is handed back, by the loop's clock: then nothing is left to be tried."""
+    """When the last of these is released, on the loop's clock; after that there is nothing left to try."""
     return max((delivery.message.lease.held_until for delivery in deliveries), default=math.inf)
 
 
 class BatchOutcome:
-    """What has become of the deliveries of one batch so far. What is not settled at the end is *returned*, or lost.
+    """The outcome of each delivery of one batch so far. A delivery without one is *released* or *expired* at the end.
 
     Args:
         deliveries: of the batch.
-        successes: how many writes of rows the database had taken before.
+        successes: how many writes of rows had succeeded before.
     """
 
     def __init__(self, deliveries: Sequence[Delivery], successes: int = 0) -> None:
@@ -66,27 +66,27 @@ class BatchOutcome:
         self._stored: set[str] = set()
         self._rejections: dict[str, Rejection] = {}
         self._failed: dict[str, str] = {}
-        self._refused_alone: dict[str, int] = {}
-        self._not_kept: set[str] = set()
+        self._failed_alone: dict[str, int] = {}
+        self._not_quarantined: set[str] = set()
 
     @property
     def open(self) -> int:
-        """Of how many something is not committed yet, by no fault of their own."""
+        """How many deliveries are neither committed nor failed themselves."""
         return sum(
             not self._is_committed(delivery) and delivery.message.receipt_handle not in self._failed
             for delivery in self._deliveries
         )
 
     def stored(self, deliveries: Sequence[Delivery]) -> None:
-        """Every row of `deliveries` that can be stored is committed."""
+        """Record that every storable row of `deliveries` is committed."""
         self._stored.update(delivery.message.receipt_handle for delivery in deliveries)
 
     def quarantined(self, delivery: Delivery, rejection: Rejection) -> None:
-        """The body of `delivery` is committed."""
+        """Record that the body of `delivery` is committed."""
         self._rejections[delivery.message.receipt_handle] = rejection
 
     def failed(self, delivery: Delivery, reason: str) -> None:
-        """Neither index nor quarantine takes `delivery`, and that is its own fault."""
+        """Record that neither the index nor the quarantine can store `delivery`, for a reason of its own."""
         self._failed[delivery.message.receipt_handle] = reason
 
     def is_quarantined(self, delivery: Delivery) -> bool:
@@ -94,24 +94,24 @@ class BatchOutcome:
         return delivery.message.receipt_handle in self._rejections
 
     def is_poison(self, delivery: Delivery, successes: int) -> bool:
-        """Whether `delivery`, which was refused alone just now, was so before, with other writes taken since.
+        """Record that `delivery` failed alone; whether it did so before and other writes have succeeded since.
 
         Args:
             delivery: the only one of its part.
-            successes: how many writes the database has taken so far, of this batch or any other.
+            successes: writes of rows that have succeeded so far, of this batch or any other.
         """
-        return successes > self._refused_alone.setdefault(delivery.message.receipt_handle, successes)
+        return successes > self._failed_alone.setdefault(delivery.message.receipt_handle, successes)
 
     def quarantine_keeps_failing(self, bad: Iterable[Delivery], successes: int) -> bool:
-        """Whether `bad`, which the quarantine refused just now, were refused by it before, with rows taken meanwhile.
+        """Record that the quarantine failed to store `bad`; whether it did so before while rows were stored.
 
         Args:
-            bad: messages that are no rows, or hold one that cannot be stored.
-            successes: how many writes of rows the database has taken so far, of this batch or any other.
+            bad: messages that decode rejected, or that hold an unstorable row.
+            successes: writes of rows that have succeeded so far, of this batch or any other.
         """
         handles = {delivery.message.receipt_handle for delivery in bad}
-        is_again = handles <= self._not_kept
-        self._not_kept |= handles
+        is_again = handles <= self._not_quarantined
+        self._not_quarantined |= handles
         return is_again and successes > self._successes_before
 
     def receipts(self, now: float) -> tuple[Receipt, ...]:
@@ -124,14 +124,14 @@ class BatchOutcome:
             if rejection := self._rejections.get(handle):
                 return Receipt(message=message, verdict="quarantined", reason=rejection.reason)
             return Receipt(message=message, verdict="stored")
-        if is_gone(message, now):
+        if is_expired_for_good(message, now):
             return Receipt(message=message, verdict="expired")
         if handle in self._failed:
             return Receipt(message=message, verdict="retry_later", reason=self._failed[handle])
         return Receipt(message=message, verdict="released")
 
     def _is_committed(self, delivery: Delivery) -> bool:
-        """Rows and, where there is a rejection, the body: one without the other is not enough."""
+        """Whether its rows and, after a rejection, its body are committed: one without the other is not enough."""
         return delivery.message.receipt_handle in self._stored and (
             delivery.rejection is None or self.is_quarantined(delivery)
         )

@@ -1,7 +1,7 @@
-"""The line: five rooms, three channels, and the way it ends.
+"""The pipeline: its stages, the channels between them, and its shutdown.
 
-Shutdown travels in flow order: receive stops and closes its channel, each room finishes what it has and
-closes the next, and `run` returns when the last delete has been answered. Nothing here looks at a message.
+Shutdown follows the flow: receive stops and closes its channel, each stage finishes what it holds and closes the next
+channel, and `run` returns when the last delete has been answered. Decode (stage 2) is a function that receive calls.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -21,58 +21,46 @@ from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.flow.visibility_extension import VisibilityExtender
 from subscriber.model import Batch, Delivery, Receipt
 from subscriber.observe.metrics import Metrics
-from subscriber.pipeline.acknowledge import AcknowledgeOptions, Acknowledger, Queues
-from subscriber.pipeline.attempts import Store
+from subscriber.pipeline.acknowledge import AcknowledgeOptions, Acknowledger
 from subscriber.pipeline.batch import Batcher, BatchOptions
-from subscriber.pipeline.receive import ReceiveOptions, Receiver, Source
+from subscriber.pipeline.receive import ReceiveOptions, Receiver
 from subscriber.pipeline.write import Writer
+from subscriber.ports import QueueClient, Store
 from subscriber.signals import Arrivals
 
 POLLS_IN_CHANNEL = 8
 BATCHES_IN_CHANNEL = 1
 RECEIPTS_IN_CHANNEL = 2
-"""Small on purpose: what waits here is already counted in the leases, and a full channel is the back-pressure."""
-
-
-class QueueEdge(Source, Queues, Protocol):
-    """Everything the line asks of the queues."""
-
-
-class StoreEdge(Store, Protocol):
-    """Everything the line asks of the database."""
-
-    async def ping(self) -> None:
-        """Succeed if a write could; raises StoreError."""
-        ...
+"""Small on purpose: the leases already count what waits here, and a full channel is the back-pressure."""
 
 
 class PipelineOptions(msgspec.Struct, frozen=True):
-    """The options of every room."""
+    """The options of every stage."""
 
     receive: ReceiveOptions
     batch: BatchOptions
     acknowledge: AcknowledgeOptions
     buckets: frozenset[str] | None = None
-    """Whose events may become rows; None: those of every bucket."""
+    """Bucket allow-list; None: events of every bucket may become rows."""
 
 
 class Pipeline:
-    """Builds the rooms, runs them, stops them.
+    """Connects the stages, runs them, stops them.
 
     Args:
-        options: of every room.
-        queues: the queues' edge.
-        store: the database's edge.
-        limiter: how many writes at once.
-        leases: what is held.
-        metrics: the catalog.
+        options: of every stage.
+        queues: the SQS client.
+        store: the database.
+        limiter: of concurrent writes.
+        leases: of the messages in flight.
+        metrics: the metrics of the process.
     """
 
     def __init__(
         self,
         options: PipelineOptions,
-        queues: QueueEdge,
-        store: StoreEdge,
+        queues: QueueClient,
+        store: Store,
         limiter: ConcurrencyLimiter,
         leases: VisibilityLeases,
         metrics: Metrics,
@@ -81,12 +69,12 @@ class Pipeline:
         self.leases = leases
         self.breaker = CircuitBreaker(leases, metrics.database_available.set)
         self._ping = store.ping
-        self._keeper = VisibilityExtender(leases, queues, metrics)
+        self._extender = VisibilityExtender(leases, queues, metrics)
         deliveries: Channel[tuple[Delivery, ...]] = Channel(POLLS_IN_CHANNEL)
         batches: Channel[Batch] = Channel(BATCHES_IN_CHANNEL)
         receipts: Channel[tuple[Receipt, ...]] = Channel(RECEIPTS_IN_CHANNEL)
-        understand = functools.partial(decode, buckets=options.buckets)
-        self._receiver = Receiver(options.receive, queues, understand, leases, deliveries, metrics=metrics)
+        decode_message = functools.partial(decode, buckets=options.buckets)
+        self._receiver = Receiver(options.receive, queues, decode_message, leases, deliveries, metrics=metrics)
         self.batches = Batcher(options.batch, deliveries, batches, limiter, metrics)
         writer = Writer(batches, receipts, limiter, store, breaker=self.breaker, metrics=metrics)
         self.tally = writer.tally
@@ -106,31 +94,31 @@ class Pipeline:
 
     @property
     def arrivals(self) -> Mapping[str, Arrivals]:
-        """What each queue has brought lately, by its URL."""
+        """What each queue has returned lately, by its URL."""
         return self._receiver.arrivals
 
     async def run(self) -> None:
-        """Run until the line is dry. A room that dies takes the others with it, loudly."""
+        """Run until the pipeline is drained. A stage that fails cancels the others, and its exception is raised."""
         async with asyncio.TaskGroup() as side:
-            helpers = [
+            tasks = [
                 side.create_task(self.breaker.run(self._ping), name="probe"),
-                side.create_task(self._keeper.run(), name="lease keeper"),
+                side.create_task(self._extender.run(), name="visibility extension"),
             ]
             try:
                 await self._run_stages()
             finally:
-                for task in helpers:
+                for task in tasks:
                     task.cancel()
 
     async def _run_stages(self) -> None:
-        async with asyncio.TaskGroup() as rooms:
+        async with asyncio.TaskGroup() as stages:
             for name, run in self._stages.items():
-                rooms.create_task(run(), name=name)
+                stages.create_task(run(), name=name)
 
     def stop(self) -> None:
-        """Receive nothing more and let the line run dry; `run` returns when it is.
+        """Receive nothing more and drain; `run` returns when nothing is held.
 
-        What the database does not take at once is handed back.
+        Messages that the database cannot store at once are released.
         """
         self._receiver.stop()
         self.breaker.stop()

@@ -1,61 +1,58 @@
-"""Room one: asks the queues for messages whenever there is room downstream, and hands what came to decode.
+"""Stage 1: receive. Polls the queues while there is capacity, decodes what arrives and sends it on.
 
-Every queue has one long poll when idle. A full answer says that more is waiting: one more poll joins, so that
-the number doubles with every round trip, up to the maximum. An empty or nearly empty answer sends its poll
-home, unless it is the last. A poll begins only under a lease, which is where back-pressure is felt: no lease,
-no poll.
+An idle queue has one long poll. A full answer means that more messages are waiting: one more poll starts, so that the
+number doubles with every round trip, up to the maximum. An empty or nearly empty answer ends its poll, unless it is the
+last one. A poll begins only under a lease, which is the back-pressure: no lease, no poll.
 
-After `stop` no poll begins. An open one is never cancelled, since its answer would be lost and its messages
-hidden for the whole visibility; what it brings is handed back unread, while the line drains beside it.
-
-What the receive room knows of each queue, and how it decides: how many polls, and how long a pause. Pure.
+After `stop` no poll begins. An open poll is never cancelled, because its answer would be lost and its messages would
+stay invisible for the whole visibility timeout; its messages are released unread while the pipeline drains.
 """
 
 from __future__ import annotations
 
 import asyncio
-import random
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from subscriber.errors import QueueCallError
+from subscriber.flow.backoff import Backoff, is_power_of_two
 from subscriber.flow.channel import Channel
-from subscriber.flow.leases import POLL_MESSAGES, LeasesShutError
-from subscriber.model import Delivery, Lease, Message
+from subscriber.flow.leases import LeasesClosedError, VisibilityLeases
+from subscriber.flow.release import release
+from subscriber.model import MESSAGES_PER_POLL, Delivery, Lease, Message
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
+from subscriber.ports import QueueClient
 from subscriber.signals import Arrivals
 
 NEARLY_EMPTY_MESSAGES = 3
-"""An answer of so many or fewer says that there are too many polls; SQS samples its hosts, so five may be normal."""
+"""An answer of so few messages means too many polls. SQS samples its hosts, so five messages may be normal."""
 
-FAILURE_PAUSE_FIRST_SECONDS = 0.2
-FAILURE_PAUSE_AT_MOST_SECONDS = 20.0
+FAILURE_BACKOFF = Backoff(first_seconds=0.2, max_seconds=20.0, jitter=1)
+"""Between failed polls."""
 
-FAILURES_THAT_TELL = 6
-"""So many failures in a row, about six seconds with their pauses, and the queue counts as not answering."""
+FAILURES_BEFORE_NOT_RECEIVING = 6
+"""After so many failures in a row, about six seconds with their delays, the queue counts as not answering."""
+
+PART_FULL_PAUSE_SECONDS = 0.05
+"""After an answer that was not full the queue is nearly empty: this delay makes the next answer fuller."""
+
+_log = get_logger()
 
 
 def polls_wanted(running: int, answered: int, at_most: int) -> int:
-    """How many polls a queue should have after one of `running` brought `answered` messages."""
-    if answered >= POLL_MESSAGES:
+    """How many polls a queue should have after one of `running` polls returned `answered` messages."""
+    if answered >= MESSAGES_PER_POLL:
         return min(running + 1, at_most)
     if answered <= NEARLY_EMPTY_MESSAGES:
         return max(running - 1, 1)
     return running
 
 
-def backoff_after_failures(failures: int, chance: float) -> float:
-    """Seconds before the next try after so many failures in a row (from 1): full jitter under a doubling bound."""
-    bound = min(FAILURE_PAUSE_AT_MOST_SECONDS, FAILURE_PAUSE_FIRST_SECONDS * (1 << min(failures - 1, 20)))
-    return bound * chance
-
-
 class QueuePollState:
-    """What receive knows of one queue; changed by its polls only."""
+    """The polls of one queue and their recent answers; changed by its polls only."""
 
     def __init__(self, url: str, metrics: Metrics) -> None:
         self.url = url
@@ -64,61 +61,19 @@ class QueuePollState:
         self.wanted = 1
         self.failures = 0
         self.arrivals = Arrivals()
-        # Looked up once: a label's look-up costs as much as reading a message.
+        # Looked up once: looking up a label costs as much as reading a message.
         self.received = metrics.received_messages.labels(self.label)
         requests = metrics.receive_requests
         self.answers = {answer: requests.labels(self.label, answer) for answer in ("full", "part", "empty")}
 
     @property
     def failures_in_a_row(self) -> int:
-        """How often in a row receiving has failed: polls that fail together have failed once."""
+        """Consecutive failures: polls that fail together have failed once."""
         return -(-self.failures // max(1, self.running))
 
 
-PART_FULL_PAUSE_SECONDS = 0.05
-"""After an answer that was not full the queue is nearly drained: waiting this long makes the next one fuller."""
-
-_log = get_logger()
-
-
-class Source(Protocol):
-    """Where messages come from, and go back to."""
-
-    async def receive(self, lease: Lease) -> list[Message]:
-        """Up to ten messages of `lease.queue`, after a long poll; raises QueueCallError."""
-        ...
-
-    async def release(self, queue: str, handles: Sequence[str]) -> int:
-        """Make them visible at once; how many the queue says are."""
-        ...
-
-
-class Leases(Protocol):
-    """Permission to poll."""
-
-    async def open(self, queue: str) -> Lease:
-        """A lease, when there is room; raises LeasesShutError."""
-        ...
-
-    def fill(self, lease: Lease, messages: Sequence[Message]) -> None:
-        """What the poll brought."""
-        ...
-
-    def abandon(self, lease: Lease) -> None:
-        """The poll failed."""
-        ...
-
-    def settle(self, messages: Iterable[Message]) -> None:
-        """Handed back."""
-        ...
-
-    def shut(self) -> None:
-        """No more polls."""
-        ...
-
-
 class ReceiveOptions(msgspec.Struct, frozen=True):
-    """Which queues, and how many polls each may have."""
+    """Which queues, and how many polls."""
 
     queues: tuple[str, ...]
     polls_at_most: int
@@ -126,31 +81,31 @@ class ReceiveOptions(msgspec.Struct, frozen=True):
 
 
 class Receiver:
-    """The room: a task for every poll, all in one group."""
+    """The stage: one task per poll, all in one group."""
 
     def __init__(
         self,
         options: ReceiveOptions,
-        source: Source,
+        queues: QueueClient,
         decode: Callable[[Message], Delivery],
-        leases: Leases,
+        leases: VisibilityLeases,
         outbox: Channel[tuple[Delivery, ...]],
         *,
         metrics: Metrics,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        self._source = source
+        self._queues = queues
         self._decode = decode
         self._leases = leases
         self._outbox = outbox
         self._metrics = metrics
         self._wall_clock = wall_clock
-        self._intakes = [QueuePollState(url, metrics) for url in options.queues]
+        self._states = [QueuePollState(url, metrics) for url in options.queues]
         self._polls_at_most = max(1, options.polls_at_most // len(options.queues))
         self._stopping = asyncio.Event()
-        self._handing_over = 0
-        self._handed_over = asyncio.Event()
-        self._handed_over.set()
+        self._sends = 0
+        self._nothing_to_send = asyncio.Event()
+        self._nothing_to_send.set()
 
     @property
     def is_stopping(self) -> bool:
@@ -159,76 +114,76 @@ class Receiver:
 
     @property
     def is_receiving(self) -> bool:
-        """Whether every queue answers, give or take a few failures in a row."""
-        return all(intake.failures_in_a_row < FAILURES_THAT_TELL for intake in self._intakes)
+        """Whether every queue answers, apart from a few failures in a row."""
+        return all(state.failures_in_a_row < FAILURES_BEFORE_NOT_RECEIVING for state in self._states)
 
     @property
     def arrivals(self) -> Mapping[str, Arrivals]:
-        """What each queue has brought lately, by its URL."""
-        return {intake.url: intake.arrivals for intake in self._intakes}
+        """What each queue has returned lately, by its URL."""
+        return {state.url: state.arrivals for state in self._states}
 
     def stop(self) -> None:
         """Begin no more polls."""
         self._stopping.set()
-        self._leases.shut()
+        self._leases.close()
 
     async def run(self) -> None:
-        """Receive until stopped. The outbox closes when nothing more will be sent; open polls may last longer."""
+        """Receive until stopped. The outbox closes after the last send; open polls may last longer."""
         async with asyncio.TaskGroup() as polls:
-            for intake in self._intakes:
-                self._start_poll(polls, intake)
+            for state in self._states:
+                self._start_poll(polls, state)
             await self._stopping.wait()
-            await self._handed_over.wait()
+            await self._nothing_to_send.wait()
             self._outbox.close()
 
-    def _start_poll(self, polls: asyncio.TaskGroup, intake: QueuePollState) -> None:
-        intake.running += 1
-        self._metrics.polls.labels(intake.label).set(intake.running)
-        polls.create_task(self._poll_while_wanted(polls, intake), name=f"poll {intake.label}")
+    def _start_poll(self, polls: asyncio.TaskGroup, state: QueuePollState) -> None:
+        state.running += 1
+        self._metrics.polls.labels(state.label).set(state.running)
+        polls.create_task(self._poll_while_wanted(polls, state), name=f"poll {state.label}")
 
-    async def _poll_while_wanted(self, polls: asyncio.TaskGroup, intake: QueuePollState) -> None:
+    async def _poll_while_wanted(self, polls: asyncio.TaskGroup, state: QueuePollState) -> None:
         try:
-            while not self.is_stopping and intake.running <= intake.wanted:
-                await self._poll(intake)
-                if intake.running < intake.wanted and not self.is_stopping:
-                    self._start_poll(polls, intake)
-        except LeasesShutError:
+            while not self.is_stopping and state.running <= state.wanted:
+                await self._poll(state)
+                if state.running < state.wanted and not self.is_stopping:
+                    self._start_poll(polls, state)
+        except LeasesClosedError:
             pass
         finally:
-            intake.running -= 1
-            self._metrics.polls.labels(intake.label).set(intake.running)
+            state.running -= 1
+            self._metrics.polls.labels(state.label).set(state.running)
 
-    async def _poll(self, intake: QueuePollState) -> None:
-        """One poll under one lease; its answer says how many polls are wanted from now on."""
-        lease = await self._leases.open(intake.url)
+    async def _poll(self, state: QueuePollState) -> None:
+        """One poll under one lease; its answer decides how many polls are wanted from now on."""
+        lease = await self._leases.open(state.url)
         try:
-            messages = await self._source.receive(lease)
+            messages = await self._queues.receive(lease)
         except QueueCallError as error:
             self._leases.abandon(lease)
-            await self._failed(intake, error)
+            await self._failed(state, error)
             return
-        if intake.failures_in_a_row >= FAILURES_THAT_TELL:
-            _log.info("receive.recovered", queue=intake.label)
-        intake.failures = 0
+        if state.failures_in_a_row >= FAILURES_BEFORE_NOT_RECEIVING:
+            _log.info("receive.recovered", queue=state.label)
+        state.failures = 0
         self._leases.fill(lease, messages)
-        self._count(intake, lease, messages)
+        self._count(state, lease, messages)
         if messages and self.is_stopping:
-            await self._release(intake, messages)
+            await self._release(state, messages)
         elif messages:
-            await self._hand_over(messages)
-        if len(messages) < POLL_MESSAGES:
+            await self._send(messages)
+        if len(messages) < MESSAGES_PER_POLL:
             await self._pause(PART_FULL_PAUSE_SECONDS)
-        intake.wanted = polls_wanted(intake.running, len(messages), self._polls_at_most)
+        state.wanted = polls_wanted(state.running, len(messages), self._polls_at_most)
 
-    async def _hand_over(self, messages: list[Message]) -> None:
-        self._handing_over += 1
-        self._handed_over.clear()
+    async def _send(self, messages: list[Message]) -> None:
+        self._sends += 1
+        self._nothing_to_send.clear()
         try:
             await self._outbox.send(tuple(self._decoded(message) for message in messages))
         finally:
-            self._handing_over -= 1
-            if not self._handing_over:
-                self._handed_over.set()
+            self._sends -= 1
+            if not self._sends:
+                self._nothing_to_send.set()
 
     def _decoded(self, message: Message) -> Delivery:
         delivery = self._decode(message)
@@ -238,26 +193,20 @@ class Receiver:
             self._metrics.derived_sequencers.inc(delivery.derived_sequencers)
         return delivery
 
-    async def _release(self, intake: QueuePollState, messages: list[Message]) -> None:
-        try:
-            done = await self._source.release(intake.url, [message.receipt_handle for message in messages])
-        except QueueCallError as error:
-            _log.warning("messages.not_released", queue=intake.label, messages=len(messages), reason=error.code)
-            return  # they stay in the leases: the end of the process tries once more
-        self._metrics.released_messages.labels(intake.label).inc(done)
-        if done == len(messages):
+    async def _release(self, state: QueuePollState, messages: list[Message]) -> None:
+        done = await release(self._queues, state.url, [message.receipt_handle for message in messages])
+        self._metrics.released_messages.labels(state.label).inc(done)
+        if done == len(messages):  # else they stay in their lease: the end of the process releases them once more
             self._leases.settle(messages)
-        else:
-            _log.warning("messages.not_released", queue=intake.label, messages=len(messages) - done)
 
-    async def _failed(self, intake: QueuePollState, error: QueueCallError) -> None:
-        intake.failures += 1
-        intake.arrivals.forget_silence()
-        self._metrics.receive_requests.labels(intake.label, "failed").inc()
+    async def _failed(self, state: QueuePollState, error: QueueCallError) -> None:
+        state.failures += 1
+        state.arrivals.reset_silence()
+        self._metrics.receive_requests.labels(state.label, "failed").inc()
         self._metrics.queue_errors.labels("receive", error.code).inc()
-        if intake.failures & (intake.failures - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a long outage is few lines
-            _log.warning("receive.failed", queue=intake.label, reason=error.code, detail=error.detail)
-        await self._pause(backoff_after_failures(intake.failures_in_a_row, random.random()))  # noqa: S311 – jitter, not a secret
+        if is_power_of_two(state.failures):
+            _log.warning("receive.failed", queue=state.label, reason=error.code, detail=error.detail)
+        await self._pause(FAILURE_BACKOFF.delay_seconds(state.failures_in_a_row))
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until `stop`."""
@@ -267,10 +216,10 @@ class Receiver:
         except TimeoutError:
             return
 
-    def _count(self, intake: QueuePollState, lease: Lease, messages: list[Message]) -> None:
-        answer = "full" if len(messages) >= POLL_MESSAGES else "part" if messages else "empty"
-        intake.answers[answer].inc()
-        intake.received.inc(len(messages))
+    def _count(self, state: QueuePollState, lease: Lease, messages: list[Message]) -> None:
+        answer = "full" if len(messages) >= MESSAGES_PER_POLL else "part" if messages else "empty"
+        state.answers[answer].inc()
+        state.received.inc(len(messages))
         first = [message.sent_at for message in messages if message.receive_count == 1]
         youngest_seconds = None
         if first:
@@ -278,4 +227,4 @@ class Receiver:
             lease.oldest_sent_at = min(first)
             youngest_seconds = max(0.0, now - max(first))
             self._metrics.receive_age_seconds.observe(max(0.0, now - lease.oldest_sent_at))
-        intake.arrivals.answered(len(messages), youngest_seconds, asyncio.get_running_loop().time())
+        state.arrivals.record_answer(len(messages), youngest_seconds, asyncio.get_running_loop().time())

@@ -1,4 +1,4 @@
-"""The composition of `subscriber quarantine`: settings become a quarantine, a store and an errand on a loop."""
+"""Implements `subscriber quarantine` against the database that the settings name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import uvloop
 from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import check_schema
-from subscriber.adapters.postgres.quarantine import Filters, Kept, Quarantine, ReasonCount
+from subscriber.adapters.postgres.quarantine import Filters, Quarantine, QuarantinedMessage, ReasonCount
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError
 from subscriber.events.decode import decode
@@ -27,52 +27,53 @@ T = TypeVar("T")
 
 
 def counts(settings: Settings, filters: Filters) -> list[ReasonCount]:
-    """How many messages are kept for each reason."""
+    """The number of quarantined messages for each reason."""
     return _run(settings, lambda options: Quarantine(options).counts(filters))
 
 
-def messages(settings: Settings, filters: Filters, at_most: int) -> list[Kept]:
-    """The first messages, by queue and id."""
+def messages(settings: Settings, filters: Filters, at_most: int) -> list[QuarantinedMessage]:
+    """The first messages, ordered by queue and id."""
 
-    async def look(options: StoreOptions) -> list[Kept]:
-        quarantine, found = Quarantine(options), list[Kept]()
+    async def collect(options: StoreOptions) -> list[QuarantinedMessage]:
+        quarantine, found = Quarantine(options), list[QuarantinedMessage]()
         while len(found) < at_most:
-            behind = found[-1].place if found else ("", "")
-            page = await quarantine.page(filters, behind, at_most - len(found))
+            after = found[-1].position if found else ("", "")
+            page = await quarantine.page(filters, after, at_most - len(found))
             if not page:
                 break
             found += page
         return found
 
-    return _run(settings, look)
+    return _run(settings, collect)
 
 
-def find(settings: Settings, message_id: str, queue: str | None) -> list[tuple[Kept, Delivery]]:
-    """The messages of an id, with what each means today."""
+def find(settings: Settings, message_id: str, queue: str | None) -> list[tuple[QuarantinedMessage, Delivery]]:
+    """The messages with an id, each with the result of decoding it now."""
 
-    async def look(options: StoreOptions) -> list[tuple[Kept, Delivery]]:
+    async def decoded(options: StoreOptions) -> list[tuple[QuarantinedMessage, Delivery]]:
         found = await Quarantine(options).find(message_id, queue)
         buckets = pipeline_options(settings).buckets
-        return [(kept, decode(message_of(kept), buckets)) for kept in found]
+        return [(message, decode(message_of(message), buckets)) for message in found]
 
-    return _run(settings, look)
+    return _run(settings, decoded)
 
 
 def replay(settings: Settings, filters: Filters, replay_options: ReplayOptions, stream: TextIO) -> Tally:
-    """Have the messages written that wait and that the filters let through; progress goes to `stream`."""
+    """Replay the waiting messages that the filters select; progress goes to `stream`."""
 
     async def run(options: StoreOptions) -> Tally:
         quarantine = Quarantine(options)
         total = sum(count.waiting for count in await quarantine.counts(filters))
         progress = Progress(stream, total)
         async with _store(options) as store:
-            reading = functools.partial(decode, buckets=pipeline_options(settings).buckets)
-            ongoing = Replay(quarantine, store, reading, replay_options, progress.show)
+            decode_now = functools.partial(decode, buckets=pipeline_options(settings).buckets)
+            one_pass = Replay(quarantine, store, decode_now, replay_options, progress.show)
             try:
-                tally = await ongoing.run(filters)
+                tally = await one_pass.run(filters)
             except (asyncio.CancelledError, StoreError):
                 progress.end()
-                stream.write(f"ended early, {ongoing.tally.replayed} of {total} replayed: run it again to go on\n")
+                done = one_pass.tally.replayed
+                stream.write(f"stopped early, {done} of {total} replayed: run it again to continue\n")
                 raise
             progress.end()
             return tally
@@ -90,10 +91,10 @@ async def _store(options: StoreOptions) -> AsyncIterator[PostgresStore]:
 
 
 def _run(settings: Settings, work: Callable[[StoreOptions], Awaitable[T]]) -> T:
-    """Do an errand with a schema of this release.
+    """Run `work` after checking that the schema fits this release.
 
     Raises:
-        SubscriberError: the database or its schema refuses; the text is for the operator.
+        SubscriberError: the database failed or its schema does not fit; the text is for the operator.
     """
 
     async def run() -> T:

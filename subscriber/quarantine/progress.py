@@ -1,4 +1,4 @@
-"""How far a long replay has come: one line that rewrites itself on a terminal, else a line every few seconds."""
+"""Progress of a replay: on a terminal one line that is rewritten, elsewhere a new line every few seconds."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ ELSEWHERE_SECONDS = 5.0
 
 
 class Progress:
-    """Shows a tally from time to time.
+    """Prints a tally periodically.
 
     Args:
-        stream: where to; standard error, since standard output is for the result.
-        total: how many messages there are to be seen.
+        stream: the output; standard error, since standard output is for the result.
+        total: the number of messages to replay.
         clock: monotonic seconds.
     """
 
@@ -30,14 +30,14 @@ class Progress:
         self._width = 0
 
     def show(self, tally: Tally) -> None:
-        """Show it, unless that was just done."""
+        """Print the tally, unless it was printed a moment ago."""
         now = self._clock()
         if now - self._shown_at >= (ON_TERMINAL_SECONDS if self._rewrites else ELSEWHERE_SECONDS):
             self._shown_at = now
             self._write(progress_text(tally, self._total, now - self._began_at))
 
     def end(self) -> None:
-        """Clear the line that would be rewritten."""
+        """Clear the rewritten line."""
         if self._rewrites and self._width:
             self._stream.write(f"\r{' ' * self._width}\r")
             self._stream.flush()
@@ -52,9 +52,9 @@ class Progress:
 
 
 def progress_text(tally: Tally, total: int, elapsed_seconds: float) -> str:
-    """Seen of how many, what became of them, how fast, and how long it will go on like this."""
+    """Messages seen and their total, the results, the rate and the remaining time at this rate."""
     percent = 100 * tally.seen / total if total else 100
     rate = tally.seen / elapsed_seconds if elapsed_seconds > 0 else 0.0
     left = max(0, total - tally.seen) / rate if rate else 0.0
-    counts = f"{tally.replayed} replayed, {tally.refused.total()} still refused"
+    counts = f"{tally.replayed} replayed, {tally.rejected.total()} still rejected"
     return f"{tally.seen} of {total} ({percent:.0f} %): {counts}; {rate:.0f}/s, {left:.0f} s left"

@@ -1,4 +1,4 @@
-"""Quarantined messages as text for a person. Bodies come from anywhere: nothing of them reaches the terminal raw."""
+"""Renders quarantined messages as text. Bodies are untrusted: control characters are escaped for the terminal."""
 
 from __future__ import annotations
 
@@ -7,83 +7,84 @@ from datetime import datetime
 
 import msgspec
 
-from subscriber.adapters.postgres.quarantine import Kept, ReasonCount
+from subscriber.adapters.postgres.quarantine import QuarantinedMessage, ReasonCount
 from subscriber.model import Delivery
 from subscriber.quarantine.replay import Tally
 
 
 def counts_text(counts: Sequence[ReasonCount]) -> str:
-    """A table of reasons, of which there is one at least."""
+    """A table of at least one reason."""
     rows = [("waiting", "replayed", "reason", "oldest", "newest")]
-    rows += [(str(c.waiting), str(c.replayed), c.reason, _moment(c.oldest), _moment(c.newest)) for c in counts]
+    rows += [(str(c.waiting), str(c.replayed), c.reason, _time(c.oldest), _time(c.newest)) for c in counts]
     return "\n".join(_table(rows))
 
 
 def nothing_text(every: Sequence[ReasonCount]) -> str:
-    """That no message is meant; of those in the quarantine, why they are there: a reason may be misspelled."""
+    """The text for an empty result; it lists all reasons in the quarantine, since the given one may be misspelled."""
     if not every:
         return "no message is in quarantine"
     reasons = ", ".join(f"{count.reason} ({count.waiting} waiting, {count.replayed} replayed)" for count in every)
-    return f"no message in quarantine is what you ask for; it has {reasons}"
+    return f"no message in quarantine matches; the quarantine has {reasons}"
 
 
-def messages_text(page: Iterable[Kept]) -> Iterator[str]:
-    """A line each: when, why, which, and what is wrong with it."""
-    for kept in page:
-        done = f"  replayed {_moment(kept.replayed_at)}" if kept.replayed_at else ""
-        name = kept.queue.rpartition("/")[2]
-        where = f"{printable(name)}  {printable(kept.message_id)}"
-        yield f"{_moment(kept.quarantined_at)}  {kept.reason:<20}  {where}  {printable(kept.detail)}{done}"
+def messages_text(page: Iterable[QuarantinedMessage]) -> Iterator[str]:
+    """A line per message: time, reason, queue, id and detail."""
+    for message in page:
+        done = f"  replayed {_time(message.replayed_at)}" if message.replayed_at else ""
+        name = message.queue.rpartition("/")[2]
+        where = f"{printable(name)}  {printable(message.message_id)}"
+        yield f"{_time(message.quarantined_at)}  {message.reason:<20}  {where}  {printable(message.detail)}{done}"
 
 
-def message_text(kept: Kept, delivery: Delivery) -> Iterator[str]:
-    """All there is to say about one, and its body."""
+def message_text(message: QuarantinedMessage, delivery: Delivery) -> Iterator[str]:
+    """All facts about one message, then its body."""
     facts = {
-        "queue": kept.queue,
-        "message": kept.message_id,
-        "quarantined": _moment(kept.quarantined_at),
-        "reason": f"{kept.reason}: {kept.detail}",
-        "received": f"{kept.receive_count} times",
-        "replayed": f"{_moment(kept.replayed_at)} by {kept.replayed_by}" if kept.replayed_at else "no",
-        "today": _verdict(delivery),
-        "body": f"{len(kept.body)} bytes",
+        "queue": message.queue,
+        "message": message.message_id,
+        "quarantined": _time(message.quarantined_at),
+        "reason": f"{message.reason}: {message.detail}",
+        "received": f"{message.receive_count} times",
+        "replayed": f"{_time(message.replayed_at)} by {message.replayed_by}" if message.replayed_at else "no",
+        "today": _outcome(delivery),
+        "body": f"{len(message.body)} bytes",
     }
     yield from (f"{name:<12} {printable(value)}" for name, value in facts.items())
     yield ""
-    yield from (printable(line) for line in kept.body.decode("utf-8", "backslashreplace").split("\n"))
+    yield from (printable(line) for line in message.body.decode("utf-8", "backslashreplace").split("\n"))
 
 
-def message_json(kept: Kept) -> bytes:
-    """One message as JSON; bytes of the body that are no UTF-8 are escaped."""
-    fields = msgspec.structs.asdict(kept) | {"body": kept.body.decode("utf-8", "backslashreplace")}
+def message_json(message: QuarantinedMessage) -> bytes:
+    """One message as JSON; invalid UTF-8 in the body is escaped."""
+    fields = msgspec.structs.asdict(message) | {"body": message.body.decode("utf-8", "backslashreplace")}
     return msgspec.json.encode(fields)
 
 
 def tally_text(tally: Tally, *, dry_run: bool) -> Iterator[str]:
-    """What a replay did, or would do."""
+    """The result of a replay or of a dry run."""
     if dry_run:
         yield f"{tally.replayed} of {tally.seen} messages would be replayed; nothing was written"
     else:
-        yield f"{tally.replayed} of {tally.seen} messages replayed, {tally.rows} rows were newer than the index"
-    for reason, count in tally.refused.most_common():
-        yield f"{count} still refused: {reason}"
+        rows = "1 row was" if tally.rows == 1 else f"{tally.rows} rows were"
+        yield f"{tally.replayed} of {tally.seen} messages replayed, {rows} newer than the index"
+    for reason, count in tally.rejected.most_common():
+        yield f"{count} still rejected: {reason}"
 
 
 def printable(text: str) -> str:
-    """The text with everything escaped that a terminal could take for a command."""
+    """The text with every non-printable character escaped, so that it cannot control the terminal."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _verdict(delivery: Delivery) -> str:
+def _outcome(delivery: Delivery) -> str:
     if delivery.rejection is not None:
-        return f"still refused, {delivery.rejection.reason}: {delivery.rejection.detail}"
+        return f"still rejected, {delivery.rejection.reason}: {delivery.rejection.detail}"
     versions = ", ".join(f"{event.bucket}/{event.key} {event.state}" for event in delivery.events[:3])
     more = ", …" if len(delivery.events) > 3 else ""
-    return f"would be written: {versions}{more}" if versions else "would be done: it says nothing about an object"
+    return f"would be written: {versions}{more}" if versions else "would be marked: it says nothing about an object"
 
 
-def _moment(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:

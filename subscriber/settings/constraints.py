@@ -1,139 +1,154 @@
-"""What several settings must add up to: one declaration per sum, checked at start and printed as reference.
+"""Constraints between settings: checked at start, printed as reference.
 
-Each sum is a promise of the line that no single range can keep: that a batch never waits for room which its
-own siblings hold, that a lease outlives the writes of its messages, that a stop fits its budget.
+Each numeric constraint is a guarantee that no single range can give: a batch never waits for memory that its own
+messages hold, a visibility lease outlives the attempts to write its messages, a shutdown fits its budget.
 
-Whether the ways to prove who we are fit together: DATABASE_AUTH, the URL, the secret and TLS. Pure.
+`auth_mistakes` checks that DATABASE_AUTH, the URL, the secret and TLS fit together. Pure.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
+from subscriber.model import MESSAGES_PER_POLL, POLL_BYTES
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.parsers import PREFIX
 
 
 class Constraint(msgspec.Struct, frozen=True):
-    """`left` must not be more than `right`."""
+    """What is computed from `settings` must not exceed the setting `bound`."""
 
     settings: tuple[str, ...]
-    """Names of the settings that stand for the holes of `left_formula` and `right_formula`, in order."""
-    left_formula: str
-    right_formula: str
+    """Names of the settings that fill the holes of `formula_left`, in order."""
+    bound: str
+    formula_left: str
     left: Callable[..., float]
-    right: Callable[..., float]
     reason: str
+    divisor: int = 1
+    """The bound is divided by this number."""
 
     @property
     def formula(self) -> str:
-        """The sum with the names of its variables."""
-        return f"{self.left_formula} ≤ {self.right_formula}".format(*(PREFIX + s.upper() for s in self.settings))
+        """The constraint with the names of its variables."""
+        bound = PREFIX + self.bound.upper()
+        left = self.formula_left.format(*(PREFIX + name.upper() for name in self.settings))
+        return f"{left} ≤ {bound}{f' ÷ {self.divisor}' if self.divisor > 1 else ''}"
 
-    def broken_by(self, numbers: Mapping[str, float]) -> str | None:
-        """The sentence for the operator where the sum does not come out, else None.
+    def broken_by(self, numbers: Mapping[str, float], largest: Mapping[str, float]) -> str | None:
+        """The sentence for the operator if the constraint does not hold, else None.
 
-        None as well where a number is missing: then that setting has its own complaint already.
+        It is None too if a number is missing: that setting has an error of its own already.
+
+        Args:
+            numbers: Values of the settings by name.
+            largest: The largest value that each setting accepts.
         """
-        if not all(name in numbers for name in self.settings):
+        if not all(name in numbers for name in (*self.settings, self.bound)):
             return None
         values = [numbers[name] for name in self.settings]
-        left, right = self.left(*values), self.right(*values)
+        bound = numbers[self.bound]
+        left, right = self.left(*values), bound / self.divisor
         if left <= right:
             return None
-        shown = f"{self.left_formula} = {left:.10g} is more than {right:.10g}"
-        return f"{self.formula} does not hold: {shown.format(*(f'{v:.10g}' for v in values))}; {self.reason}"
+        filled = self.formula_left.format(*(f"{value:.10g}" for value in values))
+        shown = f"{filled} = {left:.10g} is more than {right:.10g}"
+        needed = left * self.divisor
+        needed = math.ceil(needed) if isinstance(bound, int) else needed
+        remedy = self._remedy(needed, largest.get(self.bound, needed))
+        return f"{self.formula} does not hold: {shown}; {remedy}: {self.reason}"
+
+    def _remedy(self, needed: float, most: float) -> str:
+        """Which settings to change, and to what; raising the bound is no remedy beyond what it accepts."""
+        lower = " or ".join(_lower(name) for name in self.settings)
+        return f"raise {PREFIX}{self.bound.upper()} to {needed:.10g}, or {lower}" if needed <= most else lower
+
+
+def _lower(name: str) -> str:
+    variable = PREFIX + name.upper()
+    return f"list fewer queues in {variable}" if name == "queue_urls" else f"lower {variable}"
 
 
 CONSTRAINTS = (
     Constraint(
-        settings=("write_min_concurrency", "write_max_concurrency"),
-        left_formula="{0}",
-        right_formula="{1}",
-        left=lambda least, _: least,
-        right=lambda _, most: most,
-        reason="the least concurrency cannot be above the most",
+        settings=("write_min_concurrency",),
+        bound="write_max_concurrency",
+        formula_left="{0}",
+        left=lambda least: least,
+        reason="the minimum concurrency cannot exceed the maximum",
     ),
     Constraint(
-        settings=("database_cpu_target_percent", "database_cpu_max_percent"),
-        left_formula="{0}",
-        right_formula="{1}",
-        left=lambda target, _: target,
-        right=lambda _, most: most,
-        reason="the CPU that may be used rises from the target to the maximum",
+        settings=("database_cpu_target_percent",),
+        bound="database_cpu_max_percent",
+        formula_left="{0}",
+        left=lambda target: target,
+        reason="the CPU ceiling rises from the target to the maximum",
     ),
     Constraint(
-        settings=("lag_target_seconds", "lag_max_seconds"),
-        left_formula="{0} + 1",
-        right_formula="{1}",
-        left=lambda target, _: target + 1,
-        right=lambda _, most: most,
-        reason="between the lag's target and its maximum the CPU that may be used rises",
+        settings=("lag_target_seconds",),
+        bound="lag_max_seconds",
+        formula_left="{0} + 1",
+        left=lambda target: target + 1,
+        reason="the CPU ceiling rises while the lag is between its target and its maximum",
     ),
     Constraint(
-        settings=("write_max_concurrency", "batch_max_rows", "prefetch_messages"),
-        left_formula="({0} + 2) × {1}",
-        right_formula="{2}",
-        left=lambda writes, rows, _: (writes + 2) * rows,
-        right=lambda _writes, _rows, messages: messages,
-        reason="the batches being written, the one that waits and the one that grows must fit the prefetch",
+        settings=("write_max_concurrency", "batch_max_rows"),
+        bound="prefetch_messages",
+        formula_left="({0} + 2) × {1}",
+        left=lambda writes, rows: (writes + 2) * rows,
+        reason="the batches being written, the one that waits and the one that accumulates must fit the prefetch",
     ),
     Constraint(
-        settings=("receive_max_polls", "prefetch_messages"),
-        left_formula="{0} × 10",
-        right_formula="{1}",
-        left=lambda polls, _: polls * 10,
-        right=lambda _, messages: messages,
-        reason="each open poll may bring ten messages, and needs room for them",
+        settings=("receive_max_polls",),
+        bound="prefetch_messages",
+        formula_left=f"{{0}} × {MESSAGES_PER_POLL}",
+        left=lambda polls: polls * MESSAGES_PER_POLL,
+        reason="each open poll reserves ten messages, since it may return that many",
     ),
     Constraint(
-        settings=("queue_urls", "prefetch_messages"),
-        left_formula="{0} in number × 10",
-        right_formula="{1}",
-        left=lambda queues, _: queues * 10,
-        right=lambda _, messages: messages,
-        reason="each queue keeps room for one poll",
+        settings=("queue_urls",),
+        bound="prefetch_messages",
+        formula_left=f"{{0}} (queues) × {MESSAGES_PER_POLL}",
+        left=lambda queues: queues * MESSAGES_PER_POLL,
+        reason="each queue reserves one poll of ten messages",
     ),
     Constraint(
-        settings=("queue_urls", "prefetch_bytes"),
-        left_formula="{0} in number × 655360",
-        right_formula="{1}",
-        left=lambda queues, _: queues * 655_360,
-        right=lambda _, held: held,
-        reason="each queue keeps room for one poll, which may bring ten events of 64 KB, the largest S3 sends",
+        settings=("queue_urls",),
+        bound="prefetch_bytes",
+        formula_left=f"{{0}} (queues) × {POLL_BYTES}",
+        left=lambda queues: queues * POLL_BYTES,
+        reason="each queue reserves one poll, which may return ten events of 64 KB, the largest S3 sends",
     ),
     Constraint(
-        settings=("write_timeout_seconds", "receive_visibility_seconds"),
-        left_formula="3 × {0}",
-        right_formula="{1} ÷ 2",
-        left=lambda timeout, _: 3 * timeout,
-        right=lambda _, visibility: visibility / 2,
-        reason="three tries of a write must end while the messages are still hidden from other consumers",
+        settings=("write_timeout_seconds",),
+        bound="receive_visibility_seconds",
+        formula_left="3 × {0}",
+        left=lambda timeout: 3 * timeout,
+        divisor=2,
+        reason="three attempts of a write must end while the messages are still invisible to other consumers",
     ),
     Constraint(
-        settings=("receive_wait_seconds", "hold_max_seconds"),
-        left_formula="{0} + 1",
-        right_formula="{1}",
-        left=lambda wait, _: wait + 1,
-        right=lambda _, hold: hold,
-        reason="what is handed back in an outage must not go to a poll that was opened before it",
+        settings=("receive_wait_seconds",),
+        bound="hold_max_seconds",
+        formula_left="{0} + 1",
+        left=lambda wait: wait + 1,
+        reason="messages released while the database is unavailable must not go to a poll opened before it failed",
     ),
     Constraint(
-        settings=("receive_wait_seconds", "write_timeout_seconds", "stop_timeout_seconds"),
-        left_formula="max({0} + 5, 2 × {1}) + 20",
-        right_formula="{2}",
-        left=lambda wait, timeout, _: max(wait + 5, 2 * timeout) + 20,
-        right=lambda _wait, _timeout, stop: stop,
-        reason="a stop must outlast the open polls and the writes in hand, then still hand back the rest",
+        settings=("receive_wait_seconds", "write_timeout_seconds"),
+        bound="stop_timeout_seconds",
+        formula_left="max({0} + 5, 2 × {1}) + 20",
+        left=lambda wait, timeout: max(wait + 5, 2 * timeout) + 20,
+        reason="a shutdown must outlast open polls and writes in flight, then have time to release the rest",
     ),
 )
 
 
 def auth_mistakes(values: Mapping[str, Any], url: DatabaseUrl) -> Iterator[str]:
-    """A sentence for each pair of settings that contradict each other; those that could not be read have their own."""
+    """One sentence for each pair of settings that contradict each other; an unreadable setting is no contradiction."""
     method, secret = values.get("database_auth"), values.get("database_secret_arn")
     if method is None:
         return
@@ -141,12 +156,12 @@ def auth_mistakes(values: Mapping[str, Any], url: DatabaseUrl) -> Iterator[str]:
         yield f"{PREFIX}DATABASE_AUTH is secret: it needs {PREFIX}DATABASE_SECRET_ARN"
     if method != "secret" and secret is not None:
         yield (
-            f"{PREFIX}DATABASE_SECRET_ARN is read only with {PREFIX}DATABASE_AUTH=secret, which is {method}: set one "
-            "or leave out the other"
+            f"{PREFIX}DATABASE_SECRET_ARN is used only with {PREFIX}DATABASE_AUTH=secret, which is {method}: set one "
+            "or unset the other"
         )
     if method != "password" and url.secrets:
         yield (
-            f"{PREFIX}DATABASE_URL holds a password, but {PREFIX}DATABASE_AUTH is {method}: leave it out of the URL, "
+            f"{PREFIX}DATABASE_URL holds a password, but {PREFIX}DATABASE_AUTH is {method}: remove it from the URL, "
             "it would not be used"
         )
     if method == "iam":
@@ -154,7 +169,7 @@ def auth_mistakes(values: Mapping[str, Any], url: DatabaseUrl) -> Iterator[str]:
 
 
 def _iam_mistakes(values: Mapping[str, Any], url: DatabaseUrl) -> Iterator[str]:
-    """A token is signed for one user at one host, and RDS takes it only under TLS.
+    """IAM signs a token for one user at one host, and RDS accepts it only over TLS.
 
     Source: Aurora User Guide, "IAM database authentication".
     """
@@ -166,4 +181,4 @@ def _iam_mistakes(values: Mapping[str, Any], url: DatabaseUrl) -> Iterator[str]:
             f"{PREFIX}DATABASE_URL"
         )
     if values.get("database_tls") == "disable":
-        yield f"{PREFIX}DATABASE_AUTH=iam needs TLS, RDS takes no token without: set {PREFIX}DATABASE_TLS=verify-full"
+        yield f"{PREFIX}DATABASE_AUTH=iam needs TLS, which RDS requires: set {PREFIX}DATABASE_TLS=verify-full"

@@ -1,7 +1,7 @@
-"""A libpq connection URL, read as far as settings must know it: who is asked, is that local, what is secret.
+"""A libpq connection URL, parsed as far as settings need it: hosts, user, port, whether it is local, its secrets.
 
-The connection itself is made from the original text, by the driver. What is refused here is what the driver
-would take to mean something else than its writer did.
+The driver connects with the original text. This module rejects what the driver would understand differently than its
+author meant.
 """
 
 from __future__ import annotations
@@ -11,42 +11,42 @@ from urllib.parse import parse_qsl, unquote, unquote_plus, urlsplit
 
 import msgspec
 
-DEFAULT_PORT = 5432
+from subscriber.choices import DATABASE_PORT
 
 _SECRET_PARAMETERS = frozenset({"password", "sslpassword"})
 
 
 class DatabaseUrl(msgspec.Struct, frozen=True):
-    """The parts of a connection URL that a decision hangs on."""
+    """The parts of a connection URL that decisions depend on."""
 
     hosts: tuple[str, ...]
     """Names, addresses, or socket directories (they begin with a slash)."""
     secrets: tuple[str, ...]
     """Every form in which the password could appear in a text, the longest first."""
     shown: str
-    """The URL with its passwords hidden."""
+    """The URL with its passwords replaced by asterisks."""
     tls_parameters: tuple[tuple[str, str], ...]
-    """What the URL itself says about TLS: sslmode, sslrootcert and their like."""
+    """TLS parameters of the URL: sslmode, sslrootcert and the like."""
     user: str = ""
-    """Empty where it names none."""
-    port: int = DEFAULT_PORT
+    """Empty if the URL names none."""
+    port: int = DATABASE_PORT
     """Of the first host."""
 
     @classmethod
     def parse(cls, text: str) -> DatabaseUrl:
-        """Read a URL; ValueError says what is wrong without repeating any part of it."""
+        """Parse a URL; a ValueError states the problem without repeating any part of the text."""
         try:
             parts = urlsplit(text)
-        except ValueError:  # its own sentence may repeat the password
-            raise ValueError("its host cannot be read") from None
+        except ValueError:  # its message may repeat the password
+            raise ValueError("its host is malformed") from None
         if parts.scheme not in ("postgresql", "postgres"):
             raise ValueError("the scheme is neither postgresql nor postgres")
         if text.count("@") > 1 or text.count("@") > parts.netloc.count("@") or "#" in text:
-            raise ValueError("inside a user, password or name @ # / ? must be written %40 %23 %2F %3F")
+            raise ValueError("in a user, password or database name write @ # / ? as %40 %23 %2F %3F")
         try:
             parameters = parse_qsl(parts.query, strict_parsing=True) if parts.query else []
         except ValueError:
-            raise ValueError("what follows the ? is not a list of name=value") from None
+            raise ValueError("the part after ? is not a list of name=value") from None
         login, _, host_list = parts.netloc.rpartition("@")
         hosts = _hosts(host_list, dict(parameters).get("host", ""))
         return cls(
@@ -60,12 +60,12 @@ class DatabaseUrl(msgspec.Struct, frozen=True):
 
     @property
     def is_local(self) -> bool:
-        """Whether nothing said to this database leaves the machine: every host is a socket or loopback."""
+        """Whether no traffic to this database leaves the machine: every host is a socket or loopback."""
         return all(_is_local(host) for host in self.hosts)
 
 
 def _hosts(host_list: str, host_parameter: str) -> tuple[str, ...]:
-    # The authority part wins over the parameter, as in the driver.
+    # The authority part overrides the parameter, as in the driver.
     hosts = tuple(_host(unquote(entry)) for entry in (host_list or host_parameter).split(",") if entry)
     if not hosts or not all(hosts):
         raise ValueError("it names no host")
@@ -77,10 +77,10 @@ def _host(entry: str) -> str:
     if entry.startswith("/"):
         return entry
     if entry.startswith("["):
-        host, closed, rest = entry[1:].partition("]")
-        port = rest.removeprefix(":")
+        host, closed, after = entry[1:].partition("]")
+        port = after.removeprefix(":")
         if not closed:
-            raise ValueError("a bracket is left open in its host")
+            raise ValueError("its host has an unclosed bracket")
     else:
         host, _, port = entry.partition(":")
     if port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
@@ -89,11 +89,11 @@ def _host(entry: str) -> str:
 
 
 def _port(host_list: str, port_parameter: str) -> int:
-    """The port of the first of several hosts; what is none is somebody else's complaint."""
+    """The port of the first of several hosts; another check reports an invalid one."""
     first = unquote(host_list.partition(",")[0])
     given = "" if first.startswith("/") else first.rpartition("]")[2].rpartition(":")[2] if ":" in first else ""
     text = given or port_parameter.partition(",")[0]
-    return int(text) if text.isascii() and text.isdigit() else DEFAULT_PORT
+    return int(text) if text.isascii() and text.isdigit() else DATABASE_PORT
 
 
 def _is_local(host: str) -> bool:
@@ -125,5 +125,5 @@ def _shown(text: str, login: str, query: str) -> str:
     if password:
         text = text.replace(f"//{login}@", f"//{user}:***@", 1)
     pairs = (pair.partition("=") for pair in query.split("&"))
-    hidden = "&".join(f"{n}={'***' if unquote(n) in _SECRET_PARAMETERS else v}" for n, _, v in pairs)
-    return text.replace(f"?{query}", f"?{hidden}", 1) if query else text
+    redacted = "&".join(f"{n}={'***' if unquote(n) in _SECRET_PARAMETERS else v}" for n, _, v in pairs)
+    return text.replace(f"?{query}", f"?{redacted}", 1) if query else text

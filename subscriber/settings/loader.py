@@ -1,7 +1,7 @@
-"""From the texts of an environment to values, collecting every mistake before raising.
+"""Reads settings from an environment and collects every mistake before raising.
 
-It knows how settings are declared, not which ones there are. A mistake is one line: the variable, what is
-wrong with its value, and what it takes. The value is repeated unless it is secret.
+It knows how settings are declared, not which ones exist. A mistake is one line: the variable, the problem with its
+value, and what it takes. The value is repeated unless it is secret.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.parsers import PREFIX, Declared
 
 _TEST_PREFIX = f"{PREFIX}TEST_"
-"""Variables of the test suite, which may share the environment."""
+"""Prefix of the test suite's variables, which may share the environment."""
 
 
 def read_settings(
@@ -24,10 +24,10 @@ def read_settings(
 ) -> dict[str, Any]:
     """Values by name, defaults included, or one ConfigurationError with a line for each mistake.
 
-    With `only`, these alone are read and may be wrong; a misspelled variable is a mistake all the same.
+    With `only`, the other settings are neither read nor checked; a misspelled variable is a mistake all the same.
 
-    Other variables than our own are none of our business; an empty value counts as none, because compose
-    files write optional variables that way.
+    Variables without our prefix are ignored. An empty value counts as unset, because compose files pass optional
+    variables that way.
     """
     ours = {name: value.strip() for name, value in environment.items() if name.startswith(PREFIX)}
     given = {name: value for name, value in ours.items() if value}
@@ -47,7 +47,7 @@ def read_settings(
         url = DatabaseUrl.parse(values["database_url"])
         mistakes += _settle_tls(values, url, tls_given=tls_given)
         mistakes += auth_mistakes(values, url)
-    mistakes += _broken_constraints(values)
+    mistakes += _broken_constraints(values, declared)
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))
     return values
@@ -71,18 +71,19 @@ def _value(variable: str, declared: Declared, text: str | None) -> object:
 
 
 def _settle_tls(values: dict[str, Any], url: DatabaseUrl, *, tls_given: bool) -> Iterator[str]:
-    """Choose DATABASE_TLS where nobody did, and complain of a URL that says something else."""
+    """Choose DATABASE_TLS if it is unset, and report a URL that contradicts it."""
     if not tls_given and url.is_local and "database_tls" in values:
         values["database_tls"] = "disable"
     if any(parameter != ("sslmode", values.get("database_tls")) for parameter in url.tls_parameters):
         names = ", ".join(name for name, _ in url.tls_parameters)
         yield (
-            f"{PREFIX}DATABASE_URL must not speak of TLS ({names}): that is for {PREFIX}DATABASE_TLS, now "
-            f"{values.get('database_tls', 'unreadable')}, and {PREFIX}DATABASE_CA_FILE, and would be ignored"
+            f"{PREFIX}DATABASE_URL must not configure TLS ({names}): it would be ignored; remove it, and set "
+            f"{PREFIX}DATABASE_TLS (now {values.get('database_tls', 'unreadable')}) and {PREFIX}DATABASE_CA_FILE"
         )
 
 
-def _broken_constraints(values: Mapping[str, Any]) -> list[str]:
+def _broken_constraints(values: Mapping[str, Any], declared: Mapping[str, Declared]) -> list[str]:
     counted = {name: len(value) if isinstance(value, tuple) else value for name, value in values.items()}
     numbers = {name: value for name, value in counted.items() if isinstance(value, int | float)}
-    return [sentence for sum_ in CONSTRAINTS if (sentence := sum_.broken_by(numbers))]
+    largest = {name: most for name, known in declared.items() if (most := known.setting.kind.most) is not None}
+    return [sentence for each in CONSTRAINTS if (sentence := each.broken_by(numbers, largest))]

@@ -1,9 +1,8 @@
-"""What the text of a variable may be: each kind reads it, and says in words what it takes.
+"""Parsers of the settings' values, and what a settings class declares.
 
-A kind never sees the name of the variable. `read` raises ValueError with what is wrong; who calls it adds the
-name, the value unless it is secret, and `expects`. So the error and the printed reference say the same.
-
-From the body of a settings class to what is declared about each setting, and from that to the printed reference.
+A `Kind` parses one text and describes what it accepts. It never sees the name of the variable: `read` raises ValueError
+with the problem, and the loader adds the name, the value unless it is secret, and `expects`. The error and the
+printed reference therefore say the same.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,16 +20,18 @@ import msgspec
 from subscriber.settings.database_url import DatabaseUrl
 
 PREFIX = "SUBSCRIBER_"
-"""What the name of every variable of ours begins with."""
+"""The prefix of every environment variable that is a setting."""
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """One way to read a text."""
+    """One way to parse a text."""
 
     expects: str
-    """What it takes, with its range: it completes "it takes …"."""
+    """What it accepts, with its range: it completes "it takes …"."""
     read: Callable[[str], Any]
     """From text to value; raises ValueError."""
+    most: float | None = None
+    """The largest number it accepts; None if it parses no number."""
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -38,44 +39,47 @@ class Setting(msgspec.Struct, frozen=True):
 
     kind: Kind
     meaning: str
-    """What it does, and the source of its limits: a sentence or two for the operator."""
+    """What it does, and the source of its limits: one or two sentences for the operator."""
     unit: str = ""
     default_shown: str = ""
-    """Set where the default depends on something else."""
+    """The default in words, if it depends on something else."""
     secret: bool = False
-    """Its value is never shown."""
+    """Its value is never printed."""
+    group: str = ""
+    """Heading of the group that begins with this setting; empty: it belongs to the group of the setting before."""
 
 
 def whole(least: int, most: int, unit: str = "") -> Kind:
     """A whole number from `least` to `most`, both included."""
     named = f"a whole number of {unit}" if unit else "a whole number"
-    return Kind(f"{named}, {least} to {most}", lambda text: _number(text, int, least, most))
+    return Kind(f"{named}, {least} to {most}", lambda text: _number(text, int, least, most), most)
 
 
 def number(least: float, most: float, unit: str) -> Kind:
     """A number, fractions allowed, from `least` to `most`, both included."""
-    return Kind(f"a number of {unit}, {least:g} to {most:g}", lambda text: _number(text, float, least, most))
+    return Kind(f"a number of {unit}, {least:g} to {most:g}", lambda text: _number(text, float, least, most), most)
 
 
-def choice(*words: str) -> Kind:
-    """One of a few words, in any case."""
+def choice(literal: Any) -> Kind:
+    """One of the words of a `Literal`, in any case."""
+    words = get_args(literal)
 
     def read(text: str) -> str:
         word = text.lower()
         if word not in words:
-            raise ValueError("none of the words it knows")
+            raise ValueError("not one of its values")
         return word
 
-    return Kind(f"one of {', '.join(words)}" if len(words) > 1 else f"only {words[0]}, for now", read)
+    return Kind(f"one of {', '.join(words)}", read)
 
 
 def _number(text: str, kind: type[float], least: float, most: float) -> float:
     try:
         value: float = msgspec.convert(text, kind, strict=False)
     except msgspec.ValidationError:
-        raise ValueError("no such number") from None
+        raise ValueError("not a valid number") from None
     if not math.isfinite(value):
-        raise ValueError("no such number")
+        raise ValueError("not a valid number")
     if value < least:
         raise ValueError("too small")
     if value > most:
@@ -86,14 +90,28 @@ def _number(text: str, kind: type[float], least: float, most: float) -> float:
 def _queue_urls(text: str) -> tuple[str, ...]:
     urls = tuple(url.strip() for url in text.split(",") if url.strip())
     if not urls:
-        raise ValueError("no URL")
+        raise ValueError("it names no queue")
     for url in urls:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or not parts.path.strip("/"):
-            raise ValueError(f"{url!r} is not the URL of a queue")
+            raise ValueError(f"{url!r} is not the URL of a queue{_queue_url_hint(url)}")
         if urls.count(url) > 1:
-            raise ValueError(f"{url!r} is there twice")
+            raise ValueError(f"{url!r} is listed twice")
     return urls
+
+
+def _queue_url_hint(text: str) -> str:
+    """What to write instead of a queue's ARN or name; empty for any other text.
+
+    Source: SQS developer guide, "Queue and message identifiers"; endpoints end with the partition's domain.
+    """
+    if arn := re.fullmatch(r"arn:(aws|aws-cn|aws-us-gov):sqs:([a-z0-9-]+):(\d{12}):([A-Za-z0-9_.-]{1,80})", text):
+        partition, region, account, name = arn.groups()
+        domain = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
+        return f" but its ARN: write https://sqs.{region}.{domain}/{account}/{name}"
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,80}(\.fifo)?", text):
+        return f" but a name: write https://sqs.REGION.amazonaws.com/ACCOUNT/{text}"
+    return ""
 
 
 def _buckets(text: str) -> tuple[str, ...]:
@@ -102,17 +120,17 @@ def _buckets(text: str) -> tuple[str, ...]:
         if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", name):
             raise ValueError(f"{name!r} is not the name of a bucket")
         if names.count(name) > 1:
-            raise ValueError(f"{name!r} is there twice")
+            raise ValueError(f"{name!r} is listed twice")
     if not names:
-        raise ValueError("no name")
+        raise ValueError("it names no bucket")
     return names
 
 
 def _host(text: str) -> str:
     if ":" in text:
-        ipaddress.IPv6Address(text)  # else it is a host with a port, which has a setting of its own
+        ipaddress.IPv6Address(text)  # a host with a port is rejected: the port has its own setting
     elif not re.fullmatch(r"[A-Za-z0-9._-]+", text):
-        raise ValueError("not a host")
+        raise ValueError("not a host name or address")
     return text
 
 
@@ -125,7 +143,7 @@ def _existing_file(text: str) -> Path:
 
 def _token(text: str) -> str:
     if not re.fullmatch(r"[!-~]+", text):
-        raise ValueError("not of printable ASCII without spaces")
+        raise ValueError("it contains a space or a character that is not printable ASCII")
     if len(text) < TOKEN_AT_LEAST:
         raise ValueError("too short")
     return text
@@ -133,13 +151,13 @@ def _token(text: str) -> str:
 
 def _instance_id(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,254}", text):
-        raise ValueError("not the name of an instance")
+        raise ValueError("not an instance name")
     return text
 
 
 def _secret(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9/_+=.@:-]{1,2048}", text):
-        raise ValueError("not the ARN of a secret")
+        raise ValueError("not the ARN or name of a secret")
     if text.startswith("arn:") and not re.fullmatch(r"arn:[^:]+:secretsmanager:[^:]+:[^:]+:secret:.+", text):
         raise ValueError("an ARN, but not of a secret")
     return text
@@ -159,24 +177,24 @@ def _database_url(text: str) -> str:
 
 
 TOKEN_AT_LEAST = 8
-"""The least length of a secret that a person chooses (NIST SP 800-63B, 5.1.1.2); a random one is longer anyway."""
+"""Minimum length of a secret that a person chooses (NIST SP 800-63B, 5.1.1.2); a random one is longer anyway."""
 
 QUEUE_URLS = Kind("http(s) URLs of SQS queues, separated by commas: at least one, none twice", _queue_urls)
-BUCKETS = Kind("names of buckets, 3 to 255 of a-z, A-Z, 0-9 and . _ -, separated by commas, none twice", _buckets)
+BUCKETS = Kind("bucket names, 3 to 255 of a-z, A-Z, 0-9 and . _ -, separated by commas, none twice", _buckets)
 DATABASE_URL = Kind(
     "postgresql://user:password@host:port/database, or ?host=/socket/directory; special characters as %xx",
     _database_url,
 )
 SCHEMA = Kind("a name of a-z, 0-9 and _, at most 63 characters, not starting with a digit or pg_", _schema)
-INSTANCE_ID = Kind("an instance's name in RDS, or its resource id (db- and capitals)", _instance_id)
-SECRET = Kind("the ARN of a secret in Secrets Manager, or its name", _secret)
+INSTANCE_ID = Kind("the name of an RDS instance, or its resource id (db- and capitals)", _instance_id)
+SECRET = Kind("the ARN or the name of a secret in Secrets Manager", _secret)
 FILE = Kind("the path of an existing file", _existing_file)
 HOST = Kind("an address or a host name to listen on, without a port", _host)
 TOKEN = Kind(f"printable ASCII without spaces, at least {TOKEN_AT_LEAST} characters", _token)
 
 
 class Declared(msgspec.Struct, frozen=True):
-    """One setting as declared: what it takes and means, and what it is when nobody chooses."""
+    """One setting as declared: what it accepts, what it means, and its default."""
 
     setting: Setting
     required: bool
@@ -192,10 +210,11 @@ class Row(msgspec.Struct, frozen=True):
     takes: str
     meaning: str
     secret: bool
+    group: str
 
 
 def declared_by(settings: type[msgspec.Struct]) -> Mapping[str, Declared]:
-    """What the class body of `settings` declares, by the name of the field, in order."""
+    """What the class body of `settings` declares, by field name, in order."""
     annotations = get_type_hints(settings, include_extras=True)
     defaults = {field.name: field.default for field in msgspec.structs.fields(settings)}
     return {
@@ -210,14 +229,24 @@ def declared_by(settings: type[msgspec.Struct]) -> Mapping[str, Declared]:
 
 def rows_of(declared: Mapping[str, Declared]) -> list[Row]:
     """The reference: one row per setting."""
-    return [
-        Row(
+    rows: list[Row] = []
+    for name, known in declared.items():
+        setting = known.setting
+        row = Row(
             variable=PREFIX + name.upper(),
-            default="required" if known.required else known.setting.default_shown or str(known.default),
-            unit=known.setting.unit,
-            takes=known.setting.kind.expects,
-            meaning=known.setting.meaning,
-            secret=known.setting.secret,
+            default=_default_shown(known),
+            unit=setting.unit,
+            takes=setting.kind.expects,
+            meaning=setting.meaning,
+            secret=setting.secret,
+            group=setting.group or rows[-1].group,
         )
-        for name, known in declared.items()
-    ]
+        rows.append(row)
+    return rows
+
+
+def _default_shown(known: Declared) -> str:
+    if known.required:
+        return "required"
+    number = f"{known.default:g}" if isinstance(known.default, float) else str(known.default)
+    return known.setting.default_shown or number

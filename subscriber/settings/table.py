@@ -1,8 +1,8 @@
-"""Settings: read once from the environment, frozen, every mistake reported at once.
+"""Settings: read once from the environment, frozen, all mistakes reported together.
 
-The class body is the one table. From it come the parsing, the text of the errors,
-`subscriber settings` and config/README.md; adding a setting is adding a field. Only `app` and `cli` read settings:
-everything else is given options of its own.
+The class body is the one table. The parsing, the error messages, `subscriber settings` and config/README.md derive from
+it; adding a setting means adding a field. Only `app`, `cli` and `options` read settings; every other part takes
+options of its own.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import msgspec
 
+from subscriber import choices
+from subscriber.choices import AuthMethod, LoadSource, LogFormat, LogLevel, Pooler, TaskProtection, TlsMode
+from subscriber.model import IN_FLIGHT_MESSAGES_AT_MOST, MESSAGES_PER_POLL, VISIBILITY_SECONDS_AT_MOST
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.loader import read_settings
 from subscriber.settings.parsers import (
@@ -38,157 +41,184 @@ from subscriber.settings.parsers import (
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All that an operator may choose. `from_environment` is the door; the constructor checks nothing."""
+    """All that an operator may choose. `from_environment` validates; the constructor checks nothing."""
 
     queue_urls: Annotated[
         tuple[str, ...],
-        Setting(QUEUE_URLS, "The queues to read: standard SQS queues that S3, SNS or EventBridge fill."),
+        Setting(
+            QUEUE_URLS,
+            "The queues to read: standard SQS queues that receive S3 events from S3, SNS or EventBridge.",
+            group="Queues and buckets",
+        ),
     ]
     buckets: Annotated[
         tuple[str, ...],
         Setting(
             BUCKETS,
-            "The buckets whose events may become rows. Events of any other are kept in the quarantine.",
-            default_shown="none; every bucket's are taken",
+            "Bucket allow-list; events from other buckets are quarantined.",
+            default_shown="none; every bucket is allowed",
         ),
     ] = ()
     database_url: Annotated[
         str,
-        Setting(DATABASE_URL, "The database that holds the object index; never shown anywhere.", secret=True),
+        Setting(
+            DATABASE_URL,
+            "The database that holds the object index. Its password is never printed or logged.",
+            secret=True,
+            group="Database",
+        ),
     ]
     database_schema: Annotated[
-        str, Setting(SCHEMA, "The schema of tables and view. PostgreSQL's names end at 63 bytes.")
-    ] = "subscriber"
+        str, Setting(SCHEMA, "The schema of the tables and the view. PostgreSQL limits names to 63 bytes.")
+    ] = choices.DATABASE_SCHEMA
     database_auth: Annotated[
-        Literal["password", "iam", "secret"],
+        AuthMethod,
         Setting(
-            choice("password", "iam", "secret"),
-            "Where the password comes from, for every new connection: the URL, a token of IAM that the task's role "
-            "signs, or DATABASE_SECRET_ARN.",
+            choice(AuthMethod),
+            "The source of the password for each new connection: the URL, an IAM token signed with the task's role, "
+            "or the secret DATABASE_SECRET_ARN.",
         ),
     ] = "password"
     database_secret_arn: Annotated[
         str | None,
         Setting(
             SECRET,
-            "The secret in Secrets Manager that holds the password, as RDS's JSON or as plain text. A user in it "
-            "counts more than that of the URL.",
-            default_shown="none; needed for DATABASE_AUTH=secret",
+            "The secret in Secrets Manager that holds the password, as the JSON of RDS or as plain text. A user name "
+            "in the secret overrides the one in the URL.",
+            default_shown="none; required for DATABASE_AUTH=secret",
         ),
     ] = None
     database_pooler: Annotated[
-        Literal["none", "transaction"],
+        Pooler,
         Setting(
-            choice("none", "transaction"),
-            "Whether a pooler with transaction pooling (PgBouncer) stands before the database. It costs four round "
-            "trips a write; a direct connection is better, since there are few.",
+            choice(Pooler),
+            "Whether a pooler in transaction mode (PgBouncer) sits in front of the database. It costs four round "
+            "trips per write; prefer a direct connection, since the daemon opens few.",
         ),
     ] = "none"
     database_tls: Annotated[
-        Literal["verify-full", "disable"],
+        TlsMode,
         Setting(
-            choice("verify-full", "disable"),
-            "Whether the connection is encrypted and the server's certificate and name are checked.",
-            default_shown="verify-full; disable where every host is a socket or loopback",
+            choice(TlsMode),
+            "Whether the connection is encrypted and the server's certificate and host name are verified.",
+            default_shown="verify-full; disable if every host is a socket or loopback",
         ),
     ] = "verify-full"
     database_ca_file: Annotated[
         Path | None,
         Setting(
             FILE,
-            "The certificates, as PEM, that may sign the server's.",
+            "PEM file of the certificate authorities that may sign the server's certificate.",
             default_shown="the system's own",
         ),
     ] = None
     database_load_source: Annotated[
-        Literal["auto", "performance_insights", "cloudwatch", "aurora_stat", "active_sessions", "local", "none"],
+        LoadSource,
         Setting(
-            choice("auto", "performance_insights", "cloudwatch", "aurora_stat", "active_sessions", "local", "none"),
-            "Where the database's load is read: auto is the best source that answers, and the log says which. With "
-            "none, write time and errors alone govern the concurrency.",
+            choice(LoadSource),
+            "The source of the database's load; auto selects the best source that works and logs its choice. With "
+            "none, only write time and errors control the concurrency.",
+            group="Load control",
         ),
     ] = "none"
     database_instance_id: Annotated[
         str | None,
         Setting(
             INSTANCE_ID,
-            "The instance in RDS whose load is read. Leave it out where the host is a cluster's writer endpoint: then "
-            "the writer is followed through failovers.",
-            default_shown="what the host of the URL says",
+            "The RDS instance whose load is read. Leave it unset if the URL's host is a cluster's writer endpoint: "
+            "the daemon then follows the writer through failovers.",
+            default_shown="derived from the host of the URL",
         ),
     ] = None
     database_vcpus: Annotated[
         float | None,
         Setting(
-            number(0.1, 1024, "processors"),
-            "How many processors the database has, for the sources that count processes or sessions.",
-            "processors",
-            default_shown="what RDS or this machine says",
+            number(0.1, 1024, "vCPUs"),
+            "The number of vCPUs of the database, for sources that count processes or sessions.",
+            "vCPUs",
+            default_shown="what RDS or this machine reports",
         ),
     ] = None
     database_cpu_target_percent: Annotated[
-        float, Setting(number(1, 100, "percent"), "The CPU that is kept to while rows are in time.", "percent")
-    ] = 60
+        float, Setting(number(1, 100, "percent"), "CPU target while lag is at most LAG_TARGET_SECONDS.", "percent")
+    ] = choices.CPU_TARGET_PERCENT
     database_cpu_max_percent: Annotated[
-        float, Setting(number(1, 100, "percent"), "The CPU that is allowed when rows are very late.", "percent")
-    ] = 85
+        float,
+        Setting(
+            number(1, 100, "percent"),
+            "CPU ceiling once lag reaches LAG_MAX_SECONDS. Between the two lags the ceiling rises with the lag.",
+            "percent",
+        ),
+    ] = choices.CPU_MAX_PERCENT
     lag_target_seconds: Annotated[
-        float, Setting(number(0, 86_400, "seconds"), "Rows no later than this are in time.", "seconds")
-    ] = 10
+        float, Setting(number(0, 86_400, "seconds"), "Rows are on time up to this lag.", "seconds")
+    ] = choices.LAG_TARGET_SECONDS
     lag_max_seconds: Annotated[
-        float, Setting(number(1, 604_800, "seconds"), "Rows as late as this are very late.", "seconds")
-    ] = 300
+        float,
+        Setting(
+            number(1, 604_800, "seconds"),
+            "From this lag on the daemon may use DATABASE_CPU_MAX_PERCENT.",
+            "seconds",
+        ),
+    ] = choices.LAG_MAX_SECONDS
     batch_max_rows: Annotated[
         int,
         Setting(
             whole(1, 10_000, "rows"),
-            "A batch leaves when it holds so many rows, or messages. Beyond 1000 a trial gained nothing. "
-            "With a source of the load it may be fewer, where rows are dear.",
+            "Maximum rows, and maximum messages, in a batch. Load tests showed no gain above 1000. With a load source "
+            "the limit is lower while rows are expensive.",
             "rows",
+            group="Batches",
         ),
-    ] = 1000
+    ] = choices.BATCH_MAX_ROWS
     batch_linger_seconds: Annotated[
         float,
         Setting(
             number(0, 60, "seconds"),
-            "How long a batch may wait for company, counted from its first message: the latency of light load.",
+            "Maximum time to accumulate a batch, from its first message: the latency under light load.",
             "seconds",
         ),
     ] = 0.25
     prefetch_messages: Annotated[
         int,
         Setting(
-            whole(10, 120_000, "messages"),
-            "Most messages held at once, written or not. SQS lets about 120,000 of a standard queue be in flight.",
+            whole(MESSAGES_PER_POLL, IN_FLIGHT_MESSAGES_AT_MOST, "messages"),
+            "Maximum messages held at once, written or not. SQS allows about 120,000 in flight in a standard queue.",
             "messages",
+            group="Memory",
         ),
     ] = 10_000
     prefetch_bytes: Annotated[
         int,
         Setting(
             whole(1_048_576, 17_179_869_184, "bytes"),
-            "Most bytes of bodies held at once. A poll keeps room for ten of 64 KB, the largest event of S3, "
-            "or for as much as its queue has brought lately.",
+            "Maximum bytes of message bodies held at once. A poll reserves space for ten events of 64 KB, the largest "
+            "S3 sends, or for as much as its queue has recently delivered.",
             "bytes",
         ),
     ] = 67_108_864
     receive_max_polls: Annotated[
         int,
-        Setting(whole(1, 1000, "polls"), "Most polls open at once, each for ten messages.", "polls"),
+        Setting(
+            whole(1, 1000, "polls"),
+            "Maximum concurrent polls (ReceiveMessage), each for up to ten messages.",
+            "polls",
+            group="Polling",
+        ),
     ] = 64
     receive_wait_seconds: Annotated[
         int,
         Setting(
             whole(1, 20, "seconds"),
-            "How long a poll waits for a first message (WaitTimeSeconds, at most 20). A stop waits for it too.",
+            "How long a poll waits for a first message (WaitTimeSeconds, at most 20). A shutdown waits for open polls.",
             "seconds",
         ),
     ] = 20
     receive_visibility_seconds: Annotated[
         int,
         Setting(
-            whole(1, 43_200, "seconds"),
-            "How long a received message stays hidden from others (VisibilityTimeout, at most 12 hours).",
+            whole(1, VISIBILITY_SECONDS_AT_MOST, "seconds"),
+            "How long a received message stays invisible to other consumers (VisibilityTimeout, at most 12 hours).",
             "seconds",
         ),
     ] = 300
@@ -196,7 +226,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Setting(
             number(1, 42_000, "seconds"),
-            "How long messages that cannot be written are kept hidden, again and again; then they are handed back.",
+            "How long messages that cannot be written are kept invisible, by extensions; then they are released.",
             "seconds",
         ),
     ] = 900
@@ -204,15 +234,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Setting(
             number(0.01, 64, "writes"),
-            "The least concurrency. Below one it is the part of its time that one writer may work.",
+            "Minimum concurrency. Below 1 it is a duty cycle: the fraction of time that one writer is active.",
             "writes",
+            group="Writes",
         ),
     ] = 0.05
     write_max_concurrency: Annotated[
         float,
         Setting(
             number(0.01, 64, "writes"),
-            "The most writes at once, and so the most connections. A deployment runs old and new tasks together.",
+            "Maximum concurrent writes, which bounds the connections too. A deployment runs old and new tasks at once.",
             "writes",
         ),
     ] = 8
@@ -220,24 +251,29 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Setting(
             number(0.1, 600, "seconds"),
-            "How long one write may take before it is cancelled and tried again.",
+            "How long one write may take before it is canceled and retried.",
             "seconds",
         ),
-    ] = 30
+    ] = choices.WRITE_TIMEOUT_SECONDS
     http_host: Annotated[
         str,
-        Setting(HOST, "The address of the health and metrics pages. 0.0.0.0 shows them to the network."),
+        Setting(
+            HOST,
+            "The address of the HTTP server for health, metrics and control. 0.0.0.0 exposes it to the network.",
+            group="HTTP server",
+        ),
     ] = "127.0.0.1"
     http_port: Annotated[
         int,
-        Setting(whole(0, 65_535), "The port of those pages; 0 takes a free one, and logs it."),
+        Setting(whole(0, 65_535), "The port of the HTTP server; 0 takes a free port and logs it."),
     ] = 8080
     control_token: Annotated[
         str | None,
         Setting(
             TOKEN,
-            "What a command to /control must bring. Make it a random one, and keep it as secret as the password.",
-            default_shown="none; commands are refused",
+            "Bearer token that a command to /control must carry. Generate it randomly and protect it like the "
+            "password.",
+            default_shown="none; commands are rejected",
             secret=True,
         ),
     ] = None
@@ -245,27 +281,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         Setting(
             number(1, 115, "seconds"),
-            "How long a stop may take. Fargate kills after at most 120 (stopTimeout): leave it five to spare.",
+            "Maximum duration of a shutdown. Fargate kills a task after at most 120 (stopTimeout): reserve five.",
             "seconds",
+            group="Shutdown",
         ),
     ] = 110
     task_protection: Annotated[
-        Literal["busy", "none"],
+        TaskProtection,
         Setting(
-            choice("busy", "none"),
-            "On ECS: busy protects the task from scale-in and deployments while it holds messages, a quarter of an "
-            "hour at most without a pause; none leaves it to the stop alone.",
+            choice(TaskProtection),
+            "On ECS: busy protects the task from scale-in and deployments while it holds messages, for at most 15 "
+            "minutes without a break; none relies on the shutdown alone.",
         ),
     ] = "busy"
     log_level: Annotated[
-        Literal["debug", "info", "warning", "error"],
-        Setting(choice("debug", "info", "warning", "error"), "The least severe log line that is written."),
+        LogLevel,
+        Setting(choice(LogLevel), "The minimum severity of a log line.", group="Log"),
     ] = "info"
     log_format: Annotated[
-        Literal["auto", "json", "console"],
+        LogFormat,
         Setting(
-            choice("auto", "json", "console"),
-            "How log lines look on stdout; auto is console on a terminal and JSON elsewhere.",
+            choice(LogFormat),
+            "The format of log lines on stdout; auto is console on a terminal and JSON elsewhere.",
         ),
     ] = "auto"
 
@@ -273,7 +310,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
         """Read every setting, or raise one ConfigurationError with a line for each mistake.
 
-        Other variables than our own are none of our business; an empty value counts as none.
+        Variables without our prefix are ignored; an empty value counts as unset.
         """
         return cls(**read_settings(environment, declared_settings()))
 
@@ -284,7 +321,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return (*DatabaseUrl.parse(self.database_url).secrets, *token)
 
     def redacted(self) -> dict[str, object]:
-        """Every setting by name, fit to be logged: plain values, password and token hidden."""
+        """Every setting by name, fit for the log: plain values, password and token replaced by asterisks."""
         shown = {name: getattr(self, name) for name in self.__struct_fields__}
         token = self.control_token and "***"
         return shown | {"database_url": DatabaseUrl.parse(self.database_url).shown, "control_token": token}
@@ -295,10 +332,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 @functools.cache
 def declared_settings() -> Mapping[str, Declared]:
-    """What the class body declares, by the name of the field, in order."""
+    """What the class body declares, by field name, in order."""
     return declared_by(Settings)
 
 
 def settings_table() -> list[Row]:
-    """The reference: one row per setting, as the operator must know it."""
+    """The reference: one row per setting."""
     return rows_of(declared_settings())

@@ -1,11 +1,12 @@
-"""A server that looks like any services of AWS to a client of botocore, and answers as it is told.
+"""A fake of AWS services for botocore clients, with responses that the test scripts.
 
     async with AwsServices.running() as services:
         services.answer("pi", "GetResourceMetrics", lambda parameters: {"MetricList": []})
         os.environ["AWS_ENDPOINT_URL"] = services.endpoint_url
 
-Requests and answers are held to the models of the services, see `aws_shapes`. What was not told how to answer is
-denied, as everything is in AWS to a role without a policy. S3, which speaks another way, is always denied.
+Requests and responses are validated against the services' models, see `aws_shapes`. An operation without a scripted
+response is denied, as AWS denies everything to a role without a policy. S3, which uses another protocol, is always
+denied.
 """
 
 from __future__ import annotations
@@ -24,39 +25,39 @@ from testkit.aws.aws_shapes import Parameters, answer_body, fault_body, paramete
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/(?P<service>[^/]+)/aws4_request")
 _CLIENTS = {"monitoring": "cloudwatch"}
-"""Services that sign by another name than botocore's client has."""
+"""Signing name to botocore's client name, where they differ."""
 _REQUEST_ID = "00000000-0000-4000-8000-000000000000"
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """An error of the service."""
+    """An error response of the service."""
 
     code: str
     status: int = 400
-    message: str = "told to fail"
+    message: str = "scripted failure"
 
     @classmethod
     def denied(cls, action: str) -> Fault:
-        """What a role without the permission is told."""
+        """The response to a role without the permission."""
         return cls("AccessDenied", 403, f"User: arn:aws:sts::123456789012:role is not authorized to perform: {action}")
 
 
-class Silence(msgspec.Struct, frozen=True):
-    """No answer: the connection stays open until the server ends."""
+class NoAnswer(msgspec.Struct, frozen=True):
+    """No response: the connection stays open until the server ends."""
 
 
-class Raw(msgspec.Struct, frozen=True):
-    """A body that is sent as it is, with status 200."""
+class RawBody(msgspec.Struct, frozen=True):
+    """A response body that is sent unchanged, with status 200."""
 
     body: bytes
 
 
-Answer: TypeAlias = dict[str, Any] | Fault | Silence | Raw
+Answer: TypeAlias = dict[str, Any] | Fault | NoAnswer | RawBody
 Answering: TypeAlias = Callable[[Parameters], Answer]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """A request that came in."""
+    """A request that the server received."""
 
     service: str
     operation: str
@@ -64,20 +65,20 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class AwsServices:
-    """Made by `running`."""
+    """The server, made by `running`."""
 
     def __init__(self) -> None:
         self._answers: dict[tuple[str, str], Answering] = {}
         self._ended = asyncio.Event()
         self.requests: list[Request] = []
         self.mistakes: list[str] = []
-        """What was wrong with requests or answers, for the test to see: the client was told 500."""
+        """Validation errors of requests and responses, for the test to check: the client received a 500."""
         self.endpoint_url = ""
 
     @classmethod
     @asynccontextmanager
     async def running(cls) -> AsyncIterator[AwsServices]:
-        """A server on a free port of loopback while the block runs."""
+        """A server on a free port of the loopback address, while the block runs."""
         services = cls()
         application = web.Application()
         application.router.add_post("/", services._handle)
@@ -95,7 +96,7 @@ class AwsServices:
             await runner.cleanup()
 
     def answer(self, service: str, operation: str, answering: Answering | Answer) -> None:
-        """Say how an operation is answered from now on: always so, or by a function of the parameters."""
+        """Script the response to an operation from now on: a constant, or a function of the parameters."""
         self._answers[service, operation] = answering if callable(answering) else lambda _: answering
 
     def asked(self, service: str, operation: str) -> list[Parameters]:
@@ -106,7 +107,7 @@ class AwsServices:
         body = await request.read()
         try:
             return await self._answered(request, body)
-        except Exception as error:  # noqa: BLE001 - a server tells its client 500, and the test why
+        except Exception as error:  # noqa: BLE001 - the client receives a 500, the test the reason
             self.mistakes.append(f"{type(error).__name__}: {error}")
             return web.Response(status=500, text=str(error))
 
@@ -126,15 +127,15 @@ class AwsServices:
             case Fault(code, status, message):
                 text = fault_body(operation, code, message, _REQUEST_ID)
                 return web.Response(status=status, body=text, headers=headers)
-            case Silence():
+            case NoAnswer():
                 await self._ended.wait()
                 return web.Response(status=503)
-            case Raw(raw):
+            case RawBody(raw):
                 return web.Response(body=raw, headers=headers)
         return web.Response(body=answer_body(operation, answer, _REQUEST_ID), headers=headers)
 
 
 async def _deny_bucket(_request: web.Request) -> web.Response:
-    """What S3 says where a policy does not allow to read a bucket."""
+    """S3's response where no policy allows reading the bucket."""
     text = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
     return web.Response(status=403, text=text, content_type="application/xml")

@@ -1,7 +1,7 @@
-"""From botocore's models to the wire and back: what a server must read and write to look like a service of AWS.
+"""The server side of botocore's service models: parses requests and serializes responses.
 
-A client of botocore makes requests and reads answers by the model of the service. Here the same models are read from
-the other side, so that neither a parameter nor an answer can be in a shape the service does not have.
+A botocore client serializes requests and parses responses by the model of the service. This module uses the same
+models in the other direction, so that a request or a response of a shape that the service does not have is an error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SCALARS: Mapping[str, Callable[[str], Any]] = {
 
 
 class ShapeError(Exception):
-    """A request or an answer is not of the shape the service's model says."""
+    """A request or a response does not conform to the service's model."""
 
 
 @functools.cache
@@ -40,10 +40,10 @@ def service_model(service: str) -> ServiceModel:
 
 
 def parameters_in(operation: OperationModel, body: bytes) -> Parameters:
-    """What a request asks.
+    """The parameters of a request.
 
     Raises:
-        ShapeError: the model knows no such request.
+        ShapeError: the request does not conform to the model.
     """
     protocol = operation.service_model.resolved_protocol
     if protocol == "json":
@@ -56,16 +56,16 @@ def parameters_in(operation: OperationModel, body: bytes) -> Parameters:
         if form:
             raise ShapeError(f"{operation.name} knows no parameters {sorted(form)}")
     else:
-        raise ShapeError(f"nobody here speaks {protocol}")
+        raise ShapeError(f"the protocol {protocol} is not implemented")
     _require(operation.input_shape, parameters, f"the request {operation.name}")
     return parameters
 
 
 def answer_body(operation: OperationModel, answer: Mapping[str, Any], request_id: str) -> bytes:
-    """An answer as the service would write it. A None inside stands for the null of a number, which some write.
+    """A response as the service would write it. None stands for a number that is null, as some services write it.
 
     Raises:
-        ShapeError: the model knows no such answer.
+        ShapeError: the response does not conform to the model.
     """
     _require(operation.output_shape, _without_nulls(answer), f"the answer of {operation.name}")
     if operation.service_model.resolved_protocol == "json":
@@ -81,7 +81,7 @@ def answer_body(operation: OperationModel, answer: Mapping[str, Any], request_id
 
 
 def fault_body(operation: OperationModel, code: str, message: str, request_id: str) -> bytes:
-    """An error as the service would write it."""
+    """An error response as the service would write it."""
     protocol = operation.service_model.resolved_protocol
     if protocol == "json":
         return json.dumps({"__type": code, "message": message}).encode()
@@ -101,7 +101,7 @@ def fault_body(operation: OperationModel, code: str, message: str, request_id: s
 def _require(shape: Any, value: object, what: str) -> None:
     report = ParamValidator().validate(value, shape)
     if report.has_errors():
-        raise ShapeError(f"{what} is not of its shape: {report.generate_report()}")
+        raise ShapeError(f"{what} does not conform to its model: {report.generate_report()}")
 
 
 def _without_nulls(value: Any) -> Any:
@@ -115,11 +115,11 @@ def _without_nulls(value: Any) -> Any:
 def _epoch(value: object) -> float:
     if isinstance(value, datetime):
         return value.timestamp()
-    raise ShapeError(f"{value!r} has no form in JSON")
+    raise ShapeError(f"{value!r} cannot be written as JSON")
 
 
 def _structure(shape: Any, form: dict[str, str], prefix: str, *, is_ec2: bool) -> Parameters:
-    """A structure of the query protocols, whose fields it takes out of the form."""
+    """A structure of the query protocols; removes its fields from the form."""
     found: Parameters = {}
     for name, member in shape.members.items():
         wire_name = member.serialization.get("name", name)

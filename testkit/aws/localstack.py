@@ -1,6 +1,6 @@
 """LocalStack without containers: the emulator of several AWS services, as a child process.
 
-It lives in an environment of its own (`.lab/localstack`), because its pinned botocore is not ours.
+It has a virtual environment of its own (`.lab/localstack`), because it pins another botocore.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from testkit.process import PartError, child_process, free_port
+from testkit.process import ProcessError, child_process, free_port
 
 PYTHON = Path(__file__).resolve().parents[2] / ".lab" / "localstack" / "bin" / "python"
 
@@ -32,18 +32,18 @@ class LocalStack(msgspec.Struct, frozen=True):
 
     endpoint_url: str
     pid: int
-    """Of the guard of its process group."""
+    """The process id of its guard (`testkit/process.py`)."""
 
 
 @contextmanager
 def localstack_server() -> Iterator[LocalStack]:
-    """A LocalStack that runs while the block runs; it takes some seconds to come up.
+    """A LocalStack that runs while the block runs; it takes some seconds to start.
 
     Raises:
-        PartError: if its environment is missing or it does not come up; with the end of its log.
+        ProcessError: its environment is missing, or it does not start; with the end of its log.
     """
     if not PYTHON.exists():
-        raise PartError("LocalStack is not installed in .lab/localstack: `make test` installs it.")
+        raise ProcessError("LocalStack is not installed in .lab/localstack: `make test` installs it.")
     port = free_port()
     endpoint_url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="localstack-") as directory:
@@ -55,7 +55,7 @@ def localstack_server() -> Iterator[LocalStack]:
             environment=environment,
             directory=Path(directory),
             is_third_party=True,
-            grace_seconds=0.5,  # it has nothing to save
+            grace_seconds=0.5,  # its state is not kept
         ) as child:
             child.wait_until(lambda: _is_healthy(endpoint_url) or None, _START_SECONDS)
             yield LocalStack(endpoint_url, child.pid)

@@ -1,1 +1,1 @@
-"""What must hold afterwards: the history of every message and every row, compared with the truth."""
+"""Checkers: they compare what was stored with what was sent, message by message and row by row."""

@@ -1,11 +1,11 @@
-"""What was committed, and when: read from the server's own log, not from those who say that they wrote.
+"""Reads what PostgreSQL committed, and when, from a logical replication slot: evidence independent of the daemon.
 
-A logical decoding slot with PostgreSQL's `test_decoding` gives every committed change in the order of the commits,
-each transaction with its commit time in microseconds. The server takes that time before it answers the client, so
-whoever acts on the answer acts later, by any clock of the same machine.
+A slot with PostgreSQL's `test_decoding` plugin returns every committed change in commit order, with the commit time
+of each transaction in microseconds. The server takes that time before it responds to the client, so everything the
+client does in response happens later by any clock of the same machine.
 
-The text of the plugin is read here as `contrib/test_decoding/test_decoding.c` writes it: one line to begin, one for
-each row, one to end with the time.
+The parser follows `contrib/test_decoding/test_decoding.c`: one line for BEGIN, one for each row, and one for COMMIT
+with the time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _COMMIT: Final = re.compile(r"COMMIT \d+ \(at (.+)\)")
 
 
 class RowCommit(msgspec.Struct, frozen=True, gc=False):
-    """One row as one transaction left it."""
+    """One row as one transaction wrote it."""
 
     committed_at: float
     """Unix seconds, by the server's clock."""
@@ -42,7 +42,7 @@ class RowCommit(msgspec.Struct, frozen=True, gc=False):
 
 
 class QuarantineCommit(msgspec.Struct, frozen=True, gc=False):
-    """One message that one transaction put into the quarantine, or counted there."""
+    """One message that one transaction inserted into the quarantine, or whose receive count it raised there."""
 
     committed_at: float
     message_id: str
@@ -52,12 +52,12 @@ Change = RowCommit | QuarantineCommit
 
 
 class CommitLog:
-    """A slot on one database, for the changes of one schema.
+    """A logical replication slot on one database, read for the changes of one schema.
 
     Args:
-        connection: a superuser's, with `timezone` UTC; the server runs with `wal_level = logical`.
-        name: of the slot, lower case.
-        schema: whose tables are looked at, a plain name.
+        connection: a superuser's connection with `timezone` UTC; the server runs with `wal_level = logical`.
+        name: name of the slot, in lower case.
+        schema: schema of the tables to read, a name that needs no quotes.
     """
 
     def __init__(self, connection: asyncpg.Connection[Any], name: str, schema: str) -> None:
@@ -66,16 +66,16 @@ class CommitLog:
         self._schema = schema
 
     async def begin(self) -> None:
-        """Keep what is committed from now on."""
+        """Create the slot: it keeps all changes from now on."""
         await self._connection.execute(
             "SELECT pg_create_logical_replication_slot($1, 'test_decoding')", self._name, timeout=60
         )
 
     async def changes(self, connection: asyncpg.Connection[Any] | None = None) -> list[Change]:
-        """Everything since the last time, in the order of the commits.
+        """All changes since the last call, in commit order.
 
         Args:
-            connection: another one, where the first has ended meanwhile.
+            connection: replaces the first connection, for example after a restart of the server.
         """
         self._connection = connection or self._connection
         found: list[Change] = []
@@ -91,17 +91,17 @@ class CommitLog:
                 return found
 
     async def end(self) -> None:
-        """Keep nothing any more: a slot that nobody reads keeps the server's log for ever."""
+        """Drop the slot: a slot that is not read retains WAL without limit."""
         await self._connection.execute(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1", self._name
         )
 
 
 def parsed(lines: Iterable[str], schema: str) -> Iterator[Change]:
-    """What the lines of whole transactions say of one schema's tables.
+    """The changes of one schema's tables in the lines of whole transactions.
 
     Raises:
-        ValueError: a line about them cannot be read.
+        ValueError: a line about these tables cannot be parsed.
     """
     versions, quarantine = f"table {schema}.object_versions: ", f"table {schema}.quarantined_messages: "
     rows: list[ObjectEvent] = []
@@ -122,7 +122,7 @@ def parsed(lines: Iterable[str], schema: str) -> Iterator[Change]:
 def _row(line: str) -> ObjectEvent:
     found = _ROW.search(line)
     if found is None:
-        raise ValueError(f"no row of the index as test_decoding would write it: {line}")
+        raise ValueError(f"not a row of the index in the format of test_decoding: {line}")
     bucket, key, version_id, state, sequencer, name, moment, size, etag = found.groups()
     return ObjectEvent(
         bucket=_plain(bucket),
@@ -145,4 +145,4 @@ def _state(text: str) -> RowState:
     match text:
         case "present" | "delete_marker" | "removed":
             return text
-    raise ValueError(f"{text} is no state of an object version")
+    raise ValueError(f"{text} is not a state of an object version")

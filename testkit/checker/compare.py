@@ -1,8 +1,8 @@
-"""Was anything lost? The table against the bucket, and every single message against the table.
+"""Compares the stored rows with the simulated buckets, and every sent message with the stored rows.
 
-Two questions that do not know of each other: does the index hold what the simulated buckets hold, row by row;
-and is each message that the queue accepted accounted for, stored or outdone by a newer event of its row, or in
-the quarantine, or without anything for the index.
+The two comparisons are independent of each other. First: the index holds the rows of the simulated buckets. Second:
+each message that the queue accepted is accounted for: its event is stored or superseded by a newer event of its row,
+its body is in the quarantine, or it has nothing for the index.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class StoredRow(msgspec.Struct, frozen=True, gc=False):
 
 
 class Stored(msgspec.Struct, frozen=True):
-    """What the database holds."""
+    """The contents of the database."""
 
     versions: dict[Version, StoredRow]
     objects: frozenset[ObjectRow]
@@ -47,33 +47,33 @@ class Stored(msgspec.Struct, frozen=True):
     """Message ids."""
 
 
-class Verdict(msgspec.Struct, frozen=True):
-    """What became of everything that was sent."""
+class Comparison(msgspec.Struct, frozen=True):
+    """What became of all sent messages."""
 
     sent: int
     committed: int
-    """Messages whose event is in the table, or outdone there by a newer one."""
+    """Messages whose event is in the table, or superseded there by a newer one."""
     quarantined: int
     without_row: int
-    """Messages that say nothing about existence."""
+    """Messages without anything for the index."""
     lost: int
-    """Messages of which there is no trace."""
+    """Messages that are neither stored nor quarantined."""
     wrong_versions: int
-    """Rows that are missing, that differ, or that should not be."""
+    """Rows that are missing, differ, or should not exist."""
     wrong_objects: int
-    """The same in the view."""
+    """The same for the view `objects`."""
 
     @property
     def is_flawless(self) -> bool:
-        """Nothing lost and nothing wrong."""
+        """Whether nothing is lost and nothing is wrong."""
         return not (self.lost or self.wrong_versions or self.wrong_objects)
 
 
 async def read_stored(database_url: str) -> Stored:
-    """Everything the daemon has written.
+    """Read all rows and quarantined message ids.
 
     Raises:
-        asyncpg.PostgresError: the database has no such tables, or tracks no commit times.
+        asyncpg.PostgresError: the tables are missing, or the server does not track commit timestamps.
     """
     connection = await asyncpg.connect(database_url, timeout=10, command_timeout=_COMMAND_TIMEOUT_SECONDS)
     try:
@@ -89,8 +89,8 @@ async def read_stored(database_url: str) -> Stored:
     return Stored(by_version, objects, quarantined)
 
 
-def judge(sent: Sequence[Sent], stored: Stored, buckets: Iterable[SimulatedBucket]) -> Verdict:
-    """Compares what was sent, what the buckets hold, and what the database holds."""
+def compare(sent: Sequence[Sent], stored: Stored, buckets: Iterable[SimulatedBucket]) -> Comparison:
+    """Compare the sent messages and the buckets with the contents of the database."""
     buckets = tuple(buckets)
     expected = frozenset(row for bucket in buckets for row in bucket.expected_versions())
     listed = frozenset(row for bucket in buckets for row in bucket.expected_objects())
@@ -99,7 +99,7 @@ def judge(sent: Sequence[Sent], stored: Stored, buckets: Iterable[SimulatedBucke
     undecodable = [message for message in sent if message.is_undecodable]
     committed = sum(_is_accounted_for(message, stored.versions) for message in events)
     quarantined = sum(message.message_id in stored.quarantined for message in undecodable)
-    return Verdict(
+    return Comparison(
         sent=len(sent),
         committed=committed,
         quarantined=quarantined,
@@ -116,5 +116,5 @@ def _is_accounted_for(message: Sent, rows: Mapping[Version, StoredRow]) -> bool:
 
 
 def _wrong(expected: frozenset[Row], held: frozenset[Row]) -> int:
-    """How many rows one must look at: those on one side only, a row that differs counted once."""
+    """The number of keys whose rows differ or exist on one side only; a row that differs counts once."""
     return len({(row.bucket, row.key, row.version_id) for row in expected ^ held})

@@ -1,4 +1,4 @@
-"""What the witnesses of a history say: the load, the queue and the tables. The fourth is `commit_log.py`."""
+"""The evidence for the history checker: sent messages, the queue's audit log, the tables; and see `commit_log.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from subscriber.model import ObjectEvent
 
 Version: TypeAlias = tuple[str, str, str]
-"""Bucket, key and version id: a row."""
+"""Bucket, key and version id: the key of a row."""
 
 
 class ExpectedMessage(msgspec.Struct, frozen=True, gc=False):
@@ -18,36 +18,36 @@ class ExpectedMessage(msgspec.Struct, frozen=True, gc=False):
 
     message_id: str
     events: tuple[ObjectEvent, ...] = ()
-    """All of it that can be read."""
+    """All events of the message that can be decoded."""
     is_readable: bool = True
-    """Whether that is the whole message; where not, its body must end in the quarantine besides."""
-    refusable: frozenset[Version] = frozenset()
-    """Of which rows the database may have refused: these may be missing where the body is in the quarantine."""
+    """Whether the whole message can be decoded; otherwise its body must be in the quarantine as well."""
+    may_be_rejected: frozenset[Version] = frozenset()
+    """Rows that the database may have rejected: they may be missing if the body is in the quarantine."""
     body: bytes | None = None
-    """Set where it may, or must, end in the quarantine."""
+    """Set where the body may, or must, be in the quarantine."""
 
 
-class Passage(msgspec.Struct, gc=False):
-    """What the queue saw of one message; moments are Unix seconds by this machine's clock."""
+class DeliveryRecord(msgspec.Struct, gc=False):
+    """What the queue recorded about one message; times are Unix seconds by this machine's clock."""
 
     received_at: list[float] = []
     deleted_at: float | None = None
-    """Of the first delete that took effect."""
+    """Time of the first delete that took effect."""
     number: int = 0
-    """The how-manieth message of the queue it is, from 1."""
+    """Its number among the messages of the queue, from 1."""
 
 
 class QueueRecord(msgspec.Struct, frozen=True):
-    """What the queue server says, by message id."""
+    """The queue server's record of all messages, by message id."""
 
-    passages: Mapping[str, Passage]
+    deliveries: Mapping[str, DeliveryRecord]
     queued: frozenset[str]
-    """Still there: visible, in flight or delayed."""
+    """Messages that are visible, in flight or delayed."""
     dead_letters: frozenset[str]
 
 
 class Tables(msgspec.Struct, frozen=True):
-    """What the database holds in the end."""
+    """The contents of the database at the end."""
 
     rows: Mapping[Version, ObjectEvent]
     quarantined: Mapping[str, bytes]
@@ -55,5 +55,5 @@ class Tables(msgspec.Struct, frozen=True):
 
 
 def version_of(event: ObjectEvent) -> Version:
-    """The row an event is about."""
+    """The key of the row that an event is about."""
     return (event.bucket, event.key, event.version_id)

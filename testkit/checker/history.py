@@ -1,13 +1,14 @@
-"""Was anything lost, wrong or forgotten too early? The whole story of every message, told by others than the daemon.
+"""Checks the history of every message for loss, wrong rows and early deletes, without relying on the daemon.
 
-Four witnesses: the load says what each message told; the queue server says what it handed out, deleted and still
-has; the database's log says what was committed and when (`commit_log.py`); the tables say what is there in the end.
-Afterwards each message is exactly one of: stored (its events applied, or outdone by newer ones), quarantined, without
-anything for the index, or still in the queue. Whatever else happened is an error, with its trace. In the quarantine
-belongs the message of which something cannot be read, and may be one of which the database was made to refuse a row;
-all its other events must be in the index nevertheless.
+It uses four sources of evidence: the events of each sent message (the load); the receives, deletes and remaining
+messages that the queue server recorded; the commits and their times (`commit_log.py`); and the tables at the end.
+Each message must end in exactly one state: stored (its events applied, or superseded by newer ones), quarantined,
+without anything for the index, or still in the queue. Everything else is a finding, with its trace.
 
-The one order of events decides what is newer (`subscriber/events/order.py`), over all columns.
+A message that cannot be decoded completely must be in the quarantine. A message with a row that the database was made
+to reject may be there. In both cases its other events must be in the index.
+
+`subscriber/events/order.py` decides which event is newer; rows are compared in all columns.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import msgspec
 from subscriber.events.order import order
 from subscriber.model import ObjectEvent
 from testkit.checker.commit_log import Change, QuarantineCommit, RowCommit
-from testkit.checker.evidence import ExpectedMessage, Passage, QueueRecord, Tables, Version, version_of
+from testkit.checker.evidence import DeliveryRecord, ExpectedMessage, QueueRecord, Tables, Version, version_of
 
 ErrorKind: TypeAlias = Literal[
     "lost",
@@ -35,27 +36,27 @@ ErrorKind: TypeAlias = Literal[
     "wrong_body",
     "dead_letter",
 ]
-"""What can be wrong:
+"""The kinds of findings:
 
-lost: deleted from the queue, and no trace in the database.
+lost: deleted from the queue, but neither stored nor quarantined.
 vanished: neither deleted nor in the queue.
-deleted_before_commit: deleted at a moment at which nothing durable stood for it yet.
-wrong_row: the final row is none of what was told of this version, or older than what was deleted.
-invented_row: a row of a version nobody told of.
-went_back: a commit left a row older than the one before.
-quarantined_wrongly: a body that can be read, and of which nobody refused anything, is in the quarantine.
+deleted_before_commit: deleted before a commit made its event, or its body, durable.
+wrong_row: the final row is none of the events sent for this version, or older than a deleted message's event.
+invented_row: a row of a version that no message was about.
+went_back: a commit replaced a row by an older one.
+quarantined_wrongly: the quarantine holds a body that can be decoded and of which the database rejected no row.
 wrong_body: the quarantine holds another body than the one that was sent.
-dead_letter: a message that holds something to read was received too often, and is in the dead-letter queue.
+dead_letter: a message with something to decode exceeded maxReceiveCount and is in the dead-letter queue.
 """
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """One error, with all that is known of it."""
+    """One error, with all the evidence about it."""
 
     kind: ErrorKind
     message_id: str = ""
     version: Version | None = None
-    told: ObjectEvent | None = None
+    expected: ObjectEvent | None = None
     row: ObjectEvent | None = None
     commits: tuple[RowCommit, ...] = ()
     received_at: tuple[float, ...] = ()
@@ -63,8 +64,8 @@ class Finding(msgspec.Struct, frozen=True):
     committed_at: float | None = None
 
 
-class Account(msgspec.Struct, frozen=True):
-    """What became of all messages, and every error."""
+class HistoryReport(msgspec.Struct, frozen=True):
+    """How many messages ended in which state, and every error."""
 
     messages: int
     events: int
@@ -75,20 +76,20 @@ class Account(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...]
 
 
-class History:
-    """The witnesses of one run, and what follows from them.
+class HistoryChecker:
+    """Checks the evidence of one run.
 
     Args:
-        told: every message that entered the queue.
-        queue: what the queue server saw.
+        sent: every message that entered the queue.
+        queue: what the queue server recorded.
         changes: every commit, in order.
-        tables: what is there in the end.
+        tables: the contents of the tables at the end.
     """
 
     def __init__(
-        self, told: Iterable[ExpectedMessage], queue: QueueRecord, changes: Sequence[Change], tables: Tables
+        self, sent: Iterable[ExpectedMessage], queue: QueueRecord, changes: Sequence[Change], tables: Tables
     ) -> None:
-        self._told = {message.message_id: message for message in told}
+        self._messages = {message.message_id: message for message in sent}
         self._queue = queue
         self._tables = tables
         self._commits: dict[Version, list[RowCommit]] = defaultdict(list)
@@ -99,13 +100,13 @@ class History:
             else:
                 self._commits[version_of(change.row)].append(change)
 
-    def check(self) -> Account:
-        """Every message, every row and every commit."""
+    def check(self) -> HistoryReport:
+        """Check every message, every row and every commit."""
         findings = list(self._findings())
-        deleted = [message for message in self._told.values() if self._passage(message).deleted_at is not None]
-        return Account(
-            messages=len(self._told),
-            events=sum(len(message.events) for message in self._told.values()),
+        deleted = [message for message in self._messages.values() if self._delivery(message).deleted_at is not None]
+        return HistoryReport(
+            messages=len(self._messages),
+            events=sum(len(message.events) for message in self._messages.values()),
             stored=sum(bool(message.events) and not self._is_in_quarantine(message) for message in deleted),
             quarantined=sum(self._is_in_quarantine(message) for message in deleted),
             without_row=sum(not message.events and message.is_readable for message in deleted),
@@ -114,45 +115,45 @@ class History:
         )
 
     def _findings(self) -> Iterator[Finding]:
-        for message in self._told.values():
-            yield from self._findings_of_place(message)
-            if self._passage(message).deleted_at is not None:
+        for message in self._messages.values():
+            yield from self._findings_of_location(message)
+            if self._delivery(message).deleted_at is not None:
                 yield from self._findings_of_deleted(message)
         yield from self._findings_of_rows()
         yield from self._findings_of_commits()
 
-    def _findings_of_place(self, message: ExpectedMessage) -> Iterator[Finding]:
-        passage, name = self._passage(message), message.message_id
-        if passage.deleted_at is None and name not in self._queue.queued and name not in self._queue.dead_letters:
+    def _findings_of_location(self, message: ExpectedMessage) -> Iterator[Finding]:
+        delivery, name = self._delivery(message), message.message_id
+        if delivery.deleted_at is None and name not in self._queue.queued and name not in self._queue.dead_letters:
             yield self._finding("vanished", message)
         if (message.is_readable or message.events) and name in self._queue.dead_letters:
             yield self._finding("dead_letter", message)
         if name in self._tables.quarantined:
-            if message.is_readable and not message.refusable:
+            if message.is_readable and not message.may_be_rejected:
                 yield self._finding("quarantined_wrongly", message)
             elif self._tables.quarantined[name] != message.body:
                 yield self._finding("wrong_body", message)
 
     def _findings_of_deleted(self, message: ExpectedMessage) -> Iterator[Finding]:
-        deleted_at = self._passage(message).deleted_at or 0.0
-        if not message.is_readable or (message.refusable and self._is_in_quarantine(message)):
+        deleted_at = self._delivery(message).deleted_at or 0.0
+        if not message.is_readable or (message.may_be_rejected and self._is_in_quarantine(message)):
             quarantined_at = self._quarantined_at.get(message.message_id)
             if quarantined_at is None or not self._is_in_quarantine(message):
                 yield self._finding("lost", message)
             elif quarantined_at > deleted_at:
                 yield self._finding("deleted_before_commit", message, None, quarantined_at)
         for event in message.events:
-            if self._is_refused(message, event):
+            if self._is_rejected(message, event):
                 continue
             committed_at = self._committed_at(event)
-            if committed_at is None or not self._is_held(event):
+            if committed_at is None or not self._has_row_for(event):
                 yield self._finding("lost", message, event, committed_at)
             elif committed_at > deleted_at:
                 yield self._finding("deleted_before_commit", message, event, committed_at)
 
     def _findings_of_rows(self) -> Iterator[Finding]:
         newest: dict[Version, ObjectEvent] = {}
-        for message in self._told.values():
+        for message in self._messages.values():
             for event in message.events:
                 held = newest.get(version_of(event))
                 if held is None or order(event) > order(held):
@@ -160,16 +161,18 @@ class History:
         for version, row in self._tables.rows.items():
             if version not in newest:
                 yield Finding("invented_row", version=version, row=row, commits=tuple(self._commits[version]))
-            elif row != newest[version] and not self._is_excused(row):
+            elif row != newest[version] and not self._is_acceptable(row):
                 commits = tuple(self._commits[version])
-                yield Finding("wrong_row", version=version, told=newest[version], row=row, commits=commits)
+                yield Finding("wrong_row", version=version, expected=newest[version], row=row, commits=commits)
 
-    def _is_excused(self, row: ObjectEvent) -> bool:
-        """Whether it is something that was told, and all newer was refused or is still to come from the queue."""
-        told = [(message, event) for message in self._told.values() for event in message.events if is_same(event, row)]
-        newer = [(message, event) for message, event in told if order(event) > order(row)]
-        return any(event == row for _, event in told) and all(
-            self._is_refused(message, event) or self._passage(message).deleted_at is None for message, event in newer
+    def _is_acceptable(self, row: ObjectEvent) -> bool:
+        """Whether the row is an event that was sent, and each newer event was rejected or is still in the queue."""
+        sent = [
+            (message, event) for message in self._messages.values() for event in message.events if is_same(event, row)
+        ]
+        newer = [(message, event) for message, event in sent if order(event) > order(row)]
+        return any(event == row for _, event in sent) and all(
+            self._is_rejected(message, event) or self._delivery(message).deleted_at is None for message, event in newer
         )
 
     def _findings_of_commits(self) -> Iterator[Finding]:
@@ -178,22 +181,22 @@ class History:
                 if order(later.row) < order(earlier.row):
                     yield Finding("went_back", version=version, row=later.row, commits=tuple(commits))
 
-    def _passage(self, message: ExpectedMessage) -> Passage:
-        return self._queue.passages.get(message.message_id) or Passage()
+    def _delivery(self, message: ExpectedMessage) -> DeliveryRecord:
+        return self._queue.deliveries.get(message.message_id) or DeliveryRecord()
 
     def _is_in_quarantine(self, message: ExpectedMessage) -> bool:
         return message.message_id in self._tables.quarantined
 
-    def _is_refused(self, message: ExpectedMessage, event: ObjectEvent) -> bool:
-        """Whether the database was made to refuse this row of it, and the quarantine has it instead."""
-        return version_of(event) in message.refusable and self._is_in_quarantine(message)
+    def _is_rejected(self, message: ExpectedMessage, event: ObjectEvent) -> bool:
+        """Whether the database was made to reject this row of the message, and the quarantine holds the message."""
+        return version_of(event) in message.may_be_rejected and self._is_in_quarantine(message)
 
-    def _is_held(self, event: ObjectEvent) -> bool:
+    def _has_row_for(self, event: ObjectEvent) -> bool:
         row = self._tables.rows.get(version_of(event))
         return row is not None and order(row) >= order(event)
 
     def _committed_at(self, event: ObjectEvent) -> float | None:
-        """When a row first stood for the event: its own, or a newer one that makes it stale."""
+        """When the event, or a newer one of the same row, was first committed."""
         asked = order(event)
         commits = self._commits.get(version_of(event), ())
         return next((commit.committed_at for commit in commits if order(commit.row) >= asked), None)
@@ -205,17 +208,17 @@ class History:
         event: ObjectEvent | None = None,
         committed_at: float | None = None,
     ) -> Finding:
-        passage = self._passage(message)
+        delivery = self._delivery(message)
         version = version_of(event) if event else None
         return Finding(
             kind,
             message_id=message.message_id,
             version=version,
-            told=event,
+            expected=event,
             row=self._tables.rows.get(version) if version else None,
             commits=tuple(self._commits.get(version, ())) if version else (),
-            received_at=tuple(passage.received_at),
-            deleted_at=passage.deleted_at,
+            received_at=tuple(delivery.received_at),
+            deleted_at=delivery.deleted_at,
             committed_at=committed_at,
         )
 

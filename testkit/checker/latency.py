@@ -1,8 +1,8 @@
-"""How long it took from sending a message to the commit that stored its event.
+"""Latency from sending a message to the commit that stored its event.
 
-The commit time is PostgreSQL's own (`pg_xact_commit_timestamp`, which needs track_commit_timestamp = on): now()
-would be the start of the transaction. It is known for the event that a row holds in the end; an event that a
-newer one has replaced leaves no trace of its own commit, and is not counted.
+The commit time is PostgreSQL's (`pg_xact_commit_timestamp`, which needs track_commit_timestamp = on): now() would be
+the start of the transaction. The time is known for the event that a row holds at the end. An event that a newer one
+has replaced leaves no commit time and is not counted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from testkit.workload.send_log import Sent
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """The lateness of the events that could be measured, in seconds."""
+    """The latency of all events that could be measured, in seconds."""
 
     events: int
     p50: float
@@ -26,7 +26,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 def commit_latency(sent: Iterable[Sent], rows: Mapping[tuple[str, str, str], StoredRow]) -> Latency:
-    """From the first sending of each event that is still in its row, to the row's commit."""
+    """Latency of each event that is still in its row, from its first sending to the row's commit."""
     first_sent: dict[tuple[str, str, str], float] = {}
     for message in sent:
         row = rows.get(message.version)
@@ -40,6 +40,6 @@ def commit_latency(sent: Iterable[Sent], rows: Mapping[tuple[str, str, str], Sto
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The nearest-rank percentile of values in ascending order: one of the values, never between two."""
+    """The nearest-rank percentile of values in ascending order: always one of the values."""
     rank = math.ceil(percent / 100 * len(ordered))
     return ordered[max(0, rank - 1)]

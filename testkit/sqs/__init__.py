@@ -1,17 +1,16 @@
-"""An SQS-compatible queue server of our own, for the demo, tests and load.
+"""An SQS emulator for the demo, the tests and the load test.
 
-It speaks the JSON protocol of standard queues closely enough that the official clients cannot tell the
-difference in what they rely on, checks signatures for real, and costs little enough to feed a fast consumer
-from the same machine. A request passes, top to bottom:
+It implements the JSON protocol of standard queues closely enough for the official clients, verifies signatures, and
+uses little enough CPU to feed a fast consumer on the same machine. A request passes through, top to bottom:
 
-    protocol.py     bytes to a request, an answer to bytes
-    service.py      signature, target, shape, operation
-    signature.py    Signature Version 4
-    operations.py   what is done with messages          queue_operations.py   … with queues
-    polls.py        long polls that wait
-    account.py      all queues, redrive
-    store.py        one queue, pure                      deadlines.py, message.py, backlog.py   its parts
-    lab_operations.py  what the real service does not know: backlogs, faults.py, audit_log.py
+    protocol.py          bytes to a request, a response to bytes
+    service.py           signature, target, shape, operation
+    signature.py         Signature Version 4
+    operations.py        operations on messages           queue_operations.py   operations on queues
+    polls.py             long polls that wait
+    account.py           all queues, redrive
+    store.py             one queue, without I/O           deadlines.py, message.py, backlog.py   its parts
+    admin_operations.py  operations that the real service lacks: backlogs, faults.py, audit_log.py
 
 `launch.py` starts it from Python, `python -m testkit.sqs` from a shell.
 """

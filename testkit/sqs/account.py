@@ -1,4 +1,4 @@
-"""All queues of the lab's one account: found by URL, name or ARN, and tied by their redrive policies."""
+"""All queues of the emulator's one account: looked up by URL, name or ARN, and connected by redrive policies."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from testkit.sqs import errors, limits
 from testkit.sqs.attributes import ACCOUNT, QueueAttributes
 from testkit.sqs.message import StoredMessage
-from testkit.sqs.store import DecisionLog, Queue
+from testkit.sqs.store import DeletionListener, Queue
 
 
 class Account:
-    """The queues. `endpoint_url` is the front part of every queue's URL, without a slash at its end."""
+    """The queues. `endpoint_url` is the prefix of every queue's URL, without a slash at its end."""
 
     def __init__(
         self,
@@ -19,12 +19,12 @@ class Account:
         *,
         region: str = "us-east-1",
         in_flight_limit: int = limits.MAX_IN_FLIGHT,
-        journal: DecisionLog | None = None,
+        on_delete: DeletionListener | None = None,
     ) -> None:
         self._url_prefix = f"{endpoint_url}/{ACCOUNT}/"
         self._arn_prefix = f"arn:aws:sqs:{region}:{ACCOUNT}:"
         self.in_flight_limit = in_flight_limit
-        self._decision_log = journal
+        self._on_delete = on_delete
         self._queues: dict[str, Queue] = {}
         self._created_at: dict[str, float] = {}
         self._modified_at: dict[str, float] = {}
@@ -36,14 +36,14 @@ class Account:
         return iter([self._queues[name] for name in sorted(self._queues)])
 
     def url(self, queue: Queue) -> str:
-        """The queue's URL, which is also how most requests name it."""
+        """The queue's URL, by which most requests name it."""
         return self._url_prefix + queue.name
 
     def create(self, name: str, given: Mapping[str, str], now: float) -> Queue:
-        """A new queue, or the one that is there with equal attributes.
+        """Create a queue, or return the existing one if its attributes are equal.
 
         Raises:
-            errors.Refused: QueueNameExists, QueueDeletedRecently, or for the name or an attribute.
+            errors.RejectedError: QueueNameExists, QueueDeletedRecently, or for the name or an attribute.
         """
         limits.check_queue_name(name)
         attributes = self._checked(QueueAttributes().changed(given))
@@ -61,13 +61,13 @@ class Account:
                 f"You must wait {limits.NAME_REUSE_SECONDS} seconds after deleting a queue before you can "
                 "create another with the same name."
             )
-        queue = Queue(name, attributes, in_flight_limit=self.in_flight_limit, journal=self._decision_log)
+        queue = Queue(name, attributes, in_flight_limit=self.in_flight_limit, on_delete=self._on_delete)
         self._queues[name] = queue
         self._created_at[name] = self._modified_at[name] = now
         return queue
 
     def delete(self, queue: Queue, now: float) -> None:
-        """End the queue with all that is in it."""
+        """Delete the queue with its messages."""
         queue.purge()
         del self._queues[queue.name]
         self._purged_at.pop(queue.name, None)
@@ -76,10 +76,10 @@ class Account:
         self._deleted_at[queue.name] = now
 
     def purge(self, queue: Queue, now: float) -> None:
-        """Empty the queue.
+        """Delete all messages of the queue.
 
         Raises:
-            errors.Refused: PurgeQueueInProgress, within a minute of the last time.
+            errors.RejectedError: PurgeQueueInProgress, within a minute of the last purge.
         """
         if now - self._purged_at.get(queue.name, -limits.PURGE_INTERVAL_SECONDS) < limits.PURGE_INTERVAL_SECONDS:
             raise errors.PURGE_QUEUE_IN_PROGRESS.because(
@@ -90,10 +90,10 @@ class Account:
         queue.purge()
 
     def set_attributes(self, queue: Queue, given: Mapping[str, str], now: float) -> None:
-        """Change some attributes; what is already in flight or delayed keeps its deadline.
+        """Change some attributes; messages in flight or delayed keep their deadlines.
 
         Raises:
-            errors.Refused: for the name or value of an attribute.
+            errors.RejectedError: for the name or value of an attribute.
         """
         queue.attributes = self._checked(queue.attributes.changed(given))
         self._modified_at[queue.name] = now
@@ -115,7 +115,7 @@ class Account:
         """The queue of this name.
 
         Raises:
-            errors.Refused: QueueDoesNotExist.
+            errors.RejectedError: QueueDoesNotExist.
         """
         try:
             return self._queues[name]
@@ -123,20 +123,20 @@ class Account:
             raise errors.QUEUE_DOES_NOT_EXIST.because("The specified queue does not exist.") from None
 
     def at(self, url: str) -> Queue:
-        """The queue of this URL; its host does not matter, as a server may be reached under several.
+        """The queue of this URL; its host is ignored, because a server may have several names.
 
         Raises:
-            errors.Refused: QueueDoesNotExist, or MissingParameter if the URL is empty.
+            errors.RejectedError: QueueDoesNotExist, or MissingParameter if the URL is empty.
         """
         if not url:
             raise errors.MISSING_PARAMETER.because("The request must contain the parameter QueueUrl.")
         front, _, name = url.rpartition("/")
         return self.named(name if front.endswith("/" + ACCOUNT) else "")
 
-    def bury(self, source: Queue, dead: list[StoredMessage]) -> None:
-        """Move messages that used up their receives to the dead-letter queue of their queue.
+    def move_to_dead_letter_queue(self, source: Queue, dead: list[StoredMessage]) -> None:
+        """Move messages that exceeded maxReceiveCount to the dead-letter queue of their queue.
 
-        If that queue was deleted meanwhile they begin anew where they are: nothing is lost.
+        If that queue has been deleted, they return to their own queue with a new count: nothing is lost.
         """
         target = self._by_arn(source.attributes.dead_letter_arn or "") or source
         for letter in dead:

@@ -1,4 +1,4 @@
-"""What a queue is told about itself: its attributes, with the service's ranges and defaults."""
+"""The attributes of a queue, with the service's ranges and defaults."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 from testkit.sqs import errors, limits
 
 ACCOUNT = "000000000000"
-"""The account every queue of the lab belongs to."""
+"""The account that every queue of the emulator belongs to."""
 
 _KEPT_VERBATIM = frozenset(
     {
@@ -21,7 +21,7 @@ _KEPT_VERBATIM = frozenset(
         "KmsDataKeyReusePeriodSeconds",
     }
 )
-"""Attributes that change nothing here: they are given back as they came."""
+"""Attributes without an effect here: GetQueueAttributes returns them unchanged."""
 
 _RANGES = {
     "VisibilityTimeout": (0, limits.MAX_VISIBILITY_SECONDS),
@@ -30,36 +30,36 @@ _RANGES = {
     "MessageRetentionPeriod": (60, 1_209_600),
     "ReceiveMessageWaitTimeSeconds": (0, limits.MAX_WAIT_SECONDS),
 }
-"""Seconds or bytes, as the name says."""
+"""Minimum and maximum, in seconds or bytes by the attribute's name."""
 
 
 class RedrivePolicy(msgspec.Struct, frozen=True, gc=False):
-    """Where a message goes that was received too often."""
+    """The dead-letter queue, and how many receives a message has before it moves there."""
 
     target_arn: str = msgspec.field(name="deadLetterTargetArn")
     max_receive_count: int | str = msgspec.field(name="maxReceiveCount", default=10)
 
 
 class QueueAttributes(msgspec.Struct, frozen=True, gc=False):
-    """The attributes that can be set, read."""
+    """The settable attributes, parsed."""
 
     visibility_timeout_seconds: int = 30
     delay_seconds: int = 0
     max_message_bytes: int = limits.MAX_MESSAGE_BYTES
     retention_seconds: int = 345_600
-    """Kept and given back, not enforced: no test of ours lives for the minute that is its least."""
+    """Returned but not enforced: no test runs as long as its minimum of a minute."""
     receive_wait_seconds: int = 0
     dead_letter_arn: str | None = None
     max_receive_count: float = math.inf
-    """How many receives a message has before it moves; without a dead-letter queue it has any number."""
+    """How many receives a message has before it moves; infinite without a dead-letter queue."""
     given: Mapping[str, str] = {}
-    """What the owner set, in the owner's words."""
+    """The attributes as the requests set them."""
 
     def changed(self, given: Mapping[str, str]) -> QueueAttributes:
-        """These attributes with some set anew.
+        """A copy with some attributes changed.
 
         Raises:
-            errors.Refused: InvalidAttributeName or InvalidAttributeValue.
+            errors.RejectedError: InvalidAttributeName or InvalidAttributeValue.
         """
         merged = {**self.given, **given}
         for name in given:
@@ -77,7 +77,7 @@ class QueueAttributes(msgspec.Struct, frozen=True, gc=False):
         )
 
     def described(self) -> dict[str, str]:
-        """Name to value, as GetQueueAttributes gives them."""
+        """Name to value, as GetQueueAttributes returns them."""
         verbatim = {name: value for name, value in self.given.items() if name in _KEPT_VERBATIM and value}
         if self.dead_letter_arn is not None:
             verbatim["RedrivePolicy"] = self.given["RedrivePolicy"]

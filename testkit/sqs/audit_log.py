@@ -1,6 +1,6 @@
-"""What the queue saw of each message, kept for whoever judges a run afterwards.
+"""The audit log: receives and deletes of each message, as evidence for the history checker.
 
-Only kept when it is asked for (`--history`): a flood would otherwise be remembered for ever.
+It is recorded only with `--audit-log`, because it grows with every message.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ Line: TypeAlias = tuple[str, int, list[float], float | None]
 class AuditLog:
     """Receives and deletes, queue by queue."""
 
-    def __init__(self, *, is_attentive: bool = True) -> None:
-        self._is_attentive = is_attentive
+    def __init__(self, *, is_enabled: bool = True) -> None:
+        self._is_attentive = is_enabled
         self._lines: dict[str, dict[str, Line]] = {}
 
     def received(self, queue_name: str, messages: Iterable[StoredMessage], now: float) -> None:
-        """These were handed out."""
+        """Record a receive of each message."""
         if not self._is_attentive:
             return
         lines = self._lines.setdefault(queue_name, {})
@@ -33,12 +33,12 @@ class AuditLog:
             line[2].append(now)
 
     def deleted(self, queue_name: str, message_id: str, now: float) -> None:
-        """This one was deleted, and the delete took effect."""
+        """Record a delete that took effect."""
         lines = self._lines.get(queue_name, {})
         if message_id in lines:
             name, number, received_at, _ = lines[message_id]
             lines[message_id] = (name, number, received_at, now)
 
-    def tell(self, queue_name: str) -> list[Line]:
-        """Everything about one queue, which is then forgotten."""
+    def take(self, queue_name: str) -> list[Line]:
+        """Return the lines of one queue and drop them."""
         return list(self._lines.pop(queue_name, {}).values())

@@ -1,8 +1,8 @@
-"""Messages that exist only once they are asked for.
+"""Generated messages, which are made when they are received.
 
-A load of millions of messages need not be sent, nor kept in memory: a queue that has a backlog hands out its
-stored messages first and then takes new ones from the backlog. A backlog may grow with time (so many a
-second), so it is asked with the present moment.
+A load of millions of messages need not be sent or kept in memory: a queue with a backlog delivers its stored messages
+first and then takes new ones from the backlog. A backlog may grow with time (messages per second), so its methods
+take the current time.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ _ALLOWED_PACKAGES = ("benchmarks.", "testkit.", "tests.")
 
 
 class Backlog(Protocol):
-    """A source of bodies a queue draws from."""
+    """A source of message bodies for a queue."""
 
     def available(self, now: float, /) -> int:
-        """How many bodies can be taken at this moment (Unix seconds)."""
+        """How many bodies can be taken at this time (Unix seconds)."""
 
     def take(self, limit: int, now: float, /) -> Sequence[tuple[str, float]]:
         """At most `limit` bodies, each with the Unix seconds at which it counts as sent."""
 
     def next_arrival(self, now: float, /) -> float | None:
-        """When, after now, the next body can be taken; None if that will not come of itself."""
+        """When the next body becomes available after now (Unix seconds); None if none will."""
 
 
 class GeneratedBacklog:
-    """A fixed number of bodies, all sent at one moment, made by a function of their index.
+    """A fixed number of bodies, all sent at one time, made by a function of their index.
 
-    The same function gives the same bodies every time: an index is the seed of its body.
+    The function is deterministic: the index is the seed of its body.
     """
 
     def __init__(self, body: Callable[[int], str], count: int, sent_at: float) -> None:
@@ -40,7 +40,7 @@ class GeneratedBacklog:
         self._taken = 0
 
     def available(self, _now: float) -> int:
-        """What is left; it does not depend on the time."""
+        """How many bodies are left, whatever the time."""
         return self._count - self._taken
 
     def take(self, limit: int, _now: float) -> Sequence[tuple[str, float]]:
@@ -50,16 +50,16 @@ class GeneratedBacklog:
         return [(self._body(index), self._sent_at) for index in range(first, self._taken)]
 
     def next_arrival(self, _now: float) -> float | None:
-        """Nothing comes of itself."""
+        """None: all bodies are available from the start."""
         return None
 
 
 def load_backlog(reference: str, arguments: Mapping[str, Any]) -> Backlog:
-    """Call `module:function` with the arguments: it gives the backlog.
+    """Call `module:function` with the arguments and return the backlog that it makes.
 
     Raises:
-        ValueError: if the reference is not of this form, or names a module outside our own packages.
-        ImportError, AttributeError, TypeError: if there is no such function, or it takes no such arguments.
+        ValueError: the reference is not of this form, or names a module outside our own packages.
+        ImportError, AttributeError, TypeError: there is no such function, or it takes no such arguments.
     """
     module, _, function = reference.partition(":")
     if not function or not module.startswith(_ALLOWED_PACKAGES):

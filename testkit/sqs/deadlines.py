@@ -1,9 +1,8 @@
-"""Messages in the order of their deadlines, at a constant cost for those that come in order.
+"""Messages ordered by deadline, at constant cost for deadlines that are added in order.
 
-Nearly all deadlines do come in order: the timeout is the same for every receive, and time goes on. They are
-appended to a deque; the few that are earlier than its last go to a heap. A message that leaves before its
-deadline leaves a void entry behind, which is dropped when it comes up, or all at once when voids outnumber
-what lives.
+Nearly all are added in order, because every receive has the same timeout. They are appended to a deque; the few that
+are earlier than its last entry go to a heap. A message that is removed before its deadline leaves a void entry. Void
+entries are dropped when they reach the front, or all at once when they outnumber the valid ones.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from testkit.sqs.message import Place, StoredMessage
+from testkit.sqs.message import MessageState, StoredMessage
 
 _Entry: TypeAlias = tuple[float, int, StoredMessage]
 """Deadline, ticket, message. The entry is void once the message has another ticket."""
@@ -22,22 +21,22 @@ _TOLERATED_VOIDS = 1_000
 
 
 class Deadlines:
-    """The messages that wait in one place for their deadline."""
+    """The messages in one state, each with a deadline."""
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, state: MessageState) -> None:
+        self._state = state
         self._in_order: deque[_Entry] = deque()
         self._early: list[_Entry] = []
         self._voids = 0
         self._last_ticket = 0
 
     def __len__(self) -> int:
-        """How many messages wait."""
+        """The number of messages."""
         return len(self._in_order) + len(self._early) - self._voids
 
     def add(self, message: StoredMessage, deadline: float) -> None:
-        """Put the message here until its deadline."""
-        message.place = self._place
+        """Add the message until its deadline."""
+        message.state = self._state
         message.ticket = self._last_ticket = self._last_ticket + 1
         entry = (deadline, message.ticket, message)
         in_order = self._in_order
@@ -47,21 +46,21 @@ class Deadlines:
             heapq.heappush(self._early, entry)
 
     def remove(self, message: StoredMessage) -> None:
-        """Take the message away before its deadline; the caller says where it goes."""
-        message.place = "gone"
+        """Remove the message before its deadline; the caller sets its next state."""
+        message.state = "gone"
         message.ticket = 0
         self._voids += 1
         if self._voids > _TOLERATED_VOIDS and self._voids > len(self):
             self._drop_all_voids()
 
     def next(self) -> float | None:
-        """The earliest deadline, or None if nothing waits."""
+        """The earliest deadline, or None if there are no messages."""
         self._drop_leading_voids()
         heads = [entries[0][0] for entries in (self._in_order, self._early) if entries]
         return min(heads, default=None)
 
     def due(self, now: float) -> Iterator[StoredMessage]:
-        """Take out, in order, every message whose deadline has come."""
+        """Remove and yield, in order, every message whose deadline has passed."""
         while (deadline := self.next()) is not None and deadline <= now:
             early_first = self._early and self._early[0][0] == deadline
             entry = heapq.heappop(self._early) if early_first else self._in_order.popleft()
@@ -69,8 +68,8 @@ class Deadlines:
             yield entry[2]
 
     def clear(self) -> Iterator[StoredMessage]:
-        """Take out every message, whatever its deadline."""
-        entries = [entry for entry in (*self._in_order, *self._early) if self._lives(entry)]
+        """Remove and yield every message."""
+        entries = [entry for entry in (*self._in_order, *self._early) if self._is_valid(entry)]
         self._in_order.clear()
         self._early.clear()
         self._voids = 0
@@ -78,24 +77,24 @@ class Deadlines:
             _leave(message)
             yield message
 
-    def _lives(self, entry: _Entry) -> bool:
-        return entry[2].place == self._place and entry[2].ticket == entry[1]
+    def _is_valid(self, entry: _Entry) -> bool:
+        return entry[2].state == self._state and entry[2].ticket == entry[1]
 
     def _drop_all_voids(self) -> None:
-        self._in_order = deque(entry for entry in self._in_order if self._lives(entry))
-        self._early = [entry for entry in self._early if self._lives(entry)]
+        self._in_order = deque(entry for entry in self._in_order if self._is_valid(entry))
+        self._early = [entry for entry in self._early if self._is_valid(entry)]
         heapq.heapify(self._early)
         self._voids = 0
 
     def _drop_leading_voids(self) -> None:
-        while self._in_order and not self._lives(self._in_order[0]):
+        while self._in_order and not self._is_valid(self._in_order[0]):
             self._in_order.popleft()
             self._voids -= 1
-        while self._early and not self._lives(self._early[0]):
+        while self._early and not self._is_valid(self._early[0]):
             heapq.heappop(self._early)
             self._voids -= 1
 
 
 def _leave(message: StoredMessage) -> None:
-    message.place = "gone"
+    message.state = "gone"
     message.ticket = 0

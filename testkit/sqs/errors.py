@@ -1,9 +1,9 @@
-"""How the queue says no: one table of faults, in the shapes a client of the real service expects.
+"""The error responses of the emulator, in the shapes that a client of the real service expects.
 
-The JSON protocol names the fault in the body (`__type`); the header `x-amzn-query-error` repeats the code of
-the older query protocol, and botocore hands out that one as `Code` and the first as `QueryErrorCode`
-(botocore/parsers.py, trait `awsQueryCompatible`). The modeled shapes are those of botocore's model
-`sqs/2012-11-05`; the others belong to the front every AWS service shares.
+The JSON protocol names the fault in the body (`__type`). The header `x-amzn-query-error` repeats the code of the older
+query protocol: botocore returns that one as `Code` and the first as `QueryErrorCode` (botocore/parsers.py, trait
+`awsQueryCompatible`). The modeled shapes are those of botocore's model `sqs/2012-11-05`; the others belong to the
+front end that all AWS services share.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ LEGACY = "AWS.SimpleQueueService."
 
 
 class Fault(msgspec.Struct, frozen=True, gc=False):
-    """One kind of refusal."""
+    """One kind of error response."""
 
     shape: str
-    """The value of `__type`, namespace included."""
+    """The value of `__type`, with its namespace."""
     query_code: str
-    """What the older protocol called it; also the `Code` of a failed entry of a batch."""
+    """Its code in the older protocol; also the `Code` of a failed entry of a batch."""
     status: int = 400
 
-    def because(self, message: str) -> Refused:
-        """The exception to raise, with its sentence for the caller."""
-        return Refused(self, message)
+    def because(self, message: str) -> RejectedError:
+        """The exception to raise, with a message for the caller."""
+        return RejectedError(self, message)
 
 
-class Refused(Exception):  # noqa: N818 - it is an answer of the protocol, not an error of ours
-    """A request, or one entry of a batch, that is answered with a fault."""
+class RejectedError(Exception):
+    """The request, or one entry of a batch, is answered with a fault."""
 
     def __init__(self, fault: Fault, message: str) -> None:
         super().__init__(message)
@@ -69,7 +69,7 @@ SERVICE_UNAVAILABLE = Fault(FRONT + "ServiceUnavailableException", "ServiceUnava
 REQUEST_THROTTLED = _modeled("RequestThrottled", "RequestThrottled", 403)
 EXPIRED_TOKEN = Fault(FRONT + "ExpiredTokenException", "ExpiredToken", 403)
 
-# The front reports a clock that is off as a signature that does not match.
+# The front end reports a skewed clock as a signature that does not match.
 SIGNATURE_DOES_NOT_MATCH = Fault(FRONT + "InvalidSignatureException", "SignatureDoesNotMatch", 403)
 UNKNOWN_ACCESS_KEY = Fault(FRONT + "UnrecognizedClientException", "InvalidClientTokenId", 403)
 UNSIGNED_REQUEST = Fault(FRONT + "MissingAuthenticationTokenException", "MissingAuthenticationToken", 403)
@@ -81,11 +81,11 @@ class _FaultBody(msgspec.Struct, gc=False):
     message: str
 
 
-def fault_body(refused: Refused) -> bytes:
-    """The JSON body of a refused request."""
-    return msgspec.json.encode(_FaultBody(refused.fault.shape, refused.message))
+def fault_body(error: RejectedError) -> bytes:
+    """The JSON body of the error response."""
+    return msgspec.json.encode(_FaultBody(error.fault.shape, error.message))
 
 
 def query_error(fault: Fault) -> str:
-    """The value of the header `x-amzn-query-error`: the older code and whose fault it is."""
+    """The value of the header `x-amzn-query-error`: the older code, and `Sender` or `Receiver`."""
     return f"{fault.query_code};{'Receiver' if fault.status >= 500 else 'Sender'}"

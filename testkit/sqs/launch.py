@@ -1,4 +1,4 @@
-"""Start the queue server as a process of its own, for tests, the demo and measurements."""
+"""Starts the SQS emulator as a child process, for tests, the demo and the load test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _START_SECONDS = 20.0
 
 
 class QueueServer:
-    """A running queue server."""
+    """A running SQS emulator."""
 
     def __init__(self, child: Child, endpoint_url: str) -> None:
         self._child = child
@@ -23,11 +23,11 @@ class QueueServer:
 
     @property
     def pid(self) -> int:
-        """The server's process id, to look at what it uses."""
+        """The server's process id, for measuring its CPU time."""
         return self._child.pid
 
     def stop(self) -> int:
-        """End the server now and return its exit code; the context manager does it anyway."""
+        """Stop the server now and return its exit code; otherwise the context manager stops it."""
         return self._child.stop()
 
 
@@ -39,19 +39,19 @@ def local_queue_server(
     secret_key: str = "local",
     region: str = "us-east-1",
     in_flight_limit: int = limits.MAX_IN_FLIGHT,
-    keeps_history: bool = False,
+    keeps_audit_log: bool = False,
 ) -> Iterator[QueueServer]:
-    """A queue server that runs while the block runs.
+    """An SQS emulator that runs while the block runs.
 
     Raises:
-        PartError: if it does not come up; with the end of its log.
+        ProcessError: it does not start; with the end of its log.
     """
     command = [sys.executable, "-m", "testkit.sqs", "--port", str(port), "--region", region]
     command += ["--in-flight-limit", str(in_flight_limit)]
-    if keeps_history:
-        command.append("--history")
-    # Credentials travel in the environment: arguments can be read by every user of the machine.
-    environment = {"QUEUE_LAB_ACCESS_KEY": access_key, "QUEUE_LAB_SECRET_KEY": secret_key}
+    if keeps_audit_log:
+        command.append("--audit-log")
+    # Credentials are passed in the environment: every user of the machine can read arguments.
+    environment = {"TESTKIT_SQS_ACCESS_KEY": access_key, "TESTKIT_SQS_SECRET_KEY": secret_key}
     with child_process("the local queue server", command, environment=environment) as child:
         ready = msgspec.json.decode(child.read_line(_START_SECONDS))
         yield QueueServer(child, ready["endpoint_url"])

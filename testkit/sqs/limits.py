@@ -1,4 +1,4 @@
-"""The service's limits, and what is refused for breaking them.
+"""The service's limits, and the checks that reject a request beyond them.
 
 Sources: botocore's model `sqs/2012-11-05` (ranges, characters, batches) and the developer guide's pages on
 message and queue quotas (1 MiB per message and per batch, 120,000 in flight).
@@ -20,7 +20,7 @@ MAX_WAIT_SECONDS = 20
 MAX_IN_FLIGHT = 120_000
 PURGE_INTERVAL_SECONDS = 60
 NAME_REUSE_SECONDS = 60
-"""For so long after its end nobody may take a queue's name."""
+"""How long the name of a deleted queue cannot be reused."""
 
 _ENTRY_ID = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -28,18 +28,18 @@ _FORBIDDEN_CHARACTER = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-
 
 
 class Entry(Protocol):
-    """What every entry of a batch has."""
+    """The common part of all batch entries."""
 
     @property
     def id(self) -> str:
-        """The name the caller gave it within this request."""
+        """The entry's id, unique within its request."""
 
 
 def check_batch(entries: Sequence[Entry]) -> None:
-    """Refuse a batch that is empty, too long or whose ids are unfit.
+    """Reject a batch that is empty, has too many entries, or has invalid ids.
 
     Raises:
-        errors.Refused: for the whole request, before any entry has an effect.
+        errors.RejectedError: for the whole request; no entry has had an effect.
     """
     if not entries:
         raise errors.EMPTY_BATCH.because("There should be at least one entry in the request.")
@@ -57,10 +57,10 @@ def check_batch(entries: Sequence[Entry]) -> None:
 
 
 def check_batch_bytes(bodies: Iterable[str]) -> None:
-    """Refuse a batch whose bodies together are longer than one message may be.
+    """Reject a batch whose bodies together exceed the size limit of one message.
 
     Raises:
-        errors.Refused: with BatchRequestTooLong.
+        errors.RejectedError: BatchRequestTooLong.
     """
     total = sum(map(size_bytes, bodies))
     if total > MAX_MESSAGE_BYTES:
@@ -70,15 +70,15 @@ def check_batch_bytes(bodies: Iterable[str]) -> None:
 
 
 def size_bytes(body: str) -> int:
-    """How long the body is in UTF-8."""
+    """The length of the body in UTF-8."""
     return len(body) if body.isascii() else len(body.encode())
 
 
 def check_body(body: str, max_bytes: int) -> None:
-    """Refuse a body that is empty, too long or holds a character XML 1.0 does not know.
+    """Reject a body that is empty, too long, or has a character that XML 1.0 does not allow.
 
     Raises:
-        errors.Refused: MissingParameter, InvalidParameterValue or InvalidMessageContents.
+        errors.RejectedError: MissingParameter, InvalidParameterValue or InvalidMessageContents.
     """
     if not body:
         raise errors.MISSING_PARAMETER.because("The request must contain the parameter MessageBody.")
@@ -86,7 +86,7 @@ def check_body(body: str, max_bytes: int) -> None:
         raise errors.INVALID_PARAMETER.because(
             f"One or more parameters are invalid. Reason: Message must be shorter than {max_bytes} bytes."
         )
-    # Most bodies are plain ASCII: two scans in C spare the slow search.
+    # Most bodies are printable ASCII: two scans in C avoid the slow regular expression.
     if not (body.isascii() and body.isprintable()) and _FORBIDDEN_CHARACTER.search(body):
         raise errors.INVALID_MESSAGE_CONTENTS.because(
             "The body holds a character outside #x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | "
@@ -95,10 +95,10 @@ def check_body(body: str, max_bytes: int) -> None:
 
 
 def check_range(parameter: str, value: int, low: int, high: int) -> int:
-    """The value, if it lies between both limits, inclusive.
+    """Return the value if it is between both limits, inclusive.
 
     Raises:
-        errors.Refused: with InvalidParameterValue.
+        errors.RejectedError: InvalidParameterValue.
     """
     if low <= value <= high:
         return value
@@ -108,14 +108,14 @@ def check_range(parameter: str, value: int, low: int, high: int) -> int:
 
 
 def check_queue_name(name: str) -> None:
-    """Refuse a name no standard queue can have.
+    """Reject a name that no standard queue can have.
 
     Raises:
-        errors.Refused: InvalidParameterValue, or UnsupportedOperation for a FIFO queue.
+        errors.RejectedError: InvalidParameterValue, or UnsupportedOperation for a FIFO queue.
     """
     if name.endswith(".fifo"):
         raise errors.UNSUPPORTED_OPERATION.because(
-            "This queue server of the lab has standard queues only; FIFO queues are not implemented."
+            "This SQS emulator has standard queues only; FIFO queues are not implemented."
         )
     if not _QUEUE_NAME.fullmatch(name):
         raise errors.INVALID_PARAMETER.because(

@@ -1,7 +1,6 @@
-"""What each operation does: a request in, an answer out, nothing waits and nothing is sent here.
+"""The operations on messages: each takes a request and returns an answer, without waiting and without I/O.
 
-A ReceiveMessage that finds nothing and may wait comes back as a `Poll`; polls.py keeps it until it can be
-answered.
+A ReceiveMessage that finds no message and may wait returns a `Poll`; polls.py keeps it until it can be answered.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from testkit.sqs.store import Queue
 
 EntryT = TypeVar("EntryT", bound=limits.Entry)
 
-SENDER_ID = "LAB"
+SENDER_ID = "TESTKIT"
 
 SYSTEM_ATTRIBUTES: dict[str, Callable[[StoredMessage], str | None]] = {
     "SenderId": lambda _message: SENDER_ID,
@@ -31,21 +30,21 @@ SYSTEM_ATTRIBUTES: dict[str, Callable[[StoredMessage], str | None]] = {
     "MessageGroupId": attrgetter("group_id"),
     "DeadLetterQueueSourceArn": attrgetter("source_arn"),
 }
-"""What a receiver may ask to be told about a message; None is left out."""
+"""The system attributes that a receiver may request; one that is None is left out."""
 
-_NEVER_HERE = frozenset({"SequenceNumber", "MessageDeduplicationId", "AWSTraceHeader"})
-"""Names the service knows, for attributes no message here can have."""
+_NEVER_SET = frozenset({"SequenceNumber", "MessageDeduplicationId", "AWSTraceHeader"})
+"""System attributes of the service that no message of the emulator has."""
 
 
 class Poll(msgspec.Struct, frozen=True, gc=False):
-    """A ReceiveMessage, checked: it can be tried again whenever something arrives."""
+    """A validated ReceiveMessage, which can be retried when a message arrives."""
 
     queue: Queue
     limit: int
     visibility_seconds: int
     wait_seconds: int
-    told: tuple[tuple[str, Callable[[StoredMessage], str | None]], ...]
-    """The system attributes asked for."""
+    attributes: tuple[tuple[str, Callable[[StoredMessage], str | None]], ...]
+    """The requested system attributes: name, and the function that reads it."""
 
 
 class MessageOperations:
@@ -87,17 +86,17 @@ class MessageOperations:
         return shapes.ReceiveAnswer()
 
     def try_poll(self, poll: Poll, now: float) -> shapes.ReceiveAnswer | None:
-        """What the queue has for the poll at this moment, or None."""
+        """The messages that the queue has for the poll now, or None."""
         faults, queue = self._faults, poll.queue
         taken = queue.receive(poll.limit, faults.visibility_seconds(poll.visibility_seconds), now)
         if taken.dead:
-            self._account.bury(queue, taken.dead)
-        received = faults.passed_on(queue, taken.received, now)
+            self._account.move_to_dead_letter_queue(queue, taken.dead)
+        received = faults.delivered(queue, taken.received, now)
         if not received:
             return None
         self._audit_log.received(queue.name, received, now)
         answer = shapes.ReceiveAnswer([_received(poll, message) for message in received])
-        faults.show_again(queue, received, now)
+        faults.redeliver(queue, received, now)
         return answer
 
     def delete(self, request: shapes.DeleteMessageRequest, now: float) -> shapes.Nothing:
@@ -148,16 +147,16 @@ def _each(entries: Sequence[EntryT], act: Callable[[EntryT], _Answer]) -> shapes
     for entry in entries:
         try:
             answer.successful.append(act(entry))
-        except errors.Refused as refused:
-            code = refused.fault.query_code.removeprefix(errors.LEGACY)
-            is_senders = refused.fault.status < 500
-            answer.failed.append(shapes.EntryFailure(entry.id, is_senders, code, refused.message))
+        except errors.RejectedError as error:
+            code = error.fault.query_code.removeprefix(errors.LEGACY)
+            is_senders = error.fault.status < 500
+            answer.failed.append(shapes.EntryFailure(entry.id, is_senders, code, error.message))
     return answer
 
 
 def _send(queue: Queue, outgoing: shapes.Outgoing, now: float) -> shapes.SentAnswer:
     if outgoing.message_attributes or outgoing.message_system_attributes:
-        raise errors.UNSUPPORTED_OPERATION.because("This queue server of the lab keeps no message attributes.")
+        raise errors.UNSUPPORTED_OPERATION.because("This SQS emulator keeps no message attributes.")
     limits.check_body(outgoing.message_body, queue.attributes.max_message_bytes)
     if outgoing.delay_seconds is not None:
         limits.check_range("DelaySeconds", outgoing.delay_seconds, 0, limits.MAX_DELAY_SECONDS)
@@ -183,7 +182,7 @@ def _checked_poll(queue: Queue, request: shapes.ReceiveMessageRequest) -> Poll:
         wait_seconds=attributes.receive_wait_seconds
         if wait is None
         else limits.check_range("WaitTimeSeconds", wait, 0, limits.MAX_WAIT_SECONDS),
-        told=tuple((name, SYSTEM_ATTRIBUTES[name]) for name in _attribute_names(request)),
+        attributes=tuple((name, SYSTEM_ATTRIBUTES[name]) for name in _attribute_names(request)),
     )
 
 
@@ -192,13 +191,13 @@ def _attribute_names(request: shapes.ReceiveMessageRequest) -> tuple[str, ...]:
     if "All" in asked:
         return tuple(SYSTEM_ATTRIBUTES)
     for name in asked:
-        if name not in SYSTEM_ATTRIBUTES and name not in _NEVER_HERE:
+        if name not in SYSTEM_ATTRIBUTES and name not in _NEVER_SET:
             raise errors.INVALID_ATTRIBUTE_NAME.because(f"Unknown Attribute {name}.")
     return tuple(name for name in asked if name in SYSTEM_ATTRIBUTES)
 
 
 def _received(poll: Poll, message: StoredMessage) -> shapes.ReceivedMessage:
-    attributes = {name: text for name, read in poll.told if (text := read(message)) is not None}
+    attributes = {name: text for name, read in poll.attributes if (text := read(message)) is not None}
     return shapes.ReceivedMessage(
         message.message_id, poll.queue.handle_of(message), message.body_md5, message.body, attributes
     )

@@ -1,8 +1,7 @@
-"""Long polls that wait: the oldest is answered first, at once when there is something for it.
+"""Long polls that wait for messages; the oldest is answered first.
 
-The polls belong to the event loop's thread alone. Whoever lets a message become visible need not know of
-them: after each request `serve` is called, and one timer is set for the earliest moment at which a message
-becomes visible by itself.
+The polls belong to the event loop's thread. Code that makes a message visible need not know about them: `serve` runs
+after each request, and one timer runs it at the earliest time at which a message becomes visible by itself.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from testkit.sqs.store import Queue
 Reply: TypeAlias = Callable[[shapes.ReceiveAnswer], None]
 
 _TIMER_GRAIN_SECONDS = 0.001
-"""The event loop counts in milliseconds: rounding up spares an early, empty look."""
+"""The event loop's timers have millisecond resolution: rounding up avoids an early, empty receive."""
 
 
 class WaitingPoll:
-    """One poll that found nothing yet. `leave` when its caller is gone, so that nobody's messages go there."""
+    """One poll that found no message yet. Call `leave` when its client is gone, so that it gets no message."""
 
     def __init__(self, polls: Polls, poll: Poll, reply: Reply) -> None:
         self.poll = poll
@@ -31,18 +30,18 @@ class WaitingPoll:
         self._expiry = asyncio.get_running_loop().call_later(poll.wait_seconds, self.answer, None)
 
     def answer(self, answer: shapes.ReceiveAnswer | None) -> None:
-        """Reply, with nothing if the wait is over, and wait no more."""
+        """Reply, without messages if the wait time is over, and stop waiting."""
         self.leave()
         self._reply(answer or shapes.ReceiveAnswer())
 
     def leave(self) -> None:
-        """Wait no more."""
+        """Stop waiting."""
         self._expiry.cancel()
         self._polls.forget(self)
 
 
 class Polls:
-    """Every poll that waits, by queue, in the order they came."""
+    """Every waiting poll, by queue, in the order of arrival."""
 
     def __init__(self, operations: MessageOperations, clock: Callable[[], float]) -> None:
         self._operations = operations
@@ -51,14 +50,14 @@ class Polls:
         self._timer: asyncio.TimerHandle | None = None
 
     def wait(self, poll: Poll, reply: Reply) -> WaitingPoll:
-        """Let the poll wait; `reply` is called once, unless it leaves before."""
+        """Add a poll; `reply` is called once, unless the poll leaves before."""
         waiting = WaitingPoll(self, poll, reply)
         self._waiting.setdefault(poll.queue, {})[waiting] = None
         self._set_timer()
         return waiting
 
     def forget(self, waiting: WaitingPoll) -> None:
-        """Strike the poll off."""
+        """Remove the poll."""
         queue = waiting.poll.queue
         polls = self._waiting.get(queue, {})
         polls.pop(waiting, None)
@@ -66,17 +65,17 @@ class Polls:
             self._waiting.pop(queue, None)
 
     def serve(self) -> None:
-        """Answer every poll there is something for."""
+        """Answer every poll for which there is a message."""
         if not self._waiting:
             return
         now = self._clock()
-        # Once more after a success: a poll may have sent dead letters to a queue that was looked at before.
+        # Repeat after a success: a receive may have moved dead letters to a queue that was checked before.
         while any(self._serve_queue(queue, now) for queue in list(self._waiting)):
             pass
         self._set_timer()
 
     def release(self, queue: Queue) -> None:
-        """Answer all polls of a queue that ends."""
+        """Answer all polls of a queue that is deleted."""
         for waiting in list(self._waiting.get(queue, {})):
             waiting.answer(None)
 

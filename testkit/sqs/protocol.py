@@ -1,4 +1,4 @@
-"""The wire: HTTP/1.1 with keep-alive, one request at a time on each connection."""
+"""HTTP/1.1 with keep-alive, one request at a time on each connection."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from testkit.sqs.service import Answer, Service
 from testkit.sqs.signature import SignedRequest
 
 MAX_REQUEST_BYTES = 4 * 1_048_576
-"""Headers included: room for a batch of 1 MiB in which nearly every character is escaped in JSON."""
+"""With headers: enough for a batch of 1 MiB in which nearly every character is escaped in JSON."""
 
 _REASONS = {200: "OK", 400: "Bad Request", 403: "Forbidden", 404: "Not Found", 413: "Payload Too Large"}
 
@@ -34,19 +34,19 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
-        # Called for each of a dozen headers, hundreds of thousands of times a minute: no Python in between. Of
-        # a repeated header the last counts; what was signed otherwise does not pass the signature.
+        # The parser calls these for a dozen headers per request, so they are bound C methods. The last of repeated
+        # headers wins; if the client signed another one, the signature check fails.
         self.on_header = self._headers.__setitem__
         self.on_body = self._body.append
         self._parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client came."""
+        """A client has connected."""
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """The client is gone: no message may be handed to its poll."""
+        """The client is gone: its poll must get no message."""
         self._transport = None
         self._connections.discard(self)
         if self._waiting is not None:
@@ -54,28 +54,28 @@ class Connection(asyncio.Protocol):
             self._waiting = None
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         if self._transport is not None:
             self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; a complete request is answered within this call."""
+        """Parse the data; a complete request is answered within this call."""
         self._request_bytes += len(data)
         if self._request_bytes > MAX_REQUEST_BYTES:
-            self._refuse(errors.REQUEST_TOO_LARGE.because(f"A request has at most {MAX_REQUEST_BYTES} bytes."))
+            self._reject(errors.REQUEST_TOO_LARGE.because(f"A request has at most {MAX_REQUEST_BYTES} bytes."))
             return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            if isinstance(error.__context__, errors.Refused):
-                self._refuse(error.__context__)
+            if isinstance(error.__context__, errors.RejectedError):
+                self._reject(error.__context__)
             else:
-                self._refuse(errors.MALFORMED_INPUT.because("This is not a request of HTTP/1.1."))
+                self._reject(errors.MALFORMED_INPUT.because("This is not an HTTP/1.1 request."))
 
     def on_message_begin(self) -> None:
         """A request begins."""
         if self._is_answering:
-            raise errors.MALFORMED_INPUT.because("The answer to the last request is still to come.")
+            raise errors.MALFORMED_INPUT.because("The last request on this connection has not been answered yet.")
         self._target = b""
         self._headers.clear()
         self._body.clear()
@@ -85,11 +85,11 @@ class Connection(asyncio.Protocol):
         self._target += url
 
     def on_headers_complete(self) -> None:
-        """All headers are there."""
+        """All headers have been parsed."""
         self._keeps_alive = self._parser.should_keep_alive()
 
     def on_message_complete(self) -> None:
-        """The request is there: answer it."""
+        """The request is complete: answer it."""
         self._is_answering = True
         self._request_bytes = 0
         headers = {name.lower(): value for name, value in self._headers.items()}
@@ -109,9 +109,9 @@ class Connection(asyncio.Protocol):
         if not self._keeps_alive:
             self._transport.close()
 
-    def _refuse(self, refused: errors.Refused) -> None:
+    def _reject(self, error: errors.RejectedError) -> None:
         if self._transport is not None:
-            answer = Answer(errors.fault_body(refused), refused.fault)
+            answer = Answer(errors.fault_body(error), error.fault)
             self._transport.write(_response(answer, keeps_alive=False))
             self._transport.close()
 

@@ -1,4 +1,4 @@
-"""The operations on queues as a whole; those on messages are in operations.py."""
+"""The operations on queues; those on messages are in operations.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from testkit.sqs import errors, shapes
 from testkit.sqs.account import Account
 
 _FIFO_ONLY = frozenset({"FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit"})
-"""Attributes one may ask for, and a standard queue does not have."""
+"""Attributes that may be requested but that a standard queue does not have."""
 
 _MAYBE_UNSET = _FIFO_ONLY | {
     "Policy",
@@ -27,7 +27,7 @@ class QueueOperations:
         """CreateQueue."""
         if request.attributes.keys() & _FIFO_ONLY:
             raise errors.UNSUPPORTED_OPERATION.because(
-                "This queue server of the lab has standard queues only; FIFO queues are not implemented."
+                "This SQS emulator has standard queues only; FIFO queues are not implemented."
             )
         queue = self._account.create(request.queue_name, request.attributes, now)
         return shapes.QueueUrlAnswer(self._account.url(queue))

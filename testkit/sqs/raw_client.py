@@ -1,7 +1,7 @@
-"""A client that costs next to nothing: one blocking socket, requests signed and built by hand.
+"""A minimal SQS client with little CPU cost: one blocking socket, requests built and signed directly.
 
-For measurements, and for loading a queue from a process that has better things to do. A request may be built
-once and sent many times: its signature holds for a quarter of an hour.
+It is meant for measurements and load generators. A request may be built once and sent many times: its signature is
+valid for 15 minutes.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from testkit.sqs.signature import SignedRequest, amz_date, sign
 
 _TIMEOUT_SECONDS = 60.0
 _READ_BYTES = 262_144
-# The headers aiobotocore sends beside the signed ones, so that the server parses what it will have to parse.
+# The unsigned headers of aiobotocore, so that the server parses as much as for a real client.
 _UNSIGNED_HEADERS = (
-    "User-Agent: subscriber-lab/1 md/raw ua/2.1 lang/python md/pyimpl#CPython cfg/retry-mode#standard\r\n"
+    "User-Agent: subscriber-testkit/1 md/raw ua/2.1 lang/python md/pyimpl#CPython cfg/retry-mode#standard\r\n"
     "amz-sdk-invocation-id: 00000000-0000-4000-a000-000000000000\r\n"
     "amz-sdk-request: attempt=1\r\n"
     "Accept-Encoding: identity\r\n"
@@ -28,8 +28,8 @@ _UNSIGNED_HEADERS = (
 )
 
 
-class QueueFault(Exception):  # noqa: N818 - the service's own word
-    """The queue answered with a fault; the text is its JSON."""
+class QueueFault(Exception):  # noqa: N818 - the service calls it a fault
+    """The queue server answered with a fault; the text is its JSON."""
 
 
 class RawClient:
@@ -58,31 +58,31 @@ class RawClient:
         self._socket.close()
 
     def call(self, operation: str, **parameters: Any) -> Any:
-        """Call an operation of the service (`ReceiveMessage`) and give the decoded answer.
+        """Call an operation of the service (`ReceiveMessage`) and return the decoded answer.
 
         Raises:
-            QueueFault: if the queue refuses.
+            QueueFault: the server answers with a fault.
         """
         return msgspec.json.decode(self.exchange(self.build(f"AmazonSQS.{operation}", parameters)))
 
     def attach_backlog(self, queue_url: str, function: str, **arguments: Any) -> None:
-        """Let the queue make messages as they are asked for: `module:function(**arguments)` gives them.
+        """Let the queue generate its messages when they are received, from `module:function(**arguments)`.
 
         Raises:
-            QueueFault: if there is no such function.
+            QueueFault: there is no such function.
         """
-        self.call_lab("AttachBacklog", QueueUrl=queue_url, Function=function, Arguments=arguments)
+        self.call_admin("AttachBacklog", QueueUrl=queue_url, Function=function, Arguments=arguments)
 
-    def call_lab(self, operation: str, **parameters: Any) -> Any:
-        """Call one of the lab's own operations (`SetFaults`) and give the decoded answer.
+    def call_admin(self, operation: str, **parameters: Any) -> Any:
+        """Call an admin operation of the emulator (`SetFaults`) and return the decoded answer.
 
         Raises:
-            QueueFault: if the queue refuses.
+            QueueFault: the server answers with a fault.
         """
-        return msgspec.json.decode(self.exchange(self.build(f"QueueLab.{operation}", parameters)))
+        return msgspec.json.decode(self.exchange(self.build(f"QueueAdmin.{operation}", parameters)))
 
     def build(self, target: str, parameters: Any) -> bytes:
-        """The whole request, signed now."""
+        """The complete request, signed now."""
         body = self._encoder.encode(parameters)
         headers = {
             b"content-type": b"application/x-amz-json-1.0",
@@ -100,20 +100,20 @@ class RawClient:
         return head.encode() + body
 
     def exchange(self, request: bytes) -> bytes:
-        """Send a built request and give the body of the answer; see `send` and `read`."""
+        """Send a built request and return the body of the answer; see `send` and `read`."""
         self.send(request)
         return self.read()
 
     def send(self, request: bytes) -> None:
-        """Send a built request; its answer must be read before the next is sent."""
+        """Send a built request; the caller reads its answer before it sends the next one."""
         self._socket.sendall(request)
 
     def read(self) -> bytes:
-        """The body of the answer to the request that was sent.
+        """The body of the answer to the last request.
 
         Raises:
-            QueueFault: if the queue refuses.
-            ConnectionError: if the server hangs up.
+            QueueFault: the server answers with a fault.
+            ConnectionError: the server closes the connection.
         """
         head, separator, body = b"", b"", b""
         while not separator:
@@ -131,5 +131,5 @@ class RawClient:
     def _read(self) -> bytes:
         data = self._socket.recv(_READ_BYTES)
         if not data:
-            raise ConnectionResetError("the queue server hung up")
+            raise ConnectionResetError("the queue server closed the connection")
         return data

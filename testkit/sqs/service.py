@@ -1,6 +1,6 @@
-"""From a request of the wire to its answer: signature, target, shape, operation.
+"""Turns an HTTP request into its answer: signature, target, shape, operation.
 
-Nothing waits here either: the answer is there, or the request became a poll that polls.py will answer.
+It never waits: the answer is sent at once, or the request becomes a poll that polls.py answers later.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import msgspec
 
 from testkit.sqs import errors, shapes
 from testkit.sqs.account import Account
+from testkit.sqs.admin_operations import AdminOperations
 from testkit.sqs.audit_log import AuditLog
 from testkit.sqs.faults import Faults
-from testkit.sqs.lab_operations import LabOperations
 from testkit.sqs.operations import MessageOperations, Poll
 from testkit.sqs.polls import Polls, WaitingPoll
 from testkit.sqs.queue_operations import QueueOperations
@@ -26,19 +26,20 @@ from testkit.sqs.signature import SignatureChecker, SignedRequest
 LOG = logging.getLogger(__name__)
 
 TARGET_PREFIX = "AmazonSQS."
-LAB_PREFIX = "QueueLab."
-"""Of the targets that the real service does not know."""
+ADMIN_PREFIX = "QueueAdmin."
+"""Prefix of the targets of admin operations, which the real service does not have."""
 
 
 class Answer(msgspec.Struct, frozen=True, gc=False):
-    """What goes back on the wire."""
+    """An answer to send."""
 
     body: bytes
     fault: errors.Fault | None = None
     served_at: float | None = None
-    """Unix seconds, by the clock that judges signatures: a client whose own is off learns it from a refusal."""
+    """Unix seconds by the clock that signatures are checked against: a client with a skewed clock corrects itself by
+    the Date header of a rejection."""
     is_lost: bool = False
-    """The line goes dead instead."""
+    """Whether to drop the connection instead of sending the answer."""
 
 
 Send: TypeAlias = Callable[[Answer], None]
@@ -49,19 +50,19 @@ class _Operation(msgspec.Struct, frozen=True):
     act: Callable[[Any, float], msgspec.Struct]
 
 
-class LabClock:
-    """Unix seconds that never go back: the wall clock is read once, then the monotonic one counts."""
+class MonotonicClock:
+    """Unix seconds that never go back: the wall clock is read once, then the monotonic clock is added."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
 
     def __call__(self) -> float:
-        """The present moment."""
+        """The current time."""
         return time.monotonic() + self._offset
 
 
 class Service:
-    """The queue service without its wire."""
+    """The queue service without HTTP."""
 
     def __init__(
         self,
@@ -70,20 +71,20 @@ class Service:
         clock: Callable[[], float],
         audit_log: AuditLog | None = None,
     ) -> None:
-        audit_log = audit_log or AuditLog(is_attentive=False)
+        audit_log = audit_log or AuditLog(is_enabled=False)
         self._faults = Faults()
         messages = MessageOperations(account, self._faults, audit_log)
-        lab = LabOperations(account, checker, self._faults, audit_log)
+        admin = AdminOperations(account, checker, self._faults, audit_log)
         self._checker = checker
         self._clock = clock
         self._polls = Polls(messages, clock)
         self._encoder = msgspec.json.Encoder()
-        self._operations = _table(QueueOperations(account), messages) | _lab_table(lab)
+        self._operations = _table(QueueOperations(account), messages) | _admin_table(admin)
 
     def answer(self, request: SignedRequest, send: Send) -> WaitingPoll | None:
         """Answer the request through `send`, at once or, if a waiting poll is returned, later.
 
-        `send` is called exactly once, unless the waiting poll is told to leave.
+        `send` is called exactly once, unless the caller makes the waiting poll leave.
         """
         moment, ahead = time.time(), self._faults.plan.clock_offset_seconds
         try:
@@ -92,13 +93,13 @@ class Service:
             now = self._clock()
             operation = self._operation(request.headers.get(b"x-amz-target", b"").decode("latin-1"))
             result = operation.act(_decoded(operation.decoder, request.body), now)
-        except errors.Refused as refused:
-            send(Answer(errors.fault_body(refused), refused.fault, moment + ahead))
+        except errors.RejectedError as error:
+            send(Answer(errors.fault_body(error), error.fault, moment + ahead))
             return None
         except Exception:
-            LOG.exception("a request broke the queue server")
-            broken = errors.INTERNAL_FAILURE.because("The queue server of the lab failed; see its log.")
-            send(Answer(errors.fault_body(broken), broken.fault))
+            LOG.exception("the queue server failed on a request")
+            failure = errors.INTERNAL_FAILURE.because("The SQS emulator failed; see its log.")
+            send(Answer(errors.fault_body(failure), failure.fault))
             return None
         if isinstance(result, Poll):
             return self._polls.wait(result, lambda answer: send(Answer(self._encoder.encode(answer))))
@@ -107,8 +108,8 @@ class Service:
         return None
 
     def _faulty(self, send: Send) -> Send:
-        """For a guest, who may be refused, kept waiting, or left without an answer."""
-        self._faults.refuse()
+        """Inject faults into a call: reject it, delay its answer, or drop its answer."""
+        self._faults.fail_call()
         is_lost = self._faults.loses_answer()
 
         def send_in_time(answer: Answer) -> None:
@@ -121,7 +122,7 @@ class Service:
         operation = self._operations.get(target)
         if operation is not None:
             return operation
-        raise errors.UNKNOWN_OPERATION.because(f"The queue server of the lab does not implement '{target}'.")
+        raise errors.UNKNOWN_OPERATION.because(f"The SQS emulator does not implement '{target}'.")
 
 
 def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
@@ -132,7 +133,7 @@ def _decoded(decoder: msgspec.json.Decoder[Any], body: bytes) -> Any:
 
 
 def _table(queues: QueueOperations, messages: MessageOperations) -> dict[str, _Operation]:
-    """Target to operation: the one place that knows all of them."""
+    """Target to operation, for all operations of the service."""
     batch = shapes.BatchRequest
     operations: list[tuple[str, Any, Callable[[Any, float], msgspec.Struct]]] = [
         ("CreateQueue", shapes.CreateQueueRequest, queues.create),
@@ -153,12 +154,12 @@ def _table(queues: QueueOperations, messages: MessageOperations) -> dict[str, _O
     return {TARGET_PREFIX + name: _Operation(msgspec.json.Decoder(shape), act) for name, shape, act in operations}
 
 
-def _lab_table(lab: LabOperations) -> dict[str, _Operation]:
-    """The same for what only the lab knows."""
+def _admin_table(admin: AdminOperations) -> dict[str, _Operation]:
+    """Target to operation, for the emulator's admin operations."""
     operations: list[tuple[str, Any, Callable[[Any, float], msgspec.Struct]]] = [
-        ("AttachBacklog", shapes.AttachBacklogRequest, lab.attach_backlog),
-        ("SetFaults", shapes.FaultPlan, lab.set_faults),
-        ("ExpireVisibility", shapes.QueueRequest, lab.expire_visibility),
-        ("TakeHistory", shapes.QueueRequest, lab.take_history),
+        ("AttachBacklog", shapes.AttachBacklogRequest, admin.attach_backlog),
+        ("SetFaults", shapes.FaultPlan, admin.set_faults),
+        ("ExpireVisibility", shapes.QueueRequest, admin.expire_visibility),
+        ("TakeAuditLog", shapes.QueueRequest, admin.take_audit_log),
     ]
-    return {LAB_PREFIX + name: _Operation(msgspec.json.Decoder(shape), act) for name, shape, act in operations}
+    return {ADMIN_PREFIX + name: _Operation(msgspec.json.Decoder(shape), act) for name, shape, act in operations}

@@ -1,7 +1,7 @@
-"""The JSON of requests and answers, as botocore's model `sqs/2012-11-05` has it, for what the lab implements.
+"""The JSON shapes of the implemented operations, as in botocore's model `sqs/2012-11-05`.
 
-A parameter that is not listed is ignored when it has no effect here (tags), and listed in order to be refused
-when it would (message attributes).
+Parameters without an effect here (tags) are not listed and thus ignored. Parameters that would need an implementation
+(message attributes) are listed, so that a request with them can be rejected.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ Attributes = dict[str, str]
 
 
 class Shape(msgspec.Struct, rename="pascal", omit_defaults=True, gc=False):
-    """Names are in Pascal case on the wire; what is empty is left out of an answer, as the service does."""
+    """Field names are in Pascal case in JSON; empty fields are left out of an answer, as by the service."""
 
 
 class QueueRequest(Shape):
-    """DeleteQueue, PurgeQueue: nothing but the queue."""
+    """DeleteQueue, PurgeQueue: only the queue."""
 
     queue_url: str = ""
 
@@ -38,7 +38,7 @@ class GetQueueUrlRequest(Shape):
 
 
 class ListQueuesRequest(Shape):
-    """ListQueues; the lab answers in one page."""
+    """ListQueues; the emulator answers in one page."""
 
     queue_name_prefix: str = ""
     max_results: int = 1_000
@@ -57,7 +57,7 @@ class SetQueueAttributesRequest(QueueRequest):
 
 
 class Outgoing(Shape):
-    """What SendMessage and an entry of SendMessageBatch have in common."""
+    """The common part of SendMessage and an entry of SendMessageBatch."""
 
     message_body: str = ""
     delay_seconds: int | None = None
@@ -100,7 +100,7 @@ class BatchRequest(QueueRequest, Generic[EntryT]):
 
 
 class ReceiveMessageRequest(QueueRequest):
-    """ReceiveMessage; `attribute_names` is the older way to ask for system attributes."""
+    """ReceiveMessage; `attribute_names` is the older parameter for system attributes."""
 
     max_number_of_messages: int = 1
     visibility_timeout: int | None = None
@@ -141,7 +141,7 @@ class AttributesAnswer(Shape):
 
 
 class SentAnswer(Shape):
-    """SendMessage, and what succeeded in SendMessageBatch."""
+    """SendMessage, and a successful entry of SendMessageBatch."""
 
     message_id: str
     body_md5: str = msgspec.field(name="MD5OfMessageBody")
@@ -149,13 +149,13 @@ class SentAnswer(Shape):
 
 
 class EntryAnswer(Shape):
-    """What succeeded in a batch that changes messages."""
+    """A successful entry of a batch that changes messages."""
 
     id: str
 
 
 class EntryFailure(Shape):
-    """What failed in a batch: the request as a whole is answered with 200."""
+    """A failed entry of a batch; the request as a whole is answered with 200."""
 
     id: str
     sender_fault: bool
@@ -164,7 +164,7 @@ class EntryFailure(Shape):
 
 
 class BatchAnswer(Shape):
-    """Every entry's own answer."""
+    """The result of every entry."""
 
     successful: list[Any] = []
     failed: list[EntryFailure] = []
@@ -181,51 +181,51 @@ class ReceivedMessage(Shape):
 
 
 class ReceiveAnswer(Shape):
-    """ReceiveMessage: without messages there is no key for them either."""
+    """ReceiveMessage; without messages the key `Messages` is missing."""
 
     messages: list[ReceivedMessage] = []
 
 
 class Nothing(Shape):
-    """DeleteMessage and the others that have nothing to say."""
+    """An empty answer, as of DeleteMessage."""
 
 
 class FaultPlan(Shape):
-    """The lab's own: what goes wrong from now on (faults.py); an empty plan ends it. Shares are 0 … 1."""
+    """Admin operation SetFaults: the faults from now on (faults.py); an empty plan ends them. Shares are 0 to 1."""
 
     seed: int = 0
     accepted_keys: dict[str, str] = {}
-    """Secret by access key, beside the server's own pair. Who comes with another is told that it has expired."""
-    refused_share: float = 0.0
-    """Of calls, which have no effect then."""
-    refusal: str = "internal"
+    """Secret by access key, besides the server's own pair. A key that is no longer listed counts as expired."""
+    failed_call_share: float = 0.0
+    """Share of calls that fail without an effect."""
+    failure: str = "internal"
     lost_answer_share: float = 0.0
-    """Of calls that had their effect."""
+    """Share of calls that have their effect but get no answer."""
     delay_seconds: float = 0.0
-    """Of an answer, on average."""
+    """Mean delay of an answer."""
     failed_entry_share: float = 0.0
     forgotten_delete_share: float = 0.0
     duplicate_share: float = 0.0
     postponed_share: float = 0.0
-    """Of received messages: they come later, hence in another order."""
+    """Share of received messages that are delivered later, hence in another order."""
     visibility_seconds_at_most: int | None = None
     in_flight_limit: int | None = None
     clock_offset_seconds: float = 0.0
-    """How far the service's clock, by which signatures are judged, runs ahead."""
+    """How far the clock that signatures are checked against runs ahead."""
 
 
-class HistoryAnswer(Shape):
-    """The lab's own: what a queue saw (audit_log.py), and what is still in it."""
+class AuditLogAnswer(Shape):
+    """Admin operation TakeAuditLog: the audit log of a queue (audit_log.py), and the messages that are still in it."""
 
     lines: list[Any] = []
     queued: list[str] = []
     """Message ids."""
-    untold: int = 0
-    """How many bodies the backlog still has to give."""
+    remaining: int = 0
+    """How many bodies are left in the backlog."""
 
 
 class AttachBacklogRequest(QueueRequest):
-    """The lab's own: let the queue make messages as they are asked for (backlog.py)."""
+    """Admin operation AttachBacklog: let the queue generate messages when they are received (backlog.py)."""
 
     function: str = ""
     arguments: dict[str, Any] = {}

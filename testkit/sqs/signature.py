@@ -1,8 +1,8 @@
-"""Signature Version 4: checked for real, so that a client that signs wrongly fails here and not in production.
+"""Verifies Signature Version 4, so that a client that signs wrongly fails here and not in production.
 
-The scheme: a canonical text of the request is hashed; the hash, the moment and the scope (day, region,
-service) are signed with a key derived from the secret and the scope. Source: "Signature Version 4 signing
-process" of the AWS General Reference, and botocore/auth.py, which the tests hold this file against.
+A canonical text of the request is hashed. The hash, the time and the scope (day, region, service) are signed with a
+key derived from the secret and the scope. Source: "Signature Version 4 signing process" of the AWS General Reference,
+and botocore/auth.py, against which the tests compare this file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from testkit.sqs import errors
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 TOLERANCE_SECONDS = 15 * 60
-"""How far the moment of the signature may lie from the server's clock, either way."""
+"""How far the time of the signature may differ from the server's clock, in either direction."""
 
 _TIMESTAMP = "%Y%m%dT%H%M%SZ"
 _KEPT_SCOPES = 64
@@ -32,11 +32,11 @@ Headers: TypeAlias = Mapping[bytes, bytes]
 
 
 class SignedRequest(msgspec.Struct, frozen=True, gc=False):
-    """What a signature covers."""
+    """The parts of a request that a signature covers."""
 
     method: bytes
     target: bytes
-    """Path and query as they stand in the request line."""
+    """Path and query of the request line, unchanged."""
     headers: Headers
     body: bytes
 
@@ -50,40 +50,43 @@ class Scope(msgspec.Struct, frozen=True):
     """day/region/service/aws4_request"""
     signed_headers: tuple[bytes, ...]
     mac: hmac.HMAC
-    """Keyed with what is derived from the secret; copied for each request, which is cheaper than made."""
+    """Keyed with the derived signing key; copied for each request, which is cheaper than a new one."""
 
 
 class SignatureChecker:
-    """Knows its own pair of credentials, and guests' if told, and refuses what was not signed with one of them."""
+    """Accepts requests signed with the server's own key pair or with an additional one, and rejects all others.
+
+    Clients with an additional key are the clients under test: injected faults apply to them only.
+    """
 
     def __init__(self, access_key: str, secret_key: str) -> None:
         self._own_key = access_key
         self._secrets = {access_key: secret_key}
         self._expired: frozenset[str] = frozenset()
-        # One client signs a whole day with the same scope: parsing it and deriving its key is done once.
+        # A client uses the same scope for a whole day, so it is parsed and its key derived once.
         self._scope = functools.lru_cache(_KEPT_SCOPES)(self._read_scope)
 
-    def accept(self, guests: Mapping[str, str]) -> None:
-        """Let these secrets, by access key, be good from now on beside our own; those before them have expired."""
+    def accept(self, additional: Mapping[str, str]) -> None:
+        """Accept these secrets, by access key, besides our own; earlier additional keys have expired."""
         own = self._own_key
-        self._expired = (self._expired | self._secrets.keys()) - guests.keys() - {own}
-        self._secrets = {**guests, own: self._secrets[own]}
+        self._expired = (self._expired | self._secrets.keys()) - additional.keys() - {own}
+        self._secrets = {**additional, own: self._secrets[own]}
         self._scope.cache_clear()
 
-    def check(self, request: SignedRequest, now: float, guests_ahead_seconds: float = 0.0) -> bool:
-        """Refuse the request unless it is signed, with a secret we know, as it stands, and lately.
+    def check(self, request: SignedRequest, now: float, ahead_seconds: float = 0.0) -> bool:
+        """Reject the request unless it is signed with a known secret, unaltered and recent.
 
         Args:
-            request: as it came.
+            request: the request as received.
             now: Unix seconds.
-            guests_ahead_seconds: how much later it is for guests.
+            ahead_seconds: added to `now` for a client with an additional key.
 
         Returns:
-            Whether it is a guest's, and not signed with the server's own pair.
+            Whether the client used an additional key, not the server's own.
 
         Raises:
-            errors.Refused: MissingAuthenticationToken, IncompleteSignature, InvalidClientTokenId or
-                SignatureDoesNotMatch (also for a clock that is off), all as the real front does.
+            errors.RejectedError: MissingAuthenticationToken, IncompleteSignature, InvalidClientTokenId or
+                SignatureDoesNotMatch (also for a skewed clock), as the real front end does.
         """
         authorization = request.headers.get(b"authorization")
         if not authorization:
@@ -94,14 +97,14 @@ class SignatureChecker:
         scope = self._scope(front)
         timestamp = request.headers.get(b"x-amz-date", b"").decode("latin-1")
         _check_coverage(scope.signed_headers, tuple(request.headers))
-        is_guest = scope.access_key != self._own_key
-        _check_moment(timestamp, scope, now + guests_ahead_seconds if is_guest else now)
+        is_additional = scope.access_key != self._own_key
+        _check_moment(timestamp, scope, now + ahead_seconds if is_additional else now)
         if not hmac.compare_digest(_signature(request, scope, timestamp).encode(), signature):
             raise errors.SIGNATURE_DOES_NOT_MATCH.because(
                 "The request signature we calculated does not match the signature you provided. Check your "
                 "AWS Secret Access Key and signing method."
             )
-        return is_guest
+        return is_additional
 
     def _read_scope(self, front: bytes) -> Scope:
         algorithm, _, rest = front.decode("latin-1").partition(" ")
@@ -124,7 +127,7 @@ class SignatureChecker:
 
 
 def signing_mac(secret_key: str, day: str, region: str) -> hmac.HMAC:
-    """What signs for one day and region of the queue service."""
+    """The HMAC that signs requests to the queue service for one day and region."""
     key = f"AWS4{secret_key}".encode()
     for part in (day, region, "sqs", "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -145,13 +148,13 @@ def sign(request: SignedRequest, access_key: str, secret_key: str, region: str) 
 
 
 def amz_date(unix_seconds: float) -> str:
-    """The moment in the form of the header x-amz-date."""
+    """The time in the format of the header x-amz-date."""
     return time.strftime(_TIMESTAMP, time.gmtime(unix_seconds))
 
 
 @functools.lru_cache(_KEPT_SCOPES)
 def _check_coverage(signed: tuple[bytes, ...], headers: tuple[bytes, ...]) -> None:
-    # What is not signed could be changed on the way: the service insists on host and every x-amz header.
+    # Unsigned headers could be changed in transit: the service requires host and every x-amz header to be signed.
     for name in headers:
         if (name == b"host" or name.startswith(b"x-amz-")) and name not in signed:
             raise errors.SIGNATURE_DOES_NOT_MATCH.because(

@@ -1,10 +1,10 @@
-"""One queue without any input or output: the time comes in as an argument, deadlines are data.
+"""One queue without I/O: the time is an argument, deadlines are data.
 
-Every message is delayed, visible, in flight or gone, and moves between these places at a constant cost:
+Every message is delayed, visible, in flight or gone, and changes between these states at constant cost:
 
     send ──▶ delayed ──due──▶ visible ──receive──▶ in flight ──delete──▶ gone
                                  ▲                     │
-                                 └── due, or set to 0 ─┘        visible ──receives used up──▶ dead letter
+                                 └── due, or set to 0 ─┘        visible ──maxReceiveCount exceeded──▶ dead letter
 
 `now` is in Unix seconds everywhere and must never go back.
 """
@@ -30,8 +30,8 @@ from testkit.sqs.message import (
     new_message_id,
 )
 
-DecisionLog: TypeAlias = Callable[[str, str, float], None]
-"""Told the queue's name, the message id and the Unix seconds of every deletion that took effect."""
+DeletionListener: TypeAlias = Callable[[str, str, float], None]
+"""Called with queue name, message id and Unix seconds for every deletion that took effect."""
 
 
 class Queue:
@@ -43,19 +43,19 @@ class Queue:
         attributes: QueueAttributes,
         *,
         in_flight_limit: int = limits.MAX_IN_FLIGHT,
-        journal: DecisionLog | None = None,
+        on_delete: DeletionListener | None = None,
     ) -> None:
         self.name = name
         self.attributes = attributes
         self.backlog: Backlog | None = None
-        self._decision_log = journal
+        self._on_delete = on_delete
         self.in_flight_limit = in_flight_limit
         self._stamp = HandleStamp()
         self.handle_of = self._stamp.handle
-        """The receipt handle of a message's newest receive."""
+        """The receipt handle of a message's last receive."""
         self._messages: dict[int, StoredMessage] = {}
         self._last_number = 0
-        # A message deleted while visible stays in the deque as a void and is skipped when its turn comes.
+        # A message deleted while visible stays in the deque as a void entry, which `_next_visible` skips.
         self._visible: deque[StoredMessage] = deque()
         self._visible_voids = 0
         self._in_flight = Deadlines("in_flight")
@@ -66,26 +66,26 @@ class Queue:
     def send(
         self, body: str, now: float, *, delay_seconds: int | None = None, group_id: str | None = None
     ) -> StoredMessage:
-        """Take a new message; the body has been checked."""
+        """Add a new message; the caller has validated the body."""
         delay = self.attributes.delay_seconds if delay_seconds is None else delay_seconds
         message = self._enter(StoredMessage(0, new_message_id(), body, md5_hex(body), milliseconds(now), group_id))
         if delay > 0:
-            self._hide(self._delayed, message, now + delay)
+            self._set_deadline(self._delayed, message, now + delay)
         else:
-            self._show(message)
+            self._make_visible(message)
         return message
 
     def accept(self, letter: StoredMessage, source_arn: str) -> StoredMessage:
-        """Take a dead letter of another queue: its id, send time and count of receives stay its own."""
+        """Add a dead letter of another queue; it keeps its id, send time and receive count."""
         message = StoredMessage(
             0, letter.message_id, letter.body, letter.body_md5, letter.sent_at, letter.group_id, source_arn
         )
         message.receive_count = letter.receive_count
-        self._show(self._enter(message))
+        self._make_visible(self._enter(message))
         return message
 
     def receive(self, limit: int, visibility_seconds: int, now: float) -> Taken:
-        """Hand out at most `limit` messages and hide them for the given time."""
+        """Receive at most `limit` messages; they are invisible for the given time."""
         self.advance(now)
         taken = Taken([], [])
         moment, deadline = milliseconds(now), now + visibility_seconds
@@ -107,39 +107,39 @@ class Queue:
         return taken
 
     def is_over_limit(self, now: float) -> bool:
-        """Whether as many messages are in flight as may be."""
+        """Whether the in-flight limit is reached."""
         self.advance(now)
         return len(self._in_flight) >= self.in_flight_limit
 
     def delete(self, handle: str, now: float) -> None:
-        """Delete the message the handle is the newest of; any older handle has no effect, and no error.
+        """Delete the message by the handle of its last receive; an older handle has no effect and is no error.
 
         Raises:
-            errors.Refused: ReceiptHandleIsInvalid, if this queue never gave such a handle.
+            errors.RejectedError: ReceiptHandleIsInvalid, if the handle is not of this queue.
         """
         self.advance(now)
         message = self._named_by(handle)
         if message is None:
             return
-        match message.place:
+        match message.state:
             case "in_flight":
                 self._in_flight.remove(message)
-            case "delayed":  # it was postponed, and its newest handle is that of an earlier receive
+            case "delayed":  # it was postponed, and its last handle is that of an earlier receive
                 self._delayed.remove(message)
             case _:
-                message.place = "gone"
+                message.state = "gone"
                 self._visible_voids += 1
         del self._messages[message.number]
         message.body = ""
-        if self._decision_log:
-            self._decision_log(self.name, message.message_id, now)
+        if self._on_delete:
+            self._on_delete(self.name, message.message_id, now)
 
     def change_visibility(self, handle: str, visibility_seconds: int, now: float) -> None:
-        """Let the message be hidden for so long from now on; zero hands it back at once.
+        """Set the remaining visibility timeout of the message; zero makes it visible at once.
 
         Raises:
-            errors.Refused: ReceiptHandleIsInvalid; InvalidParameterValue, if the message is gone, was received
-                again, or would be hidden for more than twelve hours; MessageNotInflight, if it is visible.
+            errors.RejectedError: ReceiptHandleIsInvalid; InvalidParameterValue, if the message is gone, was received
+                again, or would be invisible for more than twelve hours; MessageNotInflight, if it is visible.
         """
         self.advance(now)
         message = self._named_by(handle)
@@ -148,7 +148,7 @@ class Queue:
                 f"Value {handle} for parameter ReceiptHandle is invalid. Reason: Message does not exist or is "
                 "not available for visibility timeout change."
             )
-        if message.place != "in_flight":
+        if message.state != "in_flight":
             raise errors.MESSAGE_NOT_IN_FLIGHT.because("The message is not in flight: its timeout is over.")
         if now + visibility_seconds > message.received_at + limits.MAX_VISIBILITY_SECONDS:
             raise errors.INVALID_PARAMETER.because(
@@ -156,59 +156,59 @@ class Queue:
                 f"VisibilityTimeout for the message is beyond the limit [{limits.MAX_VISIBILITY_SECONDS} seconds]"
             )
         self._in_flight.remove(message)
-        self._hide(self._in_flight, message, now + visibility_seconds)
+        self._set_deadline(self._in_flight, message, now + visibility_seconds)
         self.advance(now)
 
     def postpone(self, message: StoredMessage, until: float) -> None:
-        """Take back a message that was received but not handed out: it comes later, and nothing is counted."""
+        """Undo a receive that was not delivered: the message becomes visible later, and the receive is not counted."""
         self._in_flight.remove(message)
         message.receive_count -= 1
         message.receives_here -= 1
-        self._hide(self._delayed, message, until)
+        self._set_deadline(self._delayed, message, until)
 
     def expire(self) -> None:
-        """Let every visibility timeout be over now."""
+        """End every visibility timeout now."""
         for message in self._in_flight.clear():
-            self._show(message)
+            self._make_visible(message)
 
     def purge(self) -> None:
-        """Drop every message, wherever it is, and the backlog."""
+        """Drop every message in any state, and the backlog."""
         for message in (*self._visible, *self._in_flight.clear(), *self._delayed.clear()):
-            message.place = "gone"
+            message.state = "gone"
         self._visible.clear()
         self._visible_voids = 0
         self._messages.clear()
         self.backlog = None
 
     def advance(self, now: float) -> None:
-        """Show what is due."""
+        """Make visible every message whose deadline has passed."""
         if now < self._next_due:
             return
         for deadlines in (self._delayed, self._in_flight):
             for message in deadlines.due(now):
-                self._show(message)
+                self._make_visible(message)
         moments = (self._delayed.next(), self._in_flight.next())
         self._next_due = min((moment for moment in moments if moment is not None), default=math.inf)
 
     def counts(self, now: float) -> Counts:
-        """How many messages are where, at this moment and exactly."""
+        """The exact number of messages in each state now."""
         self.advance(now)
         waiting = self.backlog.available(now) if self.backlog else 0
         return Counts(len(self._visible) - self._visible_voids + waiting, len(self._in_flight), len(self._delayed))
 
     def has_visible(self, now: float) -> bool:
-        """Whether a receive at this moment would find something to hand out."""
+        """Whether a receive would deliver a message now."""
         counts = self.counts(now)
         return counts.visible > 0 and counts.in_flight < self.in_flight_limit
 
     def next_change(self, now: float) -> float | None:
-        """When, in Unix seconds, a message becomes visible by itself; None if none does."""
+        """When the next message becomes visible by itself (Unix seconds); None if none does."""
         arrival = self.backlog.next_arrival(now) if self.backlog else None
         moments = (self._delayed.next(), self._in_flight.next(), arrival)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def messages(self) -> Iterator[StoredMessage]:
-        """Every message that is not gone, in the order they came."""
+        """Every message that is not gone, in the order of arrival."""
         return iter(self._messages.values())
 
     def _enter(self, message: StoredMessage) -> StoredMessage:
@@ -217,22 +217,24 @@ class Queue:
         self._messages[message.number] = message
         return message
 
-    def _hide(self, deadlines: Deadlines, message: StoredMessage, deadline: float) -> None:
+    def _set_deadline(self, deadlines: Deadlines, message: StoredMessage, deadline: float) -> None:
         deadlines.add(message, deadline)
         self._next_due = min(self._next_due, deadline)
 
-    def _show(self, message: StoredMessage) -> None:
-        message.place = "visible"
+    def _make_visible(self, message: StoredMessage) -> None:
+        message.state = "visible"
         self._visible.append(message)
 
     def _next_visible(self, limit: int, now: float) -> StoredMessage | None:
         while self._visible:
             message = self._visible.popleft()
-            if message.place == "visible":
+            if message.state == "visible":
                 return message
             self._visible_voids -= 1
         for body, sent_at in self.backlog.take(limit, now) if self.backlog else ():
-            self._show(self._enter(StoredMessage(0, new_message_id(), body, md5_hex(body), milliseconds(sent_at))))
+            self._make_visible(
+                self._enter(StoredMessage(0, new_message_id(), body, md5_hex(body), milliseconds(sent_at)))
+            )
         return self._visible.popleft() if self._visible else None
 
     def _named_by(self, handle: str) -> StoredMessage | None:

@@ -1,1 +1,1 @@
-"""What is sent: buckets that change, the events they emit, and the order a queue delivers them in."""
+"""Workloads: simulated buckets, the events they emit, and the messages in the order of delivery."""

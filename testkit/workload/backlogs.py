@@ -1,7 +1,7 @@
-"""Messages that exist only once they are asked for, and the table they must end in.
+"""Generated backlogs, and the rows that they must produce.
 
-The queue server makes a body from its index; the judge computes the rows from the same formula in another
-process. Nothing of half a million messages is ever held in memory as a whole, on neither side.
+The queue server makes each body from its index. The row checker computes the expected rows with the same formula in
+another process. Neither side ever holds all of half a million messages in memory.
 """
 
 from __future__ import annotations
@@ -24,51 +24,51 @@ BUCKET: Final = "lake-landing"
 HOT_KEYS: Final = 100
 _PREFIX = "landing/source=telemetry/dt=2026-08-02/part-"
 _SCATTER = 104_729
-"""A prime: index times this, modulo the count, visits every number once, each far from the one before."""
+"""A prime: index × this, modulo the count, visits every number once, each far from the previous one."""
 _FIRST_SEQUENCE = int(START.timestamp()) << 32
 _MIB = 1024**2
 _MARKS = ("@KEY@", 987654321012345, "@ETAG@", "@SEQUENCER@")
 
 
 class BacklogLoad(msgspec.Struct, frozen=True):
-    """A number of messages that wait from the first moment.
+    """A number of messages that are all in the queue from the start.
 
-    `flood` is one new object per message, in no order of keys; `hot` overwrites a hundred objects again and again;
-    `mixed` is everything a bucket can tell, in all envelopes, some of it twice and some of it unreadable.
+    `flood` has one new object per message, with scattered keys. `hot` overwrites the same hundred objects. `mixed` has
+    all kinds of events in all envelopes, with duplicates and undecodable bodies.
     """
 
     kind: Kind
     messages: int
     spacing: int = 1
-    """How many places of the key space each flooded object has to itself: between them lie other rows."""
+    """Distance between the key numbers of two objects of a flood: other rows can be between them."""
     is_flat: bool = False
-    """Each body is the row itself, a JSON object of its columns: for a reader that cannot unwrap `Records`."""
+    """Whether each body is a JSON object of the row's columns, for a competitor that cannot unwrap `Records`."""
 
     def __post_init__(self) -> None:
         if self.is_flat and self.kind == "mixed":
-            raise ValueError("a mixed backlog has no flat form: it tells of more than rows")
+            raise ValueError("a mixed backlog has no flat form: not every message is one row")
 
     def attach(self, client: RawClient, queue_url: str) -> None:
-        """Puts the messages into a queue, to be made as they are received."""
+        """Attach the messages to a queue, which generates them when they are received."""
         client.attach_backlog(queue_url, f"{__name__}:backlog", **msgspec.structs.asdict(self))
 
     def body(self, index: int) -> str:
         """The body of the message with this index."""
         if self.kind == "mixed":
-            return mixed_backlog.telling(index).body
+            return mixed_backlog.message(index).body
         number = index % HOT_KEYS if self.kind == "hot" else index * _SCATTER % self.messages * self.spacing + 1
         return _flat_body(number, index) if self.is_flat else put_body(number, index)
 
     def versions(self) -> Iterator[VersionRow]:
-        """The rows of `object_versions` that must be there in the end, in the order of the primary key."""
+        """The expected rows of `object_versions`, in the order of the primary key."""
         if self.kind == "mixed":
             yield from mixed_backlog.versions(self.messages)
         else:
-            for number, index in self._last_told():
+            for number, index in self._last_writes():
                 yield VersionRow(BUCKET, key(number), "", "present", size_of(index), etag_of(index))
 
     def objects(self) -> Iterator[ObjectRow]:
-        """What the view must show in the end, in the same order."""
+        """The expected rows of the view `objects`, in the same order."""
         if self.kind == "mixed":
             yield from mixed_backlog.objects(self.messages)
         else:
@@ -77,11 +77,11 @@ class BacklogLoad(msgspec.Struct, frozen=True):
 
     @property
     def quarantined(self) -> int:
-        """How many of the messages nobody can read."""
+        """How many of the messages cannot be decoded."""
         return mixed_backlog.undecodable(self.messages) if self.kind == "mixed" else 0
 
-    def _last_told(self) -> Iterator[tuple[int, int]]:
-        """Number of each object in ascending order, and the index of the message that told of it last."""
+    def _last_writes(self) -> Iterator[tuple[int, int]]:
+        """Each object's number in ascending order, and the index of the last message about it."""
         if self.kind == "hot":
             keys = min(HOT_KEYS, self.messages)
             yield from (
@@ -94,32 +94,32 @@ class BacklogLoad(msgspec.Struct, frozen=True):
 
 
 def backlog(kind: Kind, messages: int, spacing: int, *, is_flat: bool = False) -> Backlog:
-    """For the queue server: the messages of a `BacklogLoad`, sent now."""
+    """The messages of a `BacklogLoad`, with the current time as send time; called by the queue server."""
     return GeneratedBacklog(BacklogLoad(kind, messages, spacing, is_flat).body, messages, time.time())
 
 
 def key(number: int) -> str:
-    """The key of an object; keys sort as their numbers do."""
+    """The key of an object; keys sort by their numbers."""
     return f"{_PREFIX}{number:012}.parquet"
 
 
 def size_of(index: int) -> int:
-    """The size in bytes that the message with this index tells of."""
+    """The object size in the message with this index, in bytes."""
     return _MIB + index
 
 
 def etag_of(index: int) -> str:
-    """The ETag that it tells of."""
+    """The ETag in the message with this index."""
     return f"{index:032x}"
 
 
 def sequencer_of(index: int) -> str:
-    """The sequencer that it tells of, as S3 writes them: later indexes are newer."""
+    """The sequencer in the message with this index, as S3 writes it; a higher index is newer."""
     return f"00{_FIRST_SEQUENCE + index + 1:016X}"
 
 
 def _cut(template: str) -> tuple[str, ...]:
-    """A body, cut at what differs from message to message: filling it in costs a tenth of building it."""
+    """A body, split at the values that differ between messages: joining the parts costs a tenth of encoding it."""
     rest, pieces = template, []
     for mark in _MARKS:
         piece, _, rest = rest.partition(str(mark))
@@ -135,9 +135,9 @@ def _native_template() -> str:
 
 def _flat_template() -> str:
     name, size_bytes, etag, sequencer = _MARKS
-    told = {"bucket": BUCKET, "version_id": "", "state": "present", "event_name": "ObjectCreated:Put"}
+    constant = {"bucket": BUCKET, "version_id": "", "state": "present", "event_name": "ObjectCreated:Put"}
     return msgspec.json.encode(
-        {**told, "event_time": START, "key": name, "size_bytes": size_bytes, "etag": etag, "sequencer": sequencer}
+        {**constant, "event_time": START, "key": name, "size_bytes": size_bytes, "etag": etag, "sequencer": sequencer}
     ).decode()
 
 
@@ -148,7 +148,7 @@ _FLAT: Final = _cut(_flat_template())
 
 
 def put_body(number: int, index: int) -> str:
-    """A native notification: the object of this number was put, by the message with this index."""
+    """A native notification about a put of the object with this number, in the message with this index."""
     before, key_size, size_etag, etag_sequencer, after = _NATIVE
     quoted = key(number).replace("=", "%3D")
     sequencer = sequencer_of(index)
@@ -156,19 +156,19 @@ def put_body(number: int, index: int) -> str:
 
 
 def put_record(number: int, index: int, size: str) -> str:
-    """One record of such a notification by itself, with anything for a size."""
+    """A single record of such a notification, with any text as its size."""
     before, key_size, size_etag, etag_sequencer, after = _NATIVE_RECORD
     quoted = key(number).replace("=", "%3D")
     return f"{before}{quoted}{key_size}{size}{size_etag}{etag_of(index)}{etag_sequencer}{sequencer_of(index)}{after}"
 
 
 def records_body(records: Iterable[str]) -> str:
-    """A native notification of these records: by contract S3 may put any number into one."""
+    """A native notification with these records: the format allows any number."""
     return f"{_BEFORE_RECORDS}{','.join(records)}{_AFTER_RECORDS}"
 
 
 def _flat_body(number: int, index: int) -> str:
     before, key_size, size_etag, etag_sequencer, after = _FLAT
-    sequencer = f"{_FIRST_SEQUENCE + index + 1:016X}".rstrip("0")  # canonical, as the table wants it
+    sequencer = f"{_FIRST_SEQUENCE + index + 1:016X}".rstrip("0")  # canonical, as the table requires
     size_bytes, etag = size_of(index), etag_of(index)
     return f"{before}{key(number)}{key_size}{size_bytes}{size_etag}{etag}{etag_sequencer}{sequencer}{after}"

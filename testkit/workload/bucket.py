@@ -1,11 +1,11 @@
-"""An S3 bucket, simulated: what it holds, and what it would have told about every change.
+"""A simulated S3 bucket: its object versions, and the event that S3 would emit for every change.
 
-The oracle of the tests, of the demo and of the chaos. It knows how a bucket behaves (S3 user guide, "Using
-versioning in S3 buckets", "Deleting objects from versioning-suspended buckets") and nothing of how the subscriber
-reads events: the expected rows come from what is left in the bucket, never from the events.
+It is the oracle of the tests, the demo and the chaos tests. It implements how a bucket behaves (S3 user guide, "Using
+versioning in S3 buckets", "Deleting objects from versioning-suspended buckets") and shares no code with the
+subscriber: the expected rows come from the contents of the bucket, never from the events.
 
-Sequencers look like those of S3: `00`, eight hex digits of the Unix second, eight more that grow. The time in an
-event is up to a second off, as it is on AWS, so that whoever orders by time gets it wrong.
+Sequencers have the form of S3's: `00`, eight hex digits of the Unix second, and eight more that grow. The time of an
+event is up to a second off, as on AWS, so that a consumer that orders by time fails.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Versioning: TypeAlias = Literal["unversioned", "enabled", "suspended"]
 RowState: TypeAlias = Literal["present", "delete_marker", "removed"]
 
 EMPTY_ETAG: Final = "d41d8cd98f00b204e9800998ecf8427e"
-"""MD5 of nothing: the eTag of every delete marker."""
+"""MD5 of the empty string: the ETag of every delete marker."""
 NULL_VERSION: Final = ""
-"""How the index writes the version that S3 calls `null`, and the only one of an unversioned bucket."""
+"""How the index writes S3's version id `null`, and the only version of an unversioned bucket."""
 START: Final = datetime(2026, 8, 2, 7, 51, 20, tzinfo=UTC)
 _VERSION_ALPHABET = string.ascii_letters + string.digits + "._"
 _VERSION_CHARACTERS = 32
@@ -32,12 +32,12 @@ _MAX_PAUSE_MILLISECONDS = 400
 
 
 class Emission(msgspec.Struct, frozen=True, gc=False):
-    """What S3 tells about one change, before it is put into an envelope."""
+    """One event of S3, without an envelope."""
 
     bucket: str
     key: str
     version_id: str | None
-    """`null` or None for the null version: S3 does not say which of the two it will be."""
+    """`null` or None for the null version: S3 does not document which of the two it sends."""
     event_name: str
     event_time: datetime
     sequencer: str
@@ -46,7 +46,7 @@ class Emission(msgspec.Struct, frozen=True, gc=False):
 
 
 class Version(msgspec.Struct, frozen=True, gc=False):
-    """One entry in the stack of versions of a key."""
+    """One version or delete marker of a key."""
 
     version_id: str
     is_marker: bool
@@ -55,7 +55,7 @@ class Version(msgspec.Struct, frozen=True, gc=False):
 
 
 class VersionRow(msgspec.Struct, frozen=True, gc=False, order=True):
-    """What the index must hold about one version when everything has arrived."""
+    """The expected row of one version after all events."""
 
     bucket: str
     key: str
@@ -66,7 +66,7 @@ class VersionRow(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 class ObjectRow(msgspec.Struct, frozen=True, gc=False, order=True):
-    """What the view `objects` must show about one key: what ListObjectsV2 would."""
+    """The expected row of one key in the view `objects`, as ListObjectsV2 would list it."""
 
     bucket: str
     key: str
@@ -76,9 +76,9 @@ class ObjectRow(msgspec.Struct, frozen=True, gc=False, order=True):
 
 
 class SimulatedBucket:
-    """A bucket with all the ways in which an object version comes and goes.
+    """A bucket with all operations that create or remove object versions.
 
-    Every change appends to `history` what S3 would have emitted. What changes nothing emits nothing.
+    Every change appends S3's event to `history`. An operation without an effect appends nothing.
     """
 
     def __init__(
@@ -94,42 +94,42 @@ class SimulatedBucket:
         self._ever: set[tuple[str, str]] = set()
 
     def keys(self) -> list[str]:
-        """The keys that ever had a version."""
+        """All keys that have or had a version."""
         return sorted({key for key, _ in self._ever})
 
     def version_ids(self, key: str) -> list[str]:
-        """The versions and markers a key has now, oldest first."""
+        """The current versions and delete markers of a key, oldest first."""
         return [version.version_id for version in self._stacks.get(key, [])]
 
     def is_current(self, key: str) -> bool:
-        """Whether a GET of the key would find something."""
+        """Whether a GET of the key would return an object."""
         stack = self._stacks.get(key)
         return stack is not None and not stack[-1].is_marker
 
     def enable_versioning(self) -> None:
-        """From now on every write makes a version; there is no way back to unversioned."""
+        """From now on every write creates a version; a bucket cannot become unversioned again."""
         self.versioning = "enabled"
 
     def suspend_versioning(self) -> None:
-        """From now on every write replaces the null version; versions made before stay."""
+        """From now on every write replaces the null version; earlier versions remain."""
         if self.versioning == "enabled":
             self.versioning = "suspended"
 
     def pass_time(self, seconds: float) -> None:
-        """Lets the clock of the bucket run on."""
+        """Advance the bucket's clock."""
         self._now += timedelta(seconds=seconds)
 
     def put(self, key: str, size_bytes: int, *, event_name: str = "ObjectCreated:Put") -> None:
-        """PutObject; PostObject and CopyObject differ in their names only."""
+        """PutObject; PostObject and CopyObject differ in the event name only."""
         self._add(key, self._version(size_bytes, self._digest()), event_name)
 
     def complete_multipart(self, key: str, size_bytes: int, parts: int) -> None:
-        """CompleteMultipartUpload: its eTag ends in the number of parts."""
+        """CompleteMultipartUpload: the ETag ends with the number of parts."""
         version = self._version(size_bytes, f"{self._digest()}-{parts}")
         self._add(key, version, "ObjectCreated:CompleteMultipartUpload")
 
     def delete(self, key: str, *, family: str = "ObjectRemoved") -> None:
-        """DELETE without a version: removes in an unversioned bucket, hides in any other."""
+        """DELETE without a version id: removes the object, or adds a delete marker if there is versioning."""
         if self.versioning == "unversioned":
             if key in self._stacks:
                 self._remove(key, NULL_VERSION, f"{family}:Delete")
@@ -138,21 +138,21 @@ class SimulatedBucket:
         self._add(key, marker, f"{family}:DeleteMarkerCreated")
 
     def expire(self, key: str) -> None:
-        """Lifecycle expires the current object: removed or hidden, as by `delete`, in other words."""
+        """Lifecycle expiration of the current object: as `delete`, with other event names."""
         if self.is_current(key):
             self.delete(key, family="LifecycleExpiration")
 
     def delete_version(self, key: str, version_id: str, *, family: str = "ObjectRemoved") -> None:
-        """DELETE of one version for good; of a delete marker, that is an undelete."""
+        """DELETE of one version, permanently; of a delete marker, this is an undelete."""
         if version_id in self.version_ids(key):
             self._remove(key, version_id, f"{family}:Delete")
 
     def expire_version(self, key: str, version_id: str) -> None:
-        """Lifecycle removes a version that is not current, or a marker with nothing under it."""
+        """Lifecycle removes a noncurrent version, or an expired object delete marker."""
         self.delete_version(key, version_id, family="LifecycleExpiration")
 
     def expected_versions(self) -> list[VersionRow]:
-        """One row per version that ever was, in key order: what is gone is a tombstone."""
+        """One row for every version that exists or existed, in key order; removed ones are tombstones."""
         rows = {
             (key, version_id): VersionRow(self.name, key, version_id, "removed", None, None)
             for key, version_id in self._ever
@@ -166,7 +166,7 @@ class SimulatedBucket:
         return sorted(rows.values(), key=lambda row: (row.key, row.version_id))
 
     def expected_objects(self) -> list[ObjectRow]:
-        """What ListObjectsV2 would list, in key order."""
+        """The rows that ListObjectsV2 would list, in key order."""
         tops = [(key, self._stacks[key][-1]) for key in sorted(self._stacks) if self.is_current(key)]
         return [ObjectRow(self.name, key, top.version_id, top.size_bytes, top.etag) for key, top in tops]
 
@@ -190,7 +190,7 @@ class SimulatedBucket:
         emission = Emission(
             bucket=self.name,
             key=key,
-            version_id=self._told(version_id),
+            version_id=self._emitted_version_id(version_id),
             event_name=event_name,
             event_time=self._now + skew,
             sequencer=self._next_sequencer(),
@@ -207,7 +207,7 @@ class SimulatedBucket:
             return NULL_VERSION
         return "".join(self._random.choices(_VERSION_ALPHABET, k=_VERSION_CHARACTERS))
 
-    def _told(self, version_id: str) -> str | None:
+    def _emitted_version_id(self, version_id: str) -> str | None:
         if version_id != NULL_VERSION:
             return version_id
         return None if self.versioning == "unversioned" else self._random.choice((None, "null"))

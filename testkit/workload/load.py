@@ -1,11 +1,11 @@
-"""The load: the seeded life of three buckets, sent to a queue at a given rate.
+"""The load generator: sends the seeded history of three buckets to a queue at a given rate.
 
     python -m testkit.workload.load --queue-url URL --profile 200x15,5000x3,200x22 --record sent.jsonl
 
-A process of its own, so that it takes no time from what it measures. It prepares all bodies, says `ready` on
-standard output, then sends tens in signed SendMessageBatch calls over one connection. The last rate of the profile
-goes on until everything is sent. The same seed and start give the same history in another process, which so
-knows the truth (`bucket.py`); what was accepted by the queue, and when, stands in the record (`send_log.py`).
+It runs as a process of its own, so that it takes no CPU time from the processes under test. It prepares all bodies,
+prints `ready`, then sends batches of ten in signed SendMessageBatch calls over one connection. The last rate of the
+profile continues until everything is sent. The same seed and start give the same history in another process, which
+therefore knows the expected rows (`bucket.py`). `send_log.py` records which messages the queue accepted, and when.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from testkit.sqs.raw_client import RawClient
 from testkit.workload.bucket import START, SimulatedBucket
 from testkit.workload.random_walk import seeded_buckets
 from testkit.workload.send_log import Sent, sent_event
-from testkit.workload.shuffle import DUPLICATED, Telling, tellings
+from testkit.workload.shuffle import DUPLICATE_SHARE, WorkloadMessage, shuffled_messages
 
 BATCH_MESSAGES: Final = 10
-"""The most that SendMessageBatch takes."""
+"""The maximum of SendMessageBatch."""
 SEED: Final = 1
 START_SECOND: Final = int(START.timestamp())
 _TICK_SECONDS = 0.02
@@ -39,18 +39,18 @@ _EVENTS_PER_KEY = 3
 
 
 class LoadError(Exception):
-    """The queue refused messages for good."""
+    """The queue rejected messages permanently."""
 
 
 class Phase(msgspec.Struct, frozen=True):
-    """A rate, and how long it is kept."""
+    """A rate and its duration."""
 
     messages_per_second: float
     seconds: float
 
 
 class LoadPlan(msgspec.Struct, frozen=True):
-    """Everything that makes a load what it is; two processes with the same plan know the same history."""
+    """All parameters of a load; two processes with the same plan generate the same history."""
 
     profile: tuple[Phase, ...]
     seed: int = SEED
@@ -59,23 +59,23 @@ class LoadPlan(msgspec.Struct, frozen=True):
 
     @property
     def events(self) -> int:
-        """How many events the buckets have to tell, so that with duplicates the profile is filled."""
+        """How many events the buckets emit, so that events and duplicates together fill the profile."""
         messages = sum(phase.messages_per_second * phase.seconds for phase in self.profile)
-        return int(messages / (1 + DUPLICATED))
+        return int(messages / (1 + DUPLICATE_SHARE))
 
     def buckets(self) -> tuple[SimulatedBucket, ...]:
-        """The buckets after their whole history: the truth."""
+        """The buckets after their whole history, as the oracle."""
         start = datetime.fromtimestamp(self.start_second, UTC)
         keys = max(1, self.events // _EVENTS_PER_KEY)
         return seeded_buckets(self.seed, events=self.events, keys=keys, start=start)
 
-    def messages(self) -> list[Telling]:
-        """What is sent, in the order of sending."""
-        return tellings(self.buckets(), random.Random(self.seed))
+    def messages(self) -> list[WorkloadMessage]:
+        """All messages, in the order of sending."""
+        return shuffled_messages(self.buckets(), random.Random(self.seed))
 
 
 def due_messages(profile: Sequence[Phase], elapsed_seconds: float) -> float:
-    """How many messages the profile asks for in so many seconds; its last rate never ends."""
+    """How many messages are due after this number of seconds; the last rate never ends."""
     due, left = 0.0, elapsed_seconds
     for phase in profile[:-1]:
         due += phase.messages_per_second * min(left, phase.seconds)
@@ -84,16 +84,18 @@ def due_messages(profile: Sequence[Phase], elapsed_seconds: float) -> float:
 
 
 def read_profile(text: str) -> tuple[Phase, ...]:
-    """`200x15,5000x3`: messages a second, times seconds."""
+    """Parse a profile such as `200x15,5000x3`: messages per second × seconds."""
     pairs = [part.split("x") for part in text.split(",")]
     return tuple(Phase(float(rate), float(seconds)) for rate, seconds in pairs)
 
 
-def send_all(client: RawClient, queue_url: str, plan: LoadPlan, messages: Sequence[Telling], record: IO[bytes]) -> None:
-    """Sends `messages` as the plan's profile asks for them, and records them as they are accepted.
+def send_all(
+    client: RawClient, queue_url: str, plan: LoadPlan, messages: Sequence[WorkloadMessage], record: IO[bytes]
+) -> None:
+    """Send `messages` at the rates of the plan's profile, and record each one when the queue accepts it.
 
     Raises:
-        LoadError: the queue goes on refusing a message.
+        LoadError: the queue keeps rejecting a message.
     """
     encoder = msgspec.json.Encoder()
     started, sent = time.monotonic(), 0
@@ -108,11 +110,11 @@ def send_all(client: RawClient, queue_url: str, plan: LoadPlan, messages: Sequen
         time.sleep(_TICK_SECONDS)
 
 
-def send_together(client: RawClient, queue_url: str, messages: Sequence[Telling]) -> list[Sent]:
-    """One batch call, and more for what the queue refused in it.
+def send_together(client: RawClient, queue_url: str, messages: Sequence[WorkloadMessage]) -> list[Sent]:
+    """Send one batch, and retry its failed entries.
 
     Raises:
-        LoadError: after three attempts something is still refused.
+        LoadError: entries still fail after three attempts.
     """
     accepted: list[Sent] = []
     missing = dict(enumerate(messages))
@@ -128,17 +130,17 @@ def send_together(client: RawClient, queue_url: str, messages: Sequence[Telling]
         if not missing:
             return accepted
         failed = answer.get("Failed", [])
-    raise LoadError(f"the queue refuses {len(missing)} messages: {failed}")
+    raise LoadError(f"the queue rejects {len(missing)} messages: {failed}")
 
 
-def _sent(message_id: str, sent_at: float, telling: Telling) -> Sent:
+def _sent(message_id: str, sent_at: float, telling: WorkloadMessage) -> Sent:
     if telling.emission is None:
         return Sent(message_id, sent_at, is_undecodable=telling.is_undecodable)
     return sent_event(message_id, sent_at, telling.emission)
 
 
 def main() -> None:
-    """Prepares, says `ready`, sends, ends."""
+    """Prepare the messages, print `ready`, and send them."""
     parser = argparse.ArgumentParser(prog="python -m testkit.workload.load", description=__doc__)
     parser.add_argument("--queue-url", required=True)
     parser.add_argument("--profile", type=read_profile, required=True, help="rate x seconds, e.g. 200x15,5000x3")

@@ -1,8 +1,8 @@
-"""The mixed backlog: chapters of a few hundred messages, each the seeded life of three buckets of its own.
+"""The mixed backlog: blocks of 500 messages, each with the seeded history of three buckets of its own.
 
-A chapter is short enough to be made in the moment in which its first message is asked for. It is told as
-`shuffle.py` tells: out of order, some twice, in several envelopes, and with nonsense in between. Every chapter
-is filled up to the same number of messages with further duplicates, so that an index leads to its message.
+A block is small enough to be generated when its first message is received. `shuffle.py` puts its events out of order,
+with duplicates, in several envelopes, and adds undecodable bodies. Further duplicates fill every block up to the same
+number of messages, so that the index of a message determines its block.
 """
 
 from __future__ import annotations
@@ -16,55 +16,53 @@ from typing import Final
 
 from testkit.workload.bucket import ObjectRow, SimulatedBucket, VersionRow
 from testkit.workload.random_walk import seeded_buckets
-from testkit.workload.shuffle import UNDECODABLE, Telling, tellings
+from testkit.workload.shuffle import UNDECODABLE, WorkloadMessage, shuffled_messages
 
-CHAPTER_MESSAGES: Final = 500
-_CHAPTER_EVENTS = 400
-_CHAPTER_KEYS = 130
+BLOCK_MESSAGES: Final = 500
+_BLOCK_EVENTS = 400
+_BLOCK_KEYS = 130
 _BY_KEY = attrgetter("bucket", "key", "version_id")
 
 
-def telling(index: int) -> Telling:
+def message(index: int) -> WorkloadMessage:
     """The message with this index."""
-    chapter, place = divmod(index, CHAPTER_MESSAGES)
-    return _tellings(chapter)[place]
+    block, position = divmod(index, BLOCK_MESSAGES)
+    return _block_messages(block)[position]
 
 
 def versions(messages: int) -> Iterator[VersionRow]:
-    """The rows that so many messages end in, in key order."""
+    """The expected rows of `object_versions` after this number of messages, in key order."""
     return iter(sorted((row for bucket in _buckets(messages) for row in bucket.expected_versions()), key=_BY_KEY))
 
 
 def objects(messages: int) -> Iterator[ObjectRow]:
-    """What the view then shows, in key order."""
+    """The expected rows of the view `objects` after this number of messages, in key order."""
     return iter(sorted((row for bucket in _buckets(messages) for row in bucket.expected_objects()), key=_BY_KEY))
 
 
 def undecodable(messages: int) -> int:
-    """How many of so many messages nobody can read."""
-    return messages // CHAPTER_MESSAGES * len(UNDECODABLE)
+    """How many of this number of messages cannot be decoded."""
+    return messages // BLOCK_MESSAGES * len(UNDECODABLE)
 
 
 def _buckets(messages: int) -> Iterator[SimulatedBucket]:
-    """The truth behind whole chapters.
+    """The buckets of all blocks.
 
     Raises:
-        ValueError: the last chapter would be told in part.
+        ValueError: the number of messages is not a multiple of BLOCK_MESSAGES.
     """
-    count, rest = divmod(messages, CHAPTER_MESSAGES)
+    count, rest = divmod(messages, BLOCK_MESSAGES)
     if rest:
-        raise ValueError(
-            f"mixed messages come in chapters of {CHAPTER_MESSAGES}: {messages} is none of their multiples"
-        )
-    return itertools.chain.from_iterable(_life(chapter) for chapter in range(count))
+        raise ValueError(f"mixed messages come in blocks of {BLOCK_MESSAGES}: {messages} is not a multiple")
+    return itertools.chain.from_iterable(_buckets_of_block(block) for block in range(count))
 
 
-def _life(chapter: int) -> tuple[SimulatedBucket, ...]:
-    return seeded_buckets(chapter, events=_CHAPTER_EVENTS, keys=_CHAPTER_KEYS, suffix=f"-{chapter:04}")
+def _buckets_of_block(block: int) -> tuple[SimulatedBucket, ...]:
+    return seeded_buckets(block, events=_BLOCK_EVENTS, keys=_BLOCK_KEYS, suffix=f"-{block:04}")
 
 
 @functools.lru_cache(maxsize=2)
-def _tellings(chapter: int) -> tuple[Telling, ...]:
-    told = tellings(_life(chapter), Random(chapter))
-    again = itertools.cycle([each for each in told if each.emission is not None])
-    return tuple(told + list(itertools.islice(again, CHAPTER_MESSAGES - len(told))))
+def _block_messages(block: int) -> tuple[WorkloadMessage, ...]:
+    messages = shuffled_messages(_buckets_of_block(block), Random(block))
+    duplicates = itertools.cycle([each for each in messages if each.emission is not None])
+    return tuple(messages + list(itertools.islice(duplicates, BLOCK_MESSAGES - len(messages))))

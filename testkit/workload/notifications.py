@@ -1,8 +1,7 @@
-"""An event of the simulated bucket as the text of a queue message, in each of the shapes AWS uses.
+"""Writes an event of the simulated bucket as the body of a queue message, in each of the envelopes that AWS uses.
 
-Written after AWS's own descriptions (S3 user guide, "Event message structure" and "EventBridge event message
-structure"; SNS developer guide, "Parsing message formats"), field for field and at their real size: a native
-body is about 900 bytes.
+Sources: S3 user guide, "Event message structure" and "EventBridge event message structure"; SNS developer guide,
+"Parsing message formats". All fields are present at their real size: a native body has about 900 bytes.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _REASONS: Final = {
     "ObjectCreated:Copy": "CopyObject",
     "ObjectCreated:CompleteMultipartUpload": "CompleteMultipartUpload",
 }
-_SILENT_DETAIL_TYPES: Final = {
+_OTHER_DETAIL_TYPES: Final = {
     "ObjectRestore:Post": "Object Restore Initiated",
     "ObjectRestore:Completed": "Object Restore Completed",
     "ObjectRestore:Delete": "Object Restore Expired",
@@ -42,18 +41,18 @@ _SILENT_DETAIL_TYPES: Final = {
 
 
 def body_of(emission: Emission, envelope: Envelope = "native") -> str:
-    """The body of a message that carries this one event."""
+    """The body of a message with this one event."""
     if envelope == "eventbridge":
         return eventbridge_body(emission)
     if envelope == "sns":
         return sns_body(native_body(emission))
     if envelope == "sns_eventbridge":
         return sns_body(eventbridge_body(emission))
-    return native_body(emission)  # raw delivery from SNS hands on what S3 wrote
+    return native_body(emission)  # SNS raw delivery passes S3's body on unchanged
 
 
 def native_body(*emissions: Emission, event_version: str = "2.6") -> str:
-    """What S3 sends to a queue: today one record, by contract any number."""
+    """A notification as S3 sends it to a queue: today with one record; the format allows any number."""
     return _json({"Records": [native_record(emission, event_version) for emission in emissions]})
 
 
@@ -87,13 +86,13 @@ def native_record(emission: Emission, event_version: str = "2.6") -> dict[str, o
                 "arn": f"arn:aws:s3:::{emission.bucket}",
                 "awsGeneratedTags": {"aws:cloudformation:stack-name": "lake-storage"},
             },
-            "object": _without_nothing(described),
+            "object": _without_none(described),
         },
     }
 
 
 def eventbridge_body(emission: Emission) -> str:
-    """What a rule with an SQS target delivers: plain key, hyphens, whole seconds."""
+    """The body that an EventBridge rule delivers to SQS: plain key, hyphenated names, whole seconds."""
     described = {
         "key": emission.key,
         "size": emission.size_bytes,
@@ -104,12 +103,12 @@ def eventbridge_body(emission: Emission) -> str:
     detail: dict[str, object] = {
         "version": "0",
         "bucket": {"name": emission.bucket},
-        "object": _without_nothing(described),
+        "object": _without_none(described),
         "request-id": _REQUEST_ID,
         "requester": _ACCOUNT,
         "source-ip-address": "10.20.30.40",
     }
-    detail_type, words = _told_by_eventbridge(emission.event_name)
+    detail_type, extra = _eventbridge_detail(emission.event_name)
     return _json(
         {
             "version": "0",
@@ -120,13 +119,13 @@ def eventbridge_body(emission: Emission) -> str:
             "time": emission.event_time.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "region": _REGION,
             "resources": [f"arn:aws:s3:::{emission.bucket}"],
-            "detail": detail | words,
+            "detail": detail | extra,
         }
     )
 
 
 def sns_body(message: str) -> str:
-    """What a topic without raw delivery makes of `message`."""
+    """The body that an SNS topic without raw delivery makes of `message`."""
     return _json(
         {
             "Type": "Notification",
@@ -144,7 +143,7 @@ def sns_body(message: str) -> str:
 
 
 def test_event_body(bucket: str) -> str:
-    """What S3 sends when a notification configuration is put."""
+    """The test event that S3 sends when a notification configuration is put."""
     return _json(
         {
             "Service": "Amazon S3",
@@ -158,16 +157,16 @@ def test_event_body(bucket: str) -> str:
 
 
 def bodies_of(emissions: Iterable[Emission], envelope: Envelope = "native") -> list[str]:
-    """A body each."""
+    """The bodies of messages with one event each."""
     return [body_of(emission, envelope) for emission in emissions]
 
 
-def _told_by_eventbridge(event_name: str) -> tuple[str, dict[str, object]]:
+def _eventbridge_detail(event_name: str) -> tuple[str, dict[str, object]]:
     family, _, kind = event_name.partition(":")
     if family == "ObjectCreated":
         return "Object Created", {"reason": _REASONS[event_name]}
     if family not in {"ObjectRemoved", "LifecycleExpiration"}:
-        return _SILENT_DETAIL_TYPES[event_name], {}
+        return _OTHER_DETAIL_TYPES[event_name], {}
     deletion = "Permanently Deleted" if kind == "Delete" else "Delete Marker Created"
     reason = "DeleteObject" if family == "ObjectRemoved" else "Lifecycle Expiration"
     return "Object Deleted", {"reason": reason, "deletion-type": deletion}
@@ -177,7 +176,7 @@ def _milliseconds(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
 
 
-def _without_nothing(fields: Mapping[str, object]) -> dict[str, object]:
+def _without_none(fields: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -1,7 +1,7 @@
-"""Seeded lives of buckets: a random walk over everything that can be done to an object.
+"""Seeded bucket histories: a random walk over all operations on an object.
 
-The same seed gives the same history on every machine. The walk is made of single steps that name what to do and
-to which key, so that a property test may choose the steps itself.
+The same seed gives the same history on every machine. Each step is one action on one key, so that a property test can
+choose the steps itself.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Action: TypeAlias = Literal[
 ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
 _OBJECT_ACTIONS = ACTIONS[:9]
 _WEIGHTS = (60, 2, 6, 6, 10, 4, 4, 4, 4)
-"""How often each is chosen: uploads rule, as in a lake, but every way to vanish happens."""
+"""How often each action is chosen: mostly uploads, as in a data lake, but every kind of removal occurs."""
 _MAX_SIZE_BYTES = 5 * 1024**3
 
 
 def perform(bucket: SimulatedBucket, action: Action, key: str, random: Random) -> None:
-    """Does one thing to one key; what the bucket's state does not allow does nothing."""
+    """Perform one action on one key; an action that the bucket's state does not allow has no effect."""
     match action:
         case "put":
             bucket.put(key, random.randrange(_MAX_SIZE_BYTES))
@@ -67,8 +67,8 @@ def _perform_on_version(bucket: SimulatedBucket, action: Action, key: str, rando
         bucket.expire_version(key, version_ids[0])
 
 
-def live(bucket: SimulatedBucket, random: Random, *, events: int, keys: int) -> None:
-    """Lets `bucket` live until it has told `events` more events, on about `keys` keys."""
+def random_walk(bucket: SimulatedBucket, random: Random, *, events: int, keys: int) -> None:
+    """Perform random actions on about `keys` keys until `bucket` has emitted `events` more events."""
     goal = len(bucket.history) + events
     while len(bucket.history) < goal:
         action = random.choices(_OBJECT_ACTIONS, _WEIGHTS)[0]
@@ -76,7 +76,7 @@ def live(bucket: SimulatedBucket, random: Random, *, events: int, keys: int) -> 
 
 
 def lake_key(number: int) -> str:
-    """A key as lakes have them, with what needs encoding in it now and then."""
+    """A key as in a data lake; one in ten has a character that needs encoding."""
     odd = (" ", "+", "ü", "%20", "日本", "=")[number % 6] if number % 10 == 0 else ""
     return f"raw/table={number % 40:02}/dt=2026-08-{number % 28 + 1:02}/part-{number:06}{odd}.parquet"
 
@@ -84,9 +84,9 @@ def lake_key(number: int) -> str:
 def seeded_buckets(
     seed: int, *, events: int, keys: int, start: datetime = START, suffix: str = ""
 ) -> tuple[SimulatedBucket, ...]:
-    """Three buckets, one of each kind, that share `events` between them: half of it unversioned.
+    """Three buckets, one of each kind of versioning, with `events` events together: half of them unversioned.
 
-    `suffix` is put behind their names, so that several lives can share one index.
+    `suffix` is appended to their names, so that several sets of buckets can share one index.
     """
     random = Random(seed)
     plan: tuple[tuple[str, Versioning, float], ...] = (
@@ -96,13 +96,13 @@ def seeded_buckets(
     )
     buckets = []
     for name, versioning, share in plan:
-        # A bucket can only be suspended after it was versioned: its versions stay in the stacks.
+        # Only a versioned bucket can be suspended, so its first half creates versions, which remain.
         bucket = SimulatedBucket(name + suffix, random, versioning=versioning, start=start)
         if versioning == "suspended":
             bucket.enable_versioning()
-            live(bucket, random, events=int(events * share) // 2, keys=max(1, int(keys * share)))
+            random_walk(bucket, random, events=int(events * share) // 2, keys=max(1, int(keys * share)))
             bucket.suspend_versioning()
         remaining = int(events * share) - len(bucket.history)
-        live(bucket, random, events=remaining, keys=max(1, int(keys * share)))
+        random_walk(bucket, random, events=remaining, keys=max(1, int(keys * share)))
         buckets.append(bucket)
     return tuple(buckets)

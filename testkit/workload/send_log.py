@@ -1,7 +1,6 @@
-"""The record of a load: what was sent, and when, one line of JSON per message, written as it goes.
+"""The send log of a load: one line of JSON per message that the queue accepted, with its send time.
 
-It is kept by the sender, outside of the daemon, so that loss and lateness can be judged without asking the one
-that is judged.
+The sender writes it, not the daemon, so that loss and latency can be measured independently of the daemon.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ class Sent(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     sent_at: float
     """Unix seconds just before the call that sent it."""
     bucket: str = ""
-    """Empty where there is no row to expect."""
+    """Empty if no row is expected."""
     key: str = ""
     version_id: str = ""
-    """As the index writes it: empty for the null version."""
+    """As in the index: empty for the null version."""
     sequencer: str = ""
-    """As the index writes it: without the leading 00 and without zeros at the end."""
+    """As in the index: without the leading 00 and without trailing zeros."""
     is_undecodable: bool = False
 
     @property
     def version(self) -> tuple[str, str, str]:
-        """The row it is about."""
+        """The key of the row it is about."""
         return (self.bucket, self.key, self.version_id)
 
 
 def sent_event(message_id: str, sent_at: float, emission: Emission) -> Sent:
-    """The record of a message that tells `emission`."""
+    """The log entry of a message with this event."""
     return Sent(
         message_id,
         sent_at,
@@ -46,8 +45,8 @@ def sent_event(message_id: str, sent_at: float, emission: Emission) -> Sent:
     )
 
 
-class SentRecord:
-    """A record that is still being written, read as far as it has got."""
+class SendLog:
+    """A send log that is read while it is being written."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,7 +55,7 @@ class SentRecord:
         self.messages: list[Sent] = []
 
     def catch_up(self) -> int:
-        """Reads what has been added; how many messages there are by now."""
+        """Read the new lines; return the number of all messages so far."""
         if not self._path.exists():
             return 0
         with self._path.open("rb") as file:

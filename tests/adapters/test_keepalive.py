@@ -1,4 +1,4 @@
-"""A network that falls silent without closing anything, and a name that leads elsewhere after a failover."""
+"""A network that drops packets without closing connections, and DNS after a failover."""
 
 from __future__ import annotations
 
@@ -22,41 +22,41 @@ WRITE_TIMEOUT_SECONDS = 0.8
 
 
 def through(options: StoreOptions, port: int, host: str = "127.0.0.1", **changes: Any) -> StoreOptions:
-    """The same database by another address."""
+    """The same database through another address."""
     url = re.sub("@[^/]+/", f"@{host}:{port}/", options.url)
     return msgspec.structs.replace(options, url=url, **changes)
 
 
 def port_of(options: StoreOptions) -> int:
-    """Where the database listens."""
+    """The port of the database."""
     found = re.search(r"@[^/]+:(\d+)/", options.url)
     assert found is not None
     return int(found[1])
 
 
-async def test_a_write_into_silence_ends_in_time_and_the_next_is_on_a_new_connection(migrated: StoreOptions) -> None:
-    """Its outcome is unknown, which counts as not done: written again it is the same row."""
+async def test_a_write_into_a_dead_network_times_out(migrated: StoreOptions) -> None:
+    """The outcome is unknown and counts as not done: a repeated write gives the same row."""
     async with network_to(port_of(migrated)) as network:
         store = PostgresStore(through(migrated, network.port, write_timeout_seconds=WRITE_TIMEOUT_SECONDS))
         await store.open()
-        network.set_weather("silent")
+        network.set_mode("silent")
         began = time.monotonic()
         with pytest.raises(StoreError) as caught:
             await store.store([row()])
         assert time.monotonic() - began < WRITE_TIMEOUT_SECONDS + 1
         assert (caught.value.treatment, caught.value.word) == (Treatment.RECONNECT, "timeout")
-        made = network.connections
-        network.set_weather("fair")
+        connections = network.connections
+        network.set_mode("normal")
         assert await store.store([row()]) + await store.store([row()]) <= 1
-        assert network.connections > made
+        assert network.connections > connections
         await store.close()
 
 
-async def test_a_ping_into_silence_is_short(migrated: StoreOptions) -> None:
-    """Whatever the write timeout is: who knocks must soon be free to knock again."""
+async def test_a_ping_into_a_dead_network_is_short(migrated: StoreOptions) -> None:
+    """Whatever the write timeout, so that the next probe can follow soon."""
     async with network_to(port_of(migrated)) as network:
         store = PostgresStore(through(migrated, network.port, write_timeout_seconds=30))
-        network.set_weather("silent")
+        network.set_mode("silent")
         began = time.monotonic()
         with pytest.raises(StoreError):
             await store.ping()
@@ -64,57 +64,55 @@ async def test_a_ping_into_silence_is_short(migrated: StoreOptions) -> None:
         await store.close()
 
 
-async def test_a_name_is_looked_up_for_every_connection(
-    migrated: StoreOptions, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """After a failover the cluster's name leads to the new writer, and so do we: nothing of ours remembers the old."""
+async def test_every_connection_resolves_the_name(migrated: StoreOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failover the cluster's name leads to the new writer: nothing caches the old address."""
     loop = asyncio.get_running_loop()
-    real, leads_to, asked = loop.getaddrinfo, ["127.0.0.9"], []
+    real, addresses, looked_up = loop.getaddrinfo, ["127.0.0.9"], []
 
     async def look_up(host: str | None, port: int, **options: Any) -> Any:
         if host != "writer.test":
             return await real(host, port, **options)
-        asked.append(leads_to[0])
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (leads_to[0], port))]
+        looked_up.append(addresses[0])
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (addresses[0], port))]
 
     monkeypatch.setattr(loop, "getaddrinfo", look_up)
     store = PostgresStore(through(migrated, port_of(migrated), "writer.test"))
     with pytest.raises(StoreError) as caught:
         await store.ping()
     assert (caught.value.treatment, caught.value.word) == (Treatment.RECONNECT, "unreachable")
-    leads_to[0] = "127.0.0.1"
+    addresses[0] = "127.0.0.1"
     await store.ping()
     assert await store.store([row()]) == 1
-    assert asked == ["127.0.0.9", "127.0.0.1"]
+    assert looked_up == ["127.0.0.9", "127.0.0.1"]
     await store.close()
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="a platform without these options")
-async def test_the_kernel_watches_the_queues_connections_too() -> None:
-    """A dead peer is found in ten seconds, in the middle of a long poll as well."""
+async def test_sqs_connections_have_tcp_keepalive() -> None:
+    """A dead peer is detected within ten seconds, also during a long poll."""
     found: list[tuple[int, ...]] = []
     tcp = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"{}")
-        (connection,) = [one for one in made if one.is_open]
-        wire = connection._transport.get_extra_info("socket")
-        on = wire.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        found.append((on, *(wire.getsockopt(socket.IPPROTO_TCP, option) for option in tcp)))
+        (connection,) = [one for one in opened if one.is_open]
+        kernel_socket = connection._transport.get_extra_info("socket")
+        on = kernel_socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        found.append((on, *(kernel_socket.getsockopt(socket.IPPROTO_TCP, option) for option in tcp)))
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
         await writer.drain()
         writer.close()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     transport = DirectTransport(Origin("127.0.0.1", server.sockets[0].getsockname()[1], None), 1)
-    made: list[Any] = []
+    opened: list[Any] = []
     open_connection = transport._open_connection
 
     async def remember(addresses: Any) -> Any:
-        made.append(await open_connection(addresses))
-        return made[-1]
+        opened.append(await open_connection(addresses))
+        return opened[-1]
 
-    transport._open_connection = remember  # type: ignore[method-assign]  # to see the connection it makes
+    transport._open_connection = remember  # type: ignore[method-assign]  # to inspect the connection
     await transport.post({"host": "queues.test"}, b"{}", 5)
     assert found == [(1, 5, 1, 5, 10_000)]
     await transport.close()

@@ -1,4 +1,4 @@
-"""What `subscriber control status` says to a person: few lines, the worst of them not to be overlooked."""
+"""What `subscriber control status` prints: few lines, the worst of them in capitals."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ BUSY = msgspec.structs.replace(
 )
 
 
-def test_a_busy_line_in_seven_lines() -> None:
-    """Who decides, how late, what is written, the database, the queue, and why."""
+def test_a_busy_pipeline_in_seven_lines() -> None:
+    """Mode, lag, writes, database, queue, and the reasons of the limit."""
     assert status_text(BUSY).splitlines() == [
         "control   governed, now 3.25, from 0.05 to 8",
-        "line      12.3 s late, 812 messages inside",
-        "writes    2.91 at work, 5321 rows/s, statements 0.31 s each, 0 failed, limit reached",
+        "pipeline  12.3 s late, 812 messages held",
+        "writes    2.91 at a time, 5321 rows/s, statements 0.31 s each, 0 failed, limit reached",
         "database  61 % CPU by performance_insights, 2 s old",
         "queue     events: 40213 waiting, 812 in flight, 7 s ago",
         "decision  03:12:05 UTC  3.25, from 2.9: below_ceiling",
@@ -54,34 +54,38 @@ def test_a_busy_line_in_seven_lines() -> None:
 
 
 def test_trouble_is_in_capitals() -> None:
-    """An alarm with its advice, a database that is away, a sensor that is lost, a queue that says nothing."""
+    """An alarm with its advice, an unavailable database, a stale sensor, a queue without counts."""
     troubled = msgspec.structs.replace(
         BUSY,
         database_available=False,
         sensor=msgspec.structs.replace(BUSY.sensor, is_stale=True, problem="no answer within 5 s"),
         queues=(QueueStatus(name="events", visible_messages=None, in_flight_messages=None, age_seconds=None),),
-        alarms=(AlarmStatus(queue="events", reason="in_flight_limit", advice="find who hangs", lasts_seconds=61.7),),
+        alarms=(
+            AlarmStatus(
+                queue="events", reason="in_flight_limit", advice="find the consumer that hangs", lasts_seconds=61.7
+            ),
+        ),
         decisions=(),
     )
     assert status_text(troubled).splitlines()[1:] == [
-        "line      12.3 s late, 812 messages inside; THE DATABASE IS AWAY",
-        "writes    2.91 at work, 5321 rows/s, statements 0.31 s each, 0 failed, limit reached",
+        "pipeline  12.3 s late, 812 messages held; DATABASE UNAVAILABLE",
+        "writes    2.91 at a time, 5321 rows/s, statements 0.31 s each, 0 failed, limit reached",
         "database  61 % CPU by performance_insights, 2 s old, STALE; no answer within 5 s",
-        "queue     events: says nothing of itself",
-        "ALARM     events: in_flight_limit for 62 s; find who hangs",
+        "queue     events: counts unknown",
+        "ALARM     events: in_flight_limit for 62 s; find the consumer that hangs",
     ]
 
 
-def test_a_line_that_has_just_begun_has_little_to_say() -> None:
-    """No reading yet, and after it no load where none is read."""
+def test_a_pipeline_that_has_just_started_prints_little() -> None:
+    """No reading at first, and later no load where none is read."""
     begun = msgspec.structs.replace(BUSY, reading=None, queues=(), decisions=())
-    assert status_text(begun).splitlines()[1:] == ["line      no reading yet"]
+    assert status_text(begun).splitlines()[1:] == ["pipeline  no reading yet"]
     assert BUSY.reading is not None
     idle = msgspec.structs.replace(BUSY.reading, load=None, statement_seconds=None, limit_reached=False)
     none = SensorStatus(source="none", period_seconds=None, is_stale=False, problem="")
     lines = status_text(msgspec.structs.replace(begun, reading=idle, sensor=none)).splitlines()
     assert lines[2:] == [
-        "writes    2.91 at work, 5321 rows/s, statements none, 0 failed",
+        "writes    2.91 at a time, 5321 rows/s, statements none, 0 failed",
         "database  load not read (source none)",
     ]
 
@@ -91,8 +95,8 @@ def test_a_line_that_has_just_begun_has_little_to_say() -> None:
     [
         ("auto", None, "governed, now 3.25, from 0.05 to 8"),
         ("fixed", 0.5, "fixed at 0.5, until auto"),
-        ("paused", None, "paused, 812 messages kept; once resumed: governed, from 3.25"),
-        ("paused", 0.5, "paused, 812 messages kept; once resumed: fixed at 0.5"),
+        ("paused", None, "paused, 812 messages held; after resume: governed, from 3.25"),
+        ("paused", 0.5, "paused, 812 messages held; after resume: fixed at 0.5"),
     ],
 )
 def test_the_mode_says_what_comes_next(mode: Mode, fixed_limit: float | None, text: str) -> None:

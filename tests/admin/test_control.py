@@ -1,4 +1,4 @@
-"""The control page over a real socket: everybody may look, who has the token may move, and a refusal says why."""
+"""The control page over a real socket: reading needs no token, commands need it, and a rejection gives its reason."""
 
 from __future__ import annotations
 
@@ -8,52 +8,33 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
-import msgspec
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 
-from subscriber.admin.control import ControlPage, refusal_of
-from subscriber.admin.server import Pages
-from subscriber.control.overrides import Command, DesiredState, desired_after
+from subscriber.admin.control import ControlPage, rejection_of
+from subscriber.admin.server import AdminServer
+from subscriber.control.regulator import Regulator
 from subscriber.control.status import ControlStatus
-from tests.fakes.control_status import QUIET
+from tests.control.loop import ControlLoop
 
 TOKEN = "open-sesame-42"
 PAUSE = {"mode": "pause"}
 
 
-class Controller:
-    """A regulator that only remembers."""
-
-    def __init__(self) -> None:
-        self.desired = DesiredState()
-
-    def apply(self, command: Command) -> None:
-        """Within 0.05 and 8."""
-        self.desired = desired_after(self.desired, command, 0.05, 8)
-
-    def status(self) -> ControlStatus:
-        """The wish, and nothing else worth telling."""
-        desired = self.desired
-        return msgspec.structs.replace(
-            QUIET, mode=desired.mode, limit=desired.fixed_limit or QUIET.limit, fixed_limit=desired.fixed_limit
-        )
-
-
-class Stage:
-    """A page on a free port. Without hands the line is not at work."""
+class RunningPage:
+    """The page on a free port, with a regulator whose loop does not run; without regulator no pipeline is running."""
 
     def __init__(self, token: str | None) -> None:
-        self.controller: Controller | None = Controller()
-        page = ControlPage(token, lambda: self.controller)
-        self.pages = Pages("127.0.0.1", 0, CollectorRegistry(), dict, page.routes())
+        self.regulator: Regulator | None = ControlLoop().regulator
+        page = ControlPage(token, lambda: self.regulator)
+        self.server = AdminServer("127.0.0.1", 0, CollectorRegistry(), dict, page.routes())
 
     async def ask(self, method: str, **options: Any) -> tuple[int, dict[str, Any]]:
         """Status and answer of one request to the page."""
-        url = f"http://127.0.0.1:{self.pages.port}/control"
+        url = f"http://127.0.0.1:{self.server.port}/control"
         async with aiohttp.ClientSession() as session, session.request(method, url, **options) as answer:
             assert answer.content_type == "application/json"
             assert answer.headers["Cache-Control"] == "no-store"
@@ -65,39 +46,39 @@ class Stage:
 
 
 @pytest.fixture
-async def stage(request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
-    """A page that takes a token; with `indirect` None, one that takes no commands."""
-    stage = Stage(getattr(request, "param", TOKEN))
-    await stage.pages.start()
-    yield stage
-    await stage.pages.stop()
+async def page(request: pytest.FixtureRequest) -> AsyncIterator[RunningPage]:
+    """A page with a token; with `indirect` None, one that rejects every command."""
+    page = RunningPage(getattr(request, "param", TOKEN))
+    await page.server.start()
+    yield page
+    await page.server.stop()
 
 
-async def test_everybody_may_look(stage: Stage) -> None:
-    """Without a token, in JSON, all there is."""
-    status, answer = await stage.ask("GET")
+async def test_reading_needs_no_token(page: RunningPage) -> None:
+    """The whole state, in JSON."""
+    status, answer = await page.ask("GET")
     assert (status, answer["mode"], answer["limit"], answer["decisions"]) == (200, "auto", 8, [])
     assert set(answer) == set(ControlStatus.__struct_fields__)
 
 
-async def test_who_has_the_token_may_move(stage: Stage) -> None:
-    """The answer is the state that the command led to."""
-    assert (await stage.command(PAUSE))[1]["mode"] == "paused"
-    assert (await stage.command({"mode": "limit", "limit": 0.5}))[1]["fixed_limit"] == 0.5
-    status, answer = await stage.command({"mode": "resume"})
+async def test_a_command_with_the_token_is_applied(page: RunningPage) -> None:
+    """The answer is the state after the command."""
+    assert (await page.command(PAUSE))[1]["mode"] == "paused"
+    assert (await page.command({"mode": "limit", "limit": 0.5}))[1]["fixed_limit"] == 0.5
+    status, answer = await page.command({"mode": "resume"})
     assert (status, answer["mode"], answer["limit"]) == (200, "fixed", 0.5)
-    assert (await stage.command({"mode": "auto"}))[1]["mode"] == "auto"
+    assert (await page.command({"mode": "auto"}))[1]["mode"] == "auto"
 
 
-@pytest.mark.parametrize("stage", [None], indirect=True)
-async def test_without_a_token_in_the_settings_nobody_may_move(stage: Stage) -> None:
-    """Not even with an empty one; looking is free as ever."""
+@pytest.mark.parametrize("page", [None], indirect=True)
+async def test_without_a_token_in_the_settings_every_command_is_rejected(page: RunningPage) -> None:
+    """Even with an empty token; reading still needs none."""
     for token in ("", "None", TOKEN):
-        assert await stage.command(PAUSE, token) == (
+        assert await page.command(PAUSE, token) == (
             403,
-            {"error": "commands are refused because SUBSCRIBER_CONTROL_TOKEN is not set"},
+            {"error": "commands are rejected because SUBSCRIBER_CONTROL_TOKEN is not set"},
         )
-    assert (await stage.ask("GET"))[1]["mode"] == "auto"
+    assert (await page.ask("GET"))[1]["mode"] == "auto"
 
 
 @pytest.mark.parametrize(
@@ -114,48 +95,50 @@ async def test_without_a_token_in_the_settings_nobody_may_move(stage: Stage) -> 
         {"Authorization": "Bearer ключ"},
     ],
 )
-async def test_a_wrong_token_is_refused(stage: Stage, headers: dict[str, str]) -> None:
-    """With the scheme that is expected, before the body is looked at, and nothing has moved."""
-    status, answer = await stage.ask("POST", data=b"not even JSON", headers=headers)
+async def test_a_wrong_token_is_rejected(page: RunningPage, headers: dict[str, str]) -> None:
+    """With the expected scheme, before the body is parsed, and the state does not change."""
+    assert page.regulator is not None
+    before = page.regulator.status()
+    status, answer = await page.ask("POST", data=b"not even JSON", headers=headers)
     assert (status, list(answer)) == (401, ["error"])
-    assert stage.controller is not None
-    assert stage.controller.desired == DesiredState()
+    assert page.regulator.status() == before
 
 
 @given(token=st.text(st.characters(codec="ascii"), min_size=1), given_token=st.text())
 def test_only_the_token_itself_is_the_token(token: str, given_token: str) -> None:
-    """Whatever a header may carry, surrounding blanks apart."""
-    refused = refusal_of(f"Bearer {given_token}", token) is not None
-    assert refused == (given_token.strip() != token)
+    """For any header, surrounding blanks apart."""
+    is_rejected = rejection_of(f"Bearer {given_token}", token) is not None
+    assert is_rejected == (given_token.strip() != token)
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"pause", b'{"mode": "off"}', b'{"mode": "limit"}', b'{"mode": "limit", "limit": 9}']
 )
-async def test_a_command_that_makes_no_sense_is_refused_with_a_sentence(stage: Stage, body: bytes) -> None:
-    """And nothing has moved."""
-    status, answer = await stage.ask("POST", data=body, headers={"Authorization": f"bearer {TOKEN}"})
+async def test_an_invalid_command_is_rejected_with_a_sentence(page: RunningPage, body: bytes) -> None:
+    """And the state does not change."""
+    assert page.regulator is not None
+    before = page.regulator.status()
+    status, answer = await page.ask("POST", data=body, headers={"Authorization": f"bearer {TOKEN}"})
     assert (status, list(answer)) == (400, ["error"])
-    assert stage.controller is not None
-    assert stage.controller.desired == DesiredState()
+    assert page.regulator.status() == before
 
 
-async def test_a_large_body_is_not_read(stage: Stage) -> None:
-    """Sent whole or in chunks, it is not a command."""
+async def test_a_large_body_is_not_read(page: RunningPage) -> None:
+    """Sent whole or in chunks, it is rejected."""
 
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 1000
 
     for data in (b" " * 100_000, chunks()):
-        status, answer = await stage.ask("POST", data=data, headers={"Authorization": f"Bearer {TOKEN}"})
+        status, answer = await page.ask("POST", data=data, headers={"Authorization": f"Bearer {TOKEN}"})
         assert (status, list(answer)) == (413, ["error"])
 
 
-async def test_a_body_that_does_not_come_is_not_awaited(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The request ends with a sentence."""
+async def test_a_body_that_does_not_arrive_ends_the_request(page: RunningPage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a status of its own, after a time limit."""
     monkeypatch.setattr("subscriber.admin.control._BODY_SECONDS", 0.05)
-    reader, writer = await asyncio.open_connection("127.0.0.1", stage.pages.port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", page.server.port)
     head = f"POST /control HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 17\r\n\r\n"
     writer.write(head.encode() + b'{"mode"')
     async with asyncio.timeout(5):
@@ -163,27 +146,27 @@ async def test_a_body_that_does_not_come_is_not_awaited(stage: Stage, monkeypatc
     writer.close()
 
 
-async def test_a_line_that_is_not_at_work_has_nothing_to_show_or_move(stage: Stage) -> None:
-    """Starting or stopping: 503, and the sentence says where to look."""
-    stage.controller = None
-    for status, answer in (await stage.ask("GET"), await stage.command(PAUSE)):
+async def test_without_a_running_pipeline_there_is_nothing_to_read_or_override(page: RunningPage) -> None:
+    """Starting or stopping: 503, and the sentence names the page to read."""
+    page.regulator = None
+    for status, answer in (await page.ask("GET"), await page.command(PAUSE)):
         assert (status, "/readyz" in answer["error"]) == (503, True)
 
 
-async def test_other_methods_are_none(stage: Stage) -> None:
-    """The page is looked at, or a command is posted."""
+async def test_other_methods_are_not_allowed(page: RunningPage) -> None:
+    """The page has GET and POST only."""
     async with aiohttp.ClientSession() as session:
         for method in ("PUT", "DELETE", "PATCH"):
-            async with session.request(method, f"http://127.0.0.1:{stage.pages.port}/control") as answer:
+            async with session.request(method, f"http://127.0.0.1:{page.server.port}/control") as answer:
                 assert answer.status == 405
 
 
-async def test_guessing_does_not_fill_the_log(stage: Stage) -> None:
-    """The 1st, 2nd, 4th … refusal is a line, without what was guessed."""
+async def test_guessing_does_not_fill_the_log(page: RunningPage) -> None:
+    """The 1st, 2nd, 4th … rejection is one log line, without the guessed token."""
     with structlog.testing.capture_logs() as lines:
         for number in range(9):
-            await stage.command(PAUSE, f"guess-{number}")
-    assert [line["refused"] for line in lines] == [1, 2, 4, 8]
+            await page.command(PAUSE, f"guess-{number}")
+    assert [line["rejected"] for line in lines] == [1, 2, 4, 8]
     assert "guess" not in str(lines)
     assert {(line["event"], line["status"], line["remote"]) for line in lines} == {
         ("control.rejected", 401, "127.0.0.1")

@@ -1,4 +1,4 @@
-"""The local pages, asked over a real socket on loopback."""
+"""The HTTP server, over a real socket on loopback."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge
 
-from subscriber.admin.server import Pages
+from subscriber.admin.server import AdminServer
 from subscriber.errors import ConfigurationError
 
 
 class Pipeline:
-    """What the pages ask: its conditions are set by the test."""
+    """The source of readiness: the test sets its conditions."""
 
     def __init__(self) -> None:
         self.conditions: Mapping[str, bool] = {"database": True, "queue": True}
@@ -27,101 +27,101 @@ class Pipeline:
 
 
 @pytest.fixture
-def line() -> Pipeline:
-    """A line that is ready."""
+def pipeline() -> Pipeline:
+    """A pipeline that is ready."""
     return Pipeline()
 
 
 @pytest.fixture
-async def pages(line: Pipeline) -> AsyncIterator[Pages]:
-    """Pages on a free port, with one metric and a page of somebody else."""
+async def server(pipeline: Pipeline) -> AsyncIterator[AdminServer]:
+    """The server on a free port, with one metric and one added route."""
     registry = CollectorRegistry()
-    Gauge("subscriber_in_hand_messages", "Messages held.", registry=registry).set(7)
+    Gauge("subscriber_held_messages", "Messages held.", registry=registry).set(7)
 
     async def control(_request: web.Request) -> web.Response:
         return web.json_response({})
 
-    served = Pages("127.0.0.1", 0, registry, line.readiness, [web.get("/control", control)])
+    served = AdminServer("127.0.0.1", 0, registry, pipeline.readiness, [web.get("/control", control)])
     await served.start()
     yield served
     await served.stop()
 
 
-async def get(pages: Pages, path: str) -> tuple[int, str, str]:
+async def get(server: AdminServer, path: str) -> tuple[int, str, str]:
     """Status, content type and text of one page."""
     async with (
         aiohttp.ClientSession() as session,
-        session.get(f"http://127.0.0.1:{pages.port}{path}") as response,
+        session.get(f"http://127.0.0.1:{server.port}{path}") as response,
     ):
         return response.status, response.headers["Content-Type"], await response.text()
 
 
-async def test_livez_answers(pages: Pages, line: Pipeline) -> None:
-    """Alive is whoever answers, ready or not."""
-    line.conditions = {"database": False}
-    assert await get(pages, "/livez") == (200, "text/plain; charset=utf-8", "alive\n")
+async def test_livez_answers(server: AdminServer, pipeline: Pipeline) -> None:
+    """Alive means that it answers, ready or not."""
+    pipeline.conditions = {"database": False}
+    assert await get(server, "/livez") == (200, "text/plain; charset=utf-8", "alive\n")
 
 
-async def test_readyz_follows_the_conditions(pages: Pages, line: Pipeline) -> None:
+async def test_readyz_follows_the_conditions(server: AdminServer, pipeline: Pipeline) -> None:
     """Ready is 200 while every condition holds, else 503, and the body names each of them."""
-    assert await get(pages, "/readyz") == (
+    assert await get(server, "/readyz") == (
         200,
         "application/json; charset=utf-8",
         '{"ready": true, "conditions": {"database": true, "queue": true}}',
     )
-    line.conditions = {"database": False, "queue": True}
-    status, _, text = await get(pages, "/readyz")
+    pipeline.conditions = {"database": False, "queue": True}
+    status, _, text = await get(server, "/readyz")
     assert (status, text) == (503, '{"ready": false, "conditions": {"database": false, "queue": true}}')
 
 
-async def test_metrics_are_in_the_text_format(pages: Pages) -> None:
-    """The registry that was given is shown, in Prometheus' text format with its version."""
-    status, content_type, text = await get(pages, "/metrics")
+async def test_metrics_are_in_the_text_format(server: AdminServer) -> None:
+    """Those of the given registry, in Prometheus' text format with its version."""
+    status, content_type, text = await get(server, "/metrics")
     assert (status, content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
     assert text.splitlines() == [
-        "# HELP subscriber_in_hand_messages Messages held.",
-        "# TYPE subscriber_in_hand_messages gauge",
-        "subscriber_in_hand_messages 7.0",
+        "# HELP subscriber_held_messages Messages held.",
+        "# TYPE subscriber_held_messages gauge",
+        "subscriber_held_messages 7.0",
     ]
 
 
-async def test_front_page_links_to_pages_that_exist(pages: Pages) -> None:
-    """Every link of the front page leads to a page, relative to where a proxy may have put it."""
-    status, content_type, text = await get(pages, "/")
+async def test_front_page_links_to_pages_that_exist(server: AdminServer) -> None:
+    """Every link of the front page leads to a page, and is relative, so that a proxy may add a prefix."""
+    status, content_type, text = await get(server, "/")
     assert (status, content_type) == (200, "text/html; charset=utf-8")
     links = [part.partition('"')[0] for part in text.split('href="')[1:]]
     assert links == ["livez", "readyz", "metrics", "control"]
-    assert [(await get(pages, f"/{link}"))[0] for link in links] == [200, 200, 200, 200]
+    assert [(await get(server, f"/{link}"))[0] for link in links] == [200, 200, 200, 200]
 
 
-async def test_asking_is_not_logged(pages: Pages, caplog: pytest.LogCaptureFixture) -> None:
+async def test_requests_are_not_logged(server: AdminServer, caplog: pytest.LogCaptureFixture) -> None:
     """A probe every few seconds leaves no trace in the log."""
     caplog.set_level(logging.DEBUG)
-    await get(pages, "/livez")
+    await get(server, "/livez")
     assert [record for record in caplog.records if record.name.startswith("aiohttp")] == []
 
 
-async def test_port_in_use_is_one_clear_line(pages: Pages, line: Pipeline) -> None:
-    """A taken port is a mistake of configuration that names the settings, and leaves nothing open."""
-    second = Pages("127.0.0.1", pages.port, CollectorRegistry(), line.readiness)
-    with pytest.raises(ConfigurationError) as refusal:
+async def test_port_in_use_is_one_clear_line(server: AdminServer, pipeline: Pipeline) -> None:
+    """It is a configuration error that names the settings, and leaves nothing open."""
+    second = AdminServer("127.0.0.1", server.port, CollectorRegistry(), pipeline.readiness)
+    with pytest.raises(ConfigurationError) as error:
         await second.start()
-    assert str(refusal.value).startswith(
-        f"cannot listen on SUBSCRIBER_HTTP_HOST 127.0.0.1, SUBSCRIBER_HTTP_PORT {pages.port}: "
+    assert str(error.value).startswith(
+        f"cannot listen on SUBSCRIBER_HTTP_HOST 127.0.0.1, SUBSCRIBER_HTTP_PORT {server.port}: "
     )
-    assert "in use" in str(refusal.value)
-    assert "\n" not in str(refusal.value)
+    assert "in use" in str(error.value)
+    assert "\n" not in str(error.value)
     await second.stop()
 
 
-async def test_foreign_address_is_refused_clearly(line: Pipeline) -> None:
-    """An address that is not this machine's is a mistake of configuration too."""
+async def test_an_address_of_another_machine_is_a_clear_error(pipeline: Pipeline) -> None:
+    """It is a configuration error too."""
     with pytest.raises(ConfigurationError, match=r"SUBSCRIBER_HTTP_HOST 192\.0\.2\.1"):
-        await Pages("192.0.2.1", 0, CollectorRegistry(), line.readiness).start()
+        await AdminServer("192.0.2.1", 0, CollectorRegistry(), pipeline.readiness).start()
 
 
-async def test_interrupted_start_leaves_nothing_open(line: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start that is cancelled the moment it listens gives the port back."""
+async def test_interrupted_start_leaves_nothing_open(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start that is cancelled as soon as it listens frees the port."""
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     start = web.TCPSite.start
 
@@ -131,7 +131,9 @@ async def test_interrupted_start_leaves_nothing_open(line: Pipeline, monkeypatch
         await asyncio.Event().wait()
 
     monkeypatch.setattr(web.TCPSite, "start", start_and_linger)
-    starting = asyncio.create_task(Pages("127.0.0.1", 0, CollectorRegistry(), line.readiness).start(), name="starting")
+    starting = asyncio.create_task(
+        AdminServer("127.0.0.1", 0, CollectorRegistry(), pipeline.readiness).start(), name="starting"
+    )
     port = await listening
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -140,42 +142,42 @@ async def test_interrupted_start_leaves_nothing_open(line: Pipeline, monkeypatch
         await asyncio.open_connection("127.0.0.1", port)
 
 
-async def test_stop_frees_the_port(line: Pipeline) -> None:
-    """After a stop nobody listens, the port can be had again, and a second stop has no effect."""
-    pages = Pages("127.0.0.1", 0, CollectorRegistry(), line.readiness)
-    await pages.start()
-    port = pages.port
-    await pages.stop()
-    await pages.stop()
+async def test_stop_frees_the_port(pipeline: Pipeline) -> None:
+    """After a stop the port is free, and a second stop has no effect."""
+    server = AdminServer("127.0.0.1", 0, CollectorRegistry(), pipeline.readiness)
+    await server.start()
+    port = server.port
+    await server.stop()
+    await server.stop()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
 
 
-async def test_stop_does_not_wait_for_an_idle_reader(line: Pipeline) -> None:
-    """A probe that keeps its connection open does not hold up the stop."""
-    pages = Pages("127.0.0.1", 0, CollectorRegistry(), line.readiness)
-    await pages.start()
-    reader, writer = await asyncio.open_connection("127.0.0.1", pages.port)
+async def test_stop_does_not_wait_for_an_idle_reader(pipeline: Pipeline) -> None:
+    """A probe that keeps its connection open does not delay the stop."""
+    server = AdminServer("127.0.0.1", 0, CollectorRegistry(), pipeline.readiness)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     async with asyncio.timeout(5):
-        await pages.stop()
+        await server.stop()
         await reader.read()
     writer.close()
 
 
 async def test_stop_does_not_wait_for_a_reader_that_does_not_read(
-    line: Pipeline, monkeypatch: pytest.MonkeyPatch
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A page that nobody takes off the socket holds up the stop for its grace and no longer."""
+    """A response that no client reads delays the stop for its grace period only."""
     monkeypatch.setattr("subscriber.admin.server._GRACE_SECONDS", 0.01)
     registry = CollectorRegistry()
     Gauge("subscriber_large", "x" * 32_000_000, registry=registry)
-    pages = Pages("127.0.0.1", 0, registry, line.readiness)
-    await pages.start()
-    reader, writer = await asyncio.open_connection("127.0.0.1", pages.port)
+    server = AdminServer("127.0.0.1", 0, registry, pipeline.readiness)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     async with asyncio.timeout(5):
-        await pages.stop()
+        await server.stop()
     writer.close()

@@ -1,1 +1,1 @@
-"""What `subscriber check` says: each mistake was made on purpose, and read."""
+"""Tests of `subscriber check`: one deliberate mistake each, and the finding about it."""

@@ -1,4 +1,4 @@
-"""Each mistake about the database made on purpose on a real server, and the sentence it leads to."""
+"""Mistakes with a real database, and the finding about each."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ from subscriber.errors import ExitCode, StoreError, Treatment
 from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
 from testkit.process import free_port
 from tests.adapters.postgres.object_rows import row
-from tests.adapters.postgres.tls_proxy import tls_front
+from tests.adapters.postgres.tls_proxy import tls_proxy
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 async def only(options: StoreOptions, **changes: object) -> Finding:
-    """The one thing that is wrong."""
+    """The only finding."""
     (finding,) = await probe_database(msgspec.structs.replace(options, **changes), "password")
     assert "\n" not in finding.sentence
     return finding
 
 
-def elsewhere(options: StoreOptions, login: str | None = None, place: str | None = None) -> str:
-    """The URL with another user and password, or at another place."""
-    old_login, old_place = re.fullmatch(r"postgresql://([^@]+)@(.+)", options.url).groups()  # type: ignore[union-attr]  # it is one
-    return f"postgresql://{login or old_login}@{place or old_place}"
+def url_with(options: StoreOptions, login: str | None = None, address: str | None = None) -> str:
+    """The URL with another user and password, or another address."""
+    old_login, old_address = re.fullmatch(r"postgresql://([^@]+)@(.+)", options.url).groups()  # type: ignore[union-attr]  # it is one
+    return f"postgresql://{login or old_login}@{address or old_address}"
 
 
 async def test_a_good_database_has_no_findings(migrated: StoreOptions) -> None:
-    """The server answers, the user may write, the schema fits."""
+    """The server answers, the user can write, the schema fits."""
     assert await probe_database(migrated, "password") == []
 
 
@@ -55,8 +55,8 @@ async def test_a_good_database_has_no_findings(migrated: StoreOptions) -> None:
     ],
 )
 async def test_a_wrong_password(migrated: StoreOptions, auth: str, remedy: str) -> None:
-    """What to correct depends on where the password comes from; it is not shown."""
-    options = msgspec.structs.replace(migrated, url=elsewhere(migrated, login="postgres:hush"))
+    """The remedy depends on the source of the password; the password is not shown."""
+    options = msgspec.structs.replace(migrated, url=url_with(migrated, login="postgres:hush"))
     (finding,) = await probe_database(options, auth)  # type: ignore[arg-type]  # of three words
     assert (finding.severity, finding.kind) == ("error", ExitCode.DATABASE)
     assert "28P01" in finding.problem
@@ -65,57 +65,58 @@ async def test_a_wrong_password(migrated: StoreOptions, auth: str, remedy: str) 
 
 
 async def test_a_server_without_tls(migrated: StoreOptions) -> None:
-    """It refuses to encrypt, and is not told the password in the clear."""
+    """The connection fails, and the password is not sent unencrypted."""
     finding = await only(migrated, tls="verify-full")
-    assert finding.problem.startswith("takes no TLS, and SUBSCRIBER_DATABASE_TLS asks for it")
+    assert finding.problem.startswith("does not support TLS, but SUBSCRIBER_DATABASE_TLS requires it")
 
 
-async def test_a_certificate_that_proves_nothing(migrated: StoreOptions) -> None:
-    """Signed by nobody we know: the setting that names the authority."""
-    async with tls_front(migrated.url, trustme.CA()) as (port, _):
-        finding = await only(migrated, url=elsewhere(migrated, place=f"localhost:{port}/postgres"), tls="verify-full")
+async def test_an_untrusted_certificate(migrated: StoreOptions) -> None:
+    """An unknown CA signed it: the remedy names the setting of the CA file."""
+    async with tls_proxy(migrated.url, trustme.CA()) as (port, _):
+        finding = await only(migrated, url=url_with(migrated, address=f"localhost:{port}/postgres"), tls="verify-full")
     assert finding.problem.startswith("certificate: ")
     assert "SUBSCRIBER_DATABASE_CA_FILE" in finding.remedy
 
 
-def test_a_server_that_takes_nobody_in_the_clear() -> None:
-    """As RDS with rds.force_ssl: the setting that encrypts."""
+def test_a_server_that_requires_tls() -> None:
+    """As RDS with rds.force_ssl: the remedy is the setting for TLS."""
     detail = 'no pg_hba.conf entry for host "10.0.0.1", user "u", database "d", no encryption'
     finding = failure_finding(StoreError(Treatment.CREDENTIALS, "credentials", "28000", detail), "password")
     assert finding.remedy == "set SUBSCRIBER_DATABASE_TLS=verify-full"
 
 
-async def test_nobody_listens(migrated: StoreOptions) -> None:
-    """A closed port: host, port, security group."""
-    finding = await only(migrated, url=elsewhere(migrated, place=f"127.0.0.1:{free_port()}/postgres"))
+async def test_a_closed_port(migrated: StoreOptions) -> None:
+    """The remedy names host, port and security group."""
+    finding = await only(migrated, url=url_with(migrated, address=f"127.0.0.1:{free_port()}/postgres"))
     assert finding.problem.startswith("unreachable: ")
     assert "the security group" in finding.remedy
 
 
-async def test_somebody_listens_and_says_nothing(migrated: StoreOptions, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As behind a firewall that swallows packets: it ends, and says so."""
-    monkeypatch.setattr("subscriber.check.probe_database.LOOK_SECONDS", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel answers, nobody reads
+async def test_a_server_that_does_not_answer(migrated: StoreOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a firewall that drops packets: the check times out."""
+    monkeypatch.setattr("subscriber.check.probe_database.PROBE_SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # the kernel accepts, nobody reads
         port = server.getsockname()[1]
-        finding = await only(migrated, url=elsewhere(migrated, place=f"127.0.0.1:{port}/postgres"))
+        finding = await only(migrated, url=url_with(migrated, address=f"127.0.0.1:{port}/postgres"))
     assert finding.problem.startswith("timeout: ")
 
 
-async def test_a_database_that_is_not_there(migrated: StoreOptions) -> None:
-    """A wrong name behind the slash."""
+async def test_a_database_that_does_not_exist(migrated: StoreOptions) -> None:
+    """The name in the URL is wrong."""
     finding = await only(migrated, url=f"{migrated.url.rpartition('/')[0]}/nowhere")
     assert (finding.problem[:11], finding.remedy[:15]) == ("no_database", "CREATE DATABASE")
 
 
 async def test_a_replica(migrated: StoreOptions) -> None:
-    """A node that takes no writes: the endpoint to name."""
+    """The node is read-only: the remedy names the writer endpoint."""
     finding = await only(migrated, url=f"{migrated.url}?default_transaction_read_only=on")
+    assert finding.problem.startswith("is read-only here: a replica, or the reader endpoint (read_only")
     assert "writer endpoint" in finding.remedy
 
 
 @pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)")
-async def test_a_pooler_nobody_spoke_of(migrated: StoreOptions, postgres_url: str) -> None:
-    """PgBouncer refuses our settings at the start of a session: the setting to choose, with which it works."""
+async def test_an_undeclared_pooler(migrated: StoreOptions, postgres_url: str) -> None:
+    """PgBouncer rejects our startup parameters; with the setting in the remedy the check passes."""
     with pgbouncer(postgres_url, sessions=2) as pooler:
         finding = await only(migrated, url=pooler.url)
         assert finding.remedy == "set SUBSCRIBER_DATABASE_POOLER=transaction"
@@ -124,20 +125,20 @@ async def test_a_pooler_nobody_spoke_of(migrated: StoreOptions, postgres_url: st
 
 
 async def test_no_schema(store_options: StoreOptions) -> None:
-    """Nothing was migrated: the command, and an exit code of its own."""
+    """Not migrated: the remedy is the command, and the exit code is that of the schema."""
     finding = await only(store_options)
     assert (finding.kind, finding.remedy) == (ExitCode.SCHEMA, "run `subscriber migrate`")
 
 
 async def test_an_old_schema(migrated: StoreOptions, database: Database) -> None:
-    """A step is missing: its name, and the command."""
+    """The finding names the missing migration and the command."""
     await database.execute("DELETE FROM schema_migrations WHERE number = 2")
     finding = await only(migrated)
     assert (finding.kind, "lacks 1_002_objects" in finding.problem) == (ExitCode.SCHEMA, True)
 
 
 async def test_a_later_schema(migrated: StoreOptions, database: Database) -> None:
-    """Of a release that this one does not know."""
+    """A later major needs a newer release."""
     await database.execute("INSERT INTO schema_migrations VALUES (2, 1, '2_001_future')")
     finding = await only(migrated)
     assert (finding.kind, "newer release" in finding.sentence) == (ExitCode.SCHEMA, True)
@@ -145,15 +146,15 @@ async def test_a_later_schema(migrated: StoreOptions, database: Database) -> Non
 
 @pytest.fixture
 async def guest(migrated: StoreOptions, database: Database) -> AsyncIterator[tuple[str, StoreOptions]]:
-    """A user without any right, and how it connects."""
+    """A user without privileges, and its connection options."""
     role = f"guest_{uuid.uuid4().hex[:12]}"
     await database.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
-    yield role, msgspec.structs.replace(migrated, url=elsewhere(migrated, login=f"{role}:secret"))
+    yield role, msgspec.structs.replace(migrated, url=url_with(migrated, login=f"{role}:secret"))
     await database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-async def test_a_database_that_lets_the_user_not_in(guest: tuple[str, StoreOptions], database: Database) -> None:
-    """The password is right, the database is there, and CONNECT is not granted: the GRANT that is missing."""
+async def test_a_user_without_connect(guest: tuple[str, StoreOptions], database: Database) -> None:
+    """Password and database are right, but CONNECT is not granted: the remedy is the GRANT."""
     role, options = guest
     name = f"closed_{role}"
     await database.execute(f"CREATE DATABASE {name}")
@@ -168,8 +169,8 @@ async def test_a_database_that_lets_the_user_not_in(guest: tuple[str, StoreOptio
     )
 
 
-async def test_rights_that_are_missing(guest: tuple[str, StoreOptions], database: Database) -> None:
-    """Each table with the privileges it lacks, as the GRANT that gives them; granted, they are not missed."""
+async def test_missing_privileges(guest: tuple[str, StoreOptions], database: Database) -> None:
+    """Each table with its missing privileges as a GRANT statement; after these GRANTs the check passes."""
     role, options = guest
     found = await probe_database(options, "password")
     assert [each.remedy.partition(" ON ")[0] for each in found] == [
@@ -190,8 +191,8 @@ async def test_rights_that_are_missing(guest: tuple[str, StoreOptions], database
     assert await probe_database(options, "password") == []
 
 
-async def test_a_right_on_some_columns(guest: tuple[str, StoreOptions], database: Database) -> None:
-    """What a column of the table still lacks is named with the column, as GRANT takes it."""
+async def test_a_privilege_on_some_columns(guest: tuple[str, StoreOptions], database: Database) -> None:
+    """A privilege that only some columns lack is named with the columns, in the syntax of GRANT."""
     role, options = guest
     schema = quoted(options.schema)
     await database.execute(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
@@ -208,32 +209,32 @@ async def test_a_right_on_some_columns(guest: tuple[str, StoreOptions], database
 
 
 async def test_too_few_connections_for_the_user(guest: tuple[str, StoreOptions], database: Database) -> None:
-    """The role's own limit is below what one daemon may open."""
+    """The role's limit is lower than the connections of one daemon."""
     role, options = guest
     await database.execute(f"GRANT USAGE ON SCHEMA {quoted(options.schema)} TO {role}")
     await database.execute(f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {quoted(options.schema)} TO {role}")
     await database.execute(f"ALTER ROLE {role} CONNECTION LIMIT 3")
     finding = await only(options, connections_max=10)
     assert finding.severity == "warning"
-    assert f"lets user {role} have 3 connections, one daemon may open 10" in finding.problem
+    assert f"allows user {role} 3 connections, but one daemon may open 10" in finding.problem
     assert "SUBSCRIBER_WRITE_MAX_CONCURRENCY" in finding.remedy
 
 
 async def test_too_few_connections_for_all(migrated: StoreOptions) -> None:
-    """The server has fewer free than one daemon may open."""
+    """The server has fewer free connections than one daemon may open."""
     finding = await only(migrated, connections_max=1000)
-    assert re.match(r"has \d+ free connections now, one daemon may open 1000", finding.problem)
+    assert re.match(r"has \d+ free connections now, but one daemon may open 1000", finding.problem)
 
 
 def test_an_old_server() -> None:
-    """A version nobody maintains."""
+    """A version that is not maintained any more."""
     facts = DatabaseFacts("u", 130_009, is_read_only=False, has_schema=True, may_use_schema=True, connections_free=99)
     (finding,) = database_findings("s", facts, 10)
     assert finding.text == "is PostgreSQL 13; upgrade to PostgreSQL 14 or later"
 
 
 async def test_buckets_of_the_index(migrated: StoreOptions) -> None:
-    """The first of them, in order, each once, however many rows it has."""
+    """The first buckets in order, each once, whatever the number of its rows."""
     store = PostgresStore(migrated)
     names = ["c", "a", "b", "d"]
     await store.store([msgspec.structs.replace(row(key=str(n)), bucket=name) for name in names for n in range(3)])

@@ -1,4 +1,4 @@
-"""Mistakes that LocalStack would let pass: a server in AWS's shape says no, and the sentence it leads to."""
+"""Denied and failed AWS calls that LocalStack cannot produce, against a scripted server, and their findings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from subscriber.check.rules.finding import exit_code_of
 from subscriber.check.run import findings_of
 from subscriber.errors import ExitCode
 from subscriber.settings.table import Settings
-from testkit.aws.aws_services import AwsServices, Fault, Silence
+from testkit.aws.aws_services import AwsServices, Fault, NoAnswer
 from testkit.process import free_port
 from tests.check.test_run import POLICY
 from tests.e2e.conftest import plain_schema as plain_schema  # noqa: PLC0414 - a fixture
@@ -42,7 +42,7 @@ ROLE = {"UserId": "AROA:task", "Account": "123456789012", "Arn": "arn:aws:sts::1
 
 @pytest.fixture
 async def aws(aws_services: AwsServices, migrated_plain: dict[str, str]) -> AwsServices:
-    """A queue of AWS's shape where everything is allowed but buckets."""
+    """A queue where every call is allowed; only the buckets cannot be read."""
     for operation, answer in GOOD.items():
         aws_services.answer("sqs", operation, answer)
     aws_services.answer("sts", "GetCallerIdentity", ROLE)
@@ -51,7 +51,7 @@ async def aws(aws_services: AwsServices, migrated_plain: dict[str, str]) -> AwsS
 
 @pytest.fixture
 async def migrated_plain(postgres_url: str, plain_schema: str) -> dict[str, str]:
-    """A database that is right, as settings."""
+    """The settings with a migrated database."""
     await migrate(StoreOptions(url=postgres_url, schema=plain_schema, tls="disable"))
     return {
         "SUBSCRIBER_QUEUE_URLS": QUEUE,
@@ -61,7 +61,7 @@ async def migrated_plain(postgres_url: str, plain_schema: str) -> dict[str, str]
 
 
 async def errors(environment: dict[str, str]) -> list[str]:
-    """The sentences of the errors, which are all the queue's."""
+    """The texts of the errors, which must all concern the queue."""
     findings = [each for each in await findings_of(Settings.from_environment(environment)) if each.severity == "error"]
     assert {each.kind for each in findings} == {ExitCode.QUEUE}
     return [each.text for each in findings]
@@ -76,34 +76,34 @@ async def errors(environment: dict[str, str]) -> list[str]:
         ("ChangeMessageVisibilityBatch", "sqs:ChangeMessageVisibility"),
     ],
 )
-async def test_each_permission_of_the_daemon_is_missed(
+async def test_each_missing_permission_is_reported(
     aws: AwsServices, migrated_plain: dict[str, str], operation: str, action: str
 ) -> None:
-    """The one that is missing is named, and who was refused."""
+    """The finding names the permission and the caller."""
     aws.answer("sqs", operation, Fault.denied(action))
     (text,) = await errors(migrated_plain)
     assert text.startswith(f"access denied to {action} ")
-    assert text.endswith(f"; let the role do {action} on this queue; you are {ROLE['Arn']}")
+    assert text.endswith(f"; allow the role {action} on this queue; you are {ROLE['Arn']}")
 
 
-async def test_a_key_that_may_not_be_used(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
-    """An encrypted queue without kms:Decrypt: the key is named."""
+async def test_a_kms_key_that_the_role_may_not_use(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
+    """The queue is encrypted and kms:Decrypt is missing: the finding names the key."""
     aws.answer("sqs", "ReceiveMessage", Fault("KmsAccessDenied", message="not authorized to perform: kms:Decrypt"))
     (text,) = await errors(migrated_plain)
     assert "kms:Decrypt with the key alias/lake" in text
 
 
 async def test_a_queue_of_another_account(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
-    """Both accounts are named, and that the queue's own policy must allow it."""
+    """The finding names both accounts and says that the queue's own policy must allow the call."""
     aws.answer("sqs", "GetQueueAttributes", Fault("QueueDoesNotExist"))
     aws.answer("sts", "GetCallerIdentity", ROLE | {"Account": "999999999999"})
     (text,) = await errors(migrated_plain)
-    assert "the queue is of account 123456789012" in text
-    assert "of account 999999999999: in a queue of another account" in text
+    assert "the queue belongs to account 123456789012" in text
+    assert "of account 999999999999: for another account, the queue's own policy must allow it too" in text
 
 
-async def test_credentials_nobody_knows(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
-    """AWS's word for it, and what to correct."""
+async def test_unknown_credentials(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
+    """The finding has AWS's error code and what to correct."""
     aws.answer("sqs", "GetQueueAttributes", Fault("UnrecognizedClientException", 403))
     (text,) = await errors(migrated_plain)
     assert text.startswith("AWS does not accept the credentials (UnrecognizedClientException")
@@ -112,63 +112,68 @@ async def test_credentials_nobody_knows(aws: AwsServices, migrated_plain: dict[s
 async def test_an_endpoint_that_does_not_answer(
     migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch
 ) -> None:
-    """Nobody listens there: what to look at, from the name to the network."""
+    """The connection is refused: the remedy lists what to check, from the URL to the network."""
     aws_environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     (text,) = await errors(migrated_plain)
-    assert text.startswith("cannot be asked (")
+    assert text.startswith("cannot be reached (")
     assert "AWS_ENDPOINT_URL_SQS" in text
 
 
 async def test_an_endpoint_without_its_scheme(
     migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch
 ) -> None:
-    """As people write it for LocalStack: what is wrong, and which of AWS's variables to look at; the settings' code."""
+    """A common mistake with LocalStack: the finding names the AWS variables to check; the exit code is 2."""
     aws_environment.setenv("AWS_ENDPOINT_URL", "localhost:4566")
     findings = await findings_of(Settings.from_environment(migrated_plain))
     (finding,) = [each for each in findings if each.severity == "error"]
     assert finding.kind is ExitCode.CONFIGURATION
     assert finding.sentence == (
-        "the AWS settings cannot be used: Invalid endpoint: localhost:4566; look at AWS_PROFILE, AWS_REGION and "
-        "AWS_ENDPOINT_URL (which takes http:// or https:// and a host)"
+        "the AWS settings cannot be used: Invalid endpoint: localhost:4566; check AWS_PROFILE, AWS_REGION and "
+        "AWS_ENDPOINT_URL (http:// or https:// and a host)"
     )
 
 
-async def test_a_queue_that_is_silent(
+async def test_a_queue_that_does_not_answer(
     aws: AwsServices, migrated_plain: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A call that never ends is given up, and the rest is said all the same."""
+    """The call times out, and the other findings are still reported."""
     monkeypatch.setattr("subscriber.check.run.PART_SECONDS", 5.0)
-    aws.answer("sqs", "GetQueueAttributes", Silence())
+    aws.answer("sqs", "GetQueueAttributes", NoAnswer())
     (text,) = await errors(migrated_plain)
-    assert text.startswith("gave no answer within 5 s; check DNS and the security group")
+    assert text.startswith("did not answer within 5 s; check DNS and the security group")
 
 
 async def test_no_credentials_at_all(migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch) -> None:
-    """The queues are not asked, the database is."""
+    """The finding says what to set; the database is checked nevertheless."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         aws_environment.delenv(name)
     aws_environment.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     aws_environment.setenv("AWS_CONFIG_FILE", "/nonexistent")
     findings = await findings_of(Settings.from_environment(migrated_plain))
     assert exit_code_of(findings) is ExitCode.QUEUE
+    (error,) = [each for each in findings if each.severity == "error"]
+    assert error.sentence == (
+        "region eu-west-1: no AWS credentials were found in environment, profile or container role; give the task a "
+        "role, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )
     assert any(each.kind is ExitCode.DATABASE and each.severity == "good" for each in findings)
 
 
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:1", "localhost:4566"])
-async def test_buckets_that_cannot_be_asked_are_a_note(
+async def test_an_unreachable_s3_is_a_note(
     aws: AwsServices, migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch, endpoint: str
 ) -> None:
-    """Where S3 is not reached it is not a right that is missing; an endpoint that is none is no traceback either."""
+    """The remedy is about the network, not about a permission; an invalid endpoint gives no traceback either."""
     aws_environment.setenv("AWS_ENDPOINT_URL_S3", endpoint)
     findings = await findings_of(Settings.from_environment(migrated_plain))
     (note,) = [each for each in findings if each.severity == "note" and each.subject == "bucket BUCKET"]
     assert endpoint in note.problem
-    assert note.remedy.startswith("to have them checked, see that S3 can be reached")
+    assert note.remedy.startswith("to check them, make sure that S3 can be reached")
     assert exit_code_of(findings) is ExitCode.DRAINED
 
 
-async def test_buckets_that_may_not_be_read_are_a_note(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
-    """The daemon needs no right on buckets; what was not seen is said, with the right that would show it."""
+async def test_buckets_that_the_role_may_not_read_are_a_note(aws: AwsServices, migrated_plain: dict[str, str]) -> None:
+    """The daemon needs no permission on buckets; the note names the permission that the check needs."""
     findings = await findings_of(Settings.from_environment(migrated_plain))
     (note,) = [each for each in findings if each.subject == "bucket BUCKET"]
     assert (note.severity, note.kind) == ("note", ExitCode.QUEUE)

@@ -1,4 +1,4 @@
-"""How findings are ordered and shown, and how they end the command."""
+"""Order, output and exit code of findings."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from subscriber.errors import ExitCode
 
 
 def finding(severity: Severity, kind: ExitCode) -> Finding:
-    """One whose words do not matter."""
-    return Finding(severity, kind, "thing", "is\nwrong", "mend it")
+    """A finding with arbitrary texts."""
+    return Finding(severity, kind, "thing", "is\nwrong", "fix it")
 
 
 ORDERED = [
@@ -25,23 +25,23 @@ ORDERED = [
 ]
 
 
-def test_the_worst_comes_first_in_one_line_each() -> None:
-    """Whatever the order in which they were found."""
+def test_one_line_each_and_the_worst_first() -> None:
+    """In any order of the input."""
     for found in permutations(ORDERED):
         assert [line.split()[0] for line in as_lines(found)] == ["error", "error", "warning", "note", "good"]
-        assert as_lines(found)[0] == "error    thing: is wrong; mend it"
+        assert as_lines(found)[0] == "error    thing: is wrong; fix it"
         assert exit_code_of(found) is ExitCode.CONFIGURATION
 
 
 @pytest.mark.parametrize("kind", [ExitCode.CONFIGURATION, ExitCode.DATABASE, ExitCode.QUEUE, ExitCode.SCHEMA])
-def test_an_error_ends_with_the_code_of_its_kind(kind: ExitCode) -> None:
-    """And what is not an error ends well."""
+def test_the_exit_code_is_that_of_the_error(kind: ExitCode) -> None:
+    """Without an error it is 0."""
     assert exit_code_of([finding("warning", ExitCode.QUEUE), finding("error", kind)]) is kind
     assert exit_code_of([finding("warning", kind), finding("note", kind), finding("good", kind)]) is ExitCode.DRAINED
 
 
-def test_a_machine_gets_all_parts() -> None:
-    """The exit code and each part of each finding, in the same order."""
+def test_json_has_all_parts() -> None:
+    """The exit code and all parts of each finding, in the same order."""
     report = json.loads(as_json(ORDERED))
     assert report["exit_code"] == 2
     assert report["findings"][1] == {
@@ -49,5 +49,5 @@ def test_a_machine_gets_all_parts() -> None:
         "kind": "schema",
         "subject": "thing",
         "problem": "is\nwrong",
-        "remedy": "mend it",
+        "remedy": "fix it",
     }

@@ -1,4 +1,4 @@
-"""What a queue's attributes lead to, each mistake alone."""
+"""Findings about a queue's attributes, one mistake at a time."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from subscriber.check.rules.finding import Finding
 from subscriber.check.rules.policy import buckets_in, sender_findings
 from subscriber.check.rules.queue import (
     Expected,
+    allows_test_receive,
     dead_letter_findings,
-    fit_findings,
-    may_lose_a_receive,
     queue_findings,
+    settings_findings,
 )
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
@@ -26,17 +26,18 @@ GOOD = {
         {"deadLetterTargetArn": "arn:aws:sqs:eu-west-1:123456789012:dead", "maxReceiveCount": 10}
     ),
 }
-DESIRED = Expected(visibility_seconds=300, lag_max_seconds=300)
+EXPECTED = Expected(visibility_seconds=300, lag_max_seconds=300)
 
 
 def found(**changed: str) -> list[Finding]:
     """All findings of a good queue with these attributes changed."""
     attributes = GOOD | changed
-    return [*queue_findings(QUEUE, attributes, DESIRED.visibility_seconds), *fit_findings(QUEUE, attributes, DESIRED)]
+    errors = queue_findings(QUEUE, attributes, EXPECTED.visibility_seconds)
+    return [*errors, *settings_findings(QUEUE, attributes, EXPECTED)]
 
 
 def test_a_good_queue_has_no_findings() -> None:
-    """Large enough messages, a redrive policy with patience, days of retention."""
+    """Large messages, a sufficient maxReceiveCount, days of retention."""
     assert found() == []
 
 
@@ -45,17 +46,17 @@ def test_a_good_queue_has_no_findings() -> None:
     [
         ({"FifoQueue": "true"}, "error", "use a standard queue"),
         ({"MaximumMessageSize": "65535"}, "error", "set MaximumMessageSize to 65536 or more"),
-        ({"MessageRetentionPeriod": "300"}, "error", "forgets a message after 300 s"),
+        ({"MessageRetentionPeriod": "300"}, "error", "deletes a message after 300 s"),
         ({"MessageRetentionPeriod": "86399"}, "warning", "set MessageRetentionPeriod to 86400 or more"),
         ({"VisibilityTimeout": "30"}, "warning", "set VisibilityTimeout to 300"),
         ({"DelaySeconds": "5"}, "warning", "set DelaySeconds to 0"),
         ({"RedrivePolicy": ""}, "warning", "no redrive policy"),
         ({"RedrivePolicy": '{"maxReceiveCount":"2"}'}, "warning", "set maxReceiveCount to 5 or more"),
-        ({"KmsMasterKeyId": "alias/aws/sqs"}, "warning", "use SSE-SQS, or a key of your own"),
+        ({"KmsMasterKeyId": "alias/aws/sqs"}, "warning", "use SSE-SQS, or a customer managed key"),
     ],
 )
 def test_each_mistake_is_found_alone(changed: dict[str, str], severity: str, words: str) -> None:
-    """One finding, of its severity, with what to do, in one line that names the queue."""
+    """One finding with severity and remedy, in one line that names the queue."""
     (finding,) = found(**changed)
     assert finding.severity == severity
     assert words in finding.sentence
@@ -63,26 +64,26 @@ def test_each_mistake_is_found_alone(changed: dict[str, str], severity: str, wor
     assert "\n" not in finding.sentence
 
 
-def test_retention_must_outlast_the_lag_that_is_allowed() -> None:
-    """Who allows rows to be days late must keep messages for longer."""
-    (finding,) = fit_findings(QUEUE, GOOD, Expected(300, 345_600))
+def test_retention_must_exceed_the_allowed_lag() -> None:
+    """A LAG_MAX_SECONDS of days needs a longer retention."""
+    (finding,) = settings_findings(QUEUE, GOOD, Expected(300, 345_600))
     assert "set MessageRetentionPeriod to 691200 or more" in finding.remedy
 
 
 @pytest.mark.parametrize(("retention", "count"), [("345600", 1), ("345601", 0), ("1209600", 0)])
-def test_dead_letters_must_be_kept_longer(retention: str, count: int) -> None:
-    """Retention is counted from the sending, so the dead-letter queue must have more of it."""
+def test_dead_letters_need_a_longer_retention(retention: str, count: int) -> None:
+    """Retention counts from the original send time, so that of the dead-letter queue must be longer."""
     assert len(list(dead_letter_findings(QUEUE, GOOD, {"MessageRetentionPeriod": retention}))) == count
 
 
-def test_a_receive_is_tried_only_where_it_costs_nothing() -> None:
-    """A redrive policy without patience is not tested with somebody's message."""
+def test_a_receive_is_tested_only_if_it_does_no_harm() -> None:
+    """With a low maxReceiveCount the check receives no message."""
     policies = ["", '{"maxReceiveCount":10}', '{"maxReceiveCount":"4"}', '{"maxReceiveCount":1}']
-    assert [may_lose_a_receive({"RedrivePolicy": policy}) for policy in policies] == [True, True, False, False]
+    assert [allows_test_receive({"RedrivePolicy": policy}) for policy in policies] == [True, True, False, False]
 
 
 def policy(*statements: object) -> str:
-    """A queue's policy as GetQueueAttributes gives it."""
+    """A queue policy as GetQueueAttributes returns it."""
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
 
@@ -112,13 +113,13 @@ S3_MAY_SEND = {
         ("no JSON", 1),
     ],
 )
-def test_somebody_must_be_allowed_to_send(text: str | None, count: int) -> None:
-    """A policy that lets no carrier of S3's events in leaves the queue empty for ever."""
+def test_a_sender_must_be_allowed(text: str | None, count: int) -> None:
+    """If the policy allows none of S3, SNS and EventBridge, no event arrives."""
     assert len(list(sender_findings(QUEUE, text))) == count
 
 
 def test_a_policy_names_buckets() -> None:
-    """Whole names in conditions on the source; patterns name no bucket, and what may not send does not count."""
+    """Full names in conditions on the source; patterns and Deny statements do not count."""
     denied = S3_MAY_SEND | {"Effect": "Deny", "Condition": {"ArnEquals": {"aws:SourceArn": "arn:aws:s3:::other"}}}
     assert buckets_in(policy(S3_MAY_SEND, denied)) == {"lake"}
     assert buckets_in(None) == set()

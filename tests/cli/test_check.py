@@ -1,4 +1,4 @@
-"""`subscriber check` as a process: lines for a person, JSON for a machine, an exit code for both."""
+"""`subscriber check` as a process: lines for people, JSON for programs, an exit code for both."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ SECRET = "open-sesame"
 
 
 def check(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    """Run it with these settings alone; whom they name, nobody is there."""
-    foreign = {name: value for name, value in os.environ.items() if not name.startswith(("SUBSCRIBER_", "AWS_"))}
+    """Run it with only these settings; nothing listens at the addresses they name."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SUBSCRIBER_", "AWS_"))}
     port = free_port()
     environment = {
-        **foreign,
+        **inherited,
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": SECRET,
@@ -31,16 +31,16 @@ def check(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
-    """Neither database nor queue answers: a line each, and the code of the first."""
+def test_all_problems_are_reported_at_once() -> None:
+    """Neither database nor queue answers: one line each, and the exit code of the first."""
     done = check()
     assert done.returncode == 3
     assert done.stderr == ""
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [["error", "database:"], ["error", "queue"]]
 
 
-def test_a_machine_gets_json_alone() -> None:
-    """Nothing but one document on standard output, with the code the process ends with."""
+def test_json_is_all_of_stdout() -> None:
+    """Stdout holds one JSON document with the exit code of the process."""
     done = check("--json")
     report = json.loads(done.stdout)
     assert (done.returncode, report["exit_code"]) == (3, 3)
@@ -49,13 +49,14 @@ def test_a_machine_gets_json_alone() -> None:
 
 
 def test_settings_come_first() -> None:
-    """All mistakes of the settings, sums that do not come out among them, and then nothing is asked."""
+    """All mistakes in settings, broken constraints among them, are reported; then nothing is probed."""
     done = check("--json", BATCH_MAX_ROWS="many", WRITE_TIMEOUT_SECONDS="60", DATABSE_POOLER="none")
     findings = json.loads(done.stdout)["findings"]
     assert (done.returncode, {each["kind"] for each in findings}) == (2, {"configuration"})
     problems = "\n".join(each["problem"] for each in findings)
     assert (
-        "SUBSCRIBER_BATCH_MAX_ROWS is 'many': no such number; it takes a whole number of rows, 1 to 10000" in problems
+        "SUBSCRIBER_BATCH_MAX_ROWS is 'many': not a valid number; it takes a whole number of rows, 1 to 10000"
+        in problems
     )
     assert "3 × SUBSCRIBER_WRITE_TIMEOUT_SECONDS ≤ SUBSCRIBER_RECEIVE_VISIBILITY_SECONDS ÷ 2 does not hold" in problems
     assert "SUBSCRIBER_DATABSE_POOLER is not a setting; the nearest one is SUBSCRIBER_DATABASE_POOLER" in problems

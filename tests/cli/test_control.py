@@ -1,4 +1,4 @@
-"""`subscriber control`: asked and told over a real socket; each failure is one line and an exit code."""
+"""`subscriber control` over a real socket; each failure is one line and an exit code."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ STATUS = msgspec.structs.replace(QUIET, limit=3.25, held_messages=812)
 
 
 class Daemon:
-    """Answers one request after the other as the test says, and remembers them."""
+    """Answers each request as the test says, and records it."""
 
     def __init__(self) -> None:
         self.status, self.answer = 200, msgspec.json.encode(STATUS)
-        self.asked: list[tuple[str, str, str | None, Any]] = []
+        self.requests: list[tuple[str, str, str | None, Any]] = []
         """Method, path, Authorization and body of each."""
         self.port = 0
 
@@ -36,7 +36,7 @@ class Daemon:
         """One request."""
         body = request.rfile.read(int(request.headers.get("Content-Length", "0")))
         token = request.headers.get("Authorization")
-        self.asked.append((request.command, request.path, token, json.loads(body) if body else None))
+        self.requests.append((request.command, request.path, token, json.loads(body) if body else None))
         request.send_response(self.status)
         request.send_header("Content-Length", str(len(self.answer)))
         request.end_headers()
@@ -55,7 +55,7 @@ def served(daemon: Daemon) -> Iterator[Daemon]:
             daemon.handle(self)
 
         def log_message(self, *_: object) -> None:
-            """Nowhere."""
+            """Discard it."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         daemon.port = server.server_address[1]
@@ -70,15 +70,15 @@ def served(daemon: Daemon) -> Iterator[Daemon]:
 
 @pytest.fixture
 def daemon() -> Iterator[Daemon]:
-    """One that answers."""
+    """A daemon that answers."""
     with served(Daemon()) as daemon:
         yield daemon
 
 
 def control(daemon: Daemon, *words: str, **environment: str | None) -> Result:
-    """Run `subscriber control …` with no other setting than where the daemon is, and its token."""
-    mine = {"SUBSCRIBER_HTTP_PORT": str(daemon.port), "SUBSCRIBER_CONTROL_TOKEN": TOKEN}
-    return CliRunner().invoke(main, ["control", *words], env=mine | environment)
+    """Run `subscriber control …` with only the daemon's port and token set."""
+    own = {"SUBSCRIBER_HTTP_PORT": str(daemon.port), "SUBSCRIBER_CONTROL_TOKEN": TOKEN}
+    return CliRunner().invoke(main, ["control", *words], env=own | environment)
 
 
 @pytest.mark.parametrize(
@@ -91,40 +91,40 @@ def control(daemon: Daemon, *words: str, **environment: str | None) -> Result:
     ],
 )
 def test_a_command_is_posted_with_the_token(daemon: Daemon, words: list[str], body: dict[str, Any]) -> None:
-    """And what it led to is said in one line."""
+    """The state that it led to is printed in one line."""
     result = control(daemon, *words)
-    assert daemon.asked == [("POST", "/control", f"Bearer {TOKEN}", body)]
+    assert daemon.requests == [("POST", "/control", f"Bearer {TOKEN}", body)]
     assert (result.exit_code, result.stdout) == (0, mode_text(STATUS) + "\n")
 
 
 @pytest.mark.parametrize("words", [[], ["status"]])
-def test_looking_needs_no_token_and_no_word(daemon: Daemon, words: list[str]) -> None:
-    """`control` alone shows what `control status` shows."""
+def test_status_needs_no_token(daemon: Daemon, words: list[str]) -> None:
+    """`control` without a command prints what `control status` prints."""
     result = control(daemon, *words, SUBSCRIBER_CONTROL_TOKEN=None)
-    assert daemon.asked == [("GET", "/control", None, None)]
+    assert daemon.requests == [("GET", "/control", None, None)]
     assert (result.exit_code, result.stdout) == (0, status_text(STATUS) + "\n")
 
 
-def test_status_as_json_is_all_there_is(daemon: Daemon) -> None:
-    """The same as the page."""
+def test_status_as_json_is_the_whole_page(daemon: Daemon) -> None:
+    """It is the document of GET /control."""
     result = control(daemon, "status", "--json")
     assert (result.exit_code, msgspec.json.decode(result.stdout, type=ControlStatus)) == (0, STATUS)
 
 
 @pytest.mark.parametrize("code", [400, 401, 403])
-def test_a_refusal_is_the_daemon_s_own_sentence(daemon: Daemon, code: int) -> None:
-    """On stderr, with the exit code of a mistake of the one who asks."""
+def test_a_rejected_command_prints_the_daemons_reason(daemon: Daemon, code: int) -> None:
+    """On stderr, with the exit code for invalid arguments."""
     daemon.status, daemon.answer = code, b'{"error": "a limit of 9 is out of bounds"}'
     result = control(daemon, "limit", "9")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr == "subscriber: the daemon refuses: a limit of 9 is out of bounds\n"
+    assert result.stderr == "subscriber: the daemon rejects it: a limit of 9 is out of bounds\n"
 
 
-def test_a_daemon_that_is_not_at_work_is_no_mistake_of_the_operator(daemon: Daemon) -> None:
-    """It is starting or stopping: another exit code."""
-    daemon.status, daemon.answer = 503, b'{"error": "the line is not at work"}'
+def test_a_daemon_that_is_starting_or_stopping_exits_1(daemon: Daemon) -> None:
+    """The operator made no mistake, so the exit code is another one."""
+    daemon.status, daemon.answer = 503, b'{"error": "the pipeline is not running"}'
     result = control(daemon, "pause")
-    assert (result.exit_code, result.stderr) == (1, "subscriber: the line is not at work\n")
+    assert (result.exit_code, result.stderr) == (1, "subscriber: the pipeline is not running\n")
 
 
 def test_no_daemon_is_one_clear_line(daemon: Daemon) -> None:
@@ -141,22 +141,22 @@ def test_no_daemon_is_one_clear_line(daemon: Daemon) -> None:
 
 
 @pytest.mark.parametrize(("code", "answer"), [(200, b"<html>"), (200, b"{}"), (404, b"not found"), (500, b"")])
-def test_somebody_else_on_that_port_is_told_apart(daemon: Daemon, code: int, answer: bytes) -> None:
+def test_another_service_on_that_port_is_recognized(daemon: Daemon, code: int, answer: bytes) -> None:
     """Another service, or another release."""
     daemon.status, daemon.answer = code, answer
     result = control(daemon, "status")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "is no subscriber of this release" in result.stderr
+    assert "is not a subscriber of this release" in result.stderr
 
 
-def test_a_proxy_is_not_asked(daemon: Daemon) -> None:
-    """It would look for the daemon on its own machine."""
+def test_no_proxy_is_used(daemon: Daemon) -> None:
+    """A proxy would look for the daemon on its own machine."""
     result = control(daemon, "status", http_proxy="http://127.0.0.1:9", HTTP_PROXY="http://127.0.0.1:9")
     assert result.exit_code == 0
 
 
 @pytest.mark.parametrize(
-    ("words", "environment", "told"),
+    ("words", "environment", "message"),
     [
         (["pause"], {"SUBSCRIBER_HTTP_PORT": "0"}, "http.listening"),
         (["pause"], {"SUBSCRIBER_HTTP_PORT": "http"}, "SUBSCRIBER_HTTP_PORT is 'http'"),
@@ -166,13 +166,13 @@ def test_a_proxy_is_not_asked(daemon: Daemon) -> None:
         (["stop"], {}, "No such command"),
     ],
 )
-def test_mistakes_of_the_one_who_asks_exit_2(
-    daemon: Daemon, words: list[str], environment: dict[str, str], told: str
+def test_mistakes_of_the_operator_exit_2(
+    daemon: Daemon, words: list[str], environment: dict[str, str], message: str
 ) -> None:
-    """Before anybody is asked."""
+    """No request is sent."""
     result = control(daemon, *words, **environment)
-    assert (result.exit_code, result.stdout, daemon.asked) == (2, "", [])
-    assert told in result.stderr
+    assert (result.exit_code, result.stdout, daemon.requests) == (2, "", [])
+    assert message in result.stderr
     assert "short'" not in result.stderr
 
 
@@ -187,7 +187,7 @@ def test_mistakes_of_the_one_who_asks_exit_2(
     ],
 )
 def test_the_daemon_is_where_it_listens(host: str, address: str) -> None:
-    """Everywhere includes here."""
+    """A daemon that listens on every address is reached on loopback."""
     assert address_of(host, 8080) == address
     with pytest.raises(ConfigurationError):
         address_of(host, 0)

@@ -1,4 +1,4 @@
-"""The command line: failures become sentences and exit codes, and nothing heavy is loaded to say little."""
+"""The command line: failures become sentences and exit codes; help and reference import nothing heavy."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import NoReturn
 
+import click
 import pytest
 import structlog
 from click.testing import CliRunner, Result
 
 import subscriber
-from subscriber.cli.main import main
+from subscriber.cli import daemon
+from subscriber.cli.main import COMMANDS, main
 from subscriber.errors import DatabaseError, ExitCode, SchemaError
 from subscriber.settings.table import Settings, settings_table
 from tests.settings.test_settings import REQUIRED
@@ -25,16 +27,15 @@ Arrange = Callable[..., SimpleNamespace]
 
 @pytest.fixture
 def application(monkeypatch: pytest.MonkeyPatch) -> Arrange:
-    """Puts an application in place of the real one, with the two functions the command line calls."""
+    """Replaces the application by the two functions that the command line calls."""
 
     def arrange(**functions: Callable[..., object]) -> SimpleNamespace:
         stand_in = SimpleNamespace(**functions)
-        monkeypatch.setitem(sys.modules, "subscriber.app", stand_in)
-        monkeypatch.setattr(subscriber, "app", stand_in, raising=False)
+        monkeypatch.setattr(daemon, "app", stand_in)
         return stand_in
 
-    # The log is set up for the whole process; here that would outlive the test.
-    monkeypatch.setattr("subscriber.observe.log.configure", lambda *_: None)
+    # The log is configured for the whole process, which would outlive the test.
+    monkeypatch.setattr("subscriber.cli.environment.configure", lambda *_: None)
     return arrange
 
 
@@ -44,7 +45,7 @@ def invoke(*arguments: str, **environment: str) -> Result:
 
 
 def raising(error: Exception) -> Callable[..., NoReturn]:
-    """A function that does nothing but fail."""
+    """A function that only raises."""
 
     def fail(*_: object, **__: object) -> NoReturn:
         raise error
@@ -53,8 +54,8 @@ def raising(error: Exception) -> Callable[..., NoReturn]:
 
 
 @pytest.mark.parametrize("migrate", [False, True])
-def test_run_hands_over_settings_and_exits_with_the_code(application: Arrange, *, migrate: bool) -> None:
-    """`run` ends with what the application returns."""
+def test_run_passes_settings_and_exits_with_the_code(application: Arrange, *, migrate: bool) -> None:
+    """`run` exits with what the application returns."""
     calls: list[tuple[Settings, bool]] = []
 
     def run(settings: Settings, *, migrate: bool) -> ExitCode:
@@ -67,8 +68,8 @@ def test_run_hands_over_settings_and_exits_with_the_code(application: Arrange, *
     assert calls == [(Settings.from_environment(REQUIRED), migrate)]
 
 
-def test_mistakes_are_said_on_stderr_one_line_each(application: Arrange) -> None:
-    """Settings that cannot work exit 2 before the application is touched."""
+def test_mistakes_are_one_line_each_on_stderr(application: Arrange) -> None:
+    """Invalid settings exit 2 before the application is called."""
     application(run=raising(AssertionError("not to be called")))
     result = invoke("run", SUBSCRIBER_QUEUE_URLS="", SUBSCRIBER_HTTP_PORT="http")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -79,15 +80,15 @@ def test_mistakes_are_said_on_stderr_one_line_each(application: Arrange) -> None
 
 
 def test_our_errors_are_a_sentence_and_a_code(application: Arrange) -> None:
-    """What an operator can mend is told in its own words, without a traceback, even from inside a task group."""
+    """An error that an operator can fix is one sentence without a traceback, even from inside a task group."""
     application(run=raising(ExceptionGroup("tasks", [DatabaseError("the database speaks no TLS")])))
     result = invoke("run")
     assert (result.exit_code, result.stderr) == (3, "subscriber: the database speaks no TLS\n")
 
 
 def test_unexpected_errors_are_logged(application: Arrange) -> None:
-    """What nobody foresaw is logged with its traceback and exits 1."""
-    error = RuntimeError("nobody foresaw")
+    """Any other exception is logged with its traceback and exits 1."""
+    error = RuntimeError("unexpected")
     application(run=raising(error))
     with structlog.testing.capture_logs() as lines:
         result = invoke("run")
@@ -96,14 +97,14 @@ def test_unexpected_errors_are_logged(application: Arrange) -> None:
 
 
 @pytest.mark.parametrize(
-    ("applied", "said"),
+    ("applied", "output"),
     [(["0001_tables", "0002_view"], "applied 0001_tables\napplied 0002_view\n"), ([], "the schema is up to date\n")],
 )
-def test_migrate_says_what_it_did(application: Arrange, applied: list[str], said: str) -> None:
-    """`migrate` names each step, or says that none was needed."""
+def test_migrate_prints_what_it_did(application: Arrange, applied: list[str], output: str) -> None:
+    """`migrate` prints each migration it applied, or that none was needed."""
     application(migrate=lambda _: applied)
     result = invoke("migrate")
-    assert (result.exit_code, result.stdout) == (0, said)
+    assert (result.exit_code, result.stdout) == (0, output)
 
 
 def test_migrate_fails_with_its_own_code(application: Arrange) -> None:
@@ -121,24 +122,66 @@ def test_settings_as_json() -> None:
 
 
 def test_wrong_usage_exits_as_configuration() -> None:
-    """An unknown command or option is a mistake of the one who starts it."""
+    """An unknown command or option exits like invalid settings."""
     assert [invoke(*words).exit_code for words in (["rnu"], ["run", "--migrte"])] == [2, 2]
 
 
-def test_help_tells_every_exit_code() -> None:
-    """Each exit code stands in the help, with its meaning."""
+def test_help_lists_every_exit_code() -> None:
+    """Each exit code is in the help."""
     codes = [line.split()[0] for line in invoke("--help").stdout.partition("Exit codes:")[2].splitlines() if line]
     assert codes == [str(int(code)) for code in ExitCode]
 
 
 def test_reference_needs_nothing_heavy() -> None:
-    """`python -m subscriber settings` loads neither clients nor server nor log."""
+    """`python -m subscriber settings` imports neither clients nor server nor log."""
     program = (
         "import sys\nfrom subscriber.cli.main import main\nmain(['settings'], standalone_mode=False)\n"
         "print(sorted({'aiobotocore', 'aiohttp', 'asyncpg', 'asyncio', 'structlog'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_help_needs_nothing_heavy() -> None:
+    """`subscriber --help` imports no command at all."""
+    program = (
+        "import sys\nfrom subscriber.cli.main import main\nmain(['--help'], standalone_mode=False)\n"
+        "heavy = {'aiobotocore', 'aiohttp', 'asyncpg', 'asyncio', 'structlog', 'msgspec', 'subscriber.app'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def all_commands() -> list[tuple[str, ...]]:
+    """Every command with its subcommands, as one would type it; the first is `subscriber` itself."""
+    found: list[tuple[str, ...]] = [()]
+    for words in found:
+        command: click.Command | None = main
+        for word in words:
+            assert isinstance(command, click.Group)
+            command = command.get_command(click.Context(command), word)
+        if isinstance(command, click.Group):
+            found += [(*words, name) for name in command.list_commands(click.Context(command))]
+    return found
+
+
+@pytest.mark.parametrize("words", all_commands(), ids=" ".join)
+def test_help_fits_a_terminal(words: tuple[str, ...]) -> None:
+    """At 80 columns no line is longer and no sentence in a list of commands is cut."""
+    lines = CliRunner().invoke(main, [*words, "--help"], env={"COLUMNS": "80"}, terminal_width=80).stdout.splitlines()
+    assert lines[0].startswith("Usage: ")
+    assert [line for line in lines if len(line) > 80] == []
+    assert [line for line in lines[1:] if "..." in line] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_of_commands_repeats_the_help_of_each(name: str) -> None:
+    """The short help, which is written down so that nothing is imported for it, is the first sentence of the help."""
+    command = main.get_command(click.Context(main), name)
+    assert command is not None
+    assert command.help is not None
+    assert COMMANDS[name].short_help == command.help.partition("\n")[0]
 
 
 def test_module_is_the_command() -> None:
@@ -149,8 +192,8 @@ def test_module_is_the_command() -> None:
     assert done.stdout.startswith("subscriber, version ")
 
 
-def test_the_package_tells_its_version() -> None:
-    """`subscriber.__version__` is that of the installed package; any other name it does not have is an error."""
+def test_the_package_has_a_version() -> None:
+    """`subscriber.__version__` is that of the installed package; any other missing name is an error."""
     assert subscriber.__version__ == importlib.metadata.version("subscriber")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = subscriber.nothing

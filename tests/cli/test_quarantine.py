@@ -1,4 +1,4 @@
-"""`subscriber quarantine` as a process, on a real database: what it shows, and that killing it loses nothing."""
+"""`subscriber quarantine` as a process, on a real database: what it prints, and that killing it loses nothing."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
 MANY = 60
 
 
-def _hear_interrupts() -> None:
+def _restore_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-class Desk:
-    """The command with a schema of its own, and a connection that looks on."""
+class QuarantineCli:
+    """The command with a schema of its own, and a connection to inspect it."""
 
     def __init__(self, environment: dict[str, str], database: Database) -> None:
         self.environment = environment
         self.database = database
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Begin a command, which hears Ctrl-C even where we do not: a shell's job in the background is deaf to it."""
+        """Start a command that handles SIGINT, even if this process ignores it, as a shell's background jobs do."""
         command = [sys.executable, "-m", "subscriber", "quarantine", *arguments]
         return subprocess.Popen(
             command,
@@ -46,17 +46,17 @@ class Desk:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=_hear_interrupts,  # noqa: PLW1509 -- one call that takes no lock, before anything else
+            preexec_fn=_restore_interrupts,  # noqa: PLW1509 -- one call that takes no lock, before anything else
         )
 
     async def run(self, *arguments: str) -> tuple[int, str, str]:
-        """Exit code, standard output and error of a whole command; in this process, which is sooner ready."""
+        """Exit code, stdout and stderr of a command; in this process, which saves the start of another."""
         command = ["quarantine", *arguments]
         done = await asyncio.to_thread(CliRunner().invoke, main, command, env=self.environment)
         return done.exit_code, done.stdout, done.stderr
 
     async def keep(self, *bodies: str, reason: str = "not_json") -> None:
-        """Put messages into the quarantine, named by their number."""
+        """Insert messages into the quarantine; their ids end with their number."""
         rows = [
             (QUEUE, f"{reason}-{number:03}", reason, "a word", body.encode(), 1) for number, body in enumerate(bodies)
         ]
@@ -64,32 +64,32 @@ class Desk:
         await self.database.copy_records_to_table("quarantined_messages", records=rows, columns=columns)
 
     async def count(self, what: str) -> int:
-        """Of rows."""
+        """The number of rows."""
         return int(await self.database.fetchval(f"SELECT count(*) FROM {what}"))
 
 
 @pytest.fixture
-async def desk(postgres_url: str, plain_schema: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Desk]:
-    """A desk in front of an empty quarantine."""
-    # The log is set up for the whole process; here that would outlive the test.
-    monkeypatch.setattr("subscriber.observe.log.configure", lambda *_: None)
+async def cli(postgres_url: str, plain_schema: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[QuarantineCli]:
+    """The command in front of an empty quarantine."""
+    # The log is configured for the whole process, which would outlive the test.
+    monkeypatch.setattr("subscriber.cli.environment.configure", lambda *_: None)
     await migrate(StoreOptions(url=postgres_url, schema=plain_schema, tls="disable"))
-    foreign = {name: value for name, value in os.environ.items() if not name.startswith(("SUBSCRIBER_", "AWS_"))}
-    environment = foreign | {
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SUBSCRIBER_", "AWS_"))}
+    environment = inherited | {
         "SUBSCRIBER_QUEUE_URLS": QUEUE,
         "SUBSCRIBER_DATABASE_URL": postgres_url,
         "SUBSCRIBER_DATABASE_SCHEMA": plain_schema,
     }
     connection = await asyncpg.connect(postgres_url, timeout=10, server_settings={"search_path": plain_schema})
-    yield Desk(environment, connection)
+    yield QuarantineCli(environment, connection)
     await connection.close()
 
 
-async def test_list_counts_and_shows(desk: Desk) -> None:
+async def test_list_counts_and_shows(cli: QuarantineCli) -> None:
     """Counts by reason, then a line for each message; filters narrow both, and JSON has the bodies."""
-    await desk.keep("{}", "[]")
-    await desk.keep(put_body("a.txt"), reason="bad_key")
-    code, out, errors = await desk.run("list", "--limit", "2")
+    await cli.keep("{}", "[]")
+    await cli.keep(put_body("a.txt"), reason="bad_key")
+    code, out, errors = await cli.run("list", "--limit", "2")
     assert (code, errors) == (0, "")
     head, first, second, *messages = out.splitlines()
     assert head.split() == ["waiting", "replayed", "reason", "oldest", "newest"]
@@ -98,80 +98,80 @@ async def test_list_counts_and_shows(desk: Desk) -> None:
         ["bad_key", "events", "bad_key-000"],
         ["not_json", "events", "not_json-000"],
     ]
-    _, out, _ = await desk.run("list", "--json", "--reason", "bad_key", "--newer-than", "1h", "--queue", "events")
+    _, out, _ = await cli.run("list", "--json", "--reason", "bad_key", "--newer-than", "1h", "--queue", "events")
     assert json.loads(out)["body"] == put_body("a.txt")
-    nothing = "no message in quarantine is what you ask for; "
-    held = "it has not_json (2 waiting, 0 replayed), bad_key (1 waiting, 0 replayed)\n"
-    assert (await desk.run("list", "--older-than", "1h"))[1] == nothing + held
-    assert (await desk.run("replay", "--reason", "bad_kye"))[1] == nothing + held
-    code, _, errors = await desk.run("list", "--older-than", "yesterday")
+    nothing = "no message in quarantine matches; "
+    held = "the quarantine has not_json (2 waiting, 0 replayed), bad_key (1 waiting, 0 replayed)\n"
+    assert (await cli.run("list", "--older-than", "1h"))[1] == nothing + held
+    assert (await cli.run("replay", "--reason", "bad_kye"))[1] == nothing + held
+    code, _, errors = await cli.run("list", "--older-than", "yesterday")
     assert (code, "'yesterday' is no age" in errors) == (2, True)
 
 
-async def test_show_one(desk: Desk) -> None:
-    """Why it is here, what it would lead to today, its body; and its bytes alone."""
-    await desk.keep(put_body("a.txt"))
-    code, out, _ = await desk.run("show", "not_json-000")
+async def test_show_one(cli: QuarantineCli) -> None:
+    """The reason, what a replay would do today, the body; with --raw only its bytes."""
+    await cli.keep(put_body("a.txt"))
+    code, out, _ = await cli.run("show", "not_json-000")
     assert code == 0
     assert "today        would be written: lake/a.txt present" in out
-    assert (await desk.run("show", "not_json-000", "--raw"))[1] == put_body("a.txt")
-    code, _, errors = await desk.run("show", "nobody")
+    assert (await cli.run("show", "not_json-000", "--raw"))[1] == put_body("a.txt")
+    code, _, errors = await cli.run("show", "nobody")
     assert (code, errors) == (
         2,
         "subscriber: no message nobody is in quarantine; `subscriber quarantine list` shows them\n",
     )
 
 
-async def test_replay_says_what_it_does(desk: Desk) -> None:
-    """First what would be, then what was; who did it is marked."""
-    await desk.keep(put_body("a.txt"), "no JSON")
-    _, out, _ = await desk.run("replay", "--dry-run")
-    assert out == "1 of 2 messages would be replayed; nothing was written\n1 still refused: not_json\n"
-    assert await desk.count("object_versions") == 0
-    code, out, errors = await desk.run("replay", "--by", "operator")
+async def test_replay_says_what_it_does(cli: QuarantineCli) -> None:
+    """A dry run prints what would happen, a replay what happened; the row records who ran it."""
+    await cli.keep(put_body("a.txt"), "no JSON")
+    _, out, _ = await cli.run("replay", "--dry-run")
+    assert out == "1 of 2 messages would be replayed; nothing was written\n1 still rejected: not_json\n"
+    assert await cli.count("object_versions") == 0
+    code, out, errors = await cli.run("replay", "--by", "operator")
     assert (code, errors) == (0, "")
-    assert out == "1 of 2 messages replayed, 1 rows were newer than the index\n1 still refused: not_json\n"
-    assert await desk.count("quarantined_messages WHERE replayed_by = 'operator'") == 1
-    counts = (await desk.run("list", "--all", "--limit", "0"))[1].splitlines()[1]
+    assert out == "1 of 2 messages replayed, 1 row was newer than the index\n1 still rejected: not_json\n"
+    assert await cli.count("quarantined_messages WHERE replayed_by = 'operator'") == 1
+    counts = (await cli.run("list", "--all", "--limit", "0"))[1].splitlines()[1]
     assert counts.split()[:3] == ["1", "1", "not_json"]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-async def test_a_replay_that_is_killed_is_simply_run_again(desk: Desk, number: signal.Signals) -> None:
-    """Whatever was marked is in the index; the second run does the rest, and the end is as if nothing had happened."""
-    await desk.keep(*(put_body(f"{key:03}") for key in range(MANY)))
-    process = desk.start("replay", "--rate", "1")  # a minute of work, of which the first second is enough
+async def test_a_replay_that_is_killed_is_simply_run_again(cli: QuarantineCli, number: signal.Signals) -> None:
+    """Every marked message is in the index; the second run replays the rest."""
+    await cli.keep(*(put_body(f"{key:03}") for key in range(MANY)))
+    process = cli.start("replay", "--rate", "1")  # the replay would take a minute; the first second is enough
     marked = 0
     try:
         while not marked:
             assert process.poll() is None
-            marked = await desk.count("quarantined_messages WHERE replayed_at IS NOT NULL")
+            marked = await cli.count("quarantined_messages WHERE replayed_at IS NOT NULL")
     finally:
         process.send_signal(number)
         _, errors = await asyncio.to_thread(process.communicate, timeout=30)
-    marked = await desk.count("quarantined_messages WHERE replayed_at IS NOT NULL")
+    marked = await cli.count("quarantined_messages WHERE replayed_at IS NOT NULL")
     assert 0 < marked < MANY
-    assert await desk.count("object_versions") >= marked
-    assert ("run it again to go on" in errors) is (number is signal.SIGINT)
-    code, out, _ = await desk.run("replay", "--rate", "0")
+    assert await cli.count("object_versions") >= marked
+    assert ("run it again to continue" in errors) is (number is signal.SIGINT)
+    code, out, _ = await cli.run("replay", "--rate", "0")
     assert (code, out.split(",")[0]) == (0, f"{MANY - marked} of {MANY - marked} messages replayed")
-    assert await desk.count("object_versions") == MANY
-    assert await desk.count("quarantined_messages WHERE replayed_at IS NULL") == 0
+    assert await cli.count("object_versions") == MANY
+    assert await cli.count("quarantined_messages WHERE replayed_at IS NULL") == 0
 
 
-async def test_without_a_database_it_is_one_line(desk: Desk) -> None:
-    """An exit code and a sentence."""
-    desk.environment["SUBSCRIBER_DATABASE_URL"] = "postgresql://u:secret@127.0.0.1:1/lake"
-    code, out, errors = await desk.run("list")
+async def test_without_a_database_it_is_one_line(cli: QuarantineCli) -> None:
+    """It ends with an exit code and a sentence."""
+    cli.environment["SUBSCRIBER_DATABASE_URL"] = "postgresql://u:secret@127.0.0.1:1/lake"
+    code, out, errors = await cli.run("list")
     assert (code, out, len(errors.splitlines())) == (3, "", 1)
     assert "secret" not in errors
 
 
-async def test_progress_is_told_while_it_lasts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A replay that takes its time says how far it is, on standard error."""
+async def test_a_long_replay_reports_progress(cli: QuarantineCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It prints to stderr how far it is."""
     monkeypatch.setattr("subscriber.quarantine.progress.ELSEWHERE_SECONDS", 0.1)
-    await desk.keep(*(put_body(f"{key:03}") for key in range(MANY)))
-    code, _, errors = await desk.run("replay", "--rate", "50")
+    await cli.keep(*(put_body(f"{key:03}") for key in range(MANY)))
+    code, _, errors = await cli.run("replay", "--rate", "50")
     assert code == 0
     assert f"of {MANY} (" in errors.splitlines()[0]
-    assert await desk.count("quarantined_messages WHERE replayed_at IS NULL") == 0
+    assert await cli.count("quarantined_messages WHERE replayed_at IS NULL") == 0

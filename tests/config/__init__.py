@@ -1,1 +1,1 @@
-"""What an operator is given: files for ECS, image, alarms, and the way through them."""
+"""The operator's files: ECS, image, alarms, and the deployment guide that uses them."""

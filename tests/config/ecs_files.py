@@ -1,4 +1,4 @@
-"""The files an operator is given, read as the tools that take them would."""
+"""The operator's files, read as the tools that use them would."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ OPERATIONS: Mapping[str, tuple[str, str]] = {
     "service.json": ("ecs", "CreateService"),
     "task-definition.json": ("ecs", "RegisterTaskDefinition"),
 }
-"""Which call each file is the input of."""
+"""The AWS call of which each file is the input."""
 
 POLICIES = ("execution-role-policy.json", "task-role-policy.json", "trust-policy.json")
 
 
 @functools.cache
 def fill_script() -> ModuleType:
-    """The script that fills the templates: it lies beside them and belongs to no package."""
+    """The script that fills the templates; it is beside them, in no package."""
     spec = importlib.util.spec_from_file_location("fill", ECS / "fill.py")
     assert spec is not None
     assert spec.loader is not None
@@ -47,7 +47,7 @@ def fill_script() -> ModuleType:
 
 @functools.cache
 def example_values() -> dict[str, str]:
-    """What values.env holds."""
+    """The values of values.env."""
     values: dict[str, str] = fill_script().values_in((ECS / "values.env").read_text())
     return values
 
@@ -64,8 +64,8 @@ def _session() -> Any:
     return botocore.session.get_session()
 
 
-def complaints(service: str, operation: str, parameters: Mapping[str, Any]) -> str:
-    """What botocore would say of the input of a call before it sends it; empty: nothing."""
+def validation_errors(service: str, operation: str, parameters: Mapping[str, Any]) -> str:
+    """The errors that botocore reports for the input of a call before sending it; empty if valid."""
     shape = _session().get_service_model(service).operation_model(operation).input_shape
     return str(ParamValidator().validate(parameters, shape).generate_report())
 
@@ -84,7 +84,7 @@ def container_environment() -> dict[str, str]:
 
 @functools.cache
 def from_yaml(path: str) -> Any:
-    """A YAML file of the project. The reader is that of LocalStack's environment: ours has none."""
+    """A YAML file of the project, read with the parser of LocalStack's environment, since ours has none."""
     read = "import json, sys, yaml; json.dump(yaml.safe_load(open(sys.argv[1])), sys.stdout)"
     done = subprocess.run([LOCALSTACK_PYTHON, "-c", read, ROOT / path], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

@@ -1,6 +1,6 @@
-"""The commands of a document, and a way to run those of AWS's own command line against LocalStack.
+"""The commands of a document, and a function that runs `aws` commands against LocalStack.
 
-The command line comes with LocalStack's environment. Starting it takes seconds, so one process runs a whole list.
+The AWS CLI comes with LocalStack's environment. Starting it takes seconds, so one process runs a whole list.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def blocks(markdown: str, language: str) -> list[str]:
 
 
 def commands(markdown: str) -> list[Command]:
-    """Every command of the bash blocks, split as a shell would; what only sets a variable is none."""
+    """Every command of the bash blocks, split as a shell would, without lines that only set a variable."""
     lines = [line for block in blocks(markdown, "bash") for line in block.splitlines()]
     split = [shlex.split(line) for line in lines if line.strip()]
     return [words for words in split if words[0] != "export"]
@@ -49,9 +49,9 @@ def commands(markdown: str) -> list[Command]:
 def parameters(command: Command, folder: Path) -> tuple[str, str, dict[str, Any]]:
     """Service, operation and parameters of an `aws` command whose options are scalars, JSON, or one file of input.
 
-    What only shapes the answer (--query, --output) is left out.
+    Options that only format the answer (--query, --output) are omitted.
 
-    Operations are named as in the API reference; `folder` is where file:// begins.
+    Operations are named as in the API reference; `folder` is the root of file:// paths.
     """
     _, service, operation, *options = command
     given: dict[str, Any] = {}
@@ -70,12 +70,12 @@ def _parameter(name: str, value: str) -> Any:
 
 
 def operation_names(model: Any) -> dict[str, str]:
-    """From the command line's names to the API reference's."""
+    """From the names of the AWS CLI to those of the API reference."""
     return {xform_name(name, "-"): name for name in model.operation_names}
 
 
 async def run_aws(argument_lists: Iterable[Command], endpoint_url: str, folder: Path) -> None:
-    """Run `aws …` for each list of arguments (without the `aws`), in `folder`; the first that fails raises."""
+    """Run `aws …` for each list of arguments (without the `aws`), in `folder`; the first failure raises."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     environment |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_PAGER": "", "HOME": str(folder)}
     whole = [[*words, "--endpoint-url", endpoint_url, "--region", "us-east-1"] for words in argument_lists]

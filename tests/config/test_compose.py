@@ -1,4 +1,4 @@
-"""The laptop's compose file holds together, and what LocalStack is told to make is made."""
+"""The compose file is consistent, and LocalStack creates what its script asks for."""
 
 from __future__ import annotations
 
@@ -24,34 +24,34 @@ def services() -> dict[str, Any]:
 
 
 def test_the_daemon_can_start() -> None:
-    """Its variables exist, have values they take, and fit each other."""
+    """Its variables exist, are valid, and fit each other."""
     settings = Settings.from_environment(services()["subscriber"]["environment"])
     assert settings.database_tls == "disable"
 
 
-def test_everybody_waits_for_what_they_need() -> None:
-    """The daemon starts when the database and the queue are there, and each of the two says when it is."""
+def test_services_wait_for_their_dependencies() -> None:
+    """The daemon starts once database and queue are healthy, and both have a health check."""
     needs = services()["subscriber"]["depends_on"]
     assert needs == {name: {"condition": "service_healthy"} for name in ("postgres", "localstack")}
     assert all(services()[name]["healthcheck"]["test"][0] == "CMD" for name in needs)
 
 
 def test_hosts_are_services() -> None:
-    """Every host the daemon is given is a service of the file, at its usual port."""
+    """Every host in the daemon's settings is a service of the file, at its usual port."""
     values = [str(value) for value in services()["subscriber"]["environment"].values()]
     hosts = {found for value in values for found in re.findall(r"(?:http://|@)([a-z]+:\d+)", value)}
     assert hosts == {"localstack:4566", "postgres:5432"}
 
 
 def test_the_database_is_the_one_of_the_url() -> None:
-    """User, password and database are those that PostgreSQL is told to make."""
+    """User, password and database are those that PostgreSQL creates."""
     made = services()["postgres"]["environment"]
     url = f"postgresql://{made['POSTGRES_USER']}:{made['POSTGRES_PASSWORD']}@postgres:5432/{made['POSTGRES_DB']}"
     assert services()["subscriber"]["environment"]["SUBSCRIBER_DATABASE_URL"] == url
 
 
 def test_nothing_is_open_to_the_network() -> None:
-    """Ports are this machine's alone, and the daemon can write nothing."""
+    """Ports are open to this machine only, and the daemon's file system is read-only."""
     ports = [port for service in services().values() for port in service.get("ports", [])]
     assert ports == ["127.0.0.1:8080:8080"]
     daemon = services()["subscriber"]
@@ -59,28 +59,28 @@ def test_nothing_is_open_to_the_network() -> None:
 
 
 def test_images_are_pinned() -> None:
-    """No image is whatever was newest on the day."""
+    """Every image has a version."""
     images = [service["image"] for service in services().values() if "image" in service]
     assert len(images) == 2
     assert all(re.search(r":\d", image) for image in images)
 
 
-def test_what_is_mounted_is_there() -> None:
-    """Every file or folder of ours that a container sees exists."""
+def test_mounted_files_exist() -> None:
+    """Every file or folder of the project that a container mounts exists."""
     mounted = [volume.split(":")[0] for service in services().values() for volume in service.get("volumes", [])]
     ours = [ROOT / "config" / path for path in mounted if path.startswith(".")]
     assert len(ours) == 2
     assert all(path.exists() for path in ours)
 
 
-def test_a_stop_has_its_time() -> None:
-    """Docker waits longer than the daemon takes at most."""
+def test_the_grace_period_covers_a_shutdown() -> None:
+    """Docker waits longer than the daemon's longest shutdown."""
     daemon = services()["subscriber"]
     settings = Settings.from_environment(daemon["environment"])
     assert int(daemon["stop_grace_period"].removesuffix("s")) >= settings.stop_timeout_seconds + 5
 
 
-def test_the_values_name_the_same_things() -> None:
+def test_the_values_have_the_names_of_the_example() -> None:
     """LocalStack's values have the names of the example, and the queue the daemon reads."""
     ours = fill_script().values_in((ROOT / "config/compose/values.env").read_text())
     example = fill_script().values_in((ROOT / "config/ecs/values.env").read_text())
@@ -89,8 +89,8 @@ def test_the_values_name_the_same_things() -> None:
     assert queue.split("/")[-2:] == [ours["ACCOUNT"], ours["QUEUE"]]
 
 
-async def test_ready_makes_what_the_daemon_reads(localstack_url: str, aws_client: OpenClient, tmp_path: Path) -> None:
-    """What the script of LocalStack runs: afterwards an object put into the bucket is a message in the queue."""
+async def test_ready_creates_what_the_daemon_reads(localstack_url: str, aws_client: OpenClient, tmp_path: Path) -> None:
+    """After LocalStack's script has run, an object put into the bucket is a message in the queue."""
     script = (ROOT / "config/compose/ready.sh").read_text().replace("/config/", f"{ROOT}/config/")
     lines = [shlex.split(line) for line in script.replace("$filled", str(tmp_path)).splitlines() if line]
     (fill,) = [words for words in lines if words[0] == "python3"]
@@ -107,7 +107,7 @@ async def test_ready_makes_what_the_daemon_reads(localstack_url: str, aws_client
 
 
 async def _keys(sqs: Any, url: str) -> str:
-    """Bodies of what is in the queue, the test event of the bucket passed over."""
+    """The bodies in the queue, once one of them is more than the bucket's test event."""
     async with asyncio.timeout(20):
         while True:
             answer = await sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5, MaxNumberOfMessages=10)

@@ -1,4 +1,4 @@
-"""The image: the rules that matter, and what goes into it."""
+"""The image: its rules, and its contents."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def instructions() -> list[Instruction]:
 
 
 def of(word: str) -> list[str]:
-    """What follows one kind of instruction."""
+    """The arguments of one kind of instruction."""
     return [each.rest for each in instructions() if each.word == word]
 
 
 def final_stage() -> list[Instruction]:
-    """What follows the last FROM."""
+    """The instructions from the last FROM on."""
     last = max(number for number, each in enumerate(instructions()) if each.word == "FROM")
     return instructions()[last:]
 
@@ -49,8 +49,8 @@ def environment() -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in text.split())
 
 
-def test_both_stages_stand_on_one_pinned_python() -> None:
-    """A version with its patch level, once; neither `latest` nor whatever a minor version is today."""
+def test_both_stages_use_one_pinned_python() -> None:
+    """A version with its patch level, stated once; neither `latest` nor a minor version alone."""
     assert of("FROM") == [
         "python:${PYTHON_VERSION}-slim-bookworm AS build",
         "python:${PYTHON_VERSION}-slim-bookworm",
@@ -60,7 +60,7 @@ def test_both_stages_stand_on_one_pinned_python() -> None:
 
 
 def test_every_package_comes_from_a_lock_with_hashes() -> None:
-    """Each install is of a lock, with hashes and without building; the wheel of our own needs no index."""
+    """Each install uses a lock, with hashes and without building; our own wheel needs no index."""
     installs = [part for run in of("RUN") for part in run.split("&&") if " install " in part]
     assert len(installs) == 3
     for install in installs:
@@ -70,8 +70,8 @@ def test_every_package_comes_from_a_lock_with_hashes() -> None:
             assert re.search(r"--require-hashes --only-binary :all: .*-r requirements/(build|runtime)\.txt", install)
 
 
-def test_what_runs_is_nobody_and_starts_in_exec_form() -> None:
-    """A numeric user that Kubernetes and ECS can check, no shell between signals and the daemon."""
+def test_the_process_is_unprivileged_and_in_exec_form() -> None:
+    """A numeric user that Kubernetes and ECS can check, and no shell between signals and the daemon."""
     words = {each.word: each.rest for each in final_stage()}
     assert words["USER"] == container()["user"] == "10001:10001"
     assert json.loads(words["ENTRYPOINT"]) == container()["entryPoint"]
@@ -79,60 +79,60 @@ def test_what_runs_is_nobody_and_starts_in_exec_form() -> None:
     assert words["STOPSIGNAL"] == "SIGTERM"
 
 
-def test_nothing_is_installed_where_it_runs() -> None:
-    """The final stage copies and declares; it runs nothing, and brings no package manager of its own."""
+def test_the_final_stage_installs_nothing() -> None:
+    """The final stage copies and declares; it runs nothing and has no package manager."""
     assert "RUN" not in {each.word for each in final_stage()}
     assert "venv --without-pip /opt/subscriber" in "".join(of("RUN"))
 
 
-def test_nothing_need_be_written() -> None:
-    """Byte code is made in the build and never again."""
+def test_the_process_writes_no_files() -> None:
+    """Byte code is compiled in the build only."""
     assert "compileall" in of("RUN")[-1]
     assert environment()["PYTHONDONTWRITEBYTECODE"] == "1"
 
 
 def test_no_setting_is_baked_in() -> None:
-    """An image is for every environment: no variable of ours, and nothing that looks like a secret."""
+    """The image has no setting of ours, and nothing that looks like a secret."""
     assert not [name for name in environment() if name.startswith(("SUBSCRIBER_", "AWS_"))]
     assert not re.search(r"(?i)password|secret|token", (ROOT / "Dockerfile").read_text())
 
 
-def test_the_certificates_are_where_the_task_looks() -> None:
-    """RDS's bundle, over TLS, at the path of the task definition, for everybody to read."""
+def test_the_certificates_are_where_the_task_expects_them() -> None:
+    """RDS's bundle, fetched over TLS, at the path of the task definition, readable by every user."""
     assert of("ADD") == ["https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem /opt/rds-global-bundle.pem"]
     path = container_environment()["SUBSCRIBER_DATABASE_CA_FILE"]
     assert f"--from=build --chmod=0444 /opt/rds-global-bundle.pem {path}" in of("COPY")
 
 
 def test_the_health_check_is_that_of_the_task() -> None:
-    """One command, here and on ECS, in exec form."""
+    """It is one command, here and on ECS, in exec form."""
     (text,) = of("HEALTHCHECK")
     assert json.loads(text.partition("CMD ")[2]) == container()["healthCheck"]["command"][1:]
 
 
-def test_what_is_copied_is_let_in_and_nothing_else() -> None:
+def test_the_build_context_is_what_is_copied() -> None:
     """Every source of a COPY exists and passes .dockerignore; everything that passes is copied."""
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
     assert rules[0] == "*"
-    let_in = {rule[1:] for rule in rules if rule.startswith("!")}
+    admitted = {rule[1:] for rule in rules if rule.startswith("!")}
     copies = [text.split()[:-1] for text in of("COPY") if not text.startswith("--from")]
     copied = {source.rstrip("/") for sources in copies for source in sources}
-    assert copied == let_in
+    assert copied == admitted
     assert all((ROOT / source).exists() for source in copied)
     assert any(fnmatch.fnmatch("subscriber/__pycache__", rule) for rule in rules if rule not in {"*", rules[0]})
 
 
 def test_hadolint_finds_nothing() -> None:
-    """The linter of Dockerfiles, where it is installed."""
+    """The linter of Dockerfiles finds nothing, if it is installed."""
     linter = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
     if linter is None:
-        pytest.skip("hadolint is not installed: the rules above are kept without it")
+        pytest.skip("hadolint is not installed: the rules above hold without it")
     done = subprocess.run([linter, ROOT / "Dockerfile"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
 def test_the_wheel_has_all_of_the_package_and_nothing_else(tmp_path: Path) -> None:
-    """As the image builds it: every file of the package, SQL and type marker among them, and its license."""
+    """As the image builds it: every file of the package, with SQL and type marker, and its license."""
     shutil.copytree(ROOT / "subscriber", tmp_path / "subscriber", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tmp_path)

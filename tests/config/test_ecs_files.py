@@ -1,4 +1,4 @@
-"""The files of config/ecs are what AWS takes, and fit the settings and each other."""
+"""The files of config/ecs are valid for AWS, and fit the settings and each other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yarl
 
-from subscriber.admin.server import Pages
+from subscriber.admin.server import AdminServer
 from subscriber.observe.metrics import Metrics
 from subscriber.options import store_options
 from subscriber.settings.table import Settings, settings_table
@@ -19,23 +19,23 @@ from tests.config.ecs_files import (
     ECS,
     OPERATIONS,
     POLICIES,
-    complaints,
     container,
     container_environment,
     example_values,
     fill_script,
     filled,
+    validation_errors,
 )
 
 DATABASE_URL = "postgresql://subscriber:secret@lake.cluster-abc.eu-central-1.rds.amazonaws.com/lake"
 SPARE_SECONDS = 5
 SENSOR_CONNECTIONS = 1
-"""A source of the load that asks the database has a connection of its own."""
+"""A load source that queries the database has its own connection."""
 
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """What the daemon would read in the task, with a file where the image has the certificates."""
+    """The settings of the task, with a file in place of the image's certificates."""
     bundle = tmp_path / "bundle.pem"
     bundle.touch()
     secrets = {"SUBSCRIBER_DATABASE_URL": DATABASE_URL, "SUBSCRIBER_CONTROL_TOKEN": "0123456789abcdef"}
@@ -44,65 +44,65 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def test_every_file_is_known() -> None:
-    """No template is without the call it is for, or the role."""
+    """Every template belongs to a call or a role."""
     assert {path.name for path in ECS.glob("*.json")} == {*OPERATIONS, *POLICIES}
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_aws_takes_the_file(name: str) -> None:
-    """The validator of botocore finds nothing wrong with it."""
-    assert complaints(*OPERATIONS[name], filled(name)) == ""
+def test_aws_accepts_the_file(name: str) -> None:
+    """Botocore's validator finds no error."""
+    assert validation_errors(*OPERATIONS[name], filled(name)) == ""
 
 
-def test_the_validator_notices() -> None:
-    """A field that does not exist, or has another type, is found."""
+def test_the_validator_finds_errors() -> None:
+    """It finds a field that does not exist or has another type."""
     wrong = filled("task-definition.json") | {"memroy": "1"}
-    assert "memroy" in complaints("ecs", "RegisterTaskDefinition", wrong)
-    assert "desiredCount" in complaints("ecs", "CreateService", filled("service.json") | {"desiredCount": "1"})
+    assert "memroy" in validation_errors("ecs", "RegisterTaskDefinition", wrong)
+    assert "desiredCount" in validation_errors("ecs", "CreateService", filled("service.json") | {"desiredCount": "1"})
 
 
 def test_every_value_is_used() -> None:
-    """No name in values.env is left over; what only a test reads is said to be a number to fit."""
+    """Every name in values.env is used by a template, except the one that only a test reads."""
     templates = "".join(path.read_text() for path in ECS.glob("*.json"))
     unused = {name for name in example_values() if f"${{{name}}}" not in templates}
     assert unused == {"DATABASE_CONNECTIONS"}
 
 
 def test_the_settings_of_the_task_can_start(settings: Settings) -> None:
-    """Every variable exists, has a value it takes, and the sums fit."""
+    """Every variable exists and is valid, and the constraints hold."""
     assert settings.database_tls == "verify-full"
     assert settings.queue_urls == ("https://sqs.eu-central-1.amazonaws.com/123456789012/lake-events",)
 
 
-def test_secrets_come_as_secrets() -> None:
-    """What the table of settings calls secret is in `secrets`, and nowhere else."""
+def test_secrets_are_passed_as_secrets() -> None:
+    """Secret settings are in `secrets`, and nowhere else."""
     secret = {row.variable for row in settings_table() if row.secret}
     assert {one["name"] for one in container()["secrets"]} <= secret
     assert not secret & set(container_environment())
     assert "password" not in (ECS / "task-definition.json").read_text().lower()
 
 
-def test_a_stop_ends_before_it_is_cut_off(settings: Settings) -> None:
+def test_a_shutdown_ends_before_the_task_is_killed(settings: Settings) -> None:
     """STOP_TIMEOUT + 5 ≤ stopTimeout, which is at most 120 on Fargate."""
     assert settings.stop_timeout_seconds + SPARE_SECONDS <= container()["stopTimeout"] <= 120
 
 
-def test_the_database_can_stand_the_most_tasks(settings: Settings) -> None:
-    """The most tasks, doubled by a deployment, take no more connections than values.env says there are for us."""
+def test_the_database_has_connections_for_all_tasks(settings: Settings) -> None:
+    """The maximum of tasks, doubled by a deployment, uses no more connections than values.env allows."""
     most_tasks = filled("scalable-target.json")["MaxCapacity"]
     during_deployment = most_tasks * filled("service.json")["deploymentConfiguration"]["maximumPercent"] / 100
     connections = store_options(settings).connections_max + SENSOR_CONNECTIONS
     assert during_deployment * connections <= int(example_values()["DATABASE_CONNECTIONS"])
 
 
-def test_memory_holds_what_may_be_prefetched(settings: Settings) -> None:
-    """A message in memory weighs its body several times over: bodies are at most an eighth of the task's memory."""
+def test_memory_suffices_for_the_prefetch(settings: Settings) -> None:
+    """A message takes several times the memory of its body: bodies are at most an eighth of the task's memory."""
     memory_bytes = int(filled("task-definition.json")["memory"]) * 1024 * 1024
     assert settings.prefetch_bytes * 8 <= memory_bytes
 
 
-def test_the_image_is_started_as_it_is_meant() -> None:
-    """Exec form, nobody's user, nothing to write, no privilege, and an init that passes signals on."""
+def test_the_container_is_unprivileged() -> None:
+    """Exec form, a numeric user, a read-only file system, no capabilities, and an init that forwards signals."""
     task = container()
     assert (task["entryPoint"], task["command"]) == (["subscriber"], ["run"])
     assert task["user"] == "10001:10001"
@@ -111,11 +111,11 @@ def test_the_image_is_started_as_it_is_meant() -> None:
     assert task["logConfiguration"]["options"]["mode"] == "non-blocking"
 
 
-async def test_the_health_check_asks_livez() -> None:
-    """The very command, at the real page: 0 while it answers, 1 when nobody does; no shell, no curl."""
+async def test_the_health_check_requests_livez() -> None:
+    """The same command against the real server: 0 while it answers, else 1; no shell, no curl."""
     command = container()["healthCheck"]["command"]
     assert command[:2] == ["CMD", "python"]
-    pages = Pages("127.0.0.1", 0, Metrics().registry, lambda: {"ready": False})
+    pages = AdminServer("127.0.0.1", 0, Metrics().registry, lambda: {"ready": False})
     await pages.start()
     arguments = [word.replace("8080", str(pages.port)) for word in command[2:]]
     assert await _exit_code(arguments) == 0
@@ -130,14 +130,14 @@ async def _exit_code(arguments: list[str]) -> int:
     return await process.wait()
 
 
-def test_the_health_check_asks_where_the_pages_are(settings: Settings) -> None:
-    """Its port is the daemon's and the container's."""
+def test_the_health_check_uses_the_port_of_the_server(settings: Settings) -> None:
+    """It is the port of the daemon and the container."""
     assert f", {settings.http_port}," in container()["healthCheck"]["command"][-1]
     assert container()["portMappings"][0]["containerPort"] == settings.http_port
 
 
 def test_a_bad_release_is_rolled_back() -> None:
-    """A rolling deployment that never goes below the tasks there are, and goes back by itself."""
+    """A rolling deployment never has fewer tasks than before, and rolls back by itself."""
     assert filled("service.json")["deploymentConfiguration"] == {
         "strategy": "ROLLING",
         "minimumHealthyPercent": 100,
@@ -147,7 +147,7 @@ def test_a_bad_release_is_rolled_back() -> None:
 
 
 def test_the_backlog_per_task_falls_when_tasks_are_added() -> None:
-    """One series is returned: what waits and what is held, over the tasks that run."""
+    """The metric is the messages that wait or are held, divided by the running tasks."""
     configuration = filled("scaling-policy.json")["TargetTrackingScalingPolicyConfiguration"]
     queries = configuration["CustomizedMetricSpecification"]["Metrics"]
     returned = [query for query in queries if query["ReturnData"]]
@@ -155,7 +155,7 @@ def test_the_backlog_per_task_falls_when_tasks_are_added() -> None:
     assert {query["Id"] for query in queries if "MetricStat" in query} == {"waiting", "taken", "tasks"}
 
 
-def test_scaling_speaks_of_the_service() -> None:
+def test_scaling_names_the_service() -> None:
     """Target, policy and service name the same cluster and service."""
     service = filled("service.json")
     resource = f"service/{service['cluster']}/{service['serviceName']}"
@@ -163,7 +163,7 @@ def test_scaling_speaks_of_the_service() -> None:
 
 
 def test_a_one_off_task_runs_where_the_service_does() -> None:
-    """Cluster, network, definition and container are the service's: what it finds is what the daemon would find."""
+    """Cluster, network, definition and container are the service's, so `check` finds what the daemon would find."""
     once, service = filled("one-off-task.json"), filled("service.json")
     shared = ("cluster", "taskDefinition", "launchType", "platformVersion", "networkConfiguration")
     assert {name: once[name] for name in shared} == {name: service[name] for name in shared}
@@ -172,7 +172,7 @@ def test_a_one_off_task_runs_where_the_service_does() -> None:
 
 
 def test_the_queue_fits_the_daemon(settings: Settings) -> None:
-    """Ten receives before the dead-letter queue, which keeps longer; the URL of the settings is this queue's."""
+    """At least five receives, a dead-letter queue with a longer retention, and the queue of the settings."""
     queue, dead = filled("queue.json"), filled("dead-letter-queue.json")
     redrive = json.loads(queue["Attributes"]["RedrivePolicy"])
     assert redrive["maxReceiveCount"] >= 5
@@ -181,14 +181,14 @@ def test_the_queue_fits_the_daemon(settings: Settings) -> None:
     assert yarl.URL(settings.queue_urls[0]).name == queue["QueueName"]
 
 
-def test_every_event_that_moves_the_index_is_subscribed() -> None:
-    """Creations, deletions and expirations: without the last an expired object would stay in the index."""
+def test_every_event_that_changes_the_index_is_subscribed() -> None:
+    """Creations, removals and expirations: without the last, expired objects would stay in the index."""
     (target,) = filled("bucket-notification.json")["NotificationConfiguration"]["QueueConfigurations"]
     assert target["Events"] == ["s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"]
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ("ACCOUNT=1\n", "values.env: no value for "),
         ("# ours\nnonsense\n", "values.env: line 2 is not NAME=value"),
@@ -196,19 +196,19 @@ def test_every_event_that_moves_the_index_is_subscribed() -> None:
         (None, "No such file"),
     ],
 )
-def test_a_mistake_in_the_values_is_a_line(tmp_path: Path, values: str | None, said: str) -> None:
-    """Nothing is written, and the line says what is missing."""
+def test_a_mistake_in_the_values_is_one_line(tmp_path: Path, values: str | None, message: str) -> None:
+    """Nothing is written, and the line names the mistake."""
     if values is not None:
         (tmp_path / "values.env").write_text(values)
     command = [sys.executable, str(ECS / "fill.py"), str(tmp_path / "values.env"), str(tmp_path / "out")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert said in done.stderr
+    assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "out").exists()
 
 
-def test_a_value_that_breaks_the_file_is_refused() -> None:
-    """A quotation mark in a value does not become a file that is none."""
+def test_a_value_that_breaks_the_file_is_rejected() -> None:
+    """A quotation mark in a value would make invalid JSON."""
     with pytest.raises(ValueError, match="delimiter"):
         fill_script().filled('{"a": "${NAME}"}', {"NAME": 'x" y'})

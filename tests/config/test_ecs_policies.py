@@ -1,4 +1,4 @@
-"""The roles may do what the daemon does, and nothing else."""
+"""The roles allow what the daemon does, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from subscriber.settings.parsers import SECRET
-from tests.config.ecs_files import POLICIES, complaints, example_values, filled
+from tests.config.ecs_files import POLICIES, example_values, filled, validation_errors
 from tests.config.shell_blocks import blocks
 from tests.repo.source import texts
 
@@ -20,12 +20,12 @@ QUEUE_CALLS = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisi
 
 
 def listed(value: str | list[str]) -> list[str]:
-    """IAM writes one thing without its list."""
+    """IAM writes a single value without a list."""
     return [value] if isinstance(value, str) else value
 
 
 def statements(name: str) -> Iterator[dict[str, Any]]:
-    """Those of one policy."""
+    """The statements of one policy."""
     yield from filled(name)["Statement"]
 
 
@@ -36,7 +36,7 @@ def allowed(name: str) -> set[str]:
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_is_well_formed(name: str) -> None:
-    """The version of the language, and statements that say what they are for, once each."""
+    """The version of the policy language, and statements with a unique purpose each."""
     policy = filled(name)
     assert policy["Version"] == "2012-10-17"
     purposes = [statement["Sid"] for statement in policy["Statement"]]
@@ -49,7 +49,7 @@ def test_a_policy_is_well_formed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["task-role-policy.json", "execution-role-policy.json"])
 def test_nothing_is_allowed_wholesale(name: str) -> None:
-    """No action has a wildcard; a resource is one only where the action knows no other."""
+    """No action has a wildcard; a resource has one only if the action supports no other."""
     for statement in statements(name):
         assert not [action for action in listed(statement["Action"]) if "*" in action]
         if "*" in listed(statement["Resource"]):
@@ -59,14 +59,14 @@ def test_nothing_is_allowed_wholesale(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["task-role-policy.json", "execution-role-policy.json"])
 def test_a_key_is_used_through_one_service(name: str) -> None:
-    """kms:Decrypt, and by way of the service whose data it opens alone."""
+    """kms:Decrypt, only through the service whose data the key encrypts."""
     (key,) = [statement for statement in statements(name) if "kms" in str(statement["Action"])]
     assert key["Action"] == "kms:Decrypt"
     assert list(key["Condition"]["StringEquals"]) == ["kms:ViaService"]
 
 
 def test_the_task_may_do_what_the_daemon_calls() -> None:
-    """Every call of the queue and of the sensors of the load, and protection."""
+    """Every call of the queue, of the load sensors and for task protection."""
     sensors = "".join(text for path, text in texts().items() if path.startswith("subscriber/adapters/"))
     called = {
         f"{service}:{operation}"
@@ -78,7 +78,7 @@ def test_the_task_may_do_what_the_daemon_calls() -> None:
 
 
 def test_secrets_are_read_by_the_role_that_starts_the_task() -> None:
-    """ECS reads them for us; the daemon's own role need not."""
+    """ECS reads them; the daemon's own role needs no access."""
     assert "secretsmanager:GetSecretValue" in allowed("execution-role-policy.json")
     assert "secretsmanager:GetSecretValue" not in allowed("task-role-policy.json")
     (secrets,) = [one for one in statements("execution-role-policy.json") if one["Sid"] == "Secrets"]
@@ -87,8 +87,8 @@ def test_secrets_are_read_by_the_role_that_starts_the_task() -> None:
 
 
 def test_the_other_ways_to_log_in_are_statements_that_fit() -> None:
-    """What docs/database-login.md adds makes a policy of the same kind: one action each, on one thing, named once."""
-    (text,) = blocks(texts()["docs/database-login.md"], "json")
+    """The statements on the page about logins are like those of the policy: one action on one resource, named once."""
+    (text,) = blocks(texts()["docs/how-to/database-login.md"], "json")
     more = json.loads(text)
     assert [one["Action"] for one in more] == ["rds-db:connect", "secretsmanager:GetSecretValue", "kms:Decrypt"]
     user, secret, key = (one["Resource"] for one in more)
@@ -100,15 +100,15 @@ def test_the_other_ways_to_log_in_are_statements_that_fit() -> None:
     assert len(set(names)) == len(names)
 
 
-def test_only_tasks_of_the_account_take_the_roles() -> None:
-    """The service is named, and whose tasks it may speak for."""
+def test_only_tasks_of_the_account_assume_the_roles() -> None:
+    """The trust policy names the service and the account of the tasks."""
     (trust,) = statements("trust-policy.json")
     assert trust["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
     assert trust["Condition"]["StringEquals"] == {"aws:SourceAccount": "123456789012"}
 
 
-def test_only_the_bucket_may_fill_the_queue() -> None:
-    """S3 for this bucket of this account: else anybody's bucket could send; and nobody at all without TLS."""
+def test_only_the_bucket_may_send_to_the_queue() -> None:
+    """Only S3 for this bucket of this account may send, and every call needs TLS."""
     send, clear = json.loads(filled("queue.json")["Attributes"]["Policy"])["Statement"]
     assert send["Principal"] == {"Service": "s3.amazonaws.com"}
     assert send["Condition"] == {
@@ -121,9 +121,9 @@ def test_only_the_bucket_may_fill_the_queue() -> None:
 
 
 @pytest.mark.parametrize("name", ["task-role-policy.json", "execution-role-policy.json"])
-def test_iam_takes_the_policy(name: str) -> None:
-    """As the text of a call it is what the call takes, within the 10,240 characters a role may hold inline."""
+def test_iam_accepts_the_policy(name: str) -> None:
+    """It is valid as the parameter of the call, within the 10,240 characters of a role's inline policies."""
     text = json.dumps(filled(name), separators=(",", ":"))
     parameters = {"RoleName": "subscriber-task", "PolicyName": "subscriber", "PolicyDocument": text}
-    assert complaints("iam", "PutRolePolicy", parameters) == ""
+    assert validation_errors("iam", "PutRolePolicy", parameters) == ""
     assert len(text) < 10_240

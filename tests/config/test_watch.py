@@ -1,4 +1,4 @@
-"""Alarms, rules and dashboard are built on what there is: metrics and labels of the catalog, events of the log."""
+"""Alarms, rules and dashboard use only existing metrics, labels and log events."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.config.ecs_files import WATCH, from_yaml
 from tests.repo.source import sources
 
 FUNCTIONS = {"absent", "histogram_quantile", "increase", "max", "min", "rate", "sum"}
-"""What our queries use; a new one is looked up in Prometheus's manual before it is added here."""
+"""The functions that our queries use; look a new one up in Prometheus's manual before adding it."""
 SCRAPED = {"job", "le"}
 """Labels that are not in the catalog: Prometheus's own, and a histogram's."""
 AWS_METRICS = {
@@ -30,7 +30,7 @@ AWS_METRICS = {
     "ECS/ContainerInsights": {"RunningTaskCount"},
     "AWS/RDS": {"CPUUtilization"},
 }
-"""From the pages of SQS, ECS, Container Insights and Aurora on their CloudWatch metrics."""
+"""From the documentation of the CloudWatch metrics of SQS, ECS, Container Insights and Aurora."""
 SUFFIXES = {"counter": ("_total",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
 _SELECTOR = re.compile(r"(subscriber_\w+)(?:\{([^}]*)\})?")
 
@@ -70,7 +70,7 @@ def queries() -> Iterator[str]:
 
 
 def flaws(query: str) -> Iterator[str]:
-    """What is wrong with an expression, as far as can be said without Prometheus."""
+    """The errors of an expression that can be found without Prometheus."""
     known = series()
     for name, matchers in _SELECTOR.findall(query):
         labels = set(re.findall(r"(\w+)\s*[=!]", matchers))
@@ -93,8 +93,8 @@ def flaws(query: str) -> Iterator[str]:
         yield f"{', '.join(gauges)} is a gauge"
 
 
-def test_every_query_is_of_series_that_exist() -> None:
-    """No rule and no panel asks for a metric or a label the daemon does not have."""
+def test_every_query_uses_existing_series() -> None:
+    """No rule and no panel uses a metric or a label that the daemon does not have."""
     found = [f"{query}: {flaw}" for query in queries() for flaw in flaws(query)]
     assert not found, "\n".join(found)
 
@@ -110,32 +110,32 @@ def test_every_query_is_of_series_that_exist() -> None:
         "rate(subscriber_polls[5m])",
     ],
 )
-def test_a_wrong_query_is_noticed(query: str) -> None:
-    """The check finds what it is for."""
+def test_a_wrong_query_is_detected(query: str) -> None:
+    """The check finds each kind of error."""
     assert len(list(flaws(query))) == 1
 
 
 def test_every_alert_says_what_to_do() -> None:
-    """A summary, an action and a severity; names once each."""
+    """Each has a summary, an action, a severity and a unique name."""
     alerts = [rule for rule in rules() if "alert" in rule]
     assert len({alert["alert"] for alert in alerts}) == len(alerts) >= 8
     assert all(set(alert["annotations"]) == {"summary", "action"} for alert in alerts)
     assert {alert["labels"]["severity"] for alert in alerts} == {"page", "ticket"}
 
 
-def test_annotations_name_labels_the_alert_has() -> None:
-    """{{ $labels.x }} is one of those the expression is grouped by."""
+def test_annotations_use_labels_of_the_alert() -> None:
+    """{{ $labels.x }} is a label by which the expression is grouped."""
     for rule in rules():
         named = set(re.findall(r"\$labels\.(\w+)", json.dumps(rule.get("annotations", {}))))
         grouped = set(re.findall(r"\w+", "".join(re.findall(r"by \(([^)]*)\)", rule["expr"]))))
         assert named <= grouped, rule.get("alert")
 
 
-def test_the_dashboard_is_a_whole() -> None:
-    """Panels have a number, a place and a legend each; none lies upon another; variables exist."""
+def test_the_dashboard_is_consistent() -> None:
+    """Panels have unique ids and positions; the variables they use exist."""
     panels = dashboard()["panels"]
-    places = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
-    assert len(places) == len({panel["id"] for panel in panels}) == len(panels)
+    positions = {(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}
+    assert len(positions) == len({panel["id"] for panel in panels}) == len(panels)
     variables = {variable["name"] for variable in dashboard()["templating"]["list"]}
     used = set(re.findall(r"\$\{?([a-z]\w*)", json.dumps(panels)))
     assert used <= variables
@@ -149,7 +149,7 @@ def alarms() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def metrics_of(alarm: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Namespace and name of what an alarm looks at."""
+    """Namespace and name of the metrics of an alarm."""
     stats = [query["MetricStat"]["Metric"] for query in alarm.get("Metrics", []) if "MetricStat" in query]
     for metric in stats or [alarm]:
         yield metric["Namespace"], metric["MetricName"]
@@ -160,8 +160,8 @@ def filters() -> list[dict[str, Any]]:
     return [one["Properties"] for one in template().values() if one["Type"] == "AWS::Logs::MetricFilter"]
 
 
-def test_every_alarm_looks_at_a_metric_that_exists() -> None:
-    """AWS's own, or one that a filter of the same template makes."""
+def test_every_alarm_uses_an_existing_metric() -> None:
+    """It is one of AWS, or one that a filter of the same template creates."""
     made = {
         (change["MetricNamespace"], change["MetricName"])
         for each in filters()
@@ -173,8 +173,8 @@ def test_every_alarm_looks_at_a_metric_that_exists() -> None:
     assert all(name in AWS_METRICS[namespace] for namespace, name in asked - ours)
 
 
-def test_every_filter_looks_for_an_event_that_exists() -> None:
-    """Each event named in a filter is logged somewhere, by that very name, and with the field that is asked for."""
+def test_every_filter_matches_an_existing_event() -> None:
+    """Each event named in a filter is logged, with the field that the filter uses."""
     code = "\n".join(source.text for source in sources() if source.path.startswith("subscriber/"))
     patterns = [each["FilterPattern"] for each in filters()]
     events = {event for pattern in patterns for event in re.findall(r'\$\.event = "([^"]+)"', pattern)}
@@ -184,16 +184,16 @@ def test_every_filter_looks_for_an_event_that_exists() -> None:
     assert '_log.info("daemon.ended", exit_code=' in code
 
 
-def test_every_alarm_tells_somebody_what_to_do() -> None:
-    """An action, a word on missing data, and a description that is more than a name."""
+def test_every_alarm_has_an_action_and_a_description() -> None:
+    """It has an action, a treatment of missing data, and a description of some length."""
     for name, alarm in alarms():
         assert alarm["AlarmActions"] == [{"Ref": "Topic"}], name
         assert alarm["TreatMissingData"] in {"breaching", "notBreaching"}, name
         assert len(alarm["AlarmDescription"]) > 40, name
 
 
-def test_cloudformation_would_take_the_template() -> None:
-    """AWS's own linter for templates, which comes with LocalStack, finds nothing."""
+def test_the_template_is_valid_cloudformation() -> None:
+    """AWS's linter for templates, which comes with LocalStack, finds nothing."""
     linter = LOCALSTACK_PYTHON.parent / "cfn-lint"
     done = subprocess.run([linter, WATCH / "alarms.yaml"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout

@@ -1,4 +1,4 @@
-"""Batches: every entry has its own answer; only a batch that is unfit as a whole is an error."""
+"""Batches: every entry has its own result; only an invalid batch is an error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def _send(queue: FreshQueue, *entries: tuple[str, str]) -> dict[str, Any]:
 
 
 async def test_a_batch_sends_and_deletes_in_tens(make_queue: MakeQueue) -> None:
-    """Ten sent together are received together and deleted together, each answered by its id."""
+    """Ten messages are sent, received and deleted together, each with a result by its id."""
     queue = await make_queue()
     answer = await _send(queue, *((f"id_{index}-x", str(index)) for index in range(10)))
     assert "Failed" not in answer
@@ -32,7 +32,7 @@ async def test_a_batch_sends_and_deletes_in_tens(make_queue: MakeQueue) -> None:
 
 
 async def test_a_bad_entry_fails_alone(make_queue: MakeQueue) -> None:
-    """Success with failures inside: the good entries are done, the bad one says why and whose fault it is."""
+    """The call succeeds: the good entries are done, the bad one has a code and SenderFault."""
     queue = await make_queue(MaximumMessageSize="1024")
     answer = await _send(queue, ("good", "a"), ("character", "\x00"), ("long", "x" * 1_025))
     assert [entry["Id"] for entry in answer["Successful"]] == ["good"]
@@ -44,14 +44,14 @@ async def test_a_bad_entry_fails_alone(make_queue: MakeQueue) -> None:
 
 
 async def test_a_failed_entry_has_the_code_of_the_query_protocol(make_queue: MakeQueue) -> None:
-    """A body that is too long fails with InvalidParameterValue, by the sender's fault."""
+    """A body that is too long fails with InvalidParameterValue and SenderFault."""
     queue = await make_queue(MaximumMessageSize="1024")
     (failed,) = (await _send(queue, ("long", "x" * 1_025)))["Failed"]
     assert (failed["Code"], failed["SenderFault"]) == ("InvalidParameterValue", True)
 
 
 async def test_bad_handles_fail_by_entry(make_queue: MakeQueue) -> None:
-    """In a batch that deletes or changes visibility a made-up handle fails alone."""
+    """In a batch that deletes or changes visibility, only the invalid handle fails."""
     queue = await make_queue()
     await queue.send("a")
     (message,) = await queue.receive()
@@ -68,7 +68,7 @@ async def test_bad_handles_fail_by_entry(make_queue: MakeQueue) -> None:
         assert [(entry["Id"], entry["Code"]) for entry in answer["Failed"]] == [("bad", "ReceiptHandleIsInvalid")]
 
 
-async def test_a_batch_hands_back_at_once(make_queue: MakeQueue) -> None:
+async def test_a_batch_releases_messages_at_once(make_queue: MakeQueue) -> None:
     """Visibility zero in a batch makes all its messages visible."""
     queue = await make_queue()
     await queue.send(*map(str, range(10)))
@@ -95,24 +95,26 @@ async def test_a_batch_hands_back_at_once(make_queue: MakeQueue) -> None:
             [(i, "x" * 600_000) for i in "ab"],
             "BatchRequestTooLong",
             id="long-bodies",
-            # aiohttp would have a body of this size given to it as a stream; botocore does not.
+            # aiohttp recommends a stream for a body of this size; botocore does not use one.
             marks=pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning"),
         ),
     ],
 )
-async def test_an_unfit_batch_has_no_effect(make_queue: MakeQueue, entries: list[tuple[str, str]], error: str) -> None:
-    """A batch that is unfit as a whole is refused under both of its error codes, and nothing is sent."""
+async def test_an_invalid_batch_has_no_effect(
+    make_queue: MakeQueue, entries: list[tuple[str, str]], error: str
+) -> None:
+    """An invalid batch is rejected with both error codes, and nothing is sent."""
     queue = await make_queue()
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as caught:
         await _send(queue, *entries)
-    told = refused.value.response["Error"]
-    assert told["QueryErrorCode"] == error
-    assert told["Code"] == f"AWS.SimpleQueueService.{error}"
+    fault = caught.value.response["Error"]
+    assert fault["QueryErrorCode"] == error
+    assert fault["Code"] == f"AWS.SimpleQueueService.{error}"
     assert await queue.counts() == (0, 0, 0)
 
 
 async def test_an_entry_id_is_plain_ascii(make_queue: MakeQueue) -> None:
-    """Letters beyond ASCII are not alphanumeric characters of an id."""
+    """Non-ASCII letters are not allowed in an id."""
     queue = await make_queue()
     with pytest.raises(queue.client.exceptions.InvalidBatchEntryId):
         await _send(queue, ("é", "a"))

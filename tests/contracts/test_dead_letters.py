@@ -1,4 +1,4 @@
-"""Messages that were received too often."""
+"""Messages that exceed maxReceiveCount."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ async def _fail(queue: FreshQueue, times: int) -> dict[str, Any]:
     return message
 
 
-async def test_a_message_moves_when_its_receives_are_used_up(make_queue: MakeQueue) -> None:
-    """A message has as many receives as the policy allows; the next one finds it moved, not deleted.
+async def test_a_message_moves_after_its_last_receive(make_queue: MakeQueue) -> None:
+    """A message moves, and is not deleted, at the receive after the last that the policy allows.
 
-    Its id and the time it was sent stay, so that its age is counted from the start; its count of receives goes
-    on.
+    Its id and send time stay, so its age does not start again; its receive count continues.
     """
     queue = await make_queue(max_receive_count=2)
     await queue.send("poison")
@@ -44,8 +43,8 @@ async def test_a_message_moves_when_its_receives_are_used_up(make_queue: MakeQue
     assert attributes["DeadLetterQueueSourceArn"] == queue.arn
 
 
-async def test_the_policy_can_be_read_and_taken_back(make_queue: MakeQueue) -> None:
-    """The redrive policy is given back as it was set; an empty one ends it."""
+async def test_the_policy_can_be_read_and_removed(make_queue: MakeQueue) -> None:
+    """The redrive policy is returned as it was set; an empty one removes it."""
     queue = await make_queue(max_receive_count=1)
     names = ["RedrivePolicy"]
     answer = await queue.client.get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)
@@ -59,9 +58,9 @@ async def test_the_policy_can_be_read_and_taken_back(make_queue: MakeQueue) -> N
 
 
 async def test_a_dead_letter_target_must_exist(make_queue: MakeQueue) -> None:
-    """A policy that names a queue which is not there is refused."""
+    """A policy that names a missing queue is rejected."""
     queue = await make_queue()
     policy = json.dumps({"deadLetterTargetArn": queue.arn + "-nowhere", "maxReceiveCount": 3})
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as caught:
         await queue.client.set_queue_attributes(QueueUrl=queue.url, Attributes={"RedrivePolicy": policy})
-    assert refused.value.response["Error"]["Code"] == "InvalidParameterValue"
+    assert caught.value.response["Error"]["Code"] == "InvalidParameterValue"

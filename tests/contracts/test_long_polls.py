@@ -1,4 +1,4 @@
-"""A receive that waits."""
+"""Long polls."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import time
 from tests.fixtures.queues import FreshQueue, MakeQueue
 
 _MANY_SECONDS = 15
-"""Long enough that a poll which was not woken shows."""
+"""Long enough to notice a poll that was not woken."""
 
 
-async def test_a_waiting_poll_is_answered_when_a_message_arrives(make_queue: MakeQueue) -> None:
-    """A poll that waits is answered as soon as something is sent."""
+async def test_a_waiting_poll_returns_when_a_message_arrives(make_queue: MakeQueue) -> None:
+    """A waiting poll returns as soon as a message is sent."""
     queue = await make_queue()
     poll = asyncio.create_task(queue.receive(wait_seconds=_MANY_SECONDS), name="poll")
     await _until_at_server(queue)
@@ -23,8 +23,8 @@ async def test_a_waiting_poll_is_answered_when_a_message_arrives(make_queue: Mak
     assert time.monotonic() - sent_at < 3
 
 
-async def test_a_waiting_poll_is_answered_when_a_message_is_handed_back(make_queue: MakeQueue) -> None:
-    """A poll that waits is answered as soon as another consumer hands a message back."""
+async def test_a_waiting_poll_returns_when_a_message_is_released(make_queue: MakeQueue) -> None:
+    """A waiting poll returns as soon as another consumer releases a message."""
     queue = await make_queue()
     await queue.send("a")
     (message,) = await queue.receive(VisibilityTimeout=60)
@@ -40,7 +40,7 @@ async def test_a_waiting_poll_is_answered_when_a_message_is_handed_back(make_que
 
 
 async def test_an_empty_poll_ends_when_its_wait_is_over(make_queue: MakeQueue) -> None:
-    """A poll that finds nothing ends after its own wait, or the queue's if it has none of its own."""
+    """An empty poll ends after its own wait time, or the queue's if it has none."""
     queue = await make_queue(ReceiveMessageWaitTimeSeconds="1")
     started = time.monotonic()
     answer = await queue.client.receive_message(QueueUrl=queue.url)
@@ -52,7 +52,7 @@ async def test_an_empty_poll_ends_when_its_wait_is_over(make_queue: MakeQueue) -
 
 
 async def test_every_message_goes_to_one_poll(make_queue: MakeQueue) -> None:
-    """Of several polls that wait each gets messages of its own, and together they get all."""
+    """Several waiting polls receive different messages, and together all of them."""
     queue = await make_queue()
     polls = [asyncio.create_task(queue.receive(1, wait_seconds=_MANY_SECONDS), name=f"poll-{n}") for n in range(4)]
     await _until_at_server(queue)
@@ -62,6 +62,6 @@ async def test_every_message_goes_to_one_poll(make_queue: MakeQueue) -> None:
 
 
 async def _until_at_server(queue: FreshQueue) -> None:
-    # A round trip on a connection of its own: the poll was sent before it.
+    # A round trip on another connection: the server has the poll by then.
     for _ in range(3):
         await queue.counts()

@@ -1,4 +1,4 @@
-"""The life of a message: sent, received, hidden, returned, deleted."""
+"""The life cycle of a message: send, receive, visibility, delete."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 from tests.fixtures.queues import MakeQueue
 
 
-async def test_what_is_sent_is_received_and_what_is_deleted_is_gone(make_queue: MakeQueue) -> None:
-    """A body arrives unchanged, with its digest, and does not come again once it is deleted."""
+async def test_send_receive_and_delete(make_queue: MakeQueue) -> None:
+    """A body arrives unchanged, with its digest, and does not return after it was deleted."""
     queue = await make_queue(VisibilityTimeout="0")
     body = '{"text": "é ü 你好 🚀 \\\\ \t\r\n end"}'
     sent = await queue.client.send_message(QueueUrl=queue.url, MessageBody=body)
@@ -26,33 +26,33 @@ async def test_what_is_sent_is_received_and_what_is_deleted_is_gone(make_queue: 
 
 
 async def test_an_empty_answer_has_no_messages_key(make_queue: MakeQueue) -> None:
-    """A receive that finds nothing answers without the key `Messages`."""
+    """An empty receive has no member `Messages`."""
     queue = await make_queue()
     answer = await queue.client.receive_message(QueueUrl=queue.url)
     assert set(answer) == {"ResponseMetadata"}
 
 
-async def test_one_receive_brings_ten_at_most(make_queue: MakeQueue) -> None:
-    """A receive brings as many as asked for, and one if nothing is said."""
+async def test_one_receive_returns_ten_at_most(make_queue: MakeQueue) -> None:
+    """A receive returns up to the requested number, one by default."""
     queue = await make_queue()
     await queue.send(*map(str, range(13)))
     assert len(await queue.receive(10)) == 10
     assert len((await queue.client.receive_message(QueueUrl=queue.url))["Messages"]) == 1
     assert len(await queue.receive(10)) == 2
-    with pytest.raises(ClientError, match="MaxNumberOfMessages") as refused:
+    with pytest.raises(ClientError, match="MaxNumberOfMessages") as caught:
         await queue.receive(11)
-    assert refused.value.response["Error"]["Code"] == "InvalidParameterValue"
+    assert caught.value.response["Error"]["Code"] == "InvalidParameterValue"
 
 
-async def test_a_receive_of_nothing_is_refused(make_queue: MakeQueue) -> None:
-    """Nobody can ask for no message at all."""
+async def test_a_receive_of_zero_messages_is_rejected(make_queue: MakeQueue) -> None:
+    """The minimum of MaxNumberOfMessages is one."""
     queue = await make_queue()
     with pytest.raises(ClientError, match="MaxNumberOfMessages"):
         await queue.receive(0)
 
 
-async def test_visibility_hides_a_message_and_gives_it_back(make_queue: MakeQueue) -> None:
-    """A received message is hidden for its timeout, then comes again with a higher count."""
+async def test_a_message_returns_after_its_visibility_timeout(make_queue: MakeQueue) -> None:
+    """A received message is invisible for its timeout, then returns with a higher receive count."""
     queue = await make_queue()
     await queue.send("a")
     (first,) = await queue.receive(VisibilityTimeout=1)
@@ -67,8 +67,8 @@ async def test_visibility_hides_a_message_and_gives_it_back(make_queue: MakeQueu
     assert counts == ["1", "2"]
 
 
-async def test_visibility_zero_hands_back_at_once(make_queue: MakeQueue) -> None:
-    """A message whose visibility is set to zero can be received at once."""
+async def test_visibility_zero_releases_at_once(make_queue: MakeQueue) -> None:
+    """A message with visibility zero can be received at once."""
     queue = await make_queue()
     await queue.send("a")
     for count in ("1", "2", "3"):
@@ -80,7 +80,7 @@ async def test_visibility_zero_hands_back_at_once(make_queue: MakeQueue) -> None
 
 
 async def test_visibility_counts_from_the_change(make_queue: MakeQueue) -> None:
-    """A message stays hidden beyond its first timeout if that was prolonged."""
+    """A message stays invisible beyond its first timeout if it was extended."""
     queue = await make_queue(VisibilityTimeout="1")
     await queue.send("a")
     (message,) = await queue.receive()
@@ -90,20 +90,20 @@ async def test_visibility_counts_from_the_change(make_queue: MakeQueue) -> None:
     assert await queue.receive(wait_seconds=2) == []
 
 
-async def test_no_message_is_hidden_for_more_than_twelve_hours(make_queue: MakeQueue) -> None:
-    """A timeout that would end more than 43,200 seconds after the receive is refused, not shortened."""
+async def test_visibility_is_limited_to_twelve_hours(make_queue: MakeQueue) -> None:
+    """A timeout that ends more than 43,200 seconds after the receive is rejected, not shortened."""
     queue = await make_queue()
     await queue.send("a")
     (message,) = await queue.receive(wait_seconds=1)
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as caught:
         await queue.client.change_message_visibility(
             QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=43_200
         )
-    assert refused.value.response["Error"]["Code"] == "InvalidParameterValue"
+    assert caught.value.response["Error"]["Code"] == "InvalidParameterValue"
 
 
 async def test_an_older_handle_leaves_the_message(make_queue: MakeQueue) -> None:
-    """Deleting by the handle of an earlier receive succeeds, and the message stays with its new holder."""
+    """Deleting with an older handle succeeds, but the message stays with its new consumer."""
     queue = await make_queue()
     await queue.send("a")
     (first,) = await queue.receive(VisibilityTimeout=0)
@@ -115,7 +115,7 @@ async def test_an_older_handle_leaves_the_message(make_queue: MakeQueue) -> None
 
 
 async def test_deleting_twice_is_no_error(make_queue: MakeQueue) -> None:
-    """Deleting a message that is gone succeeds."""
+    """Deleting a deleted message succeeds."""
     queue = await make_queue()
     await queue.send("a")
     (message,) = await queue.receive()
@@ -125,7 +125,7 @@ async def test_deleting_twice_is_no_error(make_queue: MakeQueue) -> None:
 
 
 async def test_the_newest_handle_deletes_after_its_timeout(make_queue: MakeQueue) -> None:
-    """A message that is visible again, and was not received since, can still be deleted by its handle."""
+    """A message that is visible again, and was not received since, can be deleted with its handle."""
     queue = await make_queue()
     await queue.send("a")
     (message,) = await queue.receive()
@@ -136,21 +136,21 @@ async def test_the_newest_handle_deletes_after_its_timeout(make_queue: MakeQueue
     assert await queue.receive() == []
 
 
-async def test_visibility_of_a_message_that_is_visible_cannot_change(make_queue: MakeQueue) -> None:
-    """A message whose timeout is over is not in flight: its visibility cannot be changed."""
+async def test_the_visibility_of_a_visible_message_cannot_change(make_queue: MakeQueue) -> None:
+    """A message after its timeout is not in flight: its visibility cannot be changed."""
     queue = await make_queue()
     await queue.send("a")
     (message,) = await queue.receive()
     change = {"QueueUrl": queue.url, "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": 0}
     await queue.client.change_message_visibility(**change)
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as caught:
         await queue.client.change_message_visibility(**change)
-    error = refused.value.response["Error"]
+    error = caught.value.response["Error"]
     assert error["QueryErrorCode"] in {"MessageNotInflight", "InvalidParameterValueException"}
 
 
-async def test_a_handle_nobody_gave_is_refused(make_queue: MakeQueue) -> None:
-    """A made-up handle, and one of another queue, is invalid for deletion and visibility."""
+async def test_an_invented_handle_is_rejected(make_queue: MakeQueue) -> None:
+    """An invented handle, and one of another queue, is invalid for delete and visibility."""
     queue, other = await make_queue(), await make_queue()
     await other.send("a")
     (message,) = await other.receive()
@@ -163,8 +163,8 @@ async def test_a_handle_nobody_gave_is_refused(make_queue: MakeQueue) -> None:
                 await call
 
 
-async def test_a_delayed_message_comes_when_its_delay_is_over(make_queue: MakeQueue) -> None:
-    """The queue's delay holds unless the message has its own."""
+async def test_a_delayed_message_arrives_after_its_delay(make_queue: MakeQueue) -> None:
+    """The queue's delay applies unless the message has its own."""
     queue = await make_queue(DelaySeconds="60")
     await queue.send("by the queue's delay")
     await queue.client.send_message(QueueUrl=queue.url, MessageBody="now", DelaySeconds=0)
@@ -176,8 +176,8 @@ async def test_a_delayed_message_comes_when_its_delay_is_over(make_queue: MakeQu
     assert await queue.counts() == (0, 2, 1)
 
 
-async def test_system_attributes_come_as_asked(make_queue: MakeQueue) -> None:
-    """Without asking there are no attributes; each one asked for is there, times in Unix milliseconds."""
+async def test_system_attributes_are_returned_on_request(make_queue: MakeQueue) -> None:
+    """Only requested attributes are returned; times are Unix milliseconds."""
     queue = await make_queue(VisibilityTimeout="0")
     before = int(time.time() * 1_000)
     await queue.send("a")
@@ -194,7 +194,7 @@ async def test_system_attributes_come_as_asked(make_queue: MakeQueue) -> None:
 
 
 async def test_a_body_has_allowed_characters_only(make_queue: MakeQueue) -> None:
-    """Characters outside XML 1.0 are refused, those at the edges of it are taken."""
+    """Characters outside XML 1.0 are rejected, those at its boundaries are accepted."""
     queue = await make_queue()
     for body in ("\x00", "a\x0b", "\x1f", "\ufffe", "\uffff"):
         with pytest.raises(queue.client.exceptions.InvalidMessageContents):
@@ -204,10 +204,10 @@ async def test_a_body_has_allowed_characters_only(make_queue: MakeQueue) -> None
 
 
 async def test_a_body_has_a_size_in_bytes(make_queue: MakeQueue) -> None:
-    """A body may be as long as MaximumMessageSize, in UTF-8, and not be empty."""
+    """A body has at most MaximumMessageSize bytes in UTF-8, and is not empty."""
     queue = await make_queue(MaximumMessageSize="1024")
     await queue.client.send_message(QueueUrl=queue.url, MessageBody="é" * 512)
     for body, code in (("é" * 512 + "a", "InvalidParameterValue"), ("", "MissingParameter")):
-        with pytest.raises(ClientError) as refused:
+        with pytest.raises(ClientError) as caught:
             await queue.client.send_message(QueueUrl=queue.url, MessageBody=body)
-        assert refused.value.response["Error"]["Code"] == code
+        assert caught.value.response["Error"]["Code"] == code

@@ -1,4 +1,4 @@
-"""Queues as a whole: made, found, described, emptied, ended; and who may ask."""
+"""Queues: create, find, describe, purge, delete; and authentication."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.fixtures.queues import MakeQueue, OpenClient
 
 
 async def test_a_queue_is_found_by_its_name(make_queue: MakeQueue) -> None:
-    """GetQueueUrl and ListQueues give the URL CreateQueue gave, and creating it again changes nothing."""
+    """GetQueueUrl and ListQueues return the URL of CreateQueue, and creating it again changes nothing."""
     queue = await make_queue(VisibilityTimeout="7")
     name = queue.url.rpartition("/")[2]
     assert (await queue.client.get_queue_url(QueueName=name))["QueueUrl"] == queue.url
@@ -22,8 +22,8 @@ async def test_a_queue_is_found_by_its_name(make_queue: MakeQueue) -> None:
         await queue.client.create_queue(QueueName=name, Attributes={"VisibilityTimeout": "8"})
 
 
-async def test_a_queue_that_is_not_there_has_two_error_codes(make_queue: MakeQueue) -> None:
-    """Code is the older one, QueryErrorCode the newer, and the client has an exception for it."""
+async def test_a_missing_queue_has_two_error_codes(make_queue: MakeQueue) -> None:
+    """Code is the older one, QueryErrorCode the newer, and the client has an exception class for it."""
     queue = await make_queue()
     calls = [
         queue.client.receive_message(QueueUrl=queue.url + "-nowhere"),
@@ -31,16 +31,16 @@ async def test_a_queue_that_is_not_there_has_two_error_codes(make_queue: MakeQue
         queue.client.get_queue_url(QueueName="nowhere"),
     ]
     for call in calls:
-        with pytest.raises(queue.client.exceptions.QueueDoesNotExist) as refused:
+        with pytest.raises(queue.client.exceptions.QueueDoesNotExist) as caught:
             await call
-        error = refused.value.response["Error"]
+        error = caught.value.response["Error"]
         assert error["Code"] == "AWS.SimpleQueueService.NonExistentQueue"
         assert error["QueryErrorCode"] == "QueueDoesNotExist"
         assert error["Type"] == "Sender"
 
 
 async def test_counts_say_where_the_messages_are(make_queue: MakeQueue) -> None:
-    """Visible, in flight and delayed are counted apart."""
+    """Visible, in-flight and delayed messages are counted separately."""
     queue = await make_queue()
     await queue.send("a", "b", "c")
     await queue.client.send_message(QueueUrl=queue.url, MessageBody="later", DelaySeconds=60)
@@ -49,7 +49,7 @@ async def test_counts_say_where_the_messages_are(make_queue: MakeQueue) -> None:
 
 
 async def test_attributes_can_be_set_and_read(make_queue: MakeQueue) -> None:
-    """Attributes are kept as set, the others have their defaults, and wrong ones are refused."""
+    """Attributes are stored as set, the others have their defaults, and invalid ones are rejected."""
     queue = await make_queue(VisibilityTimeout="45")
     await queue.client.set_queue_attributes(QueueUrl=queue.url, Attributes={"DelaySeconds": "3"})
     answer = await queue.client.get_queue_attributes(QueueUrl=queue.url, AttributeNames=["All"])
@@ -80,7 +80,7 @@ async def test_purge_drops_every_message(make_queue: MakeQueue) -> None:
     assert await queue.receive() == []
 
 
-async def test_a_second_purge_within_a_minute_is_refused(make_queue: MakeQueue) -> None:
+async def test_a_second_purge_within_a_minute_is_rejected(make_queue: MakeQueue) -> None:
     """A queue can be purged once a minute."""
     queue = await make_queue()
     await queue.client.purge_queue(QueueUrl=queue.url)
@@ -89,35 +89,35 @@ async def test_a_second_purge_within_a_minute_is_refused(make_queue: MakeQueue) 
 
 
 async def test_a_deleted_queue_is_gone(make_queue: MakeQueue) -> None:
-    """A queue that was deleted does not exist."""
+    """A deleted queue does not exist."""
     queue = await make_queue()
     await queue.client.delete_queue(QueueUrl=queue.url)
     with pytest.raises(queue.client.exceptions.QueueDoesNotExist):
         await queue.receive()
 
 
-async def test_a_name_rests_for_a_minute_after_its_queue(make_queue: MakeQueue) -> None:
-    """A queue that was just deleted cannot be made again under its name."""
+async def test_a_name_cannot_be_reused_for_a_minute(make_queue: MakeQueue) -> None:
+    """A queue name cannot be reused just after its queue was deleted."""
     queue = await make_queue()
     await queue.client.delete_queue(QueueUrl=queue.url)
     with pytest.raises(queue.client.exceptions.QueueDeletedRecently):
         await queue.client.create_queue(QueueName=queue.url.rpartition("/")[2])
 
 
-async def test_a_wrong_secret_is_refused(sqs_endpoint: str, aws_client: OpenClient) -> None:
-    """A request signed with another secret is refused with 403."""
+async def test_a_wrong_secret_is_rejected(sqs_endpoint: str, aws_client: OpenClient) -> None:
+    """A request signed with another secret is rejected with 403."""
     async with aws_client("sqs", sqs_endpoint, secret_key="wrong") as client:
-        with pytest.raises(ClientError) as refused:
+        with pytest.raises(ClientError) as caught:
             await client.list_queues(QueueNamePrefix=uuid.uuid4().hex)
-    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    assert refused.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
-    assert refused.value.response["Error"]["QueryErrorCode"] == "InvalidSignatureException"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert caught.value.response["Error"]["Code"] == "SignatureDoesNotMatch"
+    assert caught.value.response["Error"]["QueryErrorCode"] == "InvalidSignatureException"
 
 
-async def test_an_unknown_access_key_is_refused(sqs_endpoint: str, aws_client: OpenClient) -> None:
-    """A request under an access key nobody has is refused with 403."""
+async def test_an_unknown_access_key_is_rejected(sqs_endpoint: str, aws_client: OpenClient) -> None:
+    """A request with an unknown access key is rejected with 403."""
     async with aws_client("sqs", sqs_endpoint, access_key="nobody") as client:
-        with pytest.raises(ClientError) as refused:
+        with pytest.raises(ClientError) as caught:
             await client.list_queues(QueueNamePrefix=uuid.uuid4().hex)
-    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    assert refused.value.response["Error"]["Code"] == "InvalidClientTokenId"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert caught.value.response["Error"]["Code"] == "InvalidClientTokenId"

@@ -1,49 +1,32 @@
-"""What every store promises to the write room: the real one and the fake one alike."""
+"""The contract of `Store`, for the real store and the fake one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from random import Random
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import asyncpg
 import pytest
 
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
-from subscriber.model import Message, ObjectEvent, Rejection
+from subscriber.model import ObjectEvent, Rejection
+from subscriber.ports import Store
 from tests.adapters.postgres.object_rows import colliding_row, message, row
 from tests.fakes.store import FakeStore, Quarantined, order_of, version_of
-
-
-class Store(Protocol):
-    """What the write room uses."""
-
-    async def store(self, rows: Sequence[ObjectEvent]) -> int:
-        """Upsert; how many were news."""
-        ...
-
-    async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
-        """Keep bodies."""
-        ...
-
-    async def ping(self) -> None:
-        """Answer."""
-        ...
-
 
 Which: TypeAlias = Literal["fake", "postgres"]
 
 
-class Stage:
-    """A store and a way to look behind it."""
+class Inspected:
+    """A store and direct access to its data."""
 
     def __init__(self, store: Store, database: asyncpg.Connection[asyncpg.Record] | None) -> None:
         self.store = store
         self._database = database
 
     async def rows(self) -> dict[tuple[str, str, str], ObjectEvent]:
-        """The index, read past the store."""
+        """The rows of the index, read directly."""
         if isinstance(self.store, FakeStore):
             return self.store.rows
         assert self._database is not None
@@ -52,7 +35,7 @@ class Stage:
         return {version_of(event): event for event in (ObjectEvent(*record) for record in found)}
 
     async def quarantined(self) -> dict[tuple[str, str], Quarantined]:
-        """The quarantine, read past the store."""
+        """The quarantined messages, read directly."""
         if isinstance(self.store, FakeStore):
             return self.store.quarantined
         assert self._database is not None
@@ -66,37 +49,37 @@ def _quarantined(record: asyncpg.Record) -> Quarantined:
 
 
 @pytest.fixture(params=["fake", "postgres"])
-def stage(request: pytest.FixtureRequest) -> Stage:
+def inspected(request: pytest.FixtureRequest) -> Inspected:
     """Each store in turn."""
     if request.param == "fake":
-        return Stage(FakeStore(), None)
+        return Inspected(FakeStore(), None)
     store: PostgresStore = request.getfixturevalue("store")
-    return Stage(store, request.getfixturevalue("database"))
+    return Inspected(store, request.getfixturevalue("database"))
 
 
-async def test_a_row_is_stored_as_it_is(stage: Stage) -> None:
-    """What is stored comes back field by field, and counts as applied."""
+async def test_a_row_is_stored_unmodified(inspected: Inspected) -> None:
+    """Every field is stored, and the row counts as applied."""
     event = row(key="ordner/ü 😀", version_id="v1", size_bytes=None, etag=None, state="removed")
-    assert await stage.store.store([event]) == 1
-    assert await stage.rows() == {version_of(event): event}
+    assert await inspected.store.store([event]) == 1
+    assert await inspected.rows() == {version_of(event): event}
 
 
-async def test_the_same_rows_again_change_nothing(stage: Stage) -> None:
-    """Storing is idempotent, and the second time nothing counts as applied."""
+async def test_storing_is_idempotent(inspected: Inspected) -> None:
+    """Storing is idempotent: the second time no row counts as applied."""
     events = [row(key="a"), row(key="b", state="delete_marker")]
-    assert await stage.store.store(events) == 2
-    before = await stage.rows()
-    assert await stage.store.store(events) == 0
-    assert await stage.rows() == before
+    assert await inspected.store.store(events) == 2
+    before = await inspected.rows()
+    assert await inspected.store.store(events) == 0
+    assert await inspected.rows() == before
 
 
-async def test_no_rows_are_no_work(stage: Stage) -> None:
-    """An empty batch is applied without asking anybody."""
-    assert await stage.store.store([]) == 0
+async def test_no_rows_need_no_call(inspected: Inspected) -> None:
+    """An empty batch needs no call to the database."""
+    assert await inspected.store.store([]) == 0
 
 
-async def test_the_newest_stays_in_any_order(stage: Stage) -> None:
-    """In whatever order and batches events come, the largest by the order tuple is what is left."""
+async def test_the_newest_row_remains(inspected: Inspected) -> None:
+    """In any order and batching of events, the largest by the order tuple remains."""
     random = Random(7)
     events = [colliding_row(random, key=str(random.randrange(40))) for _ in range(600)]
     expected: dict[tuple[str, str, str], ObjectEvent] = {}
@@ -106,16 +89,16 @@ async def test_the_newest_stays_in_any_order(stage: Stage) -> None:
     while events:
         batch = {version_of(event): event for event in events[: random.randrange(1, 30)]}
         chosen = list(batch.values())
-        await stage.store.store(chosen)
+        await inspected.store.store(chosen)
         events = [event for event in events if all(event is not done for done in chosen)]
-    assert await stage.rows() == expected
+    assert await inspected.rows() == expected
 
 
-async def test_only_newer_rows_count(stage: Stage) -> None:
-    """The count says how many rows were news, and older ones among them are no failure."""
-    await stage.store.store([row(key="a", sequencer="5"), row(key="b", sequencer="5")])
+async def test_only_newer_rows_count(inspected: Inspected) -> None:
+    """The count is the number of applied rows; older rows are no failure."""
+    await inspected.store.store([row(key="a", sequencer="5"), row(key="b", sequencer="5")])
     older, newer, other = row(key="a", sequencer="4"), row(key="b", sequencer="6"), row(key="c")
-    assert await stage.store.store([older, newer, other]) == 2
+    assert await inspected.store.store([older, newer, other]) == 2
 
 
 @pytest.mark.parametrize(
@@ -137,59 +120,59 @@ async def test_only_newer_rows_count(stage: Stage) -> None:
         {"etag": "x" * 256},
     ],
 )
-async def test_one_unstorable_row_fails_all_with_halve(stage: Stage, bad: dict[str, Any]) -> None:
-    """A row that cannot be stored fails the whole call with HALVE, and none of the others is stored."""
+async def test_one_unstorable_row_fails_all_with_bisect(inspected: Inspected, bad: dict[str, Any]) -> None:
+    """A row that cannot be stored fails the whole call with BISECT, and no other row is stored."""
     with pytest.raises(StoreError) as caught:
-        await stage.store.store([row(key="good"), row(**bad)])
+        await inspected.store.store([row(key="good"), row(**bad)])
     assert caught.value.treatment is Treatment.BISECT
-    assert await stage.rows() == {}
-    assert await stage.store.store([row(key="good")]) == 1
+    assert await inspected.rows() == {}
+    assert await inspected.store.store([row(key="good")]) == 1
 
 
-async def test_a_version_named_twice_is_our_own_fault(stage: Stage) -> None:
-    """Two rows of one version in one call are refused as a fault of the caller, not of the data."""
+async def test_a_duplicate_version_is_a_bug(inspected: Inspected) -> None:
+    """Two rows of one version in one call fail as a bug of the caller, not of the data."""
     with pytest.raises(StoreError) as caught:
-        await stage.store.store([row(sequencer="1"), row(sequencer="2")])
+        await inspected.store.store([row(sequencer="1"), row(sequencer="2")])
     assert caught.value.sqlstate == "21000"
     assert caught.value.treatment is Treatment.RETRY
-    assert await stage.rows() == {}
+    assert await inspected.rows() == {}
 
 
-async def test_a_quarantined_body_is_kept_as_it_came(stage: Stage) -> None:
-    """Any body a queue can give is kept, even what is no text for a database."""
+async def test_a_quarantined_body_is_stored_unmodified(inspected: Inspected) -> None:
+    """Any body that a queue can deliver is stored, even if it is no valid text for the database."""
     body = 'no json \0 \ud800 😀 "'
-    await stage.store.quarantine([(message(body=body), Rejection("unknown_shape", "a sentence"))])
-    kept = await stage.quarantined()
-    assert kept == {("http://queue.test/1/main", "m-1"): Quarantined(body, "unknown_shape", "a sentence", 1)}
+    await inspected.store.quarantine([(message(body=body), Rejection("unknown_shape", "a sentence"))])
+    stored = await inspected.quarantined()
+    assert stored == {("http://queue.test/1/main", "m-1"): Quarantined(body, "unknown_shape", "a sentence", 1)}
 
 
-async def test_quarantine_again_moves_only_the_count(stage: Stage) -> None:
-    """Of a message that is there already only the receive count moves, and never backwards."""
+async def test_quarantining_again_changes_only_the_count(inspected: Inspected) -> None:
+    """For a message that is stored already only the receive count changes, and never decreases."""
     first = Rejection("unknown_shape", "first")
-    await stage.store.quarantine([(message(body="one", receive_count=2), first)])
-    await stage.store.quarantine([(message(body="two", receive_count=3), Rejection("other", "second"))])
-    await stage.store.quarantine([(message(body="three", receive_count=1), first)])
-    (kept,) = (await stage.quarantined()).values()
-    assert kept == Quarantined("one", "unknown_shape", "first", 3)
+    await inspected.store.quarantine([(message(body="one", receive_count=2), first)])
+    await inspected.store.quarantine([(message(body="two", receive_count=3), Rejection("other", "second"))])
+    await inspected.store.quarantine([(message(body="three", receive_count=1), first)])
+    (stored,) = (await inspected.quarantined()).values()
+    assert stored == Quarantined("one", "unknown_shape", "first", 3)
 
 
-async def test_a_message_twice_in_one_quarantine_is_kept_once(stage: Stage) -> None:
-    """A queue may deliver a message twice within one batch; quarantine bears it."""
+async def test_a_duplicate_message_is_quarantined_once(inspected: Inspected) -> None:
+    """A queue may deliver a message twice within one batch."""
     rejection = Rejection("unknown_shape", "a sentence")
     twice = [(message(receive_count=1), rejection), (message(receive_count=2), rejection)]
-    await stage.store.quarantine([*twice, (message("m-2"), rejection)])
-    assert {key: kept.receive_count for key, kept in (await stage.quarantined()).items()} == {
+    await inspected.store.quarantine([*twice, (message("m-2"), rejection)])
+    assert {key: stored.receive_count for key, stored in (await inspected.quarantined()).items()} == {
         ("http://queue.test/1/main", "m-1"): 2,
         ("http://queue.test/1/main", "m-2"): 1,
     }
 
 
-async def test_nothing_to_quarantine_is_no_work(stage: Stage) -> None:
-    """An empty quarantine is kept without asking anybody."""
-    await stage.store.quarantine([])
-    assert await stage.quarantined() == {}
+async def test_no_messages_need_no_call(inspected: Inspected) -> None:
+    """An empty list needs no call to the database."""
+    await inspected.store.quarantine([])
+    assert await inspected.quarantined() == {}
 
 
-async def test_ping_of_a_healthy_store_succeeds(stage: Stage) -> None:
-    """A store that can be written to answers a ping."""
-    await stage.store.ping()
+async def test_ping_of_a_healthy_store_succeeds(inspected: Inspected) -> None:
+    """A store that accepts writes answers a ping."""
+    await inspected.store.ping()

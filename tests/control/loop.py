@@ -1,4 +1,4 @@
-"""A regulator over a real limiter and real leases, between queues and a sensor that do as the test says."""
+"""A regulator over a real limiter and real leases, with queues and a sensor that the test scripts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.governor.decide import GovernorOptions
-from subscriber.control.load_monitor import LoadWatch, Sensor
+from subscriber.control.load_monitor import LoadMonitor, Sensor
 from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.overrides import Command, Verb
 from subscriber.control.reading import Reading
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
+from subscriber.flow.backoff import Backoff
 from subscriber.flow.leases import InFlightLimits, VisibilityLeases
 from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.observe.metrics import Metrics
@@ -27,10 +28,11 @@ OPTIONS = GovernorOptions(
     limit_at_least=0.05,
     limit_at_most=8,
     slow_statement_seconds=10,
-    batch_max_rows=BUDGET_AT_LEAST // 10,  # eight places and two
+    batch_max_rows=BUDGET_AT_LEAST // 10,  # eight permits and two
 )
 EPOCH = 1_795_000_000.0
 """Unix seconds at second 0 of the loop's clock."""
+NO_BACKOFF = Backoff(first_seconds=0, max_seconds=0, jitter=0)
 
 
 def wall_clock() -> float:
@@ -39,7 +41,7 @@ def wall_clock() -> float:
 
 
 class Queues:
-    """Says of each queue what the test says; an exception is raised, None is silence."""
+    """Answers for each queue as scripted: an exception is raised, None never answers."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Mapping[str, str] | Exception | None] = {queue: counts(0, 0) for queue in QUEUES}
@@ -66,7 +68,7 @@ def counts(visible: int, in_flight: int) -> dict[str, str]:
 
 
 class FakeSensor:
-    """Each read is what `answer` does."""
+    """Each read calls `answer`."""
 
     source = "fake"
 
@@ -75,6 +77,7 @@ class FakeSensor:
         self.period_seconds = period_seconds
         self.hangs = False
         self.reads: list[float] = []
+        self.is_closed = False
 
     async def read(self) -> LoadReading | None:
         """The newest finished window."""
@@ -83,14 +86,18 @@ class FakeSensor:
             await asyncio.Event().wait()
         return self.answer()
 
+    async def close(self) -> None:
+        """Recorded."""
+        self.is_closed = True
+
 
 def load(cpu_percent: float, *, taken_at: float | None = None, window_seconds: float = 1.0) -> LoadReading:
-    """A reading whose window ends now, unless it says when."""
+    """A reading whose window ends now, or at `taken_at`."""
     return LoadReading(cpu_percent, wall_clock() if taken_at is None else taken_at, window_seconds)
 
 
 class RecordingLimiter(ConcurrencyLimiter):
-    """Remembers every limit it was given after the first, and when."""
+    """Records every limit after the first, with its time."""
 
     def __init__(self, limit: float) -> None:
         super().__init__(limit)
@@ -103,7 +110,7 @@ class RecordingLimiter(ConcurrencyLimiter):
 
 
 class RecordingLeases(VisibilityLeases):
-    """Remembers every budget it was given."""
+    """Records every budget."""
 
     def __init__(self) -> None:
         super().__init__(QUEUES, InFlightLimits(messages=1_000_000, bytes=1 << 34), visibility_seconds=300)
@@ -115,22 +122,23 @@ class RecordingLeases(VisibilityLeases):
         self.budgets.append(messages)
 
 
-class RecordingBatches:
-    """Remembers every size it was given."""
+def monitor_of(sensor: Sensor | None, metrics: Metrics, retry: Backoff = NO_BACKOFF) -> LoadMonitor:
+    """A monitor of a sensor that opens at once."""
 
-    def __init__(self) -> None:
-        self.sizes: list[int] = []
+    async def open_sensor() -> Sensor | None:
+        return sensor
 
-    def set_rows_at_most(self, rows: int) -> None:
-        """How many rows one may have from now on."""
-        self.sizes.append(rows)
+    source = sensor.source if sensor else "none"
+    return LoadMonitor(source, open_sensor if sensor else None, metrics, wall_clock=wall_clock, retry=retry)
 
 
-class Stage:
-    """Everything the regulator touches. Made inside a running loop."""
+class ControlLoop:
+    """The regulator with everything it reads and sets. Made inside a running loop."""
 
-    def __init__(self, sensor: Sensor | None = None, options: GovernorOptions = OPTIONS) -> None:
-        self.batches = RecordingBatches()
+    def __init__(
+        self, sensor: Sensor | None = None, options: GovernorOptions = OPTIONS, *, retry: Backoff = NO_BACKOFF
+    ) -> None:
+        self.batch_sizes: list[int] = []
         self.tally, self.limiter, self.leases, self.metrics = (
             WriteTally(),
             RecordingLimiter(8),
@@ -138,22 +146,30 @@ class Stage:
             Metrics(),
         )
         self.arrivals = {queue: Arrivals() for queue in QUEUES}
-        self.is_away = False
+        self.is_database_unavailable = False
         self.queues = Queues()
         self.backlog = Backlog(QUEUES, self.queues, self.metrics)
-        self.load = LoadWatch(sensor, self.metrics, wall_clock=wall_clock)
-        signs = PipelineSignals(self.tally, self.limiter, self.leases, self.arrivals, lambda: self.is_away)
-        self.observer = Observer(signs, self.backlog, self.load, self.metrics, wall_clock=wall_clock)
+        self.load = monitor_of(sensor, self.metrics, retry)
+        signals = PipelineSignals(
+            self.tally, self.limiter, self.leases, self.arrivals, lambda: self.is_database_unavailable
+        )
+        self.observer = Observer(signals, self.backlog, self.load, self.metrics, wall_clock=wall_clock)
         self.alarms = Alarms(self.arrivals, self.backlog, self.metrics)
         report = Report(self.observer, self.alarms, self.metrics)
         self.regulator = Regulator(
-            options, self.observer, self.alarms, report, self.limiter, leases=self.leases, batches=self.batches
+            options,
+            self.observer,
+            self.alarms,
+            report,
+            self.limiter,
+            leases=self.leases,
+            set_rows_at_most=self.batch_sizes.append,
         )
         self.limiter.changes.clear()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[float]:
-        """The loop at work; yields the time of its begin, and makes the test stand between its readings."""
+        """Run the loop; yields its start time, and places the test halfway between two readings."""
         begun = asyncio.get_running_loop().time()
         regulating = asyncio.create_task(self.regulator.run(), name="regulator")
         try:
@@ -165,11 +181,11 @@ class Stage:
             await asyncio.wait([regulating])
 
     def apply(self, mode: Verb, limit: float | None = None) -> None:
-        """A command of the operator."""
+        """Apply an operator's command."""
         self.regulator.apply(Command(mode=mode, limit=limit))
 
     def reading(self) -> Reading:
-        """The newest."""
+        """The newest reading."""
         reading = self.regulator.status().reading
         assert reading is not None
         return reading

@@ -1,4 +1,4 @@
-"""Readings of a line that has work, for tests of the governor with a sensor."""
+"""Readings of a busy pipeline, for tests of the governor with a sensor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SENSOR_DELAY_SECONDS = 1.5
 
 
 def busy(second: float, limit: float, cpu_percent: float | None, **changes: object) -> Reading:
-    """A second in which the whole limit was used and more was wanted, over a sensor of one second, 1.5 s late."""
+    """A second in which the pipeline used its whole limit and batches waited; the sensor is 1.5 s late."""
     load = None
     if cpu_percent is not None:
         load = LoadReading(cpu_percent, taken_at=second - SENSOR_DELAY_SECONDS, window_seconds=1.0)
@@ -38,7 +38,7 @@ def run(
     reading: Callable[[float, float], Reading],
     options: GovernorOptions = OPTIONS,
 ) -> tuple[GovernorState, list[Decision]]:
-    """Decide once a second; `reading` is made of the second and the limit in force."""
+    """Decide once a second; `reading` makes a reading from the second and the limit in force."""
     decisions = []
     for second in seconds:
         state, decision = decide(options, state, reading(second, state.limit))
@@ -47,7 +47,7 @@ def run(
 
 
 def settled(limit: float, cpu_percent: float = 58.0, seconds: int = 20) -> GovernorState:
-    """A governor that has held this limit for a while, with the CPU where it belongs."""
+    """The state of a governor that has kept this limit for a while, with the CPU at its target."""
     begun = GovernorState(limit=limit, load_taken_at=-100.0)
     state, decisions = run(begun, range(seconds), lambda at, now: busy(at, now, cpu_percent))
     assert {each.limit for each in decisions} == {limit}

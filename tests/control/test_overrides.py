@@ -1,4 +1,4 @@
-"""The operator's hands: what a command is, what comes of it, and that nothing else does."""
+"""Operator overrides: the commands, their effects, and that they have no other effect."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.control.overrides import EXPECTED, Command, CommandError, DesiredState, command_from, desired_after
-from tests.control.loop import Stage
+from tests.control.loop import ControlLoop
 from tests.fakes.samples import QUEUE
 from tests.fakes.virtual_time import settle
 
@@ -50,37 +50,37 @@ def test_a_command_is_one_line_of_json(body: bytes, command: Command) -> None:
         b"[" * 4000,
     ],
 )
-def test_anything_else_is_refused_with_what_is_expected(body: bytes) -> None:
+def test_any_other_body_is_rejected_with_the_expected_form(body: bytes) -> None:
     """In one line."""
-    with pytest.raises(CommandError) as refusal:
+    with pytest.raises(CommandError) as error:
         command_from(body)
-    assert str(refusal.value).endswith(EXPECTED)
-    assert "\n" not in str(refusal.value)
+    assert str(error.value).endswith(EXPECTED)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.049, 8.1, -1.0, math.inf, math.nan])
-def test_a_limit_out_of_bounds_is_refused_with_the_bounds(limit: float) -> None:
-    """In the operator's own words for them."""
+def test_a_limit_out_of_bounds_is_rejected_with_the_bounds(limit: float) -> None:
+    """By the names of their settings."""
     with pytest.raises(CommandError, match=r"MIN_CONCURRENCY is 0\.05, SUBSCRIBER_WRITE_MAX_CONCURRENCY is 8"):
         desired_after(DesiredState(), Command("limit", limit), 0.05, 8)
 
 
 @pytest.mark.parametrize("command", [Command("limit"), Command("pause", 2), Command("auto", 2)])
-def test_a_limit_belongs_to_its_word(command: Command) -> None:
+def test_a_limit_needs_its_mode(command: Command) -> None:
     """Neither without the other."""
     with pytest.raises(CommandError):
         desired_after(DesiredState(), command, 0.05, 8)
 
 
 def after_the_last_auto(commands: list[Command]) -> list[Command]:
-    """What was commanded since the governor was last called."""
+    """The commands since the last `auto`."""
     last = max((at for at, command in enumerate(commands) if command.mode == "auto"), default=-1)
     return commands[last + 1 :]
 
 
 @given(commands=st.lists(COMMANDS, max_size=8))
-def test_pause_and_limit_do_not_touch_each_other(commands: list[Command]) -> None:
-    """Paused is what was last said of pausing, fixed what was last fixed, and only `auto` ends both."""
+def test_pause_and_limit_are_independent(commands: list[Command]) -> None:
+    """The last pause or resume decides whether it is paused, the last limit the limit, and only `auto` ends both."""
     desired = DesiredState()
     for command in commands:
         desired = desired_after(desired, command, 0.05, 8)
@@ -92,92 +92,96 @@ def test_pause_and_limit_do_not_touch_each_other(commands: list[Command]) -> Non
     assert desired.mode == ("paused" if desired.is_paused else "fixed" if limits else "auto")
 
 
-async def test_a_paused_line_begins_no_poll_and_no_write() -> None:
-    """From the moment of the command, whatever the governor would do, until the resume."""
-    stage = Stage()
-    async with stage.running():
-        stage.apply("pause")
-        polling = asyncio.create_task(stage.leases.open(QUEUE), name="poll")
-        writing = asyncio.create_task(stage.limiter.enter(), name="write")
-        stage.tally.failures += 1
+async def test_a_paused_pipeline_starts_no_poll_and_no_write() -> None:
+    """From the command until the resume, whatever the governor would decide."""
+    control = ControlLoop()
+    async with control.running():
+        control.apply("pause")
+        polling = asyncio.create_task(control.leases.open(QUEUE), name="poll")
+        writing = asyncio.create_task(control.limiter.acquire(), name="write")
+        control.tally.failures += 1
         await asyncio.sleep(10)
-        assert (stage.limiter.changes, polling.done(), writing.done()) == ([], False, False)
-        assert stage.regulator.status().mode == "paused"
-        stage.apply("resume")
+        assert (control.limiter.changes, polling.done(), writing.done()) == ([], False, False)
+        assert control.regulator.status().mode == "paused"
+        control.apply("resume")
         await settle()
-        assert (polling.done(), writing.done(), stage.regulator.status().mode) == (True, True, "auto")
+        assert (polling.done(), writing.done(), control.regulator.status().mode) == (True, True, "auto")
 
 
-async def test_an_outage_goes_on_behind_a_pause() -> None:
-    """Resuming ends what the operator began and nothing else."""
-    stage = Stage()
-    async with stage.running():
-        stage.leases.pause()
-        stage.apply("pause")
-        stage.apply("resume")
-        polling = asyncio.create_task(stage.leases.open(QUEUE), name="poll")
+async def test_a_resume_does_not_end_an_outage() -> None:
+    """It ends the operator's pause and nothing else."""
+    control = ControlLoop()
+    async with control.running():
+        control.leases.pause()
+        control.apply("pause")
+        control.apply("resume")
+        polling = asyncio.create_task(control.leases.open(QUEUE), name="poll")
         await asyncio.sleep(5)
         assert not polling.done()
-        stage.leases.resume()
+        control.leases.resume()
         await settle()
         assert polling.done()
 
 
 async def test_a_fixed_limit_stays_whatever_happens() -> None:
-    """Neither failures nor quiet seconds move it; the governor is not asked."""
-    stage = Stage()
-    async with stage.running():
-        stage.apply("limit", 2)
-        assert stage.limiter.limit == 2
+    """Neither failures nor quiet seconds change it; the governor does not decide."""
+    control = ControlLoop()
+    async with control.running():
+        control.apply("limit", 2)
+        assert control.limiter.limit == 2
         for _ in range(5):
-            stage.tally.failures += 10
+            control.tally.failures += 10
             await asyncio.sleep(1)
         await asyncio.sleep(60)
-        assert (stage.limiter.limit, stage.regulator.status().mode) == (2, "fixed")
-        assert stage.metric("decisions_total", reason="failures") is None
+        assert (control.limiter.limit, control.regulator.status().mode) == (2, "fixed")
+        assert control.metric("decisions_total", reason="failures") is None
 
 
 async def test_the_governor_goes_on_from_the_limit_in_force() -> None:
-    """No leap back to where it was before."""
-    stage = Stage()
-    async with stage.running() as begun:
-        stage.apply("limit", 2)
+    """It does not return to its own earlier limit."""
+    control = ControlLoop()
+    async with control.running() as begun:
+        control.apply("limit", 2)
         await asyncio.sleep(10)
-        stage.limiter.changes.clear()
-        stage.apply("auto")
-        assert stage.limiter.limit == 2
+        control.limiter.changes.clear()
+        control.apply("auto")
+        assert control.limiter.limit == 2
         await asyncio.sleep(2)
-        assert stage.limiter.changes == [(begun + 11, 2.5), (begun + 12, 3.125)]
+        assert control.limiter.changes == [(begun + 11, 2.5), (begun + 12, 3.125)]
 
 
-async def test_a_limit_chosen_in_a_pause_counts_once_it_is_over() -> None:
-    """The pause goes on, and ends in the fixed limit."""
-    stage = Stage()
-    async with stage.running():
-        stage.apply("pause")
-        stage.apply("limit", 1)
-        assert (stage.limiter.has_capacity, stage.regulator.status().mode) == (False, "paused")
-        stage.apply("resume")
+async def test_a_limit_fixed_during_a_pause_applies_after_it() -> None:
+    """The pause goes on, and the fixed limit is in force after it."""
+    control = ControlLoop()
+    async with control.running():
+        control.apply("pause")
+        control.apply("limit", 1)
+        assert (control.limiter.has_capacity, control.regulator.status().mode) == (False, "paused")
+        control.apply("resume")
         await asyncio.sleep(10)
-        assert (stage.limiter.has_capacity, stage.limiter.limit, stage.regulator.status().mode) == (True, 1, "fixed")
+        assert (control.limiter.has_capacity, control.limiter.limit, control.regulator.status().mode) == (
+            True,
+            1,
+            "fixed",
+        )
 
 
-async def test_a_refused_command_changes_nothing() -> None:
-    """Not the mode, not the limit, and no note is taken of it."""
-    stage = Stage()
-    async with stage.running():
-        before = stage.regulator.status()
+async def test_a_rejected_command_changes_nothing() -> None:
+    """Neither mode nor limit, nor the decision log."""
+    control = ControlLoop()
+    async with control.running():
+        before = control.regulator.status()
         with pytest.raises(CommandError):
-            stage.apply("limit", 9)
-        assert stage.regulator.status() == before
+            control.apply("limit", 9)
+        assert control.regulator.status() == before
 
 
 async def test_a_command_is_logged_counted_and_noted() -> None:
-    """One line, the gauge of the modes, and a note among the decisions."""
-    stage = Stage()
-    async with stage.running():
+    """One log line, the gauge of the modes, and a note among the decisions."""
+    control = ControlLoop()
+    async with control.running():
         with structlog.testing.capture_logs() as lines:
-            stage.apply("limit", 0.5)
+            control.apply("limit", 0.5)
         assert lines == [
             {
                 "event": "control.applied",
@@ -188,7 +192,7 @@ async def test_a_command_is_logged_counted_and_noted() -> None:
                 "was": 8,
             }
         ]
-        modes = {mode: stage.metric("control_mode", mode=mode) for mode in ("auto", "fixed", "paused")}
+        modes = {mode: control.metric("control_mode", mode=mode) for mode in ("auto", "fixed", "paused")}
         assert modes == {"auto": 0, "fixed": 1, "paused": 0}
-        newest = stage.regulator.status().decisions[0]
+        newest = control.regulator.status().decisions[0]
         assert (newest.reason, newest.limit, newest.was) == ("operator_limit", 0.5, 8)

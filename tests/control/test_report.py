@@ -1,4 +1,4 @@
-"""What the regulator leaves behind: a line for each decision, metrics, and notes for the page."""
+"""What the regulator publishes: a log line per decision, metrics, and notes for the control page."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.control.status import DECISIONS_KEPT, ControlStatus, DecisionLog, DecisionNote
-from tests.control.loop import Stage
+from tests.control.loop import ControlLoop
 
 BEGAN = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 
 
 def note(second: int, limit: float, *, was: float | None = None, reason: str = "steady") -> DecisionNote:
-    """A decision at that second; nothing moved unless it says from where."""
+    """A decision at that second; without `was` the limit did not change."""
     at = BEGAN + timedelta(seconds=second)
     return DecisionNote(
         began_at=at, ended_at=at, times=1, limit=limit, was=limit if was is None else was, reason=reason
     )
 
 
-async def test_a_decision_that_moves_the_limit_is_one_line_with_its_evidence() -> None:
-    """One that does not is the same line at debug."""
-    stage = Stage()
+async def test_a_decision_that_changes_the_limit_is_one_line_with_its_evidence() -> None:
+    """Any other decision is the same line at debug."""
+    control = ControlLoop()
     with structlog.testing.capture_logs() as lines:
-        async with stage.running():
+        async with control.running():
             await asyncio.sleep(1)
-            stage.tally.failures += 3
+            control.tally.failures += 3
             await asyncio.sleep(1)
     seen = {
         "cpu_percent": None,
@@ -46,29 +46,29 @@ async def test_a_decision_that_moves_the_limit_is_one_line_with_its_evidence() -
     braked = {"event": "limit.changed", "log_level": "info", "limit": 4, "was": 8, "reason": "failures", "failures": 3}
     decided = [line for line in lines if line["event"].startswith("limit.")]
     assert all({"backlog_messages", "ceiling_percent", "predicted_percent"} <= line.keys() for line in decided)
-    # What else the governor concludes is its own affair.
+    # Other fields are results of the governor, which has tests of its own.
     assert [{name: line[name] for name in quiet | seen} for line in decided] == [quiet | seen, braked | seen]
 
 
 async def test_decisions_are_counted_by_reason() -> None:
     """Every one of them."""
-    stage = Stage()
-    async with stage.running():
+    control = ControlLoop()
+    async with control.running():
         await asyncio.sleep(10)
-        stage.tally.failures += 1
+        control.tally.failures += 1
         await asyncio.sleep(1)
-    assert stage.metric("decisions_total", reason="steady") == 10
-    assert stage.metric("decisions_total", reason="failures") == 1
+    assert control.metric("decisions_total", reason="steady") == 10
+    assert control.metric("decisions_total", reason="failures") == 1
 
 
-async def test_the_page_tells_how_the_limit_came_about() -> None:
-    """Newest first, what said the same as one note."""
-    stage = Stage()
-    async with stage.running():
+async def test_the_status_explains_the_limit() -> None:
+    """Newest first, equal decisions in a row as one note."""
+    control = ControlLoop()
+    async with control.running():
         await asyncio.sleep(100)
-        stage.tally.failures += 1
+        control.tally.failures += 1
         await asyncio.sleep(1)
-        notes = stage.regulator.status().decisions
+        notes = control.regulator.status().decisions
     assert [(one.reason, one.times, one.was, one.limit) for one in notes] == [
         ("failures", 1, 8, 4),
         ("steady", 100, 8, 8),
@@ -76,23 +76,23 @@ async def test_the_page_tells_how_the_limit_came_about() -> None:
 
 
 async def test_the_status_is_the_same_on_both_sides_of_a_socket() -> None:
-    """What is encoded can be decoded, before the first reading and after it."""
-    stage = Stage()
-    before = stage.regulator.status()
-    async with stage.running():
+    """The encoded status can be decoded, before the first reading and after it."""
+    control = ControlLoop()
+    before = control.regulator.status()
+    async with control.running():
         await asyncio.sleep(30)
-        after = stage.regulator.status()
+        after = control.regulator.status()
     assert before.reading is None
     for status in (before, after):
         assert msgspec.json.decode(msgspec.json.encode(status), type=ControlStatus) == status
 
 
-def test_what_goes_on_saying_the_same_is_one_note() -> None:
-    """From the first to the last of them; a new reason or a new limit is a new note."""
-    journal = DecisionLog()
+def test_equal_decisions_in_a_row_are_one_note() -> None:
+    """With the times of the first and the last; a new reason or a new limit begins a new note."""
+    log = DecisionLog()
     for one in (note(0, 8), note(1, 8), note(2, 4, was=8), note(3, 4), note(4, 4), note(5, 4, reason="frozen")):
-        journal.add(one)
-    frozen, steady, moved, first = journal.newest_first()
+        log.add(one)
+    frozen, steady, moved, first = log.newest_first()
     assert (frozen.reason, frozen.times) == ("frozen", 1)
     assert (steady.times, steady.began_at, steady.ended_at) == (2, note(3, 4).began_at, note(4, 4).ended_at)
     assert (moved.was, moved.limit, moved.times) == (8, 4, 1)
@@ -100,13 +100,13 @@ def test_what_goes_on_saying_the_same_is_one_note() -> None:
 
 
 @given(limits=st.lists(st.sampled_from([1.0, 2.0, 4.0]), max_size=300), more=st.integers(0, 60))
-def test_the_journal_is_bounded_and_loses_only_the_oldest(limits: list[float], more: int) -> None:
-    """Fifty notes; the newest is always there, and each begins where the one before it ended up."""
-    journal, was = DecisionLog(), 8.0
+def test_the_decision_log_is_bounded_and_drops_only_the_oldest(limits: list[float], more: int) -> None:
+    """Fifty notes; the newest is always there, and each begins at the limit where the one before ended."""
+    log, was = DecisionLog(), 8.0
     for second, limit in enumerate(limits + [float(number) for number in range(more)]):
-        journal.add(note(second, limit, was=was))
+        log.add(note(second, limit, was=was))
         was = limit
-    kept = journal.newest_first()
+    kept = log.newest_first()
     assert len(kept) <= DECISIONS_KEPT
     assert not kept or kept[0].limit == was
     assert all(newer.was == older.limit for newer, older in itertools.pairwise(kept))

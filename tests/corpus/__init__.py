@@ -1,1 +1,1 @@
-"""Hostile and odd bodies, each with what it must become: events, and the reason it goes to the quarantine."""
+"""A corpus of hostile and unusual message bodies, each with its expected events and reason of rejection."""

@@ -1,4 +1,4 @@
-"""Bodies that are JSON, in every envelope there is and in some that only look like one."""
+"""JSON bodies in every known envelope, and in unknown ones that resemble them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CONFIRMATION = {
 
 
 def envelopes() -> Iterator[Case]:
-    """All of them."""
+    """All cases about envelopes."""
     yield from _wrapped()
-    yield from _bridged()
-    yield from _foreign()
+    yield from _from_eventbridge()
+    yield from _unknown()
     yield from _mixed()
     test_event = notifications.test_event_body("lake")
     yield Case("test event", test_event, ignored=("s3:TestEvent",))
@@ -48,36 +48,46 @@ def _wrapped() -> Iterator[Case]:
     yield Case("Records beside Message", as_json(both), (meant("Records beside Message"),))
 
 
-def _bridge(name: str, event_name: str = "ObjectCreated:Put", **changes: Any) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(notifications.eventbridge_body(emission(event_name, bucket=name)))
+def _eventbridge_message(name: str, event_name: str = "ObjectCreated:Put", **changes: Any) -> dict[str, Any]:
+    message: dict[str, Any] = json.loads(notifications.eventbridge_body(emission(event_name, bucket=name)))
     detail = {field: changes.pop(field) for field in list(changes) if field in ("reason", "object", "bucket")}
-    told["detail"] |= detail
-    return told | changes
+    message["detail"] |= detail
+    return message | changes
 
 
-def _bridged() -> Iterator[Case]:
+def _from_eventbridge() -> Iterator[Case]:
     whole_second = EVENT_TIME.replace(microsecond=0)
-    name = "bridged with plus and percent"
-    told = _bridge(name)
-    told["detail"]["object"]["key"] = "100%25+sure %FF.txt"
+    name = "EventBridge with plus and percent"
+    message = _eventbridge_message(name)
+    message["detail"]["object"]["key"] = "100%25+sure %FF.txt"
     event = meant(name, key="100%25+sure %FF.txt", event_time=whole_second)
-    yield Case(name, as_json(told), (event,))
-    name = "bridged by SNS"
+    yield Case(name, as_json(message), (event,))
+    name = "EventBridge by SNS"
     event = meant(name, event_time=whole_second)
-    yield Case(name, notifications.sns_body(as_json(_bridge(name))), (event,))
-    name = "bridged removal without its kind"
-    told = _bridge(name, "ObjectRemoved:Delete")
-    del told["detail"]["deletion-type"]
-    yield Case(name, as_json(told), reason=UNKNOWN_EVENT)
-    yield Case("bridged without detail", as_json(_bridge("x") | {"detail": {}}), reason=MALFORMED_RECORD)
-    yield Case("bridged with a list", as_json(_bridge("x") | {"detail": []}), reason=MALFORMED_RECORD)
-    yield Case("bridged with a number for a time", as_json(_bridge("x") | {"time": 5}), reason=MALFORMED_RECORD)
-    yield Case("bridged by another service", as_json(_bridge("x") | {"source": "aws.ec2"}), reason=UNKNOWN_ENVELOPE)
+    yield Case(name, notifications.sns_body(as_json(_eventbridge_message(name))), (event,))
+    name = "EventBridge removal without its kind"
+    message = _eventbridge_message(name, "ObjectRemoved:Delete")
+    del message["detail"]["deletion-type"]
+    yield Case(name, as_json(message), reason=UNKNOWN_EVENT)
+    yield Case(
+        "EventBridge without detail", as_json(_eventbridge_message("x") | {"detail": {}}), reason=MALFORMED_RECORD
+    )
+    yield Case("EventBridge with a list", as_json(_eventbridge_message("x") | {"detail": []}), reason=MALFORMED_RECORD)
+    yield Case(
+        "EventBridge with a number for a time",
+        as_json(_eventbridge_message("x") | {"time": 5}),
+        reason=MALFORMED_RECORD,
+    )
+    yield Case(
+        "EventBridge by another service",
+        as_json(_eventbridge_message("x") | {"source": "aws.ec2"}),
+        reason=UNKNOWN_ENVELOPE,
+    )
     painted = {"source": "aws.s3", "detail-type": "Object Painted Green", "detail": {"object": {"key": 5}}}
-    yield Case("bridged painting", as_json(painted), ignored=("unknown",))
+    yield Case("EventBridge painting", as_json(painted), ignored=("unknown",))
 
 
-def _foreign() -> Iterator[Case]:
+def _unknown() -> Iterator[Case]:
     for number, value in enumerate(
         [
             {},
@@ -89,13 +99,13 @@ def _foreign() -> Iterator[Case]:
             {"detail": 1},
         ]
     ):
-        yield Case(f"foreign {number}", as_json(value), reason=UNKNOWN_ENVELOPE)
+        yield Case(f"unknown {number}", as_json(value), reason=UNKNOWN_ENVELOPE)
     pollution = {"__proto__": {"Records": []}, "constructor": 1, "__class__": "os.system"}
     yield Case("names that mean something elsewhere", as_json(pollution), reason=UNKNOWN_ENVELOPE)
 
 
 def _mixed() -> Iterator[Case]:
-    name = "good, bad and silent"
+    name = "good, bad and ignored"
     records = [
         record(bucket=name, key="first"),
         record(bucket=name, size=-1),
@@ -108,7 +118,7 @@ def _mixed() -> Iterator[Case]:
     yield Case(name, body(*records), good, "bad_size", ("ObjectTagging:Put", "unknown"))
     name = "one object in every state"
     later, latest = (f"{CANONICAL[:-1]}{last}" for last in "45")
-    told = [
+    history = [
         record(bucket=name, event_name="ObjectRemoved:Delete", sequencer=f"00{latest}"),
         record(bucket=name),
         record(bucket=name, event_name="ObjectRemoved:DeleteMarkerCreated", sequencer=f"00{later}"),
@@ -116,4 +126,4 @@ def _mixed() -> Iterator[Case]:
     ]
     removed = meant(name, event_name="ObjectRemoved:Delete", state="removed", sequencer=latest)
     marked = meant(name, event_name="ObjectRemoved:DeleteMarkerCreated", state="delete_marker", sequencer=later)
-    yield Case(name, body(*told), (removed, meant(name), marked, meant(name)))
+    yield Case(name, body(*history), (removed, meant(name), marked, meant(name)))

@@ -13,5 +13,5 @@ from tests.corpus.texts import texts
 
 @functools.cache
 def corpus() -> tuple[Case, ...]:
-    """Every case; made when first asked for, because some are a megabyte long."""
+    """Every case; built at the first call, because some are a megabyte long."""
     return (*texts(), *envelopes(), *fields(), *large())

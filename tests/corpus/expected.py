@@ -1,4 +1,4 @@
-"""What the tables must hold, to the letter, when some cases have gone through: worked out from the cases alone."""
+"""The exact expected contents of the tables after some cases, computed from the cases alone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from subscriber.model import ObjectEvent
 from tests.corpus.case import Case
 
 Rows: TypeAlias = "dict[tuple[str, str, str], tuple[Any, ...]]"
-"""By bucket, key and version."""
+"""Rows by bucket, key and version id."""
 
 
 def rows_of(cases: Iterable[Case]) -> Rows:
-    """The newest event of every version; in the corpus their sequencers alone decide which that is."""
+    """The newest event of every version; in the corpus sequencers alone decide the order."""
     newest: dict[tuple[str, str, str], ObjectEvent] = {}
     for event in (event for case in cases for event in case.events):
         version = (event.bucket, event.key, event.version_id)
@@ -27,19 +27,19 @@ def rows_of(cases: Iterable[Case]) -> Rows:
 
 
 def quarantine_of(cases: Iterable[Case]) -> Counter[tuple[bytes, str]]:
-    """Whole bodies, and why."""
+    """The quarantined bodies with their reasons."""
     return Counter((case.body.encode("utf-8", "surrogatepass"), case.reason) for case in cases if case.reason)
 
 
 async def stored_rows(database: asyncpg.Connection[asyncpg.Record]) -> Rows:
-    """The table, but for when its rows came."""
+    """The rows of the table, without the columns about the time of writing."""
     columns = ", ".join(ObjectEvent.__struct_fields__)
     rows = await database.fetch(f"SELECT {columns} FROM object_versions")
     return {tuple(row)[:3]: tuple(row) for row in rows}
 
 
 async def stored_quarantine(database: asyncpg.Connection[asyncpg.Record]) -> Counter[tuple[bytes, str]]:
-    """The quarantine; every entry has its sentence."""
+    """The quarantined bodies with their reasons; checks that every entry has a detail."""
     rows = await database.fetch("SELECT body, reason, detail FROM quarantined_messages")
     assert all(0 < len(row["detail"]) < 1_000 for row in rows)
     return Counter((row["body"], row["reason"]) for row in rows)

@@ -1,4 +1,4 @@
-"""Records whose fields are as strange as a sender can make them."""
+"""Records with unusual, hostile or invalid fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from subscriber.events import rejection
-from tests.corpus.case import Case, meant, refused, stored, with_literal, without
+from tests.corpus.case import Case, meant, rejected, stored, with_literal, without
 from tests.events.samples import CANONICAL, SECOND
 
 _SECOND_HEX = f"{SECOND:08X}"
@@ -45,7 +45,7 @@ _KEYS = {
 
 
 def fields() -> Iterator[Case]:
-    """All of them."""
+    """All cases about fields."""
     yield from _keys()
     yield from _buckets()
     yield from _sizes()
@@ -74,19 +74,19 @@ def _keys() -> Iterator[Case]:
         "an escaped surrogate": "%ED%A0%80",
         "beyond Unicode": "%F5%80%80%80",
     }.items():
-        yield refused(f"key refused: {name}", rejection.BAD_KEY, key=key)
+        yield rejected(f"key rejected: {name}", rejection.BAD_KEY, key=key)
     yield Case("key missing", without("x", "key"), reason=rejection.MALFORMED_RECORD)
     others: list[Any] = [None, 5, [], {"a": 1}, True]
     for value in others:
-        yield refused(f"key of another type: {value}", rejection.MALFORMED_RECORD, key=value)
+        yield rejected(f"key of another type: {value}", rejection.MALFORMED_RECORD, key=value)
 
 
 def _buckets() -> Iterator[Case]:
     for bucket in ("it's", 'a "bucket"', "lake; DROP TABLE x", "LAKE", "bücket", "b" * 255, "$1", "../x"):
         yield stored(f"bucket: {bucket}", bucket=bucket)
     for name, bucket in {"empty": "", "256 bytes": "b" * 256, "a megabyte": "b" * 1_000_000, "NUL": "a\0b"}.items():
-        yield refused(f"bucket refused: {name}", rejection.BAD_BUCKET, bucket=bucket)
-    yield refused("bucket of another type", rejection.MALFORMED_RECORD, bucket=["lake"])
+        yield rejected(f"bucket rejected: {name}", rejection.BAD_BUCKET, bucket=bucket)
+    yield rejected("bucket of another type", rejection.MALFORMED_RECORD, bucket=["lake"])
 
 
 def _sizes() -> Iterator[Case]:
@@ -135,8 +135,8 @@ def _times() -> Iterator[Case]:
         "now",
         "2026-08-02T07:51:20Z" * 10_000,
     ):
-        yield refused(f"time refused: {text[:40]}", rejection.BAD_TIME, eventTime=text)
-    yield refused("time of another type", rejection.MALFORMED_RECORD, eventTime=1785657080)
+        yield rejected(f"time rejected: {text[:40]}", rejection.BAD_TIME, eventTime=text)
+    yield rejected("time of another type", rejection.MALFORMED_RECORD, eventTime=1785657080)
     yield Case("time missing", without("x", "eventTime"), reason=rejection.MALFORMED_RECORD)
 
 
@@ -157,11 +157,11 @@ def _sequencers() -> Iterator[Case]:
         ("no number", "not-hex", derived),
         ("a sign", "-1", derived),
         ("a prefix", "0x1F", derived),
-        ("foreign digits", "\uff11\uff12\uff13", derived),
+        ("non-ASCII digits", "\uff11\uff12\uff13", derived),
         ("NUL", "12\x0034", derived),
     ):
         yield stored(f"sequencer {name}", {"sequencer": canonical}, sequencer=sequencer)
-    yield refused("sequencer of another type", rejection.MALFORMED_RECORD, sequencer=5)
+    yield rejected("sequencer of another type", rejection.MALFORMED_RECORD, sequencer=5)
 
 
 def _texts() -> Iterator[Case]:
@@ -169,21 +169,21 @@ def _texts() -> Iterator[Case]:
     yield stored("eTag empty", {"etag": None}, eTag="")
     yield stored("eTag of quotes alone", {"etag": None}, eTag='""')
     yield stored("eTag of 255 bytes", {"etag": "e" * 255}, eTag="e" * 255)
-    yield refused("eTag of 256 bytes", rejection.BAD_ETAG, eTag="e" * 256)
-    yield refused("eTag with NUL", rejection.BAD_ETAG, eTag="a\0")
-    yield refused("eTag of another type", rejection.MALFORMED_RECORD, eTag=7)
+    yield rejected("eTag of 256 bytes", rejection.BAD_ETAG, eTag="e" * 256)
+    yield rejected("eTag with NUL", rejection.BAD_ETAG, eTag="a\0")
+    yield rejected("eTag of another type", rejection.MALFORMED_RECORD, eTag=7)
     yield stored("versionId null as a word", {"version_id": ""}, versionId="null")
     yield stored("versionId null", {"version_id": ""}, versionId=None)
     yield stored("versionId with SQL", {"version_id": "' OR 1=1"}, versionId="' OR 1=1")
     yield stored("versionId of 1,024 bytes", {"version_id": "v" * 1024}, versionId="v" * 1024)
-    yield refused("versionId of 1,025 bytes", rejection.BAD_VERSION_ID, versionId="v" * 1025)
-    yield refused("versionId with NUL", rejection.BAD_VERSION_ID, versionId="\0")
+    yield rejected("versionId of 1,025 bytes", rejection.BAD_VERSION_ID, versionId="v" * 1025)
+    yield rejected("versionId with NUL", rejection.BAD_VERSION_ID, versionId="\0")
     for version in ("1.0", "3.0", "", "two", "2", "2.99"):
         name = f"eventVersion {version}"
         if version.startswith("2"):
             yield stored(name, eventVersion=version)
         else:
-            yield refused(name, rejection.UNSUPPORTED_VERSION, eventVersion=version)
+            yield rejected(name, rejection.UNSUPPORTED_VERSION, eventVersion=version)
 
 
 def _names() -> Iterator[Case]:
@@ -199,11 +199,11 @@ def _names() -> Iterator[Case]:
         "a creation with a line break": "ObjectCreated:Put\n",
         "a creation in Greek": "ObjectCreated:Πυτ",
     }.items():
-        yield refused(name, rejection.UNKNOWN_EVENT, event_name=event_name)
+        yield rejected(name, rejection.UNKNOWN_EVENT, event_name=event_name)
     for event_name in ("", "objectcreated:put", "ObjectRestore:Delete", "x" * 500_000):
         text = without("x").replace('"ObjectCreated:Put"', f'"{event_name}"')
-        yield Case(f"silent name {event_name[:20]!r}", text, ignored=(_label(event_name),))
-    yield refused("a name of another type", rejection.MALFORMED_RECORD, event_name={"a": "b"})
+        yield Case(f"ignored name {event_name[:20]!r}", text, ignored=(_label(event_name),))
+    yield rejected("a name of another type", rejection.MALFORMED_RECORD, event_name={"a": "b"})
 
 
 def _label(event_name: str) -> str:

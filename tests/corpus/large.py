@@ -1,4 +1,4 @@
-"""Bodies as large as SQS takes them, and larger: each of them must cost time and memory in proportion."""
+"""Bodies as large as SQS accepts, and larger: time and memory must stay proportional to their size."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AS_MANY_AS_FIT = 7_300
 
 
 def large() -> Iterator[Case]:
-    """All of them."""
+    """All large cases."""
     whole = body(record(bucket="padded to a megabyte", padding=""))
     padded = whole.replace('"padding": ""', f'"padding": "{"p" * (MESSAGE_BYTES_AT_MOST - len(whole))}"')
     yield Case("padded to a megabyte", padded, (meant("padded to a megabyte"),))
@@ -28,8 +28,8 @@ def large() -> Iterator[Case]:
     yield Case("10,000 records of nothing", _records("{}", _MANY), reason=MALFORMED_RECORD)
     yield Case("10,001 records of nothing", _records("{}", _MANY + 1), reason=TOO_MANY_RECORDS)
     yield Case("half a million numbers", _records("1", 520_000), reason=TOO_MANY_RECORDS)
-    silent = '{"eventName":"","eventTime":"","s3":{"bucket":{"name":""},"object":{"key":""}}}'
-    yield Case("13,000 silent records", _records(silent, 13_000), reason=TOO_MANY_RECORDS)
+    ignored = '{"eventName":"","eventTime":"","s3":{"bucket":{"name":""},"object":{"key":""}}}'
+    yield Case("13,000 ignored records", _records(ignored, 13_000), reason=TOO_MANY_RECORDS)
 
 
 def _records(each: str, count: int) -> str:

@@ -1,4 +1,4 @@
-"""Decode reads every body of the corpus exactly as the table of expectation says."""
+"""Decode returns exactly the expected result for every body of the corpus."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from tests.corpus.everything import corpus
 from tests.events.samples import decoded
 
 SECONDS_AT_MOST = 1.0
-"""Of one body, on a machine that does other things too; the slowest takes a tenth."""
+"""Limit for one body, on a busy machine; the slowest takes a tenth of it."""
 
 MEMORY_AT_MOST = 64 * 1024**2
-"""Bytes while one body is read; the largest needs a third."""
+"""Limit in bytes while one body is decoded; the largest needs a third of it."""
 
 
 def names(cases: tuple[Case, ...]) -> list[str]:
-    """How the cases are called in a report."""
+    """The names of the cases, as test ids."""
     return [case.name for case in cases]
 
 
 @pytest.mark.parametrize("case", corpus(), ids=names(corpus()))
-def test_each_body_is_what_the_table_says(case: Case) -> None:
-    """Every event, the reason of rejection and what is ignored: all of it, and nothing else."""
+def test_each_body_gives_the_expected_result(case: Case) -> None:
+    """The events, the reason of rejection and the ignored labels are exactly the expected ones."""
     delivery = decoded(case.body)
     assert delivery.events == case.events
     assert (delivery.rejection and delivery.rejection.reason) == case.reason
     assert delivery.ignored == case.ignored
 
 
-def test_the_corpus_is_wide() -> None:
-    """No two cases have a name in common, most can be sent, and every reason but the operator's is met."""
+def test_the_corpus_is_varied() -> None:
+    """All names are different, most bodies can be sent, and every reason occurs except the one set by an operator."""
     assert len(set(names(corpus()))) == len(corpus()) > 200
     assert sum(case.is_sendable for case in corpus()) > 200
     assert {case.reason for case in corpus() if case.reason} == REASONS - {"bucket_not_allowed"}
@@ -45,7 +45,7 @@ def test_the_corpus_is_wide() -> None:
 
 
 def test_no_body_takes_long() -> None:
-    """Time is in proportion to the body: no shape of a megabyte holds up the event loop."""
+    """The time is proportional to the size: no body of a megabyte blocks the event loop."""
     slow = {}
     for case in corpus():
         started = time.thread_time()
@@ -55,19 +55,19 @@ def test_no_body_takes_long() -> None:
 
 
 def test_no_body_takes_much_memory() -> None:
-    """Nor does any shape of a megabyte become a hundred."""
-    hungry = {}
+    """The memory is proportional to the size: no body of a megabyte takes a hundred."""
+    used = {}
     tracemalloc.start()
     try:
         for case in (case for case in corpus() if len(case.body) > 100_000):
             tracemalloc.reset_peak()
             before = tracemalloc.get_traced_memory()[0]
             decoded(case.body)
-            hungry[case.name] = tracemalloc.get_traced_memory()[1] - before
+            used[case.name] = tracemalloc.get_traced_memory()[1] - before
     finally:
         tracemalloc.stop()
-    assert len(hungry) > 10
-    assert {name: peak for name, peak in hungry.items() if peak > MEMORY_AT_MOST} == {}
+    assert len(used) > 10
+    assert {name: peak for name, peak in used.items() if peak > MEMORY_AT_MOST} == {}
 
 
 @pytest.mark.parametrize(
@@ -79,15 +79,15 @@ def test_no_body_takes_much_memory() -> None:
         (UnicodeEncodeError, '{"x": "\ud800"}'),
     ],
 )
-def test_what_opening_a_body_catches_occurs(error: type[Exception], text: str) -> None:
-    """Each kind of exception that is caught there is raised by a body, and ends as a rejection."""
+def test_each_exception_that_parsing_a_body_catches_occurs(error: type[Exception], text: str) -> None:
+    """A body raises each of the caught exceptions, and is rejected."""
     with pytest.raises(error) as caught:
         _ENVELOPE.decode(text)
     assert caught.type is error
     assert decoded(text).rejection is not None
 
 
-def test_what_decoding_a_key_catches_occurs() -> None:
-    """The bytes that a key stands for may be no UTF-8."""
+def test_the_exception_that_decoding_a_key_catches_occurs() -> None:
+    """The decoded bytes of a key may be invalid UTF-8."""
     with pytest.raises(UnicodeDecodeError):
         decode_form("%FF")

@@ -1,7 +1,7 @@
-"""The whole corpus through the real rooms into a real PostgreSQL, in one flood: table and quarantine to the letter.
+"""The whole corpus through the real pipeline into a real PostgreSQL: rows and quarantine are exactly as expected.
 
-The queue is a list, so that bodies which SQS itself would refuse come too; `tests/e2e/test_hostile_bodies.py` sends
-the others to the real daemon.
+The queue is a list, so that bodies which SQS would reject are included. `tests/e2e/test_hostile_bodies.py` sends the
+others to the real daemon.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import asyncpg
 import pytest
 
 from subscriber.adapters.postgres.store import PostgresStore
-from subscriber.flow.leases import POLL_MESSAGES, InFlightLimits, VisibilityLeases
+from subscriber.flow.leases import InFlightLimits, VisibilityLeases
 from subscriber.flow.limiter import ConcurrencyLimiter
-from subscriber.model import BatchAnswer, Lease, Message
+from subscriber.model import MESSAGES_PER_POLL, BatchAnswer, Lease, Message
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
@@ -33,57 +33,57 @@ OPTIONS = PipelineOptions(
 
 
 class ListQueue:
-    """Gives every body once, remembers what is deleted, and then has nothing until it is closed."""
+    """A queue client that delivers every body once, records the deletes, and then blocks until it is closed."""
 
     def __init__(self, bodies: Sequence[str]) -> None:
         self._left = list(enumerate(bodies))
         self.deleted: list[str] = []
-        self.hidden: list[str] = []
+        self.delayed: list[str] = []
         self._wanted = len(bodies)
-        self.settled = asyncio.Event()
+        self.finished = asyncio.Event()
         self.closed = asyncio.Event()
 
     async def receive(self, lease: Lease) -> list[Message]:
-        """Ten at a time."""
-        some, self._left = self._left[:POLL_MESSAGES], self._left[POLL_MESSAGES:]
+        """Ten messages at a time."""
+        some, self._left = self._left[:MESSAGES_PER_POLL], self._left[MESSAGES_PER_POLL:]
         if not some:
             await self.closed.wait()
         return [Message(QUEUE, f"m{number}", f"h{number}", text, 0.0, 1, lease) for number, text in some]
 
     async def delete(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
-        """All of them, at once."""
+        """Record the deletes; all of them succeed."""
         self.deleted += handles
-        self._note()
+        self._check_finished()
         return BatchAnswer(done=tuple(range(len(handles))))
 
     async def change_visibility(self, queue: str, entries: Sequence[tuple[str, int]]) -> BatchAnswer:
-        """What failed."""
-        self.hidden += [handle for handle, _ in entries]
-        self._note()
+        """Record the messages with a retry delay; no case should have one."""
+        self.delayed += [handle for handle, _ in entries]
+        self._check_finished()
         return BatchAnswer(done=tuple(range(len(entries))))
 
-    async def release(self, queue: str, handles: Sequence[str]) -> int:
-        """Nobody asks for it here."""
-        raise AssertionError("handed back")
+    async def release(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
+        """The test never releases a message."""
+        raise AssertionError("released")
 
-    def _note(self) -> None:
-        if len(self.deleted) + len(self.hidden) == self._wanted:
-            self.settled.set()
+    def _check_finished(self) -> None:
+        if len(self.deleted) + len(self.delayed) == self._wanted:
+            self.finished.set()
 
 
 @pytest.mark.timeout(120)
-async def test_every_body_leads_where_the_table_says(
+async def test_every_body_gives_the_expected_rows(
     store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
 ) -> None:
-    """Nothing crashes, nothing stalls, nothing is lost or stored otherwise, whatever came beside it."""
+    """Nothing fails or stalls, and no case affects the result of another one in the same batch."""
     queue = ListQueue([case.body for case in corpus()])
     leases = VisibilityLeases((QUEUE,), InFlightLimits(messages=2_000, bytes=1 << 26), visibility_seconds=300)
-    line = Pipeline(OPTIONS, queue, store, ConcurrencyLimiter(4.0), leases, Metrics())
+    pipeline = Pipeline(OPTIONS, queue, store, ConcurrencyLimiter(4.0), leases, Metrics())
     async with asyncio.timeout(90), asyncio.TaskGroup() as tasks:
-        tasks.create_task(line.run(), name="line")
-        await queue.settled.wait()
+        tasks.create_task(pipeline.run(), name="pipeline")
+        await queue.finished.wait()
         queue.closed.set()
-        line.stop()
-    assert (len(queue.deleted), queue.hidden) == (len(corpus()), [])
+        pipeline.stop()
+    assert (len(queue.deleted), queue.delayed) == (len(corpus()), [])
     assert await stored_rows(database) == rows_of(corpus())
     assert await stored_quarantine(database) == quarantine_of(corpus())

@@ -1,4 +1,4 @@
-"""Bodies that are no JSON, or JSON that nobody should have to read to its end."""
+"""Bodies that are not JSON, or JSON that a parser must give up: cut, deeply nested or with extreme numbers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _CUT_EVERY = 23
 
 
 def texts() -> Iterator[Case]:
-    """All of them."""
+    """All cases about the text of a body."""
     yield from _no_json()
     yield from _cut()
     yield from _nested()
-    yield from _numbers_nobody_reads()
+    yield from _numbers_in_unused_fields()
 
 
 def _no_json() -> Iterator[Case]:
@@ -43,7 +43,7 @@ def _no_json() -> Iterator[Case]:
         "raw lone surrogate": '{"Records": [], "x": "\ud800"}',
         "escaped lone high surrogate in a key": body(record(key="a\ud800b")),
         "escaped lone low surrogate in a bucket": body(record(bucket="a\udfffb")),
-        "escaped lone surrogate in a field nobody reads": '{"Records": [], "x": "\\udc00\\ud800"}',
+        "escaped lone surrogate in an unused field": '{"Records": [], "x": "\\udc00\\ud800"}',
         "pickle": "\x80\x04\x95.",
         "base64": "eyJSZWNvcmRzIjogW119",
         "YAML": "Records:\n- eventName: ObjectCreated:Put\n",
@@ -71,14 +71,14 @@ def _cut() -> Iterator[Case]:
 def _nested() -> Iterator[Case]:
     yield Case("open lists without end", "[" * _DEEP, reason=UNKNOWN_ENVELOPE)
     yield Case("open objects without end", '{"x":' * _DEEP, reason=NOT_JSON)
-    yield Case("deep in a field nobody reads", f'{{"Records": [], "x": {"[" * _DEEP}{"]" * _DEEP}}}', reason=NOT_JSON)
+    yield Case("deep in an unused field", f'{{"Records": [], "x": {"[" * _DEEP}{"]" * _DEEP}}}', reason=NOT_JSON)
     yield Case("deep in a record's name", '{"Records": [{"eventName": ' + "[" * _DEEP, reason=NOT_JSON)
     yield Case("deep in wrong records", '{"Records": 5, "x": ' + "[" * _DEEP, reason=NOT_JSON)
     bearable = f"{'[' * 100}{']' * 100}"
     yield Case("bearably deep", with_literal("bearably deep", "other", bearable), (meant("bearably deep"),))
 
 
-def _numbers_nobody_reads() -> Iterator[Case]:
+def _numbers_in_unused_fields() -> Iterator[Case]:
     for name, literal in {
         "five thousand digits": "9" * 5000,
         "a power beyond all floats": "1e999999",

@@ -1,4 +1,4 @@
-"""Fixtures of the whole-line tests."""
+"""Fixtures of the end-to-end tests."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def plain_schema(postgres_url: str) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def scene(queue_server: QueueServer, postgres_url: str, plain_schema: str) -> Iterator[RunContext]:
+def context(queue_server: QueueServer, postgres_url: str, plain_schema: str) -> Iterator[RunContext]:
     """A fresh queue with a dead-letter queue behind it, and a fresh schema."""
     with RawClient(queue_server.endpoint_url) as client:
         name = f"events-{uuid.uuid4().hex[:8]}"

@@ -1,4 +1,4 @@
-"""The stage of the whole-line tests: a queue of its own, a schema of its own, and the real daemon between them."""
+"""Environment of an end-to-end test: a queue, a schema, and the real daemon between them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from testkit.daemon import DaemonProcess, daemon_process
 from testkit.sqs.raw_client import RawClient
 
 VISIBILITY_SECONDS = 60
-LOOK_SECONDS = 0.05
-PATIENCE_SECONDS = 20.0
+POLL_SECONDS = 0.05
+TIMEOUT_SECONDS = 20.0
 
 
 def fitting_constraints(**changed: object) -> dict[str, str]:
-    """Settings for tests: short waits, and sums that fit."""
+    """Settings for tests: short waits that satisfy the constraints."""
     values: dict[str, object] = {
         "RECEIVE_WAIT_SECONDS": 1,
         "RECEIVE_VISIBILITY_SECONDS": VISIBILITY_SECONDS,
@@ -32,14 +32,14 @@ def fitting_constraints(**changed: object) -> dict[str, str]:
 
 
 class QueueCounts(msgspec.Struct, frozen=True):
-    """What a queue says of itself."""
+    """Message counts of a queue."""
 
     visible: int
     in_flight: int
 
 
 class RunContext:
-    """One test's queue and schema, and how to start a daemon between them."""
+    """Queue and schema of one test, and the ways to start a daemon between them."""
 
     def __init__(self, client: RawClient, queue: str, database_url: str, schema: str, endpoint_url: str) -> None:
         self.client = client
@@ -49,7 +49,7 @@ class RunContext:
         self.endpoint_url = endpoint_url
 
     def environment(self, **changed: object) -> dict[str, str]:
-        """Everything the daemon needs; `changed` names settings without their prefix."""
+        """The environment of the daemon; `changed` names settings without their prefix."""
         return {
             "AWS_REGION": "us-east-1",
             "AWS_ACCESS_KEY_ID": "local",
@@ -66,11 +66,11 @@ class RunContext:
         return self.daemon_with(self.environment(**changed))
 
     def daemon_with(self, environment: dict[str, str]) -> AbstractContextManager[DaemonProcess]:
-        """The same, with a whole environment."""
+        """The same, with this environment."""
         return daemon_process(environment, "--migrate")
 
     def send(self, bodies: Iterable[str], queue: str | None = None) -> None:
-        """Put bodies into the queue, in tens."""
+        """Send bodies to the queue, ten at a time."""
         batch: list[str] = []
         for body in bodies:
             batch.append(body)
@@ -94,13 +94,13 @@ class RunContext:
             in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
         )
 
-    async def until_empty(self, *queues: str, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        """Wait until nothing is visible and nothing in flight."""
+    async def until_empty(self, *queues: str, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+        """Wait until no message is visible or in flight."""
         nothing = QueueCounts(visible=0, in_flight=0)
-        await until(lambda: all(self.counts(queue) == nothing for queue in queues or (self.queue,)), patience_seconds)
+        await until(lambda: all(self.counts(queue) == nothing for queue in queues or (self.queue,)), timeout_seconds)
 
     async def connect(self, database_url: str | None = None) -> asyncpg.Connection[asyncpg.Record]:
-        """A connection whose search path is this run's schema, to its own database unless told another."""
+        """A connection with this run's schema as search path, to its own database unless another is given."""
         path = {"search_path": '"{}"'.format(self.schema.replace('"', '""'))}
         return await asyncpg.connect(database_url or self.database_url, server_settings=path, timeout=10)
 
@@ -108,7 +108,7 @@ class RunContext:
     async def writes_blocked(
         self, database_url: str | None = None
     ) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
-        """Lock the table for as long as the block, or the server, runs: every write waits for the connection given."""
+        """Lock the table as long as the block or the server runs; every write waits for the yielded connection."""
         blocker = await self.connect(database_url)
         try:
             await blocker.execute("BEGIN; LOCK TABLE object_versions IN EXCLUSIVE MODE")
@@ -117,7 +117,7 @@ class RunContext:
             await blocker.close()
 
     async def fetch(self, query: str) -> list[asyncpg.Record]:
-        """Rows of one query in the scene's schema."""
+        """Rows of one query in this schema."""
         connection = await self.connect()
         try:
             return await connection.fetch(query)
@@ -125,15 +125,15 @@ class RunContext:
             await connection.close()
 
 
-async def until(condition: Callable[[], bool], patience_seconds: float = PATIENCE_SECONDS) -> None:
-    """Look until `condition` holds; the loop goes on between two looks.
+async def until(condition: Callable[[], bool], timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+    """Poll `condition` until it holds.
 
     Raises:
-        TimeoutError: it never did.
+        TimeoutError: it does not hold in time.
     """
-    async with asyncio.timeout(patience_seconds):
+    async with asyncio.timeout(timeout_seconds):
         while not condition():  # noqa: ASYNC110 – the condition is another process's
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 def put_body(key: str, *, second: int = 0, event_name: str = "ObjectCreated:Put", **fields: Any) -> str:

@@ -1,4 +1,4 @@
-"""The real daemon in an operator's hands: `subscriber control` as a process of its own, over the real socket."""
+"""Overrides of the real daemon: `subscriber control` as a process of its own, over the real socket."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.e2e.environment import QueueCounts, RunContext, put_body, until
 
 TOKEN = "open-sesame-42"
 TICKS = 2.0
-"""Seconds of readings after which what had to happen would have happened: the regulator looks once a second."""
+"""Seconds of readings after which a change would show: the regulator decides once a second."""
 
 
 class Answer:
-    """What one run of `subscriber control` came to."""
+    """Exit code and output of one run of `subscriber control`."""
 
     def __init__(self, done: subprocess.CompletedProcess[str]) -> None:
         self.code, self.out, self.err = done.returncode, done.stdout, done.stderr
@@ -37,7 +37,7 @@ async def control(daemon: DaemonProcess | int, *words: str, token: str | None = 
 
 
 def state(daemon: DaemonProcess) -> dict[str, Any]:
-    """What the page shows."""
+    """The status that /control returns."""
     status, text = daemon.page("/control")
     assert status == 200, text
     shown: dict[str, Any] = json.loads(text)
@@ -45,7 +45,7 @@ def state(daemon: DaemonProcess) -> dict[str, Any]:
 
 
 async def readings_later(daemon: DaemonProcess) -> None:
-    """Wait until the regulator has looked often enough."""
+    """Wait for TICKS seconds of readings."""
 
     def taken_at() -> float:
         return float((state(daemon)["reading"] or {"taken_at": 0})["taken_at"])
@@ -54,60 +54,60 @@ async def readings_later(daemon: DaemonProcess) -> None:
     await until(lambda: taken_at() >= begun + TICKS)
 
 
-async def test_pause_and_resume(scene: RunContext) -> None:
-    """Paused, what is sent stays visible and nothing is written; resumed, it is stored; ready all the time."""
-    with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
+async def test_pause_and_resume(context: RunContext) -> None:
+    """During a pause messages stay visible and nothing is written; afterwards they are stored; /readyz stays 200."""
+    with context.daemon(CONTROL_TOKEN=TOKEN) as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         answer = await control(daemon, "pause")
         assert (answer.code, answer.out.split(",")[0], answer.err) == (0, "paused", "")
         await until(lambda: daemon.metric("subscriber_in_process_messages") == 0)  # the open poll has ended
-        scene.send(put_body(f"{number}.txt") for number in range(20))
+        context.send(put_body(f"{number}.txt") for number in range(20))
         await readings_later(daemon)
-        assert scene.counts() == QueueCounts(visible=20, in_flight=0)
+        assert context.counts() == QueueCounts(visible=20, in_flight=0)
         assert daemon.metric("subscriber_control_mode", mode="paused") == 1
         assert daemon.page("/readyz")[0] == 200
         answer = await control(daemon, "resume")
         assert (answer.code, answer.out.split(",")[0]) == (0, "governed")
-        await scene.until_empty()
+        await context.until_empty()
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
         assert [line["command"] for line in daemon.events("control.applied")] == ["pause", "resume"]
-    assert len(await scene.fetch("SELECT FROM objects")) == 20
+    assert len(await context.fetch("SELECT FROM objects")) == 20
 
 
-async def test_a_write_that_has_begun_is_finished_and_no_other_begins(scene: RunContext) -> None:
-    """A write that waits for a lock when the pause comes is committed and deleted; the batch behind it is kept."""
-    with scene.daemon(CONTROL_TOKEN=TOKEN, WRITE_MAX_CONCURRENCY=1) as daemon:
+async def test_a_pause_finishes_the_current_write_and_begins_no_other(context: RunContext) -> None:
+    """A write that waits for a lock is committed and its message deleted; the next batch is held."""
+    with context.daemon(CONTROL_TOKEN=TOKEN, WRITE_MAX_CONCURRENCY=1) as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
-        async with scene.writes_blocked():
-            scene.send([put_body("first.txt")])
+        async with context.writes_blocked():
+            context.send([put_body("first.txt")])
             await until(lambda: daemon.metric("subscriber_concurrency") == 1)
-            scene.send([put_body("second.txt")])
+            context.send([put_body("second.txt")])
             await until(lambda: daemon.metric("subscriber_received_messages_total") == 2)
             assert (await control(daemon, "pause")).code == 0
         await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 1)
         await readings_later(daemon)
-        assert [row["key"] for row in await scene.fetch("SELECT key FROM objects")] == ["first.txt"]
-        assert scene.counts() == QueueCounts(visible=0, in_flight=1)
+        assert [row["key"] for row in await context.fetch("SELECT key FROM objects")] == ["first.txt"]
+        assert context.counts() == QueueCounts(visible=0, in_flight=1)
         assert (await control(daemon, "auto")).code == 0
-        await scene.until_empty()
-    assert len(await scene.fetch("SELECT FROM objects")) == 2
+        await context.until_empty()
+    assert len(await context.fetch("SELECT FROM objects")) == 2
 
 
-async def test_a_fixed_limit_and_back_to_the_governor(scene: RunContext) -> None:
-    """The limiter has the operator's number until the governor is called back; nonsense changes nothing."""
-    with scene.daemon(CONTROL_TOKEN=TOKEN, DATABASE_LOAD_SOURCE="none") as daemon:
+async def test_a_fixed_limit_and_back_to_the_governor(context: RunContext) -> None:
+    """The limiter has the operator's limit until `auto`; an invalid limit changes nothing."""
+    with context.daemon(CONTROL_TOKEN=TOKEN, DATABASE_LOAD_SOURCE="none") as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         assert (await control(daemon, "limit", "0.5")).out == "fixed at 0.5, until auto\n"
         await readings_later(daemon)
         assert daemon.metric("subscriber_concurrency_limit") == 0.5
-        refused = await control(daemon, "limit", "9")
-        assert (refused.code, refused.out) == (2, "")
-        assert refused.err == (
-            "subscriber: the daemon refuses: a limit of 9 is out of bounds: SUBSCRIBER_WRITE_MIN_CONCURRENCY is 0.05, "
-            "SUBSCRIBER_WRITE_MAX_CONCURRENCY is 8\n"
+        rejected = await control(daemon, "limit", "9")
+        assert (rejected.code, rejected.out) == (2, "")
+        assert rejected.err == (
+            "subscriber: the daemon rejects it: a limit of 9 is out of bounds: "
+            "SUBSCRIBER_WRITE_MIN_CONCURRENCY is 0.05, SUBSCRIBER_WRITE_MAX_CONCURRENCY is 8\n"
         )
-        scene.send(put_body(f"{number}.txt") for number in range(20))
-        await scene.until_empty()
+        context.send(put_body(f"{number}.txt") for number in range(20))
+        await context.until_empty()
         assert (state(daemon)["mode"], state(daemon)["limit"]) == ("fixed", 0.5)
         assert (await control(daemon, "auto")).code == 0
         await until(lambda: daemon.metric("subscriber_concurrency_limit") > 0.5)
@@ -115,30 +115,30 @@ async def test_a_fixed_limit_and_back_to_the_governor(scene: RunContext) -> None
         assert newest_first.index("operator_auto") < newest_first.index("operator_limit")
 
 
-async def test_a_stop_ends_a_pause(scene: RunContext) -> None:
-    """What is held is written, for it could not be kept, and the daemon ends dry."""
-    with scene.daemon(CONTROL_TOKEN=TOKEN, BATCH_LINGER_SECONDS=60) as daemon:
-        scene.send(put_body(f"{number}.txt") for number in range(25))
+async def test_a_stop_ends_a_pause(context: RunContext) -> None:
+    """Held messages are written, and the daemon ends drained."""
+    with context.daemon(CONTROL_TOKEN=TOKEN, BATCH_LINGER_SECONDS=60) as daemon:
+        context.send(put_body(f"{number}.txt") for number in range(25))
         await until(lambda: daemon.metric("subscriber_received_messages_total") == 25)
         assert (await control(daemon, "pause")).code == 0
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
-    assert scene.counts() == QueueCounts(visible=0, in_flight=0)
-    assert len(await scene.fetch("SELECT FROM objects")) == 25
+    assert context.counts() == QueueCounts(visible=0, in_flight=0)
+    assert len(await context.fetch("SELECT FROM objects")) == 25
 
 
-async def test_who_may_and_who_may_not(scene: RunContext) -> None:
-    """Without a token in the settings nobody; with one, who has it; to look is free. The token is never logged."""
-    with scene.daemon() as daemon:
+async def test_commands_need_the_token_and_the_status_does_not(context: RunContext) -> None:
+    """Without a token in the settings every command is rejected. The token is never logged."""
+    with context.daemon() as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
-        refused = await control(daemon, "pause")
-        assert (refused.code, "SUBSCRIBER_CONTROL_TOKEN is not set" in refused.err) == (2, True)
-        looked = await control(daemon, token=None)
-        assert (looked.code, looked.out.splitlines()[0].split(",")[0]) == (0, "control   governed")
-    with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
+        rejected = await control(daemon, "pause")
+        assert (rejected.code, "SUBSCRIBER_CONTROL_TOKEN is not set" in rejected.err) == (2, True)
+        shown = await control(daemon, token=None)
+        assert (shown.code, shown.out.splitlines()[0].split(",")[0]) == (0, "control   governed")
+    with context.daemon(CONTROL_TOKEN=TOKEN) as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         for wrong in ("guessed-it-8", None):
-            refused = await control(daemon, "pause", token=wrong)
-            assert (refused.code, refused.out, refused.err.count("\n")) == (2, "", 1)
+            rejected = await control(daemon, "pause", token=wrong)
+            assert (rejected.code, rejected.out, rejected.err.count("\n")) == (2, "", 1)
         assert state(daemon)["mode"] == "auto"
         assert (await control(daemon, "pause")).code == 0
         assert daemon.events("daemon.started")[0]["control_token"] == "***"
@@ -150,18 +150,24 @@ async def test_who_may_and_who_may_not(scene: RunContext) -> None:
     assert f"no daemon answers at http://127.0.0.1:{port}/control" in gone.err
 
 
-async def test_the_page_shows_what_flows(scene: RunContext) -> None:
-    """Reading, queue, sensor and decisions of a daemon at work, by the page and by `control status`."""
-    with scene.daemon(DATABASE_LOAD_SOURCE="auto") as daemon:
-        scene.send(put_body(f"{number}.txt") for number in range(500))
-        await scene.until_empty()
+async def test_the_status_shows_a_daemon_at_work(context: RunContext) -> None:
+    """Reading, queue, sensor and decisions, by /control and by `control status`."""
+    with context.daemon(DATABASE_LOAD_SOURCE="auto") as daemon:
+        context.send(put_body(f"{number}.txt") for number in range(500))
+        await context.until_empty()
         await until(lambda: (state(daemon)["reading"] or {}).get("backlog_messages") == 0)
         await until(lambda: (state(daemon)["reading"] or {}).get("load") is not None)
         shown = state(daemon)
-        assert shown["queues"][0]["name"] == scene.queue.rsplit("/", 1)[-1]
+        assert shown["queues"][0]["name"] == context.queue.rsplit("/", 1)[-1]
         assert (shown["sensor"]["source"], shown["alarms"], shown["database_available"]) == ("local", [], True)
         assert (shown["queues"][0]["visible_messages"], shown["reading"]["backlog_messages"]) == (0, 0)
         assert shown["decisions"][0]["limit"] == shown["limit"]
         assert 0.05 <= shown["limit"] <= 8
-        told = await control(daemon, "status", token=None)
-        assert {line.split()[0] for line in told.out.splitlines()} >= {"control", "line", "writes", "queue", "decision"}
+        status = await control(daemon, "status", token=None)
+        assert {line.split()[0] for line in status.out.splitlines()} >= {
+            "control",
+            "pipeline",
+            "writes",
+            "queue",
+            "decision",
+        }

@@ -1,7 +1,7 @@
 """A real PutObject in a real S3-compatible server becomes a row: through SQS alone, through SNS, through EventBridge.
 
-LocalStack puts one constant sequencer into every event, so no key here is written twice within a second; how order
-is kept is tested with bodies of AWS's real shape elsewhere.
+LocalStack puts one constant sequencer into every event, so no key here is written twice within a second; other tests
+check the order with bodies as AWS sends them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from aiobotocore.session import get_session
 
 from subscriber.errors import ExitCode
 from testkit.daemon import daemon_process
-from tests.e2e.environment import LOOK_SECONDS, PATIENCE_SECONDS, RunContext, fitting_constraints, until
+from tests.e2e.environment import POLL_SECONDS, TIMEOUT_SECONDS, RunContext, fitting_constraints, until
 
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 HOSTILE_KEYS = (
@@ -57,12 +57,12 @@ class Cloud(msgspec.Struct):
     async def until_empty(self, queue: str) -> None:
         """Wait until nothing is visible and nothing in flight: LocalStack counts exactly."""
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
                 answer = await self["sqs"].get_queue_attributes(QueueUrl=queue, AttributeNames=names)
                 if all(int(answer["Attributes"][name]) == 0 for name in names):
                     return
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def listing(self, bucket: str) -> dict[str, tuple[int, str]]:
         """Size and eTag of every object, by key."""
@@ -73,7 +73,7 @@ class Cloud(msgspec.Struct):
 
 @pytest.fixture
 async def cloud(localstack_url: str) -> AsyncIterator[Cloud]:
-    """Clients of every service a notification may pass."""
+    """Clients of every service that a notification may pass."""
     async with AsyncExitStack() as stack:
         clients = {
             service: await stack.enter_async_context(
@@ -113,24 +113,24 @@ async def notify_by_bus(cloud: Cloud, bucket: str, queue_arn: str) -> None:
     await cloud["s3"].put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=configuration)
 
 
-def tellable(envelope: str) -> tuple[str, ...]:
-    """The keys an envelope can carry here.
+def carried_keys(envelope: str) -> tuple[str, ...]:
+    """The keys that an envelope can carry here.
 
-    LocalStack 4.13 form-encodes keys in EventBridge events, which AWS does not: there the daemon rightly stores what
-    it was told, and a key of 1,024 bytes would grow beyond what a key may have.
+    LocalStack 4.13 form-encodes keys in EventBridge events, which AWS does not: there the daemon rightly stores the
+    encoded key, and a key of 1,024 bytes would exceed the maximum length.
     """
     if envelope != "eventbridge":
         return HOSTILE_KEYS
     return tuple(key for key in HOSTILE_KEYS if len(quote(key)) <= 1024)
 
 
-def as_told(envelope: str, key: str) -> str:
-    """How the key is written in the envelope's event, once the daemon has read it."""
+def key_in_event(envelope: str, key: str) -> str:
+    """The key that the daemon reads from the envelope's event."""
     return quote(key) if envelope == "eventbridge" else key
 
 
-async def start_telling(cloud: Cloud, bucket: str, queue_arn: str, envelope: str) -> None:
-    """Send what happens in `bucket` to the queue, in one envelope."""
+async def start_notifying(cloud: Cloud, bucket: str, queue_arn: str, envelope: str) -> None:
+    """Send the events of `bucket` to the queue, in one envelope."""
     match envelope:
         case "native":
             await notify_directly(cloud, bucket, queue_arn)
@@ -141,24 +141,24 @@ async def start_telling(cloud: Cloud, bucket: str, queue_arn: str, envelope: str
 
 
 async def next_second() -> None:
-    """Let the second change: LocalStack's events carry nothing finer to be ordered by."""
+    """Wait for the next second: the order of LocalStack's events has no finer resolution."""
     await asyncio.sleep(1.05 - time.time() % 1)
 
 
-async def indexed(scene: RunContext, bucket: str) -> dict[str, tuple[int, str]]:
-    """What the view shows of one bucket, in the shape of its listing."""
-    rows = await scene.fetch("SELECT bucket, key, size_bytes, etag FROM objects")
+async def indexed(context: RunContext, bucket: str) -> dict[str, tuple[int, str]]:
+    """The objects of one bucket in the view, in the shape of its listing."""
+    rows = await context.fetch("SELECT bucket, key, size_bytes, etag FROM objects")
     return {row["key"]: (row["size_bytes"], row["etag"]) for row in rows if row["bucket"] == bucket}
 
 
 @pytest.mark.parametrize("envelope", ["native", "sns", "sns-raw", "eventbridge"])
-async def test_the_view_is_the_listing(scene: RunContext, cloud: Cloud, envelope: str) -> None:
-    """Objects with hostile keys, some deleted again: the view `objects` equals what the bucket lists."""
-    bucket, keys = f"lake-{envelope}", tellable(envelope)
+async def test_the_view_equals_the_listing(context: RunContext, cloud: Cloud, envelope: str) -> None:
+    """Objects with hostile keys, some deleted again: the view `objects` equals the listing of the bucket."""
+    bucket, keys = f"lake-{envelope}", carried_keys(envelope)
     queue, queue_arn = await cloud.make_queue(f"events-{envelope}")
     await cloud["s3"].create_bucket(Bucket=bucket)
-    await start_telling(cloud, bucket, queue_arn, envelope)
-    environment = scene.environment() | {
+    await start_notifying(cloud, bucket, queue_arn, envelope)
+    environment = context.environment() | {
         "AWS_ENDPOINT_URL_SQS": cloud.endpoint_url,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -175,23 +175,23 @@ async def test_the_view_is_the_listing(scene: RunContext, cloud: Cloud, envelope
         events = len(keys) + len(keys[::3])
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") >= events)
-        await cloud.until_empty(queue)  # a test event may have been among those acknowledged
-        assert await indexed(scene, bucket) == {as_told(envelope, key): facts for key, facts in listing.items()}
+        await cloud.until_empty(queue)  # one of the acknowledged messages may have been a test event
+        assert await indexed(context, bucket) == {key_in_event(envelope, key): facts for key, facts in listing.items()}
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
-    assert await scene.fetch("SELECT FROM quarantined_messages") == []
+    assert await context.fetch("SELECT FROM quarantined_messages") == []
 
 
-async def test_a_fifo_queue_is_refused_in_words(scene: RunContext, cloud: Cloud) -> None:
-    """Exit 4: what a FIFO queue would do to the line is said, and what to use instead."""
+async def test_a_fifo_queue_ends_the_start(context: RunContext, cloud: Cloud) -> None:
+    """Exit 4, and the line says why, and what to use instead."""
     answer = await cloud["sqs"].create_queue(QueueName="ordered.fifo", Attributes={"FifoQueue": "true"})
-    environment = scene.environment() | {
+    environment = context.environment() | {
         "AWS_ENDPOINT_URL_SQS": cloud.endpoint_url,
         "SUBSCRIBER_QUEUE_URLS": answer["QueueUrl"],
         **fitting_constraints(),
     }
     with daemon_process(environment, "--migrate") as daemon:
         code = await asyncio.to_thread(daemon.wait)
-        said = [line["text"] for line in daemon.log if "text" in line]
+        lines = [line["text"] for line in daemon.log if "text" in line]
     assert code == ExitCode.QUEUE
-    assert "is a FIFO queue" in said[0]
-    assert said[0].endswith("use a standard queue")
+    assert "is a FIFO queue" in lines[0]
+    assert lines[0].endswith("use a standard queue")

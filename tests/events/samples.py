@@ -13,7 +13,7 @@ from subscriber.model import Delivery, Lease, Message, ObjectEvent
 from testkit.workload.bucket import Emission
 
 PROPERTY = settings(deadline=None, max_examples=100)
-"""How properties are run here: a shared machine says nothing about a function by being slow."""
+"""How properties run here: no deadline, since a shared machine may be slow."""
 
 EVENT_TIME = datetime(2026, 8, 2, 7, 51, 20, 63_000, tzinfo=UTC)
 SECOND = int(EVENT_TIME.timestamp())
@@ -36,11 +36,11 @@ EXPECTED = ObjectEvent(
 """What `record()` means."""
 
 ABSENT: Any = object()
-"""Given for a field that the record shall not have."""
+"""The value of a field that the record must not have."""
 
 
 def record(*, event_name: Any = "ObjectCreated:Put", bucket: Any = "lake", **changes: Any) -> dict[str, Any]:
-    """A native record; `changes` go to `s3.object` where they are called as one of its fields, else to the top."""
+    """A native record; `changes` with the name of a field of `s3.object` go there, others to the top level."""
     described = {
         "key": "sales/part+1.parquet",
         "size": 1024,
@@ -78,7 +78,7 @@ def decoded(text: str) -> Delivery:
 
 
 def event_of(text: str) -> ObjectEvent:
-    """The one event of a body that must have no other content."""
+    """The only event of a body that must have no other content."""
     delivery = decoded(text)
     assert delivery.rejection is None
     assert delivery.ignored == ()
@@ -87,7 +87,7 @@ def event_of(text: str) -> ObjectEvent:
 
 
 def reason_of(text: str) -> str:
-    """Why a body that must be refused, without an event, was refused."""
+    """The reason of the rejection of a body that must give no event."""
     delivery = decoded(text)
     assert delivery.events == ()
     assert delivery.rejection is not None
@@ -96,7 +96,7 @@ def reason_of(text: str) -> str:
 
 
 def emission(event_name: str, **changes: Any) -> Emission:
-    """What a bucket tells under `event_name`, with the fields AWS sends for it."""
+    """An event named `event_name`, with the fields AWS sends for it."""
     fields: dict[str, Any] = {
         "bucket": "lake",
         "key": "sales/part 1.parquet",

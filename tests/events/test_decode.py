@@ -1,4 +1,4 @@
-"""Decode: any body in, one delivery out."""
+"""Decode: any body gives one delivery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from subscriber.events.decode import decode
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_ETAG_BYTES, MAX_KEY_BYTES, MAX_VERSION_ID_BYTES, is_storable
-from subscriber.events.names import SILENT, STATES, UNKNOWN
+from subscriber.events.names import IGNORED, STATES, UNKNOWN
 from subscriber.events.record import MAX_SIZE_BYTES
 from subscriber.events.rejection import REASONS
 from subscriber.model import Delivery, Lease, Message, Rejection
@@ -22,7 +22,7 @@ json_values = st.recursive(
     lambda children: st.lists(children, max_size=4) | st.dictionaries(st.text(max_size=8), children, max_size=4),
     max_leaves=12,
 )
-names = st.sampled_from(sorted(STATES | dict.fromkeys(SILENT))) | st.text(max_size=12)
+names = st.sampled_from(sorted(STATES | dict.fromkeys(IGNORED))) | st.text(max_size=12)
 record_likes = st.builds(
     record,
     event_name=names | json_values,
@@ -42,8 +42,8 @@ def of(text: str) -> Message:
     return Message("q", "id", "handle", text, 1.0, 2, Lease("q", 0.0, {"handle"}))
 
 
-def assert_lawful(delivery: Delivery) -> None:
-    """Whatever came in, what goes out keeps every promise of the model."""
+def assert_valid(delivery: Delivery) -> None:
+    """The delivery keeps every guarantee of the model."""
     for event in delivery.events:
         assert event.bucket
         assert is_storable(event.bucket, MAX_BUCKET_BYTES)
@@ -56,7 +56,7 @@ def assert_lawful(delivery: Delivery) -> None:
         assert event.event_time.utcoffset() is not None
         assert len(event.event_name) <= 64
         assert set(event.sequencer) <= set("0123456789ABCDEF")
-    assert set(delivery.ignored) <= SILENT | {UNKNOWN}
+    assert set(delivery.ignored) <= IGNORED | {UNKNOWN}
     assert 0 <= delivery.derived_sequencers <= len(delivery.events)
     if delivery.rejection is not None:
         assert delivery.rejection.reason in REASONS
@@ -66,25 +66,25 @@ def assert_lawful(delivery: Delivery) -> None:
 @PROPERTY
 @given(st.text() | st.text(st.characters()))
 def test_any_text(text: str) -> None:
-    """No text at all makes decode raise, and none but JSON goes without a rejection."""
-    assert_lawful(decoded(text))
+    """Decode raises for no text; a text that is not JSON is rejected."""
+    assert_valid(decoded(text))
 
 
 @PROPERTY
 @given(json_values)
 def test_any_json(value: object) -> None:
-    """Nor does any JSON, bare or as records or wrapped by SNS."""
+    """Decode raises for no JSON, as a body, as records or inside SNS."""
     text = json.dumps(value)
     for candidate in (text, json.dumps({"Records": value}), notifications.sns_body(text)):
-        assert_lawful(decoded(candidate))
+        assert_valid(decoded(candidate))
 
 
 @PROPERTY
 @given(st.lists(record_likes | json_values, max_size=4))
 def test_anything_like_records(records: list[object]) -> None:
-    """Records with any field broken are refused one by one, and every record is accounted for."""
+    """Records with any field broken are rejected one by one, and every record is accounted for."""
     delivery = decoded(body(*records))
-    assert_lawful(delivery)
+    assert_valid(delivery)
     if delivery.rejection is None:
         assert len(delivery.events) + len(delivery.ignored) == len(records)
 
@@ -92,22 +92,22 @@ def test_anything_like_records(records: list[object]) -> None:
 @PROPERTY
 @given(st.sampled_from(["Object Created", "Object Deleted", "Object Tags Added"]) | json_values, json_values)
 def test_anything_like_an_eventbridge_event(detail_type: object, detail: object) -> None:
-    """Nor does anything that claims to come from EventBridge."""
+    """Decode raises for nothing that claims to come from EventBridge."""
     like = {"source": "aws.s3", "detail-type": detail_type, "time": "2026-08-02T07:51:20Z", "detail": detail}
-    assert_lawful(decoded(json.dumps(like)))
+    assert_valid(decoded(json.dumps(like)))
 
 
 @PROPERTY
 @given(st.integers(0, 1_100), st.sampled_from(["", "\0", '"', "}", "\ud800"]))
 def test_truncated_and_damaged_bodies(position: int, damage: str) -> None:
-    """A body cut off or damaged anywhere is refused or read, never a failure."""
+    """A body truncated or damaged anywhere is rejected or decoded; decode never raises."""
     text = body(record(), record(key="b"))
-    assert_lawful(decoded(text[:position] + damage))
-    assert_lawful(decoded(text[:position] + damage + text[position:]))
+    assert_valid(decoded(text[:position] + damage))
+    assert_valid(decoded(text[:position] + damage + text[position:]))
 
 
-def test_the_message_itself_rides_along() -> None:
-    """What acknowledge needs is in the delivery: the very message, unchanged."""
+def test_the_delivery_holds_the_message() -> None:
+    """Acknowledge finds the very message in the delivery, unchanged."""
     message = of(body(record()))
     delivery = decode(message)
     assert delivery == Delivery(message, events=(EXPECTED,))
@@ -115,24 +115,24 @@ def test_the_message_itself_rides_along() -> None:
 
 
 def test_derived_sequencers_are_counted() -> None:
-    """How many sequencers were led by the event's own time is told, record by record."""
+    """The delivery counts the records whose sequencer begins with the event's own second."""
     delivery = decoded(body(record(), record(sequencer=None), record(sequencer="0055AED6DCD90281E5")))
     assert delivery.derived_sequencers == 2
 
 
-def test_events_of_foreign_buckets_are_refused() -> None:
-    """With a list of buckets, a good event of another goes to quarantine, and its neighbors become rows."""
+def test_events_of_other_buckets_are_rejected() -> None:
+    """With an allow-list, an event of another bucket is rejected, and the records beside it become rows."""
     text = body(record(), record(bucket="it's"), record(event_name="ObjectTagging:Put", bucket="it's"))
     delivery = decode(of(text), {"lake"})
     assert delivery.events == (EXPECTED,)
     assert delivery.ignored == ("ObjectTagging:Put",)
-    detail = """1 of 3 records refused (2); the first: the bucket "it's" is not one of SUBSCRIBER_BUCKETS"""
+    detail = """1 of 3 records rejected (2); the first: the bucket "it's" is not one of SUBSCRIBER_BUCKETS"""
     assert delivery.rejection == Rejection("bucket_not_allowed", detail)
 
 
 @pytest.mark.parametrize("envelope", notifications.ENVELOPES)
-def test_the_list_of_buckets_holds_in_every_envelope(envelope: notifications.Envelope) -> None:
-    """Whoever tells of it: a listed bucket passes, an unlisted one does not, and nor does one that is only alike."""
+def test_the_allow_list_applies_in_every_envelope(envelope: notifications.Envelope) -> None:
+    """A listed bucket passes; an unlisted one does not, nor one whose name is only similar."""
     text = notifications.body_of(emission("ObjectCreated:Put"), envelope)
     assert decode(of(text), {"lake"}).rejection is None
     rejection = decode(of(text), {"Lake", "lake ", "lak"}).rejection
@@ -140,8 +140,8 @@ def test_the_list_of_buckets_holds_in_every_envelope(envelope: notifications.Env
     assert rejection.reason == "bucket_not_allowed"
 
 
-def test_a_record_that_is_bad_is_refused_for_that() -> None:
-    """The list says nothing about what is no event."""
+def test_an_invalid_record_is_rejected_for_that() -> None:
+    """The allow-list does not change the reason of an invalid record."""
     rejection = decode(of(body(record(bucket="other", size=-1))), {"lake"}).rejection
     assert rejection is not None
     assert rejection.reason == "bad_size"

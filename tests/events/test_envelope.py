@@ -1,4 +1,4 @@
-"""Envelopes: recognized by shape, opened once, refused where foreign."""
+"""Envelopes: recognized by shape, opened once, rejected if unknown."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import json
 import pytest
 
 from subscriber.events import rejection
-from subscriber.events.names import SILENT, STATES, TEST_EVENT
+from subscriber.events.names import IGNORED, STATES, TEST_EVENT
 from subscriber.events.order import order
 from testkit.workload import notifications
 from tests.events.samples import EXPECTED, VERSION_ID, body, decoded, emission, event_of, reason_of, record
 
-BRIDGED_SILENT = sorted(notifications._SILENT_DETAIL_TYPES)
+BRIDGED_IGNORED = sorted(notifications._OTHER_DETAIL_TYPES)
 
 
 def test_native_body() -> None:
@@ -22,7 +22,7 @@ def test_native_body() -> None:
 
 @pytest.mark.parametrize("minor", range(7))
 def test_every_minor_version_with_unknown_fields(minor: int) -> None:
-    """A new minor version, or a field nobody knows, changes nothing."""
+    """A new minor version, or an unknown field, changes nothing."""
     future = record(
         eventVersion=f"2.{minor}",
         objectRetentionEventData={"mode": "GOVERNANCE", "eventHold": {"deep": [1, 2.5, None, "x"]}},
@@ -34,7 +34,7 @@ def test_every_minor_version_with_unknown_fields(minor: int) -> None:
 
 
 @pytest.mark.parametrize("version", ["1.0", "3.0", "20.1", "", "two"])
-def test_another_major_version_is_refused(version: str) -> None:
+def test_another_major_version_is_rejected(version: str) -> None:
     """Another major may mean anything."""
     assert reason_of(body(record(eventVersion=version))) == rejection.UNSUPPORTED_VERSION
 
@@ -47,7 +47,7 @@ def test_several_records() -> None:
 
 
 def test_no_records() -> None:
-    """A body without records is an empty delivery, not a mistake."""
+    """A body without records is an empty delivery, not a rejection."""
     delivery = decoded('{"Records":[]}')
     assert (delivery.events, delivery.rejection, delivery.ignored) == ((), None, ())
 
@@ -55,40 +55,40 @@ def test_no_records() -> None:
 @pytest.mark.parametrize("event_name", sorted(STATES))
 @pytest.mark.parametrize("envelope", notifications.ENVELOPES)
 def test_every_event_that_makes_a_row_in_every_envelope(event_name: str, envelope: notifications.Envelope) -> None:
-    """The envelope changes nothing about an event but the precision of its time."""
-    told = emission(event_name)
-    event = event_of(notifications.body_of(told, envelope))
+    """The envelope changes only the precision of the event's time."""
+    sent = emission(event_name)
+    event = event_of(notifications.body_of(sent, envelope))
     assert (event.event_name, event.state) == (event_name, STATES[event_name])
-    assert (event.bucket, event.key, event.version_id) == ("lake", told.key, VERSION_ID)
+    assert (event.bucket, event.key, event.version_id) == ("lake", sent.key, VERSION_ID)
     assert (event.size_bytes, event.etag, event.sequencer) == (
-        told.size_bytes,
-        told.etag,
+        sent.size_bytes,
+        sent.etag,
         EXPECTED.sequencer,
     )
     assert event.event_time.replace(microsecond=0) == EXPECTED.event_time.replace(microsecond=0)
 
 
-@pytest.mark.parametrize("event_name", sorted(SILENT - {TEST_EVENT}))
+@pytest.mark.parametrize("event_name", sorted(IGNORED - {TEST_EVENT}))
 def test_native_events_that_say_nothing_about_existence(event_name: str) -> None:
     """Tags, ACL, restores and the like make no row, with or without sequencer and size."""
-    told = emission(event_name, sequencer="")
-    delivery = decoded(notifications.native_body(told))
+    sent = emission(event_name, sequencer="")
+    delivery = decoded(notifications.native_body(sent))
     assert (delivery.events, delivery.rejection, delivery.ignored) == ((), None, (event_name,))
 
 
-@pytest.mark.parametrize("event_name", BRIDGED_SILENT)
+@pytest.mark.parametrize("event_name", BRIDGED_IGNORED)
 def test_bridged_events_that_say_nothing_about_existence(event_name: str) -> None:
-    """EventBridge's words for them are counted under the native names."""
+    """EventBridge's names for them are counted under the native names."""
     delivery = decoded(notifications.eventbridge_body(emission(event_name, sequencer="")))
     assert (delivery.events, delivery.rejection, delivery.ignored) == ((), None, (event_name,))
 
 
-def test_bridged_silence_needs_no_shape() -> None:
-    """An event without meaning for the index is not refused for a field it does not need."""
-    silent = {"source": "aws.s3", "detail-type": "Object Tags Added", "detail": {"object": {"key": 5}}}
-    assert decoded(json.dumps(silent)).ignored == ("ObjectTagging:Put",)
-    silent["detail-type"] = "Object Painted Green"
-    assert decoded(json.dumps(silent)).ignored == ("unknown",)
+def test_ignored_bridged_events_are_not_validated() -> None:
+    """An ignored event is not rejected for a field that is not needed."""
+    ignored = {"source": "aws.s3", "detail-type": "Object Tags Added", "detail": {"object": {"key": 5}}}
+    assert decoded(json.dumps(ignored)).ignored == ("ObjectTagging:Put",)
+    ignored["detail-type"] = "Object Painted Green"
+    assert decoded(json.dumps(ignored)).ignored == ("unknown",)
 
 
 def test_test_event() -> None:
@@ -100,28 +100,28 @@ def test_test_event() -> None:
 
 
 def test_sns_without_a_subject() -> None:
-    """What SNS puts around the message is not looked at."""
+    """Other fields of the SNS envelope are ignored."""
     wrapped = json.loads(notifications.sns_body(body(record())))
     wrapped |= {"Subject": None, "MessageAttributes": {"a": {"Type": "String", "Value": "b"}}}
     assert event_of(json.dumps(wrapped)) == EXPECTED
 
 
-def test_sns_inside_sns_is_refused() -> None:
-    """A notification is unwrapped once: nobody gets to nest them without end."""
+def test_sns_inside_sns_is_rejected() -> None:
+    """A notification is unwrapped only once, so that nesting is bounded."""
     nested = notifications.sns_body(notifications.sns_body(body(record())))
     assert reason_of(nested) == rejection.UNKNOWN_ENVELOPE
 
 
 def test_bridged_event_and_native_one_are_the_same_version_of_an_object() -> None:
-    """Both paths order the same event equally but for the fraction of a second that EventBridge drops."""
-    told = emission("ObjectCreated:Put")
-    native, bridged = event_of(notifications.native_body(told)), event_of(notifications.eventbridge_body(told))
+    """Both give the same order, except for the fraction of a second that EventBridge drops."""
+    sent = emission("ObjectCreated:Put")
+    native, bridged = event_of(notifications.native_body(sent)), event_of(notifications.eventbridge_body(sent))
     assert order(native)[0] == order(bridged)[0]
     assert order(native)[2:] == order(bridged)[2:]
 
 
 def test_bridged_creation_for_an_unknown_reason() -> None:
-    """A creation is a creation, whatever the request was called."""
+    """A creation with an unknown reason is still a creation."""
     bridged = json.loads(notifications.eventbridge_body(emission("ObjectCreated:Put")))
     bridged["detail"]["reason"] = "RenameObject"
     event = event_of(json.dumps(bridged))
@@ -130,7 +130,7 @@ def test_bridged_creation_for_an_unknown_reason() -> None:
 
 @pytest.mark.parametrize("deletion_type", [None, "Shredded"])
 def test_bridged_deletion_that_does_not_say_what_is_left(deletion_type: str | None) -> None:
-    """Marker or tombstone is never guessed."""
+    """Delete marker or tombstone is never guessed."""
     bridged = json.loads(notifications.eventbridge_body(emission("ObjectRemoved:Delete")))
     del bridged["detail"]["deletion-type"]
     if deletion_type:
@@ -142,21 +142,21 @@ def test_bridged_deletion_that_does_not_say_what_is_left(deletion_type: str | No
     "text",
     ["", " ", "hello", "{", '{"Records":[', "\ufeff{}", '{"a":NaN}', '{"Records":[{"a":"\\ud800"}]}', "\ud800"],
 )
-def test_what_is_not_json(text: str) -> None:
-    """Text that is not JSON, or that no text column could hold, is refused as such."""
+def test_not_json(text: str) -> None:
+    """Text that is not JSON, or that a text column cannot hold, is rejected as such."""
     assert reason_of(text) == rejection.NOT_JSON
 
 
 @pytest.mark.parametrize(
     "text", ['{"x":' * 100_000, '{"Records":[{"eventName":' + "[" * 100_000, '{"Records":5,"x":' + "[" * 100_000]
 )
-def test_nesting_without_end(text: str) -> None:
-    """Depth exhausts nothing."""
+def test_deep_nesting(text: str) -> None:
+    """Deep nesting is rejected, without a RecursionError."""
     assert reason_of(text) == rejection.NOT_JSON
 
 
 @pytest.mark.parametrize(
-    "foreign",
+    "unknown",
     [
         None,
         5,
@@ -174,19 +174,19 @@ def test_nesting_without_end(text: str) -> None:
         {"source": "aws.s3", "detail-type": "Object Created"},
     ],
 )
-def test_foreign_shapes(foreign: object) -> None:
-    """JSON of any other shape is kept for somebody to look at, never deleted unseen."""
-    assert reason_of(json.dumps(foreign)) == rejection.UNKNOWN_ENVELOPE
+def test_unknown_envelopes(unknown: object) -> None:
+    """JSON of any other shape is rejected."""
+    assert reason_of(json.dumps(unknown)) == rejection.UNKNOWN_ENVELOPE
 
 
-def test_sns_message_that_is_not_ours() -> None:
-    """The rejection says that it was the inner text that could not be read."""
+def test_sns_message_of_another_sender() -> None:
+    """The rejection says that the inner text could not be decoded."""
     delivery = decoded(notifications.sns_body("ALARM: disk full"))
     assert delivery.rejection is not None
     assert delivery.rejection.reason == rejection.NOT_JSON
     assert "SNS" in delivery.rejection.detail
 
 
-def test_a_foreign_field_beside_good_records() -> None:
-    """Records are records, whatever strange company they keep."""
+def test_an_unknown_field_beside_valid_records() -> None:
+    """Other fields of the body do not affect its records."""
     assert event_of(json.dumps({"Records": [record()], "Type": 7, "detail": "x"})) == EXPECTED

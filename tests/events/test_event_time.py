@@ -1,4 +1,4 @@
-"""Times: aware, in UTC, whatever the machine's zone, or none."""
+"""Event times: aware and in UTC, whatever the machine's zone, or None."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NOON = datetime(2026, 8, 2, 12, 0, 0, tzinfo=UTC)
 
 @pytest.fixture
 def far_zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine whose clock shows the time of Kiritimati."""
+    """A machine in the time zone of Kiritimati, UTC+14."""
     with monkeypatch.context() as patch:
         patch.setenv("TZ", "Pacific/Kiritimati")
         time.tzset()
@@ -63,5 +63,5 @@ def test_moments(text: str, moment: datetime) -> None:
     ],
 )
 def test_unusable(text: str) -> None:
-    """What is no moment, or outside of what a sequencer can say, is none."""
+    """A text that is no time, or a time outside the range of a sequencer, gives None."""
     assert read_event_time(text) is None

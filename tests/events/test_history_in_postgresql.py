@@ -1,4 +1,4 @@
-"""The same truth in the real table: the index at the end is the bucket, whatever the disorder on the way."""
+"""Histories in the real table: the final index equals the buckets, whatever the order of delivery."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def rows_of(bodies: list[str]) -> tuple[ObjectEvent, ...]:
     return fold(event for body in bodies for event in decoded(body).events)
 
 
-async def assert_truth(database: Database, arrival: Arrival) -> None:
-    """Table and view say what the buckets say."""
+async def assert_equals_buckets(database: Database, arrival: Arrival) -> None:
+    """Table and view equal the buckets."""
     versions = [VersionRow(*row) for row in await database.fetch(VERSIONS_SQL)]
     assert versions == arrival.expected_versions()
     objects = [ObjectRow(*row) for row in await database.fetch(OBJECTS_SQL)]
@@ -39,26 +39,26 @@ async def test_batch_after_batch(store: PostgresStore, database: Database, seed:
     arrival = seeded_arrival(seed, events=1_000, keys=100)
     for bodies in arrival.batches:
         await store.store(rows_of(bodies))
-    await assert_truth(database, arrival)
+    await assert_equals_buckets(database, arrival)
 
 
 async def test_all_batches_at_once(store: PostgresStore, database: Database) -> None:
-    """Writers that meet on the same rows lose nothing to each other."""
+    """Concurrent writers of the same rows lose no event."""
     arrival = seeded_arrival(4, events=1_000, keys=20)
     bodies = [body for batch in arrival.batches for body in batch]
     async with asyncio.TaskGroup() as writers:
         for start in range(0, len(bodies), 100):
             rows = rows_of(bodies[start : start + 100])
             writers.create_task(store.store(rows), name=f"writer {start}")
-    await assert_truth(database, arrival)
+    await assert_equals_buckets(database, arrival)
 
 
 @given(arrival=arrivals())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_order_duplication_and_batching(store: PostgresStore, database: Database, arrival: Arrival) -> None:
-    """Small and nasty histories, found by hypothesis: batches side by side end as the buckets are."""
+    """Small histories found by hypothesis: concurrent batches end in the state of the buckets."""
     await database.execute("TRUNCATE object_versions")
     async with asyncio.TaskGroup() as writers:
         for bodies in arrival.batches:
             writers.create_task(store.store(rows_of(bodies)), name="writer")
-    await assert_truth(database, arrival)
+    await assert_equals_buckets(database, arrival)

@@ -1,7 +1,7 @@
-"""The index at the end is the bucket, for any order, duplication and batching of what the bucket told.
+"""The final index equals the bucket, for any order, duplication and batching of its events.
 
-The judge is a simulated bucket that knows nothing of sequencers and folds. The store is a dictionary under the
-rule of the upsert; the same arrivals can be given to a real database (see histories.py).
+The oracle is a simulated bucket without sequencers and folds. The store is a dictionary with the rule of the upsert;
+the same arrivals can be given to a real database (see histories.py).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Table:
         self.rows: dict[tuple[str, str, str], ObjectEvent] = {}
 
     def upsert(self, rows: Iterable[ObjectEvent]) -> None:
-        """Keeps what is newer."""
+        """Keep the newer row of each version."""
         for row in rows:
             identity = (row.bucket, row.key, row.version_id)
             if identity not in self.rows or order(row) > order(self.rows[identity]):
@@ -65,22 +65,22 @@ def stored(batches: Iterable[Iterable[str]]) -> Table:
     return table
 
 
-def assert_truth(table: Table, arrival: Arrival) -> None:
-    """Rows and view say what the buckets say."""
+def assert_equals_buckets(table: Table, arrival: Arrival) -> None:
+    """Rows and view equal the buckets."""
     assert table.versions() == arrival.expected_versions()
     assert table.objects() == arrival.expected_objects()
 
 
 @PROPERTY
 @given(arrivals())
-def test_any_history_told_in_any_way_ends_as_the_bucket(arrival: Arrival) -> None:
-    """Order, duplication, envelopes and batching leave no trace."""
-    assert_truth(stored(arrival.batches), arrival)
+def test_any_delivery_of_any_history_ends_as_the_bucket(arrival: Arrival) -> None:
+    """Order, duplication, envelopes and batching do not matter."""
+    assert_equals_buckets(stored(arrival.batches), arrival)
 
 
 @PROPERTY
 @given(arrivals())
-def test_the_whole_row_is_the_same_not_only_its_meaning(arrival: Arrival) -> None:
+def test_whole_rows_are_equal_not_only_their_state(arrival: Arrival) -> None:
     """Sequencer, time and name too end the same, one message at a time or all at once, forwards or backwards."""
     bodies = [body for batch in arrival.batches for body in batch]
     one_by_one = stored([body] for body in bodies).rows
@@ -90,19 +90,19 @@ def test_the_whole_row_is_the_same_not_only_its_meaning(arrival: Arrival) -> Non
 
 @pytest.mark.parametrize("seed", range(3))
 def test_long_histories(seed: int) -> None:
-    """What holds for short lives holds for long ones."""
+    """Long histories end as the bucket too."""
     arrival = seeded_arrival(seed)
-    assert_truth(stored(arrival.batches), arrival)
+    assert_equals_buckets(stored(arrival.batches), arrival)
 
 
 def test_redelivery_of_everything_changes_nothing() -> None:
-    """Writing twice is harmless."""
+    """The upsert is idempotent."""
     arrival = seeded_arrival(7, events=300, keys=20)
-    assert_truth(stored([*arrival.batches, *reversed(arrival.batches)]), arrival)
+    assert_equals_buckets(stored([*arrival.batches, *reversed(arrival.batches)]), arrival)
 
 
-def test_a_history_holds_what_makes_it_hard() -> None:
-    """The lives are not too quiet: all states occur, objects are brought back, and stacks have several versions."""
+def test_a_history_holds_the_difficult_cases() -> None:
+    """All states occur, lifecycle removes objects, and clocks run backwards."""
     arrival = seeded_arrival(0)
     rows = arrival.expected_versions()
     assert {row.state for row in rows} == {"present", "delete_marker", "removed"}

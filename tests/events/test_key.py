@@ -1,4 +1,4 @@
-"""Keys: decoded once and strictly where they are encoded, never touched otherwise."""
+"""Keys: decoded once and strictly if they are encoded, never altered otherwise."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ keys = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 
 @PROPERTY
 @given(keys)
-def test_every_encoding_in_use_comes_back(key: str) -> None:
+def test_every_encoding_in_use_is_decoded(key: str) -> None:
     """A key survives S3's encoding and those of the emulators."""
     for encoded in (quote_plus(key, safe="/"), quote_plus(key), quote(key)):
         assert decode_form(encoded) == key
 
 
-def test_what_cannot_be_a_key_is_not_remembered() -> None:
-    """Folders are, for their files; but a body may name one of a megabyte, and a thousand of those would stay."""
+def test_an_invalid_key_is_not_cached() -> None:
+    """Folders are cached for their files; a thousand folders of a megabyte each would fill the memory."""
     _unquoted_folder.cache_clear()
     assert reason_of(body(record(key="a%20folder/" * 300 + "name"))) == rejection.BAD_KEY
     assert _unquoted_folder.cache_info().currsize == 0
@@ -36,7 +36,7 @@ def test_what_cannot_be_a_key_is_not_remembered() -> None:
 @PROPERTY
 @given(st.text(st.sampled_from("%+0123456789aFé/ ü日"), max_size=20))
 def test_decoding_is_the_strict_one_of_the_standard_library(text: str) -> None:
-    """The faster way gives what unquote_plus gives with errors="strict", or fails where it fails."""
+    """The faster function equals unquote_plus with errors="strict", failures included."""
     try:
         expected = unquote_plus(text, errors="strict")
     except UnicodeDecodeError:
@@ -49,10 +49,10 @@ def test_decoding_is_the_strict_one_of_the_standard_library(text: str) -> None:
 @PROPERTY
 @given(keys)
 def test_every_key_arrives_in_every_envelope(key: str) -> None:
-    """Native or bridged, wrapped or not: the same key."""
-    told = emission("ObjectCreated:Put", key=key)
+    """Native or EventBridge, inside SNS or not: the key is the same."""
+    sent = emission("ObjectCreated:Put", key=key)
     for envelope in notifications.ENVELOPES:
-        assert event_of(notifications.body_of(told, envelope)).key == key
+        assert event_of(notifications.body_of(sent, envelope)).key == key
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_native_keys(encoded: str, key: str) -> None:
 
 @pytest.mark.parametrize("key", ["a%20b", "a+b", "100%", "%FF", "%00"])
 def test_bridged_keys_are_plain(key: str) -> None:
-    """A key from EventBridge is taken as it is: decoding it would make another key of it."""
+    """A key from EventBridge is not decoded: decoding would change it."""
     assert event_of(notifications.eventbridge_body(emission("ObjectCreated:Put", key=key))).key == key
 
 
 @pytest.mark.parametrize("encoded", ["%FF", "%ED%A0%80", "a%C3", "%C3(", "%00", "a%00b", ""])
-def test_keys_that_no_column_holds(encoded: str) -> None:
-    """Bytes that are not UTF-8 would make one row of many keys; NUL and nothing cannot be stored."""
+def test_keys_that_cannot_be_stored(encoded: str) -> None:
+    """Bytes that are not UTF-8 would merge many keys into one row; NUL and the empty key cannot be stored."""
     assert reason_of(body(record(key=encoded))) == rejection.BAD_KEY
 
 
@@ -101,17 +101,17 @@ def test_longer_keys(key: str) -> None:
 
 
 def test_bridged_keys_have_the_same_limits() -> None:
-    """A key that came plain is measured as well."""
+    """A plain key is measured too."""
     for key in ("k" * 1025, "a\0b", ""):
-        told = emission("ObjectCreated:Put", key=key)
-        assert reason_of(notifications.eventbridge_body(told)) == rejection.BAD_KEY
+        sent = emission("ObjectCreated:Put", key=key)
+        assert reason_of(notifications.eventbridge_body(sent)) == rejection.BAD_KEY
 
 
 @PROPERTY
 @given(st.text(st.characters() | st.sampled_from("\0\ud800\udfff"), max_size=12), st.integers(0, 20))
 @example(text="\ud800", limit_bytes=20)
 def test_storable_is_what_utf8_and_postgresql_allow(text: str, limit_bytes: int) -> None:
-    """Storable means: encodes to UTF-8 within the limit and holds no NUL."""
+    """A storable text encodes to UTF-8 within the limit and has no NUL."""
     try:
         expected = len(text.encode()) <= limit_bytes and "\0" not in text
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""Names: which events make a row, which say nothing, and which are not understood."""
+"""Names: which events make a row, which are ignored, and which are rejected."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import pytest
 from botocore.loaders import Loader
 
 from subscriber.events import rejection
-from subscriber.events.names import SILENT, STATES, label_of, state_of
+from subscriber.events.names import IGNORED, STATES, ignored_label, state_of
 from tests.events.samples import body, decoded, event_of, reason_of, record
 
 
 def test_every_name_of_the_s3_api_is_known() -> None:
-    """The S3 API's own list of events holds no name that this house has not heard of."""
+    """Every name in the S3 API's own list of events is either of a row or ignored."""
     enum = Loader().load_service_model("s3", "service-2")["shapes"]["Event"]["enum"]
     names = {name.removeprefix("s3:") for name in enum if not name.endswith("*")}
-    assert names <= STATES.keys() | SILENT
+    assert names <= STATES.keys() | IGNORED
 
 
 @pytest.mark.parametrize("name", ["ObjectRestore:Delete", "ObjectTagging:Delete", "ObjectAnnotation:Delete"])
 def test_deletions_of_something_else(name: str) -> None:
     """The end of a temporary copy, of tags or of an annotation removes no object."""
     assert state_of(name) is None
-    assert label_of(name) == name
+    assert ignored_label(name) == name
 
 
 @pytest.mark.parametrize("name", ["LifecycleExpiration:Delete", "LifecycleExpiration:DeleteMarkerCreated"])
 def test_lifecycle_removes_too(name: str) -> None:
-    """Lifecycle has names of its own for what it removes."""
+    """Lifecycle has its own names for removals."""
     assert state_of(name) == STATES[f"ObjectRemoved:{name.partition(':')[2]}"]
 
 
 @pytest.mark.parametrize("name", ["ObjectFrozen:Put", "", "objectcreated:put", "x" * 10_000])
 def test_unknown_names(name: str) -> None:
-    """An unknown name makes no row and is counted under one label, whatever it is."""
+    """Every unknown name is ignored and counted under one label."""
     assert decoded(body(record(event_name=name))).ignored == ("unknown",)
 
 
 def test_a_new_kind_of_creation() -> None:
-    """Any ObjectCreated is a creation: that is what S3 says of the family."""
+    """Any ObjectCreated is a creation, as S3 defines the family."""
     event = event_of(body(record(event_name="ObjectCreated:Rename")))
     assert (event.state, event.event_name) == ("present", "ObjectCreated:Rename")
 
@@ -52,13 +52,13 @@ def test_a_new_kind_of_creation() -> None:
         "ObjectCreated:ü",
     ],
 )
-def test_a_change_of_existence_that_cannot_be_read(name: str) -> None:
-    """What was created or removed in unknown words is kept for somebody to look at."""
+def test_an_unknown_creation_or_removal(name: str) -> None:
+    """An unknown creation or removal is rejected."""
     assert reason_of(body(record(event_name=name))) == rejection.UNKNOWN_EVENT
 
 
 def test_prefixed_name() -> None:
-    """Stores that write the prefix mean the same name without it."""
+    """The prefix that some stores send is dropped."""
     assert event_of(body(record(event_name="s3:ObjectCreated:Put"))).event_name == "ObjectCreated:Put"
     assert decoded(body(record(event_name="s3:ObjectAcl:Put"))).ignored == ("ObjectAcl:Put",)
 

@@ -1,4 +1,4 @@
-"""The order of events and the fold: total, and indifferent to order, duplication and batching."""
+"""The order of events is total; the fold does not depend on order, duplication and batching."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from subscriber.events.order import fold, order
 from subscriber.model import ObjectEvent
 from tests.events.samples import EXPECTED, PROPERTY
 
-# Few values for every field, so that events meet, tie and differ in one field alone.
+# Few values for every field, so that events are often equal or differ in one field only.
 events = st.builds(
     ObjectEvent,
     bucket=st.sampled_from(["a", "b"]),
@@ -34,7 +34,7 @@ histories = st.lists(events, max_size=12)
 @PROPERTY
 @given(events, events)
 def test_order_is_total(one: ObjectEvent, other: ObjectEvent) -> None:
-    """Of two events on one version one is newer, or they are the same event."""
+    """Of two events on one version one is newer, or they are equal."""
     other = msgspec.structs.replace(other, bucket=one.bucket, key=one.key, version_id=one.version_id)
     assert (order(one) < order(other)) + (order(one) > order(other)) + (one == other) == 1
 
@@ -50,15 +50,15 @@ def test_order_is_total(one: ObjectEvent, other: ObjectEvent) -> None:
         {"event_name": "ObjectCreated:Q"},
     ],
 )
-def test_what_decides_in_which_order(newer: dict[str, object]) -> None:
+def test_the_order_of_the_fields(newer: dict[str, object]) -> None:
     """Sequencer, then time, then removal over presence, then state, eTag, size and name."""
     event = msgspec.structs.replace(EXPECTED, **newer)
     assert order(event) > order(EXPECTED)
     assert fold([event, EXPECTED]) == fold([EXPECTED, event]) == (event,)
 
 
-def test_a_sequencer_beats_every_time() -> None:
-    """Clocks lie; sequencers do not."""
+def test_the_sequencer_precedes_the_time() -> None:
+    """A later time does not make an event newer than a higher sequencer."""
     later = EXPECTED.event_time + timedelta(hours=1)
     newer = msgspec.structs.replace(EXPECTED, sequencer=EXPECTED.sequencer + "1")
     assert fold([newer, msgspec.structs.replace(EXPECTED, event_time=later)]) == (newer,)
@@ -67,7 +67,7 @@ def test_a_sequencer_beats_every_time() -> None:
 @PROPERTY
 @given(histories)
 def test_fold_is_idempotent(history: list[ObjectEvent]) -> None:
-    """Folding what is folded, or everything twice, changes nothing."""
+    """Folding a fold, or every event twice, changes nothing."""
     folded = fold(history)
     assert fold(folded) == folded
     assert fold(history + history) == folded

@@ -1,4 +1,4 @@
-"""Records: what every field may hold, and what happens where it holds something else."""
+"""Records: the valid values of each field, and the rejection of others."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_removal_without_size_and_etag() -> None:
 
 @pytest.mark.parametrize("version_id", [ABSENT, None, "null", ""])
 def test_null_version(version_id: Any) -> None:
-    """No version and the version `null` are one and the same row."""
+    """No version and the version `null` are the same row."""
     assert event_of(body(record(versionId=version_id))).version_id == ""
 
 
@@ -29,49 +29,49 @@ def test_null_version(version_id: Any) -> None:
     [('"abc"', "abc"), ("abc-12", "abc-12"), ("", None), ('""', None), (None, None), ("e" * 255, "e" * 255)],
 )
 def test_etag(given: Any, kept: str | None) -> None:
-    """The eTag is opaque text without its quotes, and an empty one is none."""
+    """The eTag is opaque text without its quotes; an empty one counts as missing."""
     assert event_of(body(record(eTag=given))).etag == kept
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**63 - 1])
 def test_size_within_bounds(size: int) -> None:
-    """Every size a bigint holds is kept."""
+    """Every size that fits a bigint is kept."""
     assert event_of(body(record(size=size))).size_bytes == size
 
 
 @pytest.mark.parametrize("size", [-1, 2**63, 2**64, 10**40])
 def test_size_out_of_bounds(size: int) -> None:
-    """A size that no bigint holds is refused, not rounded."""
+    """A size that does not fit a bigint is rejected, not rounded."""
     assert reason_of(body(record(size=size))) == rejection.BAD_SIZE
 
 
 @pytest.mark.parametrize("size", [1.5, 1.0, True, "1024", [], {}])
 def test_size_of_another_type(size: Any) -> None:
-    """A size is an integer and nothing that looks like one."""
+    """A size must be an integer, not a value that looks like one."""
     assert reason_of(body(record(size=size))) == rejection.MALFORMED_RECORD
 
 
 def test_size_beyond_every_number() -> None:
-    """Digits without end are refused as well."""
+    """Thousands of digits are rejected too."""
     text = body(record(size=77777)).replace("77777", "9" * 5000)
     assert reason_of(text) == rejection.MALFORMED_RECORD
 
 
 @pytest.mark.parametrize("bucket", ["b" * 255, "B_ü"])
 def test_bucket_within_bounds(bucket: str) -> None:
-    """Old buckets have long and strange names."""
+    """Old buckets have long and unusual names."""
     assert event_of(body(record(bucket=bucket))).bucket == bucket
 
 
 @pytest.mark.parametrize("bucket", ["", "b" * 256, "ü" * 128, "a\0b"])
 def test_bucket_out_of_bounds(bucket: str) -> None:
-    """A bucket that the column cannot hold is refused."""
+    """A bucket that the column cannot hold is rejected."""
     assert reason_of(body(record(bucket=bucket))) == rejection.BAD_BUCKET
 
 
 @pytest.mark.parametrize("version_id", ["v" * 1025, "ü" * 513, "a\0b"])
 def test_version_id_out_of_bounds(version_id: str) -> None:
-    """A version that the column cannot hold is refused."""
+    """A version that the column cannot hold is rejected."""
     assert reason_of(body(record(versionId=version_id))) == rejection.BAD_VERSION_ID
 
 
@@ -82,13 +82,13 @@ def test_version_id_within_bounds() -> None:
 
 @pytest.mark.parametrize("etag", ["e" * 256, "a\0b"])
 def test_etag_out_of_bounds(etag: str) -> None:
-    """An eTag that the column cannot hold is refused."""
+    """An eTag that the column cannot hold is rejected."""
     assert reason_of(body(record(eTag=etag))) == rejection.BAD_ETAG
 
 
 @pytest.mark.parametrize("field", ["eventTime", "eventName", "s3"])
 def test_missing_field(field: str) -> None:
-    """What an event cannot do without is asked for."""
+    """A record without a required field is rejected."""
     incomplete = record()
     del incomplete[field]
     assert reason_of(body(incomplete)) == rejection.MALFORMED_RECORD
@@ -96,49 +96,49 @@ def test_missing_field(field: str) -> None:
 
 @pytest.mark.parametrize("unusable", ["", "yesterday", "2026-08-02", "1969-12-31T23:59:59Z", "2106-01-01T00:00:00Z"])
 def test_unusable_time(unusable: str) -> None:
-    """A record without a usable time is refused: a NULL in the order would make it stale for ever."""
+    """A record without a usable time is rejected: a NULL in the order would make it stale for ever."""
     assert reason_of(body(record(eventTime=unusable))) == rejection.BAD_TIME
 
 
 def test_missing_version_of_the_schema() -> None:
-    """Without an eventVersion the fields speak for themselves."""
+    """A record without eventVersion is decoded."""
     assert event_of(body(record(eventVersion=ABSENT))) == EXPECTED
 
 
 @pytest.mark.parametrize("record_like", [None, 5, "x", [], {}, {"eventName": 5}])
 def test_not_a_record(record_like: object) -> None:
-    """What is no record at all is refused like one with a missing field."""
+    """A value that is no record is rejected like one with a missing field."""
     assert reason_of(body(record_like)) == rejection.MALFORMED_RECORD
 
 
-def test_good_records_beside_bad_ones_are_kept() -> None:
-    """One bad record takes none of its neighbors along, and the rejection says which one it was."""
+def test_valid_records_beside_invalid_ones_are_kept() -> None:
+    """One invalid record does not affect the others, and the rejection says which one it was."""
     for bad in (record(size=-1), record(size="5"), None, record(event_name="ObjectRemoved:Oddly", size="5")):
         delivery = decoded(body(record(), bad, record(key="c"), record(event_name="ObjectAcl:Put")))
         assert [event.key for event in delivery.events] == ["sales/part 1.parquet", "c"]
         assert delivery.ignored == ("ObjectAcl:Put",)
         assert delivery.rejection is not None
-        assert delivery.rejection.detail.startswith("1 of 4 records refused (2); the first: ")
+        assert delivery.rejection.detail.startswith("1 of 4 records rejected (2); the first: ")
 
 
-def test_silence_needs_no_shape() -> None:
-    """An event without meaning for the index is not refused for a field it does not need."""
+def test_ignored_events_are_not_validated() -> None:
+    """An ignored event is not rejected for a field that is not needed."""
     shapeless = {"eventName": "Replication:OperationNotTracked", "s3": 5}
     delivery = decoded(body(shapeless, {"eventName": "ObjectPainted:Green"}))
     assert (delivery.rejection, delivery.ignored) == (None, ("Replication:OperationNotTracked", "unknown"))
 
 
-def test_first_refusal_names_the_reason() -> None:
-    """Of several rejections the first gives the word, and the sentence stays short."""
+def test_the_first_rejection_gives_the_reason() -> None:
+    """Of several rejections the first gives the reason, and the sentence stays short."""
     delivery = decoded(body(*[record(key="%00")] * 500, record(size=-1)))
     assert delivery.rejection is not None
     assert delivery.rejection.reason == rejection.BAD_KEY
-    assert delivery.rejection.detail.startswith("501 of 501 records refused (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …)")
+    assert delivery.rejection.detail.startswith("501 of 501 records rejected (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …)")
     assert len(delivery.rejection.detail) < 300
 
 
 def test_quoted_text_is_short_and_plain() -> None:
-    """A detail can be stored and shown, whatever came in."""
+    """A detail can be stored and shown, whatever the body."""
     delivery = decoded(body(record(eventTime="\u202e\0" * 9999)))
     assert delivery.rejection is not None
     assert delivery.rejection.detail.isascii()
@@ -147,13 +147,13 @@ def test_quoted_text_is_short_and_plain() -> None:
 
 
 def test_repeated_json_names() -> None:
-    """Of a field given twice the last one counts, as everywhere in JSON."""
+    """Of a repeated field the last one counts, as usual in JSON."""
     text = body(record()).replace('"size": 1024', '"size": 5, "size": 1024')
     assert event_of(text) == EXPECTED
 
 
 def test_dialect_of_an_emulator_without_sequencer() -> None:
-    """A body without sequencer, version, zone or identity, and with slashes encoded, is read all the same."""
+    """A body without sequencer, version, zone or identity, and with slashes encoded, is decoded all the same."""
     bare = {
         "eventVersion": "2.1",
         "eventTime": "2026-08-02T07:51:20.063000",
@@ -178,7 +178,7 @@ def test_dialect_of_an_emulator_without_sequencer() -> None:
 
 
 def test_constant_sequencer_of_an_emulator() -> None:
-    """Where every event has the same sequencer, their own times put them in order."""
+    """If every event has the same sequencer, their own times order them."""
     constant = "0055AED6DCD90281E5"
     older = record(sequencer=constant)
     newer = record(sequencer=constant, eventTime="2026-08-02T07:51:21.000Z", event_name="ObjectRemoved:Delete")

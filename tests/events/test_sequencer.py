@@ -17,14 +17,14 @@ aws_shaped = st.builds(lambda second, tail: f"{second:08X}{tail}", seconds, tail
 
 
 def padded(sequencer: str) -> str:
-    """S3's rule for comparing: the shorter one is filled up with zeros on the right."""
+    """S3's rule for comparing: the shorter one is padded with zeros on the right."""
     return sequencer.ljust(MAX_SEQUENCER_DIGITS, "0")
 
 
 @PROPERTY
 @given(aws_shaped, aws_shaped)
 def test_order_is_that_of_right_padding(one: str, other: str) -> None:
-    """Canonical forms compare as S3 says that sequencers compare."""
+    """Canonical forms compare as sequencers do by S3's rule."""
     canonical_one, _ = canonical_sequencer(f"00{one}" if len(one) == 16 else one, SECOND)
     canonical_other, _ = canonical_sequencer(f"00{other}" if len(other) == 16 else other, SECOND)
     assert (canonical_one < canonical_other) == (padded(one) < padded(other))
@@ -32,7 +32,7 @@ def test_order_is_that_of_right_padding(one: str, other: str) -> None:
 
 
 def test_left_padding_would_be_wrong() -> None:
-    """Of two lengths the shorter one is not the older one, as old editions of the documentation have it."""
+    """The shorter sequencer is not the older one, as old editions of the documentation say."""
     short, long = f"{SECOND + 1:08X}", f"{SECOND:08X}FFFF"
     assert canonical_sequencer(short, SECOND)[0] > canonical_sequencer(long, SECOND)[0]
 
@@ -48,13 +48,13 @@ def test_case_prefix_and_trailing_zeros_do_not_matter(sequencer: str) -> None:
 
 
 @pytest.mark.parametrize("spelling", [SEQUENCER, SEQUENCER[2:], SEQUENCER.lower(), "80" + SEQUENCER[2:]])
-def test_spellings_seen_in_the_wild(spelling: str) -> None:
-    """With 00, with 80 or with neither in front, in either case: the same event."""
+def test_known_spellings(spelling: str) -> None:
+    """With the prefix 00, 80 or none, in either case: the same event."""
     assert canonical_sequencer(spelling, SECOND) == (CANONICAL, False)
 
 
 def test_midnight_of_lifecycle() -> None:
-    """A tail of zeros, as lifecycle writes it, belongs to the order like any other."""
+    """A tail of zeros, as lifecycle writes it, is ordered like any other."""
     midnight = SECOND - SECOND % DAY_SECONDS
     assert canonical_sequencer(f"00{midnight:08X}00000000", SECOND) == (f"{midnight:08X}".rstrip("0"), False)
 
@@ -63,28 +63,28 @@ def test_midnight_of_lifecycle() -> None:
     "unusable", [None, "", "xyz", "12G4", "0x12", "-12", " 12 ", "1_2", "١٢", "\uff21\uff22", "A" * 65, "\0", "A\n"]
 )
 def test_unusable_sequencer(unusable: str | None) -> None:
-    """What is not up to 64 hexadecimal digits is taken for none: the event's own second stands for it."""
+    """What is not up to 64 hexadecimal digits counts as missing: the event's own second replaces it."""
     assert canonical_sequencer(unusable, SECOND) == (f"{SECOND:08X}".rstrip("0"), True)
 
 
 @pytest.mark.parametrize("off_seconds", [-DAY_SECONDS - 1, DAY_SECONDS + 1, -SECOND])
-def test_foreign_sequencer_goes_behind_the_second(off_seconds: int) -> None:
-    """A sequencer that does not begin with the event's time is led by it, and said to be."""
-    foreign = f"{SECOND + off_seconds:08X}ABCDEF12"
-    assert canonical_sequencer(foreign, SECOND) == (f"{SECOND:08X}{foreign}", True)
+def test_other_sequencer_follows_the_second(off_seconds: int) -> None:
+    """A sequencer that does not begin with the event's time gets it as a prefix, and is counted as derived."""
+    other = f"{SECOND + off_seconds:08X}ABCDEF12"
+    assert canonical_sequencer(other, SECOND) == (f"{SECOND:08X}{other}", True)
 
 
 @pytest.mark.parametrize("off_seconds", [-DAY_SECONDS, 0, DAY_SECONDS])
 def test_own_sequencer_within_a_day(off_seconds: int) -> None:
-    """A day more or less between sequencer and time is no reason for doubt."""
+    """A difference of up to a day between sequencer and time is accepted."""
     own = f"{SECOND + off_seconds:08X}ABCDEF12"
     assert canonical_sequencer(own, SECOND) == (own, False)
 
 
 @PROPERTY
 @given(st.none() | st.text("0123456789ABCDEFabcdef", max_size=70) | st.text(), st.integers(0, 2**32 - 1))
-def test_form_is_what_the_column_takes(sequencer: str | None, second: int) -> None:
-    """Whatever comes in, what goes out is at most 72 upper-case hex digits without a zero at the end."""
+def test_form_fits_the_column(sequencer: str | None, second: int) -> None:
+    """The canonical form is at most 72 upper-case hex digits without a zero at the end."""
     canonical, _ = canonical_sequencer(sequencer, second)
     assert len(canonical) <= MAX_SEQUENCER_DIGITS + 8
     assert set(canonical) <= set("0123456789ABCDEF")
@@ -94,10 +94,10 @@ def test_form_is_what_the_column_takes(sequencer: str | None, second: int) -> No
 @PROPERTY
 @given(st.integers(0, 2**32 - 2), st.integers(1, 2**20), tails, st.none() | tails)
 def test_a_later_second_is_later_with_or_without_sequencer(
-    second: int, later: int, tail: str, foreign: str | None
+    second: int, later: int, tail: str, other: str | None
 ) -> None:
-    """Events of a store without sequencers fall into one order with those of S3."""
+    """Events of a store without sequencers have one order with those of S3."""
     after = min(second + later, 2**32 - 1)
     own, _ = canonical_sequencer(f"{second:08X}{tail}"[:16], second)
-    derived, _ = canonical_sequencer(foreign and f"FFFFFFFF{foreign}", after)
+    derived, _ = canonical_sequencer(other and f"FFFFFFFF{other}", after)
     assert own < derived or after > 2**32 - 1 - DAY_SECONDS

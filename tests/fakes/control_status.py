@@ -1,4 +1,4 @@
-"""What a daemon with nothing to do says of itself, for tests of who asks it."""
+"""The status of an idle daemon, for tests of its clients."""
 
 from __future__ import annotations
 

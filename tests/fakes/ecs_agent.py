@@ -1,7 +1,7 @@
-"""An ECS agent on a port of its own, in the shapes of the real one: task metadata, and scale-in protection.
+"""An ECS agent on a port of its own, with the answers of the real one: task metadata and scale-in protection.
 
 Bodies are those of the ECS Developer Guide ("Task metadata endpoint version 4", "Task scale-in protection endpoint");
-statuses are those the agent's handlers give, where a `failure` comes with 200.
+statuses are those of the agent's handlers, which answer a `failure` with 200.
 """
 
 from __future__ import annotations
@@ -34,44 +34,44 @@ Answer = tuple[int, dict[str, Any] | str]
 
 
 def protection(*, is_enabled: bool) -> Answer:
-    """It is as asked."""
+    """Protection is set as requested."""
     expires = {"ExpirationDate": "2026-11-22T22:40:00Z"} if is_enabled else {}
     return 200, {"protection": {**expires, "ProtectionEnabled": is_enabled, "TaskArn": TASK_ARN}}
 
 
 def failure(reason: str, detail: str | None = None) -> Answer:
-    """ECS will not, for this task."""
+    """ECS denies protection for this task."""
     return 200, {"failure": {"Arn": TASK_ARN, "Detail": detail, "Reason": reason}}
 
 
 def error(status: int, code: str, message: str, request_id: str | None = None) -> Answer:
-    """The call was refused, or did not come through."""
+    """The call failed."""
     request = {"requestID": request_id} if request_id else {}
     return status, {**request, "error": {"Arn": TASK_ARN, "Code": code, "Message": message}}
 
 
 class FakeEcsAgent:
-    """Answers with what is queued, and as an agreeable agent when nothing is."""
+    """Returns scripted answers; without one it grants every request."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
-        """Bodies of the requests for protection."""
+        """Bodies of the protection requests."""
         self.answers: list[Answer] = []
         self.metadata_answers: list[Answer] = []
-        self.asked = asyncio.Event()
-        """Set whenever protection has been asked for."""
+        self.requested = asyncio.Event()
+        """Set at every protection request."""
         self.base = ""
 
     @property
     def environment(self) -> dict[str, str]:
-        """What ECS would put into the container."""
+        """The variables that ECS sets in the container."""
         return {
             "ECS_CONTAINER_METADATA_URI_V4": f"{self.base}/v4/ea32192c",
             "ECS_AGENT_URI": f"{self.base}/api/ea32192c",
         }
 
     def routes(self) -> list[web.RouteDef]:
-        """Its pages."""
+        """Its endpoints."""
         return [
             web.get("/v4/ea32192c/task", self._task),
             web.put("/api/ea32192c/task-protection/v1/state", self._protect),
@@ -83,7 +83,7 @@ class FakeEcsAgent:
     async def _protect(self, request: web.Request) -> web.Response:
         body = await request.json()
         self.requests.append(body)
-        self.asked.set()
+        self.requested.set()
         return _response(self.answers.pop(0) if self.answers else protection(is_enabled=body["ProtectionEnabled"]))
 
 
@@ -94,7 +94,7 @@ def _response(answer: Answer) -> web.Response:
 
 @asynccontextmanager
 async def ecs_agent() -> AsyncIterator[FakeEcsAgent]:
-    """An agent, as long as the block runs."""
+    """An agent that runs as long as the block."""
     agent = FakeEcsAgent()
     application = web.Application()
     application.router.add_routes(agent.routes())

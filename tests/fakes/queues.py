@@ -1,9 +1,9 @@
-"""Queues in memory which keep the queue service's contract and fail on request.
+"""Queues in memory that keep the contract of SQS and fail on request.
 
-They keep the protocols `receive.Source` and `acknowledge.Queues`: long polls, visibility by the loop's clock,
-per-entry answers, a new receipt handle for every receive. Faults are queued per call, as in `tests.fakes.store`:
+They implement `ports.QueueClient`: long polls, visibility on the loop's clock, an answer for each entry, a new receipt
+handle for every receive. Faults are scripted call by call, as in `tests.fakes.store`:
 
-    FakeQueues().script("delete", FailEntries({3: "InternalError"}), None, Refuse(call_error()))
+    FakeQueues().script("delete", FailEntries({3: "InternalError"}), None, Fail(call_error()))
 """
 
 from __future__ import annotations
@@ -17,33 +17,32 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from subscriber.errors import QueueCallError
-from subscriber.model import BatchAnswer, Lease, Message
+from subscriber.model import ENTRIES_PER_CALL, MESSAGES_PER_POLL, BatchAnswer, Lease, Message
 from tests.fakes.samples import message
-from tests.fakes.store import FailAfterDoing, Hold, Refuse
+from tests.fakes.store import Fail, FailAfterDoing, Hold
 
 Call: TypeAlias = Literal["receive", "release", "delete", "change_visibility"]
 
-ENTRIES_AT_MOST = 10
 WAIT_SECONDS = 20.0
 ROUND_TRIP_SECONDS = 0.01
 
 
 @dataclass(frozen=True)
 class FailEntries:
-    """The call answers, but these positions are not done: named as failed, or with None not named at all."""
+    """The call is answered, but these positions are not done: reported with a code, or with None not reported."""
 
     codes: Mapping[int, str | None]
 
 
 @dataclass(frozen=True)
-class Bring:
-    """The poll brings so many messages made up on the spot."""
+class Deliver:
+    """The poll returns so many generated messages."""
 
     messages: int
 
 
-Fault: TypeAlias = Refuse | FailAfterDoing | Hold | FailEntries | Bring | None
-"""What happens to one call; None: it behaves."""
+Fault: TypeAlias = Fail | FailAfterDoing | Hold | FailEntries | Deliver | None
+"""What happens to one call; None: it succeeds."""
 
 
 def call_error(code: str = "InternalError") -> QueueCallError:
@@ -52,8 +51,8 @@ def call_error(code: str = "InternalError") -> QueueCallError:
 
 
 @dataclass
-class Kept:
-    """A message as the queue keeps it."""
+class QueuedMessage:
+    """A message as the queue stores it."""
 
     message_id: str
     body: str
@@ -66,34 +65,35 @@ class Kept:
 
 
 @dataclass
-class Shelf:
-    """One queue: what can be received now, what is hidden until when, and a bell for long polls."""
+class QueueContents:
+    """One queue: visible messages, invisible messages with their times, and an event that wakes long polls."""
 
-    visible: deque[Kept] = field(default_factory=deque)
-    hidden: list[tuple[float, int, Kept]] = field(default_factory=list)
+    visible: deque[QueuedMessage] = field(default_factory=deque)
+    invisible: list[tuple[float, int, QueuedMessage]] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class FakeQueues:
-    """Any number of queues; one comes into being when it is first named."""
+    """Any number of queues; a queue is created when it is first named."""
 
     def __init__(self, *, visibility_seconds: float = 300.0) -> None:
         self.deleted: list[tuple[str, ...]] = []
-        """Handles of every delete call as asked, failed ones included."""
+        """Handles of every delete call, failed calls included."""
         self.visibility_changes: list[tuple[tuple[str, int], ...]] = []
-        """The same of every change of visibility, hand-backs apart."""
-        self.released: list[str] = []
+        """Entries of every change of visibility, releases apart."""
+        self.releases: list[tuple[str, ...]] = []
+        """Handles of every release call, failed calls included."""
         self.polls: list[tuple[str, float]] = []
-        """Queue, and time by the loop's clock, of every poll that began."""
+        """Queue and start time, on the loop's clock, of every poll."""
         self.open_polls: Counter[str] = Counter()
         """Polls under way, by queue."""
         self.settling = 0
-        """Delete and visibility calls under way."""
+        """Delete, visibility and release calls under way."""
         self.settling_most = 0
         self.cancelled_polls = 0
         self._visibility_seconds = visibility_seconds
-        self._shelves: dict[str, Shelf] = {}
-        self._in_flight: dict[str, tuple[str, Kept]] = {}
+        self._contents: dict[str, QueueContents] = {}
+        self._in_flight: dict[str, tuple[str, QueuedMessage]] = {}
         self._numbers = itertools.count(1)
         self._faults: dict[Call, deque[Fault]] = {}
 
@@ -102,25 +102,25 @@ class FakeQueues:
         self._faults.setdefault(call, deque()).extend(faults)
 
     def send(self, queue: str, bodies: Sequence[str], *, sent_at: float = 0.0) -> None:
-        """Put messages into a queue, as S3 would."""
-        shelf = self._shelf(queue)
+        """Send messages to a queue, as S3 does."""
+        contents = self._contents_of(queue)
         for body in bodies:
-            shelf.visible.append(Kept(f"{queue}#{next(self._numbers)}", body, sent_at))
-        shelf.arrived.set()
+            contents.visible.append(QueuedMessage(f"{queue}#{next(self._numbers)}", body, sent_at))
+        contents.arrived.set()
 
-    def left(self, queue: str) -> list[Kept]:
-        """What is not deleted, visible or not."""
-        shelf = self._shelf(queue)
-        every = {kept.message_id: kept for kept in (*shelf.visible, *(kept for _, _, kept in shelf.hidden))}
+    def left(self, queue: str) -> list[QueuedMessage]:
+        """Messages that are not deleted, visible or not."""
+        contents = self._contents_of(queue)
+        every = {kept.message_id: kept for kept in (*contents.visible, *(kept for _, _, kept in contents.invisible))}
         return [kept for kept in every.values() if not kept.is_deleted]
 
     async def receive(self, lease: Lease) -> list[Message]:
-        """Up to ten visible messages after a round trip; waits for a first one as a long poll does."""
+        """Up to ten visible messages after a round trip; a long poll waits for the first one."""
         self.polls.append((lease.queue, asyncio.get_running_loop().time()))
         self.open_polls[lease.queue] += 1
         try:
-            fault = await self._meet("receive")
-            if isinstance(fault, Bring):
+            fault = await self._next_fault("receive")
+            if isinstance(fault, Deliver):
                 return [message(lease.queue, under=lease) for _ in range(fault.messages)]
             received = await self._long_poll(lease)
             if isinstance(fault, FailAfterDoing):
@@ -132,41 +132,39 @@ class FakeQueues:
             self.open_polls[lease.queue] -= 1
         return received
 
-    async def release(self, queue: str, handles: Sequence[str]) -> int:
-        """Make them visible at once; how many were done."""
-        fault = await self._meet("release")
-        self.released.extend(handles)
-        answer = self._answer(fault, [(handle, 0.0) for handle in handles])
-        if isinstance(fault, FailAfterDoing):
-            raise fault.error
-        return len(answer.done)
+    async def release(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
+        """Make any number of messages visible at once."""
+        self.releases.append(tuple(handles))
+        return await self._settle("release", [(handle, 0.0) for handle in handles])
 
     async def delete(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
-        """Delete up to ten messages; deleting twice succeeds, as it does at the real one."""
+        """Delete up to ten messages; deleting twice succeeds, as in SQS."""
+        assert len(handles) <= ENTRIES_PER_CALL
         self.deleted.append(tuple(handles))
         return await self._settle("delete", [(handle, None) for handle in handles])
 
     async def change_visibility(self, queue: str, entries: Sequence[tuple[str, int]]) -> BatchAnswer:
-        """Hide up to ten messages for so many seconds from now."""
+        """Keep up to ten messages invisible for so many seconds from now."""
+        assert len(entries) <= ENTRIES_PER_CALL
         self.visibility_changes.append(tuple(entries))
         return await self._settle("change_visibility", entries)
 
     async def attributes(self, queue: str) -> Mapping[str, str]:
-        """What the queue says of itself, exactly: a real one is about a minute late."""
+        """Exact counts; those of SQS are about a minute late."""
         await asyncio.sleep(ROUND_TRIP_SECONDS)
         now = asyncio.get_running_loop().time()
-        hidden = sum(kept.visible_at > now for kept in self.left(queue))
+        invisible = sum(kept.visible_at > now for kept in self.left(queue))
         return {
-            "ApproximateNumberOfMessages": str(len(self.left(queue)) - hidden),
-            "ApproximateNumberOfMessagesNotVisible": str(hidden),
+            "ApproximateNumberOfMessages": str(len(self.left(queue)) - invisible),
+            "ApproximateNumberOfMessagesNotVisible": str(invisible),
         }
 
     async def _settle(self, call: Call, entries: Sequence[tuple[str, float | None]]) -> BatchAnswer:
-        assert 1 <= len(entries) <= ENTRIES_AT_MOST
+        assert entries
         self.settling += 1
         self.settling_most = max(self.settling, self.settling_most)
         try:
-            fault = await self._meet(call)
+            fault = await self._next_fault(call)
         finally:
             self.settling -= 1
         answer = self._answer(fault, entries)
@@ -174,11 +172,11 @@ class FakeQueues:
             raise fault.error
         return answer
 
-    async def _meet(self, call: Call) -> Fault:
+    async def _next_fault(self, call: Call) -> Fault:
         await asyncio.sleep(ROUND_TRIP_SECONDS)
         faults = self._faults.get(call)
         fault = faults.popleft() if faults else None
-        if isinstance(fault, Refuse):
+        if isinstance(fault, Fail):
             raise fault.error
         if isinstance(fault, Hold):
             fault.reached.set()
@@ -187,64 +185,64 @@ class FakeQueues:
 
     def _answer(self, fault: Fault, entries: Sequence[tuple[str, float | None]]) -> BatchAnswer:
         codes: dict[int, str | None] = dict(fault.codes) if isinstance(fault, FailEntries) else {}
-        codes |= {number: code for number, entry in enumerate(entries) if (code := self._refusal(*entry))}
+        codes |= {number: code for number, entry in enumerate(entries) if (code := self._error_code(*entry))}
         done = tuple(position for position in range(len(entries)) if position not in codes)
         for position in done:
             self._change(*entries[position])
         failed = tuple((position, code) for position, code in codes.items() if code and position < len(entries))
         return BatchAnswer(done=done, failed=failed)
 
-    def _refusal(self, handle: str, hidden_seconds: float | None) -> str | None:
-        """Why visibility cannot be changed; handles made up by a test, and deletes, are always in order."""
+    def _error_code(self, handle: str, invisible_seconds: float | None) -> str | None:
+        """Why the visibility cannot be changed; generated handles and deletes are always valid."""
         (_, kept), now = self._in_flight.get(handle, ("", None)), asyncio.get_running_loop().time()
-        if kept is None or hidden_seconds is None:
+        if kept is None or invisible_seconds is None:
             return None
-        if kept.handle != handle or kept.is_deleted or now + hidden_seconds > kept.received_at + 12 * 3600:
+        if kept.handle != handle or kept.is_deleted or now + invisible_seconds > kept.received_at + 12 * 3600:
             return "InvalidParameterValue"
         return None if kept.visible_at > now else "MessageNotInflight"
 
-    def _change(self, handle: str, hidden_seconds: float | None) -> None:
+    def _change(self, handle: str, invisible_seconds: float | None) -> None:
         queue, kept = self._in_flight.get(handle, ("", None))
         if kept is None or kept.handle != handle or kept.is_deleted:
             return
-        if hidden_seconds is None:
+        if invisible_seconds is None:
             kept.is_deleted = True
         else:
-            self._hide(self._shelf(queue), kept, hidden_seconds)
+            self._set_invisible(self._contents_of(queue), kept, invisible_seconds)
 
     async def _long_poll(self, lease: Lease) -> list[Message]:
         clock = asyncio.get_running_loop().time
-        shelf, deadline = self._shelf(lease.queue), clock() + WAIT_SECONDS
-        while not (taken := self._take(shelf)) and clock() < deadline:
-            shelf.arrived.clear()
-            next_visible = shelf.hidden[0][0] if shelf.hidden else deadline
+        contents, deadline = self._contents_of(lease.queue), clock() + WAIT_SECONDS
+        while not (taken := self._take(contents)) and clock() < deadline:
+            contents.arrived.clear()
+            next_visible = contents.invisible[0][0] if contents.invisible else deadline
             try:
                 async with asyncio.timeout_at(min(deadline, next_visible)):
-                    await shelf.arrived.wait()
+                    await contents.arrived.wait()
             except TimeoutError:
                 continue
-        return [self._received(shelf, kept, lease) for kept in taken]
+        return [self._received(contents, kept, lease) for kept in taken]
 
-    def _take(self, shelf: Shelf) -> list[Kept]:
+    def _take(self, contents: QueueContents) -> list[QueuedMessage]:
         now = asyncio.get_running_loop().time()
-        while shelf.hidden and shelf.hidden[0][0] <= now:
-            visible_at, _, kept = heapq.heappop(shelf.hidden)
+        while contents.invisible and contents.invisible[0][0] <= now:
+            visible_at, _, kept = heapq.heappop(contents.invisible)
             if kept.visible_at == visible_at and not kept.is_deleted:
-                shelf.visible.append(kept)
-        return [shelf.visible.popleft() for _ in range(min(ENTRIES_AT_MOST, len(shelf.visible)))]
+                contents.visible.append(kept)
+        return [contents.visible.popleft() for _ in range(min(MESSAGES_PER_POLL, len(contents.visible)))]
 
-    def _received(self, shelf: Shelf, kept: Kept, lease: Lease) -> Message:
+    def _received(self, contents: QueueContents, kept: QueuedMessage, lease: Lease) -> Message:
         kept.receive_count += 1
         kept.received_at = asyncio.get_running_loop().time()
         kept.handle = f"{kept.message_id}@{kept.receive_count}"
         self._in_flight[kept.handle] = (lease.queue, kept)
-        self._hide(shelf, kept, self._visibility_seconds)
+        self._set_invisible(contents, kept, self._visibility_seconds)
         return Message(lease.queue, kept.message_id, kept.handle, kept.body, kept.sent_at, kept.receive_count, lease)
 
-    def _hide(self, shelf: Shelf, kept: Kept, seconds: float) -> None:
+    def _set_invisible(self, contents: QueueContents, kept: QueuedMessage, seconds: float) -> None:
         kept.visible_at = asyncio.get_running_loop().time() + seconds
-        heapq.heappush(shelf.hidden, (kept.visible_at, next(self._numbers), kept))
-        shelf.arrived.set()
+        heapq.heappush(contents.invisible, (kept.visible_at, next(self._numbers), kept))
+        contents.arrived.set()
 
-    def _shelf(self, queue: str) -> Shelf:
-        return self._shelves.setdefault(queue, Shelf())
+    def _contents_of(self, queue: str) -> QueueContents:
+        return self._contents.setdefault(queue, QueueContents())

@@ -1,4 +1,4 @@
-"""The things that flow, made with one call each: a test names only what its claim is about."""
+"""Sample messages, deliveries, batches and receipts: a test names only what its claim is about."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ QUEUE = "https://queues.example/1/events"
 OTHER_QUEUE = "https://queues.example/1/archive"
 EVENT_TIME = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 ETAG = "9e107d9d372bb6826bd81d3542a419d6"
-REFUSAL = Rejection(reason="unreadable", detail="not JSON")
+REJECTION = Rejection(reason="unreadable", detail="not JSON")
 
 _numbers = itertools.count(1)
 
 
 def lease(queue: str = QUEUE) -> Lease:
-    """A lease that nobody keeps a book of."""
+    """A lease outside of any VisibilityLeases."""
     return Lease(queue=queue, expires_at=1e9, handles=set())
 
 
 def message(
     queue: str = QUEUE, *, body: str = "{}", sent_at: float = 0.0, receive_count: int = 1, under: Lease | None = None
 ) -> Message:
-    """A message unlike any other, received under a lease of its own unless one is given."""
+    """A unique message, received under a lease of its own unless one is given."""
     number = next(_numbers)
     return Message(
         queue=queue,
@@ -43,7 +43,7 @@ def message(
 
 
 def object_event(key: str = "key", *, sequencer: str = "1", size_bytes: int = 10, version_id: str = "") -> ObjectEvent:
-    """An object that was put; one with a negative size is a row that no store takes."""
+    """An object that was put; no store accepts a negative size."""
     return ObjectEvent(
         bucket="lake",
         key=key,
@@ -58,38 +58,38 @@ def object_event(key: str = "key", *, sequencer: str = "1", size_bytes: int = 10
 
 
 def bad_event(key: str = "bad", *, sequencer: str = "1") -> ObjectEvent:
-    """A row that every store refuses with a CHECK violation."""
+    """A row that every store rejects with a CHECK violation."""
     return object_event(key, sequencer=sequencer, size_bytes=-1)
 
 
 def delivery(*events: ObjectEvent, rejection: Rejection | None = None, of: Message | None = None) -> Delivery:
-    """A message of its own, and what it means."""
+    """A decoded message of its own."""
     return Delivery(message=of or message(), events=events, rejection=rejection)
 
 
 def put(key: str) -> Delivery:
-    """A message that says: this object was put."""
+    """A message about one object that was put."""
     return delivery(object_event(key))
 
 
 def batch(*deliveries: Delivery) -> Batch:
-    """A full batch of these."""
+    """A full batch of these deliveries."""
     rows = fold(event for one in deliveries for event in one.events)
     return Batch(deliveries=deliveries, rows=rows, opened_at=0.0, trigger="full")
 
 
 def receipt(verdict: Verdict = "stored", *, of: Message | None = None) -> Receipt:
-    """What became of a message of its own, unless one is given."""
+    """A receipt for a message of its own, unless one is given."""
     return Receipt(message=of or message(), verdict=verdict)
 
 
 def failing(treatment: Treatment) -> StoreError:
-    """A failure of the store to script, with a word of its own."""
+    """A store failure to script, whose word is its treatment."""
     return store_error(treatment, word=treatment.value)
 
 
 def put_body(key: str, *, size_bytes: int = 10) -> str:
-    """The text S3 sends for one object that was put, with what decode reads of it."""
+    """The notification for one object that was put, reduced to what decode reads."""
     described = {"key": key, "size": size_bytes, "eTag": ETAG, "sequencer": f"{int(EVENT_TIME.timestamp()):08X}AB"}
     record = {
         "eventSource": "aws:s3",

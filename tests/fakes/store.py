@@ -1,11 +1,11 @@
-"""An object index in memory which keeps the store's contract and fails on request.
+"""An object index in memory that keeps the contract of the store and fails on request.
 
-It passes the same laws as the real store (tests/contracts/test_store.py). Faults are queued per call: the
-first call takes the first fault, and so on; when none is left the store behaves.
+It passes the same contract tests as the real store (tests/contracts/test_store.py). Faults are scripted call by call:
+the first call takes the first fault, and so on; after the last fault every call succeeds.
 
     store = FakeStore()
     hold = Hold()
-    store.script(Refuse(store_error(Treatment.RETRY)), None, hold)   # refuse, behave, hold
+    store.script(Fail(store_error(Treatment.RETRY)), None, hold)   # fail, succeed, hold
     ...
     await hold.reached.wait()
     hold.release()
@@ -30,33 +30,33 @@ Version: TypeAlias = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Refuse:
-    """The call fails and nothing is done."""
+class Fail:
+    """The call fails and has no effect."""
 
     error: BaseException
 
 
 @dataclass(frozen=True)
 class FailAfterDoing:
-    """The call does its work and then fails: the outcome is unknown to the caller."""
+    """The call takes effect and then fails: its outcome is unknown to the caller."""
 
     error: BaseException
 
 
 @dataclass(frozen=True)
 class Hold:
-    """The call waits, with nothing done, until it is released; `reached` says that it has begun to wait."""
+    """The call waits, without effect, until it is released; `reached` is set when it begins to wait."""
 
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     released: asyncio.Event = field(default_factory=asyncio.Event)
 
     def release(self) -> None:
-        """Let the call go on and behave."""
+        """Let the call go on and succeed."""
         self.released.set()
 
 
-Fault: TypeAlias = Refuse | FailAfterDoing | Hold | None
-"""What happens to one call; None: it behaves."""
+Fault: TypeAlias = Fail | FailAfterDoing | Hold | None
+"""What happens to one call; None: it succeeds."""
 
 
 @dataclass
@@ -70,34 +70,34 @@ class Quarantined:
 
 
 class FakeStore:
-    """Stores into dictionaries, under the rules of the SQL statement."""
+    """Stores into dictionaries by the rules of the SQL statements."""
 
     def __init__(self) -> None:
         self.rows: dict[Version, ObjectEvent] = {}
         self.quarantined: dict[tuple[str, str], Quarantined] = {}
         self.stored: list[tuple[ObjectEvent, ...]] = []
-        """The rows of every call of `store`, in the order of the calls, failed ones included."""
+        """The rows of every call of `store`, in order, failed calls included."""
         self.active = 0
         """Calls of `store` under way."""
         self.active_most = 0
-        """The largest number of them ever under way together."""
+        """The largest number of concurrent ones so far."""
         self._faults: dict[Call, deque[Fault]] = {"store": deque(), "quarantine": deque(), "ping": deque()}
 
     def script(self, *faults: Fault, call: Call = "store") -> None:
-        """Queue what happens to the next calls, one fault per call."""
+        """Script the next calls, one fault per call."""
         self._faults[call].extend(faults)
 
     async def store(self, rows: Sequence[ObjectEvent]) -> int:
-        """Upsert what is newer and return how many rows that were.
+        """Upsert newer rows and return their number.
 
         Raises:
-            StoreError: scripted, or HALVE for a row that cannot be stored; then none of them is stored.
+            StoreError: scripted, or BISECT for a row that cannot be stored; then no row is stored.
         """
         self.stored.append(tuple(rows))
         self.active += 1
         self.active_most = max(self.active, self.active_most)
         try:
-            error_after = await self._meet("store")
+            error_after = await self._next_fault("store")
             applied = self._upsert(rows)
         finally:
             self.active -= 1
@@ -106,12 +106,12 @@ class FakeStore:
         return applied
 
     async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
-        """Keep the bodies; of a message that is there already only the receive count moves.
+        """Store the bodies; of a message that is already there only the receive count changes.
 
         Raises:
             StoreError: scripted.
         """
-        error_after = await self._meet("quarantine")
+        error_after = await self._next_fault("quarantine")
         for message, rejection in entries:
             new = Quarantined(message.body, rejection.reason, rejection.detail, message.receive_count)
             kept = self.quarantined.setdefault((message.queue, message.message_id), new)
@@ -125,16 +125,16 @@ class FakeStore:
         Raises:
             StoreError: scripted.
         """
-        error_after = await self._meet("ping")
+        error_after = await self._next_fault("ping")
         if error_after is not None:
             raise error_after
 
-    async def _meet(self, call: Call) -> BaseException | None:
-        """Undergo the next fault; return the error that comes after the work, if any."""
-        await asyncio.sleep(0)  # a real store never answers within the same step of the loop
+    async def _next_fault(self, call: Call) -> BaseException | None:
+        """Apply the next fault; return the error to raise after the effect, if any."""
+        await asyncio.sleep(0)  # a real store never answers within one step of the loop
         fault = self._faults[call].popleft() if self._faults[call] else None
         match fault:
-            case Refuse(error):
+            case Fail(error):
                 raise error
             case FailAfterDoing(error):
                 return error
@@ -144,7 +144,7 @@ class FakeStore:
         return None
 
     def _upsert(self, rows: Sequence[ObjectEvent]) -> int:
-        """All rows or none, as one statement does it."""
+        """All rows or none, as one statement does."""
         for row in rows:
             sqlstate = _why_unstorable(row)
             if sqlstate is not None:
@@ -167,14 +167,14 @@ def version_of(row: ObjectEvent) -> Version:
 
 
 def order_of(row: ObjectEvent) -> tuple[object, ...]:
-    """The total order among events of one version, written down once more so that tests can disagree."""
+    """The total order of the events of one version, written a second time as an independent oracle."""
     size = -1 if row.size_bytes is None else row.size_bytes
     not_present = row.state != "present"
     return (row.sequencer, row.event_time, not_present, row.state, row.etag or "", size, row.event_name)
 
 
 def store_error(treatment: Treatment, sqlstate: str | None = None, word: str = "scripted") -> StoreError:
-    """A failure to script; with an SQLSTATE it gets the word of the table."""
+    """A failure to script; with an SQLSTATE it has the word of the table."""
     if sqlstate is not None:
         failure = failure_of(sqlstate)
         return StoreError(treatment, failure.word, sqlstate, "scripted", failure.advice)
@@ -182,7 +182,7 @@ def store_error(treatment: Treatment, sqlstate: str | None = None, word: str = "
 
 
 def _why_unstorable(row: ObjectEvent) -> str | None:
-    """The SQLSTATE with which PostgreSQL, or the driver, would refuse the row."""
+    """The SQLSTATE with which PostgreSQL or the driver rejects the row."""
     texts = (row.bucket, row.key, row.version_id, row.sequencer, row.event_name, row.etag or "")
     if any(_has_surrogate(text) for text in texts):
         return "22000"
@@ -200,7 +200,7 @@ def _has_surrogate(text: str) -> bool:
 
 
 def _breaks_a_check(row: ObjectEvent) -> bool:
-    """The CHECKs of the table, written down once more."""
+    """The CHECKs of the table, written a second time as an independent oracle."""
     fits = (
         1 <= len(row.bucket.encode()) <= 255
         and 1 <= len(row.key.encode()) <= 1024

@@ -1,7 +1,7 @@
-"""An event loop whose clock belongs to the test: it jumps to the next timer whenever nothing else is to be done.
+"""An event loop with virtual time: its clock jumps to the next timer whenever no task is ready.
 
-An hour of waiting takes no time, the order of events is that of the real loop, and a test in which everybody
-waits for ever fails at once with "deadlock" instead of running into its timeout.
+An hour of waiting takes no time, events keep the order of the real loop, and a test in which every task waits forever
+fails at once with "deadlock" instead of running into its timeout.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class _JumpingSelector(selectors.DefaultSelector):
     advance: Callable[[float], None]
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready now; if nothing is, time passes."""
+        """What is ready now; if nothing is, advance the clock."""
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if ready:
             return ready
@@ -37,7 +37,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super().__init__(selector)
 
     def time(self) -> float:
-        """The test's time, in seconds."""
+        """Virtual time, in seconds."""
         return self._now
 
     def _advance(self, seconds: float) -> None:
@@ -45,6 +45,6 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
 
 
 async def settle(rounds: int = 20) -> None:
-    """Let every task that can go on go on, without time passing."""
+    """Run every task that is ready, without advancing the clock."""
     for _ in range(rounds):
         await asyncio.sleep(0)

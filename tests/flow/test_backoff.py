@@ -1,4 +1,4 @@
-"""The one backoff: what its bounds are, and what chance may take away."""
+"""Backoff: its bounds and its jitter."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ BACKOFF = Backoff(first_seconds=0.2, max_seconds=20, jitter=0.5)
 
 @pytest.mark.parametrize(("failures", "seconds"), [(0, 0.2), (1, 0.2), (2, 0.4), (3, 0.8), (8, 20), (10**9, 20)])
 def test_the_bound_doubles_up_to_its_maximum(failures: int, seconds: float) -> None:
-    """From the first failure on, however many there are."""
+    """From the first failure on, for any number of failures."""
     assert BACKOFF.delay_seconds(failures, chance=1) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("jitter", "least"), [(0, 1.0), (0.2, 0.8), (0.5, 0.5), (1, 0.0)])
-def test_chance_takes_away_as_much_as_the_jitter_allows(jitter: float, least: float) -> None:
-    """Nothing without jitter, all of it with full jitter."""
+def test_chance_reduces_a_delay_by_at_most_the_jitter(jitter: float, least: float) -> None:
+    """Nothing without jitter, the whole delay with full jitter."""
     backoff = Backoff(first_seconds=1, max_seconds=1, jitter=jitter)
     assert backoff.delay_seconds(1, chance=0) == pytest.approx(least)
     assert backoff.delay_seconds(1, chance=1) == pytest.approx(1)
@@ -27,10 +27,10 @@ def test_chance_takes_away_as_much_as_the_jitter_allows(jitter: float, least: fl
 
 @given(st.integers(0, 1000))
 def test_a_drawn_delay_is_within_the_bounds(failures: int) -> None:
-    """Whatever chance says."""
+    """A random delay is never longer than the bound, nor shorter than the jitter allows."""
     assert 0.5 * BACKOFF.delay_seconds(failures, 1) <= BACKOFF.delay_seconds(failures) <= 20
 
 
-def test_few_of_many_failures_are_powers_of_two() -> None:
-    """Eleven of the first thousand and twenty-four."""
+def test_few_of_many_failures_are_logged() -> None:
+    """The powers of two: eleven of the first 1024."""
     assert [count for count in range(-1, 1025) if is_power_of_two(count)] == [2**power for power in range(11)]

@@ -1,4 +1,4 @@
-"""An outage: nothing is taken in, one probe knocks, and only what proves the database ends it."""
+"""Circuit breaker: an open circuit pauses polling, a probe pings, and only a successful write proves the database."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.errors import Treatment
-from subscriber.flow.breaker import CircuitBreaker, probe_backoff
-from tests.fakes.intake import Intake
-from tests.fakes.store import FakeStore, Hold, Refuse, store_error
+from subscriber.flow.breaker import PROBE_BACKOFF, CircuitBreaker
+from tests.fakes.leases import RecordingLeases
+from tests.fakes.store import Fail, FakeStore, Hold, store_error
 from tests.fakes.virtual_time import settle
 
-LOST = store_error(Treatment.RECONNECT, "08006")
+UNREACHABLE = store_error(Treatment.RECONNECT, "08006")
 
 
-class Stage:
-    """An outage with a probe that knocks at a fake store."""
+class Setup:
+    """A circuit breaker and its probe in front of a fake store."""
 
     def __init__(self) -> None:
-        self.intake = Intake()
+        self.leases = RecordingLeases()
         self.reported: list[float] = []
         self.store = FakeStore()
         self.probes: list[float] = []
-        self.breaker = CircuitBreaker(self.intake, self.reported.append)
+        self.breaker = CircuitBreaker(self.leases, self.reported.append)
 
-    def seen(self) -> tuple[bool, bool]:
-        """Whether an outage is on, and whether the intake is paused."""
-        return self.breaker.is_ongoing, self.intake.is_paused
+    def state(self) -> tuple[bool, bool]:
+        """Whether the circuit is open, and whether polling is paused."""
+        return self.breaker.is_open, self.leases.is_paused
 
     async def ping(self) -> None:
-        """Knock, and remember when."""
+        """Ping the store and record the time."""
         self.probes.append(asyncio.get_running_loop().time())
         await self.store.ping()
 
     @asynccontextmanager
     async def probing(self) -> AsyncIterator[None]:
-        """The probe at work."""
+        """Run the probe."""
         probe = asyncio.create_task(self.breaker.run(self.ping), name="probe")
         try:
             yield
@@ -51,173 +51,173 @@ class Stage:
 
 
 @given(attempt=st.integers(0, 10_000), chance=st.floats(0, 1))
-def test_pauses_double_to_two_seconds(attempt: int, chance: float) -> None:
-    """Never less than half of a bound that doubles from 0.25 to 2 seconds, never more than all of it."""
+def test_probe_delays_double_to_two_seconds(attempt: int, chance: float) -> None:
+    """Each is between half and all of a bound that doubles from 0.25 to 2 seconds."""
     bound = min(2.0, 0.25 * 2 ** min(attempt, 20))
-    assert bound / 2 <= probe_backoff(attempt, chance) <= bound
+    assert bound / 2 <= PROBE_BACKOFF.delay_seconds(attempt + 1, chance) <= bound
 
 
-async def test_an_outage_stops_the_intake_and_who_would_write() -> None:
-    """From the first failure on; a second one in the same outage changes nothing."""
-    stage = Stage()
-    await stage.breaker.may_try()
-    stage.breaker.begin(LOST)
-    stage.breaker.begin(LOST)
-    assert stage.seen() == (True, True)
-    assert stage.reported == [1, 0]
-    trying = asyncio.create_task(stage.breaker.may_try(), name="try")
+async def test_a_failure_pauses_polling_and_writes() -> None:
+    """The first failure opens the circuit; a second one changes nothing."""
+    setup = Setup()
+    await setup.breaker.wait_until_allowed()
+    setup.breaker.record_failure(UNREACHABLE)
+    setup.breaker.record_failure(UNREACHABLE)
+    assert setup.state() == (True, True)
+    assert setup.reported == [1, 0]
+    waiting = asyncio.create_task(setup.breaker.wait_until_allowed(), name="wait")
     await settle()
-    assert not trying.done()
-    stage.breaker.end()
-    await trying
-    assert stage.seen() == (False, False)
-    assert stage.reported == [1, 0, 1]
+    assert not waiting.done()
+    setup.breaker.record_success()
+    await waiting
+    assert setup.state() == (False, False)
+    assert setup.reported == [1, 0, 1]
 
 
-async def test_success_without_an_outage_is_no_news() -> None:
-    """The end is reported once, when there was something to end."""
-    stage = Stage()
-    stage.breaker.end()
-    assert stage.reported == [1]
+async def test_a_success_while_closed_reports_nothing() -> None:
+    """Only a change of state is reported."""
+    setup = Setup()
+    setup.breaker.record_success()
+    assert setup.reported == [1]
 
 
-async def test_the_probe_backs_off_while_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Knocks come after 0.25, 0.5, 1 seconds and then every two; before an outage there is none."""
+async def test_the_probe_backs_off_while_pings_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes follow after 0.25, 0.5, 1 seconds and then every two; while the circuit is closed there is none."""
     monkeypatch.setattr("random.random", lambda: 1.0)
-    stage = Stage()
-    stage.store.script(*[Refuse(LOST)] * 8, call="ping")
-    async with stage.probing():
+    setup = Setup()
+    setup.store.script(*[Fail(UNREACHABLE)] * 8, call="ping")
+    async with setup.probing():
         await asyncio.sleep(100)
-        assert stage.probes == []
-        stage.breaker.begin(LOST)
+        assert setup.probes == []
+        setup.breaker.record_failure(UNREACHABLE)
         begun = asyncio.get_running_loop().time()
         await asyncio.sleep(100)
-    pauses = [after - before for before, after in zip([begun, *stage.probes], stage.probes, strict=False)]
+    pauses = [after - before for before, after in zip([begun, *setup.probes], setup.probes, strict=False)]
     assert pauses == [0.25, 0.5, 1, 2, 2, 2, 2, 2, 2]
 
 
-async def test_without_a_writer_the_answer_ends_the_outage() -> None:
-    """Nobody holds anything that could prove more than a ping does."""
-    stage = Stage()
-    async with stage.probing():
-        stage.breaker.begin(LOST)
+async def test_without_a_held_batch_a_successful_ping_closes_the_circuit() -> None:
+    """No batch is held whose write could prove more than a ping."""
+    setup = Setup()
+    async with setup.probing():
+        setup.breaker.record_failure(UNREACHABLE)
         await asyncio.sleep(1)
-        assert stage.seen() == (False, False)
-        assert stage.reported == [1, 0, 1]
+        assert setup.state() == (False, False)
+        assert setup.reported == [1, 0, 1]
 
 
-async def test_an_answer_alone_lets_the_intake_in_on_trial() -> None:
-    """Until a write has succeeded, which is the proof."""
-    stage = Stage()
-    async with stage.probing():
-        stage.breaker.begin(LOST)
+async def test_a_ping_alone_resumes_polling_on_probation() -> None:
+    """The probation ends with the first successful write."""
+    setup = Setup()
+    async with setup.probing():
+        setup.breaker.record_failure(UNREACHABLE)
         await asyncio.sleep(1)
-        assert (stage.intake.is_paused, stage.intake.is_on_probation) == (False, True)
-        stage.breaker.end()
-        assert (stage.intake.is_paused, stage.intake.is_on_probation) == (False, False)
-    assert stage.reported == [1, 0, 1]
+        assert (setup.leases.is_paused, setup.leases.is_on_probation) == (False, True)
+        setup.breaker.record_success()
+        assert (setup.leases.is_paused, setup.leases.is_on_probation) == (False, False)
+    assert setup.reported == [1, 0, 1]
 
 
-async def test_who_stops_waits_for_no_database() -> None:
-    """Neither in an outage nor in one that begins later; without an outage there is nothing to wait for."""
-    stage = Stage()
-    stage.breaker.begin(LOST)
-    waiting = asyncio.create_task(stage.breaker.may_try(), name="try")
+async def test_a_stopping_pipeline_does_not_wait_for_the_database() -> None:
+    """Neither while the circuit is open nor when it opens later; while it is closed there is no wait."""
+    setup = Setup()
+    setup.breaker.record_failure(UNREACHABLE)
+    waiting = asyncio.create_task(setup.breaker.wait_until_allowed(), name="wait")
     await settle()
-    stage.breaker.stop()
+    setup.breaker.stop()
     assert not await waiting
-    stage.breaker.end()
-    assert await stage.breaker.may_try()
-    stage.breaker.begin(LOST)
-    assert not await stage.breaker.may_try()
+    setup.breaker.record_success()
+    assert await setup.breaker.wait_until_allowed()
+    setup.breaker.record_failure(UNREACHABLE)
+    assert not await setup.breaker.wait_until_allowed()
 
 
-async def test_with_a_writer_the_answer_lets_it_try_and_success_ends_it() -> None:
-    """A database that answers a ping may still refuse every write, so the intake waits for the write."""
-    stage = Stage()
-    async with stage.probing(), stage.breaker.holding():
-        stage.breaker.begin(LOST)
-        await stage.breaker.may_try()
+async def test_with_a_held_batch_a_ping_allows_its_write_and_the_write_closes_the_circuit() -> None:
+    """A database that answers a ping may still fail every write, so polling waits for the write."""
+    setup = Setup()
+    async with setup.probing(), setup.breaker.holding_batch():
+        setup.breaker.record_failure(UNREACHABLE)
+        await setup.breaker.wait_until_allowed()
         await asyncio.sleep(100)
-        assert stage.seen() == (True, True)
-        assert len(stage.probes) == 1
-        stage.breaker.end()
-        assert stage.seen() == (False, False)
+        assert setup.state() == (True, True)
+        assert len(setup.probes) == 1
+        setup.breaker.record_success()
+        assert setup.state() == (False, False)
 
 
-async def test_a_writer_that_fails_again_sends_the_probe_again_with_longer_pauses(
+async def test_a_write_that_fails_again_restarts_the_probe_with_longer_delays(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Answered pings are no reason to hurry while writes are refused; success makes the next outage start afresh."""
+    """Successful pings do not shorten the delays while writes fail; a successful write resets them."""
     monkeypatch.setattr("random.random", lambda: 1.0)
-    stage = Stage()
+    setup = Setup()
     waits = []
     clock = asyncio.get_running_loop().time
-    async with stage.probing(), stage.breaker.holding():
+    async with setup.probing(), setup.breaker.holding_batch():
         for _ in range(4):
             begun = clock()
-            stage.breaker.begin(LOST)
-            await stage.breaker.may_try()
+            setup.breaker.record_failure(UNREACHABLE)
+            await setup.breaker.wait_until_allowed()
             waits.append(clock() - begun)
-        stage.breaker.end()
+        setup.breaker.record_success()
         begun = clock()
-        stage.breaker.begin(LOST)
-        await stage.breaker.may_try()
+        setup.breaker.record_failure(UNREACHABLE)
+        await setup.breaker.wait_until_allowed()
         waits.append(clock() - begun)
     assert waits == [0.25, 0.5, 1, 2, 0.25]
 
 
-async def test_a_write_that_is_refused_again_and_again_lets_the_intake_in_on_trial() -> None:
-    """What is held may be to blame: a few others are to tell. It takes three answered knocks, and is done once."""
-    stage = Stage()
-    async with stage.probing(), stage.breaker.holding():
+async def test_repeated_failures_while_half_open_begin_the_probation() -> None:
+    """A held message may be poison, which only others can prove: probation begins once, after three such failures."""
+    setup = Setup()
+    async with setup.probing(), setup.breaker.holding_batch():
         seen = []
         for _ in range(5):
-            stage.breaker.begin(LOST)
-            seen.append(stage.intake.is_on_probation)
-            stage.breaker.begin(LOST)  # of a write that was under way: no knock let it through
-            await stage.breaker.may_try()
+            setup.breaker.record_failure(UNREACHABLE)
+            seen.append(setup.leases.is_on_probation)
+            setup.breaker.record_failure(UNREACHABLE)  # of a write that was already under way: no probe had allowed it
+            await setup.breaker.wait_until_allowed()
         assert seen == [False, False, False, True, True]
-        assert stage.breaker.is_ongoing
-        stage.breaker.end()
-        assert (stage.intake.is_paused, stage.intake.is_on_probation) == (False, False)
+        assert setup.breaker.is_open
+        setup.breaker.record_success()
+        assert (setup.leases.is_paused, setup.leases.is_on_probation) == (False, False)
 
 
-async def test_a_writer_that_gives_up_does_not_leave_the_line_waiting() -> None:
-    """The ping was answered, the last writer goes without having succeeded: the probe knocks again and ends it."""
-    stage = Stage()
-    async with stage.probing():
-        async with stage.breaker.holding():
-            stage.breaker.begin(LOST)
-            await stage.breaker.may_try()
-        assert stage.seen() == (True, True)
+async def test_a_batch_that_is_given_up_does_not_keep_the_circuit_open() -> None:
+    """After a successful ping the last held batch is given up without success: the next ping closes the circuit."""
+    setup = Setup()
+    async with setup.probing():
+        async with setup.breaker.holding_batch():
+            setup.breaker.record_failure(UNREACHABLE)
+            await setup.breaker.wait_until_allowed()
+        assert setup.state() == (True, True)
         await asyncio.sleep(30)
-        assert stage.seen() == (False, False)
-        assert len(stage.probes) == 2
+        assert setup.state() == (False, False)
+        assert len(setup.probes) == 2
 
 
-async def test_success_before_the_knock_spares_it() -> None:
-    """Who has returned by itself is not asked."""
-    stage = Stage()
-    async with stage.probing():
-        stage.breaker.begin(LOST)
+async def test_a_success_before_the_probe_cancels_it() -> None:
+    """A closed circuit sends no ping."""
+    setup = Setup()
+    async with setup.probing():
+        setup.breaker.record_failure(UNREACHABLE)
         await settle()
-        stage.breaker.end()
+        setup.breaker.record_success()
         await asyncio.sleep(30)
-    assert stage.probes == []
+    assert setup.probes == []
 
 
-async def test_success_during_a_knock_counts() -> None:
-    """A write in flight succeeded while the probe waited for its answer: there is nothing left to end."""
-    stage = Stage()
+async def test_a_success_during_a_probe_closes_the_circuit() -> None:
+    """A write succeeds while the ping is under way: the answer of the ping changes nothing."""
+    setup = Setup()
     hold = Hold()
-    stage.store.script(hold, call="ping")
-    async with stage.probing():
-        stage.breaker.begin(LOST)
+    setup.store.script(hold, call="ping")
+    async with setup.probing():
+        setup.breaker.record_failure(UNREACHABLE)
         await hold.reached.wait()
-        stage.breaker.end()
+        setup.breaker.record_success()
         hold.release()
         await asyncio.sleep(30)
-    assert stage.reported == [1, 0, 1]
-    assert len(stage.probes) == 1
-    assert not stage.intake.is_on_probation
+    assert setup.reported == [1, 0, 1]
+    assert len(setup.probes) == 1
+    assert not setup.leases.is_on_probation

@@ -1,4 +1,4 @@
-"""The channel: bounded, ordered, ends with its last item, loses nothing to cancellation."""
+"""Channel: bounded, ordered, ends after its last item, loses nothing to cancellation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from subscriber.flow.channel import Channel, ChannelClosedError
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
 
 
-async def test_items_come_out_in_the_order_they_went_in() -> None:
-    """First in, first out, and the end comes after the last item."""
+async def test_items_are_received_in_the_order_they_were_sent() -> None:
+    """FIFO, and the end follows the last item."""
     channel: Channel[int] = Channel(3)
     for number in (1, 2, 3):
         await channel.send(number)
@@ -34,8 +34,8 @@ async def test_a_full_channel_makes_the_sender_wait() -> None:
     assert await channel.receive() == 2
 
 
-async def test_sending_into_a_closed_channel_is_refused() -> None:
-    """Before and while waiting, the sender is told and the item is not taken."""
+async def test_sending_into_a_closed_channel_raises() -> None:
+    """Before and while the sender waits; the item is not sent."""
     channel: Channel[int] = Channel(1)
     await channel.send(1)
     sending = asyncio.create_task(channel.send(2), name="send")
@@ -48,8 +48,8 @@ async def test_sending_into_a_closed_channel_is_refused() -> None:
     assert [number async for number in channel] == [1]
 
 
-async def test_receiving_from_an_ended_channel_says_so() -> None:
-    """A receiver that waits when the channel closes is woken with the end."""
+async def test_receiving_from_an_ended_channel_raises() -> None:
+    """A receiver that waits when the channel closes is woken."""
     channel: Channel[int] = Channel(1)
     receiving = asyncio.create_task(channel.receive(), name="receive")
     await settle()
@@ -58,8 +58,8 @@ async def test_receiving_from_an_ended_channel_says_so() -> None:
         await receiving
 
 
-async def test_looking_without_waiting_frees_a_sender() -> None:
-    """`receive_nowait` gives the next item or None, and lets the next sender in."""
+async def test_receiving_without_waiting_wakes_a_sender() -> None:
+    """`receive_nowait` returns the next item or None, and wakes the next sender."""
     channel: Channel[int] = Channel(1)
     assert channel.receive_nowait() is None
     await channel.send(1)
@@ -70,8 +70,8 @@ async def test_looking_without_waiting_frees_a_sender() -> None:
     assert channel.receive_nowait() == 2
 
 
-async def test_the_watcher_hears_items_and_the_end() -> None:
-    """Every send and the close notify once."""
+async def test_the_watcher_is_notified_of_items_and_of_the_end() -> None:
+    """Once for every send and once for the close."""
     notifications: list[int] = []
     channel: Channel[int] = Channel(5)
     channel.watch(lambda: notifications.append(len(channel)))
@@ -81,14 +81,14 @@ async def test_the_watcher_hears_items_and_the_end() -> None:
     assert notifications == [1, 2, 2]
 
 
-def test_a_channel_without_room_for_one_item_is_refused() -> None:
-    """Capacity is at least one."""
+def test_a_channel_holds_at_least_one_item() -> None:
+    """A capacity below one raises."""
     with pytest.raises(ValueError, match="at least one"):
         Channel(0)
 
 
-async def test_repr_shows_what_a_debugger_wants() -> None:
-    """State, fill and who waits."""
+async def test_repr_shows_state_fill_and_senders() -> None:
+    """For debugging."""
     channel: Channel[int] = Channel(2)
     await channel.send(1)
     assert repr(channel) == "<Channel open: 1/2 items, 0 senders waiting>"
@@ -99,10 +99,10 @@ async def test_repr_shows_what_a_debugger_wants() -> None:
     cancel_after=st.lists(st.integers(0, 12), min_size=1, max_size=12),
     seed=st.integers(0, 10_000),
 )
-def test_cancelling_anybody_anywhere_loses_nothing(capacity: int, cancel_after: list[int], seed: int) -> None:
-    """What `send` returned for is received exactly once, in order, whoever was cancelled at whatever await."""
+def test_cancelling_any_task_at_any_await_loses_nothing(capacity: int, cancel_after: list[int], seed: int) -> None:
+    """Every item whose `send` returned is received exactly once."""
 
-    async def scene() -> None:
+    async def scenario() -> None:
         channel: Channel[int] = Channel(capacity)
         accepted: list[int] = []
         received: list[int] = []
@@ -129,4 +129,4 @@ def test_cancelling_anybody_anywhere_loses_nothing(capacity: int, cancel_after: 
         assert sorted(received) == sorted(accepted)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(scene())
+        runner.run(scenario())

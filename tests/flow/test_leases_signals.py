@@ -1,4 +1,4 @@
-"""Leases: two may pause the intake, and the age of what is inside can be told."""
+"""Leases: two independent pauses, the probation, and the age of held messages."""
 
 from __future__ import annotations
 
@@ -11,68 +11,68 @@ from tests.flow.test_leases import filled, leases_of
 
 
 async def test_neither_pauser_resumes_what_the_other_has_paused() -> None:
-    """An outage that ends does not end the operator's pause, nor the other way round."""
-    book = leases_of()
-    book.pause()
-    book.pause("operator")
-    opening = asyncio.create_task(book.open(QUEUE), name="open")
-    book.resume()
+    """The end of an outage does not end the operator's pause, nor the reverse."""
+    leases = leases_of()
+    leases.pause()
+    leases.pause("operator")
+    opening = asyncio.create_task(leases.open(QUEUE), name="open")
+    leases.resume()
     await settle()
     assert not opening.done()
-    book.pause()
-    book.resume("operator")
+    leases.pause()
+    leases.resume("operator")
     await settle()
     assert not opening.done()
-    book.resume()
+    leases.resume()
     await settle()
     assert opening.done()
 
 
 async def test_the_oldest_first_receive_counts_until_its_poll_is_settled() -> None:
-    """Then the next oldest; without any there is none."""
-    book = leases_of()
-    assert book.oldest_sent_at == math.inf
-    polls = [await filled(book, 2) for _ in range(3)]
+    """Then the next oldest counts; without any the value is infinite."""
+    leases = leases_of()
+    assert leases.oldest_sent_at == math.inf
+    polls = [await filled(leases, 2) for _ in range(3)]
     for sent_at, messages in zip((500, 400, math.inf), polls, strict=True):
         messages[0].lease.oldest_sent_at = sent_at
-    assert book.oldest_sent_at == 400
-    book.settle(polls[1][:1])
-    assert book.oldest_sent_at == 400
-    book.settle(polls[1])
-    assert book.oldest_sent_at == 500
-    book.settle(polls[0])
-    assert book.oldest_sent_at == math.inf
+    assert leases.oldest_sent_at == 400
+    leases.settle(polls[1][:1])
+    assert leases.oldest_sent_at == 400
+    leases.settle(polls[1])
+    assert leases.oldest_sent_at == 500
+    leases.settle(polls[0])
+    assert leases.oldest_sent_at == math.inf
 
 
-async def test_on_trial_a_queue_has_little_until_the_intake_is_resumed() -> None:
-    """One poll at a time, the next when less than a poll of it is here; other queues have theirs."""
-    book = leases_of(QUEUE, OTHER_QUEUE)
-    book.pause()
-    book.begin_probation()
-    first = await filled(book, 2) + await filled(book, 8)
-    there = await filled(book, 10, queue=OTHER_QUEUE)
-    opening = asyncio.create_task(book.open(QUEUE), name="open")
+async def test_on_probation_a_queue_holds_few_messages_until_polling_resumes() -> None:
+    """The next poll begins when a queue holds fewer messages than one poll returns; other queues do not count."""
+    leases = leases_of(QUEUE, OTHER_QUEUE)
+    leases.pause()
+    leases.begin_probation()
+    first = await filled(leases, 2) + await filled(leases, 8)
+    there = await filled(leases, 10, queue=OTHER_QUEUE)
+    opening = asyncio.create_task(leases.open(QUEUE), name="open")
     await settle()
     assert not opening.done()
-    book.settle(first[:1])
+    leases.settle(first[:1])
     second = await opening
-    waiting = [asyncio.create_task(book.open(queue), name="open") for queue in (QUEUE, OTHER_QUEUE, QUEUE)]
+    waiting = [asyncio.create_task(leases.open(queue), name="open") for queue in (QUEUE, OTHER_QUEUE, QUEUE)]
     await settle()
     assert not any(one.done() for one in waiting)
-    book.resume()
+    leases.resume()
     await asyncio.gather(*waiting)
-    book.abandon(second)
-    book.settle(there)
+    leases.abandon(second)
+    leases.settle(there)
 
 
-async def test_a_trial_does_not_end_the_operators_pause() -> None:
-    """Nor does its end."""
-    book = leases_of()
-    book.pause("operator")
-    book.pause()
-    book.begin_probation()
-    opening = asyncio.create_task(book.open(QUEUE), name="open")
+async def test_a_probation_does_not_end_the_operators_pause() -> None:
+    """Nor does the end of the probation."""
+    leases = leases_of()
+    leases.pause("operator")
+    leases.pause()
+    leases.begin_probation()
+    opening = asyncio.create_task(leases.open(QUEUE), name="open")
     await settle()
     assert not opening.done()
-    book.resume("operator")
+    leases.resume("operator")
     await opening

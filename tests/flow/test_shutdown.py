@@ -1,4 +1,4 @@
-"""How the process is told to end, and work that gives way to it."""
+"""Stop requests, and work that they cancel."""
 
 from __future__ import annotations
 
@@ -11,33 +11,33 @@ from subscriber.flow.shutdown import StopRequest, unless
 from tests.fakes.virtual_time import settle
 
 
-async def test_once_is_please_and_twice_is_now() -> None:
-    """The first request asks, the second urges, a third changes nothing."""
+async def test_the_first_request_asks_and_the_second_forces() -> None:
+    """A third one changes nothing."""
     stop = StopRequest()
-    assert (stop.asked.is_set(), stop.urged.is_set()) == (False, False)
-    stop.ask()
-    assert (stop.asked.is_set(), stop.urged.is_set()) == (True, False)
-    stop.ask()
-    stop.ask()
-    assert (stop.asked.is_set(), stop.urged.is_set()) == (True, True)
+    assert (stop.requested.is_set(), stop.forced.is_set()) == (False, False)
+    stop.request()
+    assert (stop.requested.is_set(), stop.forced.is_set()) == (True, False)
+    stop.request()
+    stop.request()
+    assert (stop.requested.is_set(), stop.forced.is_set()) == (True, True)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_both_signals_ask(number: signal.Signals) -> None:
+async def test_both_signals_request_a_stop(number: signal.Signals) -> None:
     """SIGTERM from a scheduler and SIGINT from a keyboard mean the same."""
     stop = StopRequest()
     stop.install()
     loop = asyncio.get_running_loop()
     try:
         signal.raise_signal(number)
-        await stop.asked.wait()
+        await stop.requested.wait()
     finally:
         loop.remove_signal_handler(signal.SIGTERM)
         loop.remove_signal_handler(signal.SIGINT)
 
 
-async def test_work_that_ends_first_gives_its_result() -> None:
-    """The event was not needed."""
+async def test_work_that_ends_first_returns_its_result() -> None:
+    """The event is not set."""
 
     async def work() -> int:
         await asyncio.sleep(1)
@@ -46,7 +46,7 @@ async def test_work_that_ends_first_gives_its_result() -> None:
     assert await unless(asyncio.Event(), work()) == 7
 
 
-async def test_the_event_ends_the_work_and_waits_for_its_end() -> None:
+async def test_the_event_cancels_the_work_and_waits_for_its_end() -> None:
     """The work is cancelled, and `unless` returns only after it has cleaned up."""
     event, steps = asyncio.Event(), list[str]()
 
@@ -63,7 +63,7 @@ async def test_the_event_ends_the_work_and_waits_for_its_end() -> None:
     assert steps == ["cleaned up"]
 
 
-async def test_what_the_work_raises_is_raised() -> None:
+async def test_an_exception_of_the_work_is_raised() -> None:
     """A failure is not mistaken for a stop."""
 
     async def work() -> None:
@@ -74,7 +74,7 @@ async def test_what_the_work_raises_is_raised() -> None:
 
 
 async def test_cancelling_the_wait_cancels_the_work() -> None:
-    """Nothing is left running behind a caller who has gone."""
+    """No task is left behind a cancelled caller."""
     ended = asyncio.Event()
 
     async def work() -> None:

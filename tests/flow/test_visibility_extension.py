@@ -1,4 +1,4 @@
-"""The lease keeper: what waits stays hidden, what was held too long goes back, who keeps up asks nothing."""
+"""Visibility extender: waiting messages stay invisible, messages held too long are released."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from subscriber.model import Message
 from subscriber.observe.metrics import Metrics
 from tests.fakes.queues import FailEntries, FakeQueues, call_error
 from tests.fakes.samples import OTHER_QUEUE, QUEUE
-from tests.fakes.store import FailAfterDoing, Hold, Refuse
+from tests.fakes.store import Fail, FailAfterDoing, Hold
 from tests.fakes.virtual_time import settle
 
 VISIBILITY_SECONDS = 300.0
 HOLD_SECONDS = 1000.0
 
 
-class Stage:
-    """A book, queues that hold what it holds, and a keeper between them."""
+class Setup:
+    """Leases, fake queues, and an extender between them."""
 
     def __init__(self, *, hold_seconds: float = HOLD_SECONDS) -> None:
         self.queues = FakeQueues(visibility_seconds=VISIBILITY_SECONDS)
-        self.book = VisibilityLeases(
+        self.leases = VisibilityLeases(
             (QUEUE, OTHER_QUEUE), InFlightLimits(10_000, 1 << 30), VISIBILITY_SECONDS, hold_seconds
         )
         self.metrics = Metrics()
-        self.keeper = VisibilityExtender(self.book, self.queues, self.metrics)
+        self.extender = VisibilityExtender(self.leases, self.queues, self.metrics)
 
     @asynccontextmanager
-    async def keeping(self) -> AsyncIterator[asyncio.Task[None]]:
-        """The keeper at work."""
-        keeper = asyncio.create_task(self.keeper.run(), name="keeper")
+    async def extending(self) -> AsyncIterator[asyncio.Task[None]]:
+        """Run the extender."""
+        task = asyncio.create_task(self.extender.run(), name="extend")
         try:
-            yield keeper
-            assert not keeper.done()
+            yield task
+            assert not task.done()
         finally:
-            keeper.cancel()
-            await asyncio.wait([keeper])
+            task.cancel()
+            await asyncio.wait([task])
 
     async def poll(self, count: int, queue: str = QUEUE) -> list[Message]:
-        """A poll that brings so many messages, at most ten."""
+        """Poll so many messages, at most ten."""
         self.queues.send(queue, ["{}"] * count)
-        lease = await self.book.open(queue)
+        lease = await self.leases.open(queue)
         messages = await self.queues.receive(lease)
-        self.book.fill(lease, messages)
+        self.leases.fill(lease, messages)
         return messages
 
     def calls(self) -> list[list[int]]:
@@ -65,138 +65,137 @@ class Stage:
         return self.metrics.registry.get_sample_value(f"subscriber_{name}_messages_total", labels) or 0
 
 
-async def test_a_line_that_keeps_up_asks_nothing() -> None:
-    """Polls come and go for an hour, each settled within a minute: no request."""
-    stage = Stage()
-    async with stage.keeping():
+async def test_a_pipeline_that_keeps_up_makes_no_call() -> None:
+    """For an hour, the messages of each poll are settled within a minute."""
+    setup = Setup()
+    async with setup.extending():
         for _ in range(120):
-            messages = await stage.poll(10)
+            messages = await setup.poll(10)
             await asyncio.sleep(30)
-            stage.book.settle(messages)
-    assert stage.calls() == []
+            setup.leases.settle(messages)
+    assert setup.calls() == []
 
 
-async def test_what_waits_is_renewed_in_tens_at_half_its_time_and_never_seen_by_others() -> None:
-    """Small polls that were answered about the same time share their calls."""
-    stage = Stage()
-    async with stage.keeping():
+async def test_waiting_messages_are_extended_at_half_their_time_in_calls_of_ten() -> None:
+    """Small polls of about the same time share their calls, and no other consumer sees a message."""
+    setup = Setup()
+    async with setup.extending():
         for _ in range(25):
-            await stage.poll(1)
+            await setup.poll(1)
         for _ in range(99):
             await asyncio.sleep(10)
-            assert stage.receivable() == 0
-    assert [len(call) for call in stage.calls()] == [10, 10, 5] * 6
-    assert {seconds for call in stage.calls() for seconds in call} == {300}
-    assert stage.count("visibility_extended", queue="events") == 150
+            assert setup.receivable() == 0
+    assert [len(call) for call in setup.calls()] == [10, 10, 5] * 6
+    assert {seconds for call in setup.calls() for seconds in call} == {300}
+    assert setup.count("visibility_extended", queue="events") == 150
 
 
-async def test_only_what_is_still_here_is_renewed() -> None:
-    """Settled messages are nobody's business any more."""
-    stage = Stage()
-    async with stage.keeping():
-        messages = await stage.poll(10)
-        stage.book.settle(messages[:7])
+async def test_only_held_messages_are_extended() -> None:
+    """Settled messages are not."""
+    setup = Setup()
+    async with setup.extending():
+        messages = await setup.poll(10)
+        setup.leases.settle(messages[:7])
         await asyncio.sleep(160)
-    assert [len(call) for call in stage.calls()] == [3]
+    assert [len(call) for call in setup.calls()] == [3]
 
 
 @pytest.mark.parametrize("code", ["ReceiptHandleIsInvalid", "InvalidParameterValue", "MessageNotInflight"])
-async def test_an_entry_that_is_refused_is_lost_alone(code: str) -> None:
-    """It is never asked for again nor handed back; its neighbors are renewed."""
-    stage = Stage()
-    stage.queues.script("change_visibility", FailEntries({3: code}))
-    async with stage.keeping():
-        messages = await stage.poll(10)
+async def test_a_rejected_entry_expires_alone(code: str) -> None:
+    """It is neither extended again nor released; the other messages of its call are extended."""
+    setup = Setup()
+    setup.queues.script("change_visibility", FailEntries({3: code}))
+    async with setup.extending():
+        messages = await setup.poll(10)
         await asyncio.sleep(400)
     lease = messages[0].lease
-    (lost,) = lease.expired
-    assert [len(call) for call in stage.calls()] == [10, 9]
-    assert {handle for _, handles in stage.book.outstanding() for handle in handles} == lease.handles - {lost}
-    assert stage.count("lease_expired", queue="events", reason="refused") == 1
-    stage.book.settle(messages)
-    assert stage.book.messages_held == 0
+    (expired,) = lease.expired
+    assert [len(call) for call in setup.calls()] == [10, 9]
+    assert {handle for _, handles in setup.leases.outstanding() for handle in handles} == lease.handles - {expired}
+    assert setup.count("lease_expired", queue="events", reason="rejected") == 1
+    setup.leases.settle(messages)
+    assert setup.leases.messages_held == 0
 
 
-@pytest.mark.parametrize(
-    "fault", [Refuse(call_error()), FailAfterDoing(call_error()), FailEntries({0: "InternalError"})]
-)
-async def test_a_call_that_fails_is_repeated_while_the_lease_lasts(fault: Refuse) -> None:
-    """A bad moment of the queue costs no lease."""
-    stage = Stage()
-    stage.queues.script("change_visibility", *[fault] * 20)
-    async with stage.keeping():
-        messages = await stage.poll(10)
+@pytest.mark.parametrize("fault", [Fail(call_error()), FailAfterDoing(call_error()), FailEntries({0: "InternalError"})])
+async def test_a_failed_call_is_retried_while_the_lease_lasts(fault: Fail) -> None:
+    """A temporary failure of SQS costs no lease."""
+    setup = Setup()
+    setup.queues.script("change_visibility", *[fault] * 20)
+    async with setup.extending():
+        messages = await setup.poll(10)
         await asyncio.sleep(700)
-    assert stage.receivable() == 0
+    assert setup.receivable() == 0
     assert messages[0].lease.expired == set()
-    assert len(stage.calls()) > 20
+    assert len(setup.calls()) > 20
 
 
-async def test_a_lease_that_could_not_be_renewed_is_lost_when_it_ends() -> None:
-    """By our own clock, without a word from the queue."""
-    stage = Stage()
-    stage.queues.script("change_visibility", *[Refuse(call_error())] * 1000)
-    async with stage.keeping():
-        messages = await stage.poll(4)
+async def test_a_lease_that_could_not_be_extended_expires() -> None:
+    """On our own clock, without an answer from SQS."""
+    setup = Setup()
+    setup.queues.script("change_visibility", *[Fail(call_error())] * 1000)
+    async with setup.extending():
+        messages = await setup.poll(4)
         await asyncio.sleep(299)
         assert messages[0].lease.expired == set()
         await asyncio.sleep(2)
         assert messages[0].lease.expired == messages[0].lease.handles
-        assert list(stage.book.outstanding()) == []
-        asked = len(stage.calls())
+        assert list(setup.leases.outstanding()) == []
+        calls = len(setup.calls())
         await asyncio.sleep(1000)
-        assert len(stage.calls()) == asked
-    assert stage.count("lease_expired", queue="events", reason="expired") == 4
+        assert len(setup.calls()) == calls
+    assert setup.count("lease_expired", queue="events", reason="expired") == 4
 
 
-async def test_what_was_held_too_long_is_handed_back() -> None:
-    """Visible at once for others, still counted as inside until its room lets go of it, and no longer written."""
-    stage = Stage()
-    async with stage.keeping():
-        messages = await stage.poll(10)
+async def test_messages_held_too_long_are_released() -> None:
+    """They are visible at once, still count as held until their stage settles them, and are no longer written."""
+    setup = Setup()
+    async with setup.extending():
+        messages = await setup.poll(10)
         await asyncio.sleep(HOLD_SECONDS - 1)
-        assert stage.receivable() == 0
+        assert setup.receivable() == 0
         await asyncio.sleep(2)
-        assert stage.receivable() == 10
+        assert setup.receivable() == 10
     assert messages[0].lease.expired == messages[0].lease.handles
-    assert stage.book.messages_held == 10
-    assert stage.calls()[-1] == [0] * 10
-    assert stage.count("released", queue="events") == 10
+    assert setup.leases.messages_held == 10
+    (released,) = setup.queues.releases
+    assert len(released) == 10
+    assert setup.count("released", queue="events") == 10
 
 
-async def test_a_hand_back_that_fails_is_tried_again() -> None:
+async def test_a_failed_release_is_retried() -> None:
     """Until then the messages are ours."""
-    stage = Stage(hold_seconds=100)
-    stage.queues.script("change_visibility", Refuse(call_error()))
-    async with stage.keeping():
-        messages = await stage.poll(10)
+    setup = Setup(hold_seconds=100)
+    setup.queues.script("release", Fail(call_error()))
+    async with setup.extending():
+        messages = await setup.poll(10)
         await asyncio.sleep(101)
         assert messages[0].lease.expired == set()
         await asyncio.sleep(10)
-        assert stage.receivable() == 10
-    assert stage.calls() == [[0] * 10] * 2
+        assert setup.receivable() == 10
+    assert [len(handles) for handles in setup.queues.releases] == [10, 10]
 
 
-async def test_a_keeper_cancelled_in_the_middle_leaves_all_to_the_last_hand_back() -> None:
-    """What was asked and not answered is still on the book."""
-    stage = Stage(hold_seconds=100)
+async def test_a_cancelled_release_leaves_the_messages_outstanding() -> None:
+    """The release at the end of the process includes what was requested and not answered."""
+    setup = Setup(hold_seconds=100)
     hold = Hold()
-    stage.queues.script("change_visibility", hold)
-    async with stage.keeping():
-        messages = await stage.poll(10)
+    setup.queues.script("release", hold)
+    async with setup.extending():
+        messages = await setup.poll(10)
         await hold.reached.wait()
         assert len(messages[0].lease.expired) == 10
-    ((_, handles),) = stage.book.outstanding()
+    ((_, handles),) = setup.leases.outstanding()
     assert set(handles) == {one.receipt_handle for one in messages}
 
 
-async def test_a_thousand_leases_are_renewed_few_calls_at_a_time() -> None:
-    """Deletes share the connections: no storm, and all in time."""
-    stage = Stage()
-    async with stage.keeping():
+async def test_a_thousand_leases_are_extended_few_calls_at_a_time() -> None:
+    """Deletes share the connections; every lease is extended in time."""
+    setup = Setup()
+    async with setup.extending():
         for _ in range(900):
-            await stage.poll(10)
+            await setup.poll(10)
         await settle()
         await asyncio.sleep(400)
-    assert stage.queues.settling_most <= 4
-    assert stage.receivable() == 0
+    assert setup.queues.settling_most <= 4
+    assert setup.receivable() == 0

@@ -1,4 +1,4 @@
-"""Waiters and the bell: nobody is forgotten, no wake-up is lost, and a notify is heard once."""
+"""Waiters and wake events: no waiter is forgotten, no wake-up is lost, and a notification counts once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from subscriber.flow.wakeup import Waiters, WakeEvent
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
 
 
-async def test_who_has_waited_longest_is_woken_first() -> None:
-    """First come, first served, one for each wake-up."""
+async def test_the_longest_waiting_task_is_woken_first() -> None:
+    """FIFO, one task for each wake-up."""
     waiters, woken = Waiters(), list[int]()
 
     async def wait(number: int) -> None:
@@ -31,8 +31,8 @@ async def test_who_has_waited_longest_is_woken_first() -> None:
     assert woken == [0, 1, 2]
 
 
-async def test_a_wake_up_with_nobody_waiting_is_nothing() -> None:
-    """It is a hint to who waits, not a permit that is kept."""
+async def test_a_wake_up_without_waiters_is_not_kept() -> None:
+    """It is a hint to waiting tasks, not a permit."""
     waiters = Waiters()
     waiters.wake_one()
     waiters.wake_all()
@@ -44,8 +44,8 @@ async def test_a_wake_up_with_nobody_waiting_is_nothing() -> None:
     assert len(waiters) == 0
 
 
-async def test_a_wake_up_that_meets_a_cancellation_passes_on() -> None:
-    """Woken and cancelled in the same moment, a task leaves its chance to the next in line."""
+async def test_a_task_that_is_woken_and_cancelled_passes_the_wake_up_on() -> None:
+    """The next waiter is woken instead."""
     waiters = Waiters()
     first, second = (asyncio.create_task(waiters.wait(), name=name) for name in ("first", "second"))
     await settle()
@@ -57,8 +57,8 @@ async def test_a_wake_up_that_meets_a_cancellation_passes_on() -> None:
     assert not second.cancelled()
 
 
-async def test_a_cancelled_waiter_is_passed_over() -> None:
-    """A wake-up is not spent on somebody who has gone."""
+async def test_a_cancelled_waiter_is_skipped() -> None:
+    """It does not consume a wake-up."""
     waiters = Waiters()
     first, second = (asyncio.create_task(waiters.wait(), name=name) for name in ("first", "second"))
     await settle()
@@ -68,10 +68,10 @@ async def test_a_cancelled_waiter_is_passed_over() -> None:
 
 
 @given(cancelled=st.lists(st.tuples(st.integers(0, 7), st.booleans()), max_size=8), wakes=st.integers(0, 8))
-def test_as_many_go_on_as_were_woken(cancelled: list[tuple[int, bool]], wakes: int) -> None:
-    """Whoever is cancelled, before or after the wake-ups: each wake-up lets one go on while anybody waits."""
+def test_each_wake_up_resumes_one_task(cancelled: list[tuple[int, bool]], wakes: int) -> None:
+    """As long as a task waits, whichever tasks are cancelled before or after the wake-ups."""
 
-    async def scene() -> None:
+    async def scenario() -> None:
         waiters = Waiters()
         tasks = [asyncio.create_task(waiters.wait(), name=str(number)) for number in range(8)]
         await settle()
@@ -89,50 +89,50 @@ def test_as_many_go_on_as_were_woken(cancelled: list[tuple[int, bool]], wakes: i
         await asyncio.wait(tasks)
 
     with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
-        runner.run(scene())
+        runner.run(scenario())
 
 
-async def test_a_ring_before_the_sleep_is_remembered_once() -> None:
-    """Many notifications count as one; the sleep after it lasts."""
-    bell = WakeEvent()
-    bell.notify()
-    bell.notify()
-    await bell.wait()
+async def test_notifications_before_a_wait_count_once() -> None:
+    """The first wait returns at once, the second one waits."""
+    wake = WakeEvent()
+    wake.notify()
+    wake.notify()
+    await wake.wait()
     begun = asyncio.get_running_loop().time()
-    await bell.wait(until=begun + 5)
+    await wake.wait(until=begun + 5)
     assert asyncio.get_running_loop().time() == begun + 5
 
 
-async def test_a_ring_ends_the_sleep() -> None:
-    """Before its time, without waiting for it."""
-    bell = WakeEvent()
+async def test_a_notification_ends_the_wait() -> None:
+    """Before its time limit."""
+    wake = WakeEvent()
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    loop.call_later(2, bell.notify)
-    await bell.wait(until=begun + 5)
+    loop.call_later(2, wake.notify)
+    await wake.wait(until=begun + 5)
     assert loop.time() == begun + 2
 
 
-async def test_a_sleep_that_is_over_already_does_not_swallow_a_ring() -> None:
-    """A time in the past ends the sleep at once; a notify that came with it is heard or kept."""
-    bell = WakeEvent()
+async def test_a_wait_that_is_already_over_loses_no_notification() -> None:
+    """A time in the past ends the wait at once; a notification at the same moment counts now or for the next wait."""
+    wake = WakeEvent()
     now = asyncio.get_running_loop().time()
-    await bell.wait(until=now - 1)
+    await wake.wait(until=now - 1)
     assert asyncio.get_running_loop().time() == now
-    sleeping = asyncio.create_task(bell.wait(until=now), name="sleep")
+    waiting = asyncio.create_task(wake.wait(until=now), name="wait")
     await asyncio.sleep(0)
-    bell.notify()
-    await sleeping
-    await bell.wait(until=now)
+    wake.notify()
+    await waiting
+    await wake.wait(until=now)
 
 
-async def test_a_cancelled_sleep_keeps_the_ring() -> None:
-    """Who lies down next hears what the cancelled sleeper no longer could."""
-    bell = WakeEvent()
-    sleeping = asyncio.create_task(bell.wait(), name="sleep")
+async def test_a_cancelled_wait_keeps_the_notification() -> None:
+    """The next wait returns at once."""
+    wake = WakeEvent()
+    waiting = asyncio.create_task(wake.wait(), name="wait")
     await settle()
-    bell.notify()
-    sleeping.cancel()
+    wake.notify()
+    waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await sleeping
-    await bell.wait()
+        await waiting
+    await wake.wait()

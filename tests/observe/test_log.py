@@ -1,4 +1,4 @@
-"""The log: complete lines, no secrets, and nothing that a value can do about it."""
+"""The log: complete lines without secrets, whatever the values."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("own_log")
 
 
 def line_of(**fields: object) -> dict[str, Any]:
-    """What one event with these fields becomes, time and level apart."""
+    """The line of one event with these fields, without time and level."""
     stream = io.BytesIO()
     configure("info", "json", secrets=["geheim", "geheimnis"], stream=stream)
     get_logger().info("thing.done", **fields)
@@ -43,7 +43,7 @@ def test_line_is_complete_and_in_order() -> None:
 
 
 def test_level_filters() -> None:
-    """What is less severe than the level is not written."""
+    """Events below the level are not written."""
     stream = io.BytesIO()
     configure("warning", "json", stream=stream)
     get_logger().info("batch.stored")
@@ -61,7 +61,7 @@ def test_second_configuration_reaches_older_loggers() -> None:
 
 
 def test_lone_surrogates_are_shown_escaped() -> None:
-    """Text that has no UTF-8 form, in names as in values, is written with its code visible."""
+    """Text without a UTF-8 form, in names and values, is written with its code visible."""
     assert line_of(key="a\udc80b", nested={"\udcff": ["\ud800"]}) == {
         "key": r"a\udc80b",
         "nested": {r"\udcff": [r"\ud800"]},
@@ -69,15 +69,15 @@ def test_lone_surrogates_are_shown_escaped() -> None:
 
 
 class Broken:
-    """Something that cannot even be shown."""
+    """An object whose repr fails."""
 
     def __repr__(self) -> str:
         """Fail."""
         raise RuntimeError("no")
 
 
-def test_foreign_values_are_shown_as_text() -> None:
-    """What JSON does not know becomes text, and what has no text is named."""
+def test_values_unknown_to_json_are_shown_as_text() -> None:
+    """A value that JSON does not have becomes text; one without text becomes its type."""
     endless: list[object] = []
     endless.append(endless)
     line = line_of(path=Path("/a"), body=b"\xff", broken=Broken(), keys={(1, 2): {3}}, huge=10**5000, endless=endless)
@@ -100,12 +100,12 @@ VALUES = st.recursive(
 @settings(max_examples=50)
 @given(VALUES, st.text(st.characters()))
 def test_any_value_can_be_logged(value: object, text: str) -> None:
-    """Whatever is logged, one line of valid JSON in valid UTF-8 comes out."""
+    """Any value gives one line of valid JSON in valid UTF-8."""
     assert set(line_of(value=value, text=text)) == {"value", "text"}
 
 
 def test_exception_is_one_field() -> None:
-    """A traceback is one field of its line, not lines of its own."""
+    """A traceback is one field, not several lines."""
     line = line_of(exc_info=raised(RuntimeError("first\nsecond")))
     assert set(line) == {"exception"}
     assert line["exception"].startswith("Traceback (most recent call last):\n")
@@ -113,13 +113,13 @@ def test_exception_is_one_field() -> None:
 
 
 def test_context_is_part_of_every_line() -> None:
-    """What a task binds to its context appears in its lines."""
+    """Values bound to the context of a task appear in its lines."""
     structlog.contextvars.bind_contextvars(queue="events")
     assert line_of() == {"queue": "events"}
 
 
 def test_libraries_report_into_the_same_log() -> None:
-    """Warnings of the libraries are lines of ours, their idle talk is not."""
+    """Warnings of libraries are logged, less severe events are not."""
     stream = io.BytesIO()
     configure("debug", "json", secrets=["geheim"], stream=stream)
     logging.getLogger("asyncpg.pool").info("idle talk")
@@ -135,20 +135,20 @@ def test_libraries_report_into_the_same_log() -> None:
 
 
 def test_libraries_cannot_break_the_log() -> None:
-    """A level of their own, or arguments that do not fit, still give a line; a traceback comes along."""
+    """An unknown level, or arguments that do not fit, still give a line, with the traceback."""
     stream = io.BytesIO()
     configure("info", "json", stream=stream)
     log = logging.getLogger("aiobotocore")
     log.log(35, "odd level")
     log.error("%d of %d", *("one",))
-    log.error("lost", exc_info=raised(OSError("gone")))
-    odd, misfit, lost = logged(stream)
+    log.error("failed", exc_info=raised(OSError("gone")))
+    odd, misfit, failed = logged(stream)
     assert (odd["level"], odd["message"]) == ("warning", "odd level")
     assert misfit["message"] == "('%d of %d', ('one',))"
-    assert lost["exception"].endswith("OSError: gone")
+    assert failed["exception"].endswith("OSError: gone")
 
 
-def test_reader_that_went_away_costs_the_line_only() -> None:
+def test_a_closed_reader_only_costs_the_line() -> None:
     """Writing to a closed pipe, or a closed stream, does not raise."""
     reading, writing = os.pipe()
     os.close(reading)
@@ -158,8 +158,8 @@ def test_reader_that_went_away_costs_the_line_only() -> None:
     get_logger().info("thing.done")
 
 
-def test_console_is_for_people() -> None:
-    """On request, lines are laid out as plain text, with secrets hidden and tracebacks unfolded."""
+def test_console_format() -> None:
+    """Lines are plain text, with secrets redacted and tracebacks on lines of their own."""
     stream = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -172,7 +172,7 @@ def test_console_is_for_people() -> None:
 
 
 class Terminal(io.BytesIO):
-    """A stream at which a person looks."""
+    """A stream that is a terminal."""
 
     def isatty(self) -> bool:
         """Yes."""
@@ -180,7 +180,7 @@ class Terminal(io.BytesIO):
 
 
 def test_format_follows_the_stream() -> None:
-    """`auto` writes JSON into a file and lays lines out on a terminal."""
+    """`auto` writes JSON to a file and plain text to a terminal."""
     file, terminal = io.BytesIO(), Terminal()
     for stream in (file, terminal):
         configure("info", "auto", stream=stream)

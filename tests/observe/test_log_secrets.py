@@ -1,4 +1,4 @@
-"""What is secret is in no line of the log, in whatever form it stands there."""
+"""No log line contains a secret, in any of its forms."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from subscriber.observe.log import configure, get_logger, hide
+from subscriber.observe.log import configure, get_logger, redact
 from tests.fixtures.log import logged, raised
 
 pytestmark = pytest.mark.usefixtures("own_log")
 
 
-def test_secrets_are_hidden_wherever_they_are() -> None:
-    """A secret is replaced in values, names of nested fields, foreign values and causes of exceptions."""
+def test_secrets_are_redacted_everywhere() -> None:
+    """A secret is replaced in values, names of nested fields, objects and causes of exceptions."""
     stream = io.BytesIO()
     configure("info", "json", secrets=["geheim", "geheimnis"], stream=stream)
     error = raised(ValueError("wrong password geheimnis"))
@@ -33,14 +33,14 @@ def test_secrets_are_hidden_wherever_they_are() -> None:
     assert line["exception"].endswith("ValueError: wrong password ***")
 
 
-def test_secrets_learned_later_are_hidden_too() -> None:
-    """The last eight of them, by the logger that was there before; a new configuration begins anew."""
+def test_secrets_learned_later_are_redacted_too() -> None:
+    """The last eight of them are, by an existing logger; a new configuration forgets them."""
     stream = io.BytesIO()
     configure("info", "json", secrets=["geheim"], stream=stream)
     log = get_logger()
     for number in (0, *range(8), 0, 8):
-        hide(f"rotated-{number}")
-    hide("")
+        redact(f"rotated-{number}")
+    redact("")
     log.info("thing.done", detail="geheim, rotated-0, rotated-1, rotated-8")
     configure("info", "json", stream=stream)
     log.info("thing.done", detail="rotated-8")
@@ -48,8 +48,8 @@ def test_secrets_learned_later_are_hidden_too() -> None:
 
 
 @pytest.mark.parametrize("secret", ["back\\slash", "it's", 'it\'s "both"', 'a "quote"', "line\nbreak", "tab\té"])
-def test_secrets_are_hidden_in_the_form_that_quoting_gives_them(secret: str) -> None:
-    """As in the repr of an exception, or in JSON that somebody repeats."""
+def test_secrets_are_redacted_in_quoted_form(secret: str) -> None:
+    """As in the repr of an exception, or in JSON inside a value."""
     stream = io.BytesIO()
     configure("info", "json", secrets=[secret], stream=stream)
     error = RuntimeError(f"<{secret}>")
@@ -59,8 +59,8 @@ def test_secrets_are_hidden_in_the_form_that_quoting_gives_them(secret: str) -> 
     assert [str(line).count("<***>") for line in logged(stream)] == [4, 2]
 
 
-def test_secret_cannot_spoil_the_frame_of_a_line() -> None:
-    """A very short password hides what it must, and leaves time, level and names readable."""
+def test_a_secret_does_not_damage_the_keys_of_a_line() -> None:
+    """A very short password is redacted in values; time, level and names stay readable."""
     stream = io.BytesIO()
     configure("info", "json", secrets=["e", ""], stream=stream)
     get_logger().info("thing.done", reason="there")

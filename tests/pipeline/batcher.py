@@ -1,4 +1,4 @@
-"""A batcher between two channels, before a limiter that the test opens and shuts."""
+"""A batcher between two channels, in front of a limiter whose capacity the test sets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from subscriber.flow.channel import Channel
+from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.model import Batch, Delivery, Trigger
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.batch import Batcher, BatchOptions
@@ -15,42 +16,49 @@ from tests.fakes.samples import delivery, object_event
 OPTIONS = BatchOptions(max_rows=10, max_messages=20, linger_seconds=0.25)
 
 
-class ConcurrencyLimiter:
-    """Open or shut, as the test says."""
+class SwitchedLimiter(ConcurrencyLimiter):
+    """A limiter with or without capacity, as the test sets it."""
 
-    has_capacity = True
-    saturations = 0
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.is_full = False
+        self.saturations = 0
+
+    @property
+    def has_capacity(self) -> bool:
+        """As the test has set it."""
+        return not self.is_full
 
     def mark_saturated(self) -> None:
-        """A batch that is due waits."""
+        """Count the calls."""
         self.saturations += 1
 
 
-class Stage:
-    """A batcher between two channels."""
+class Setup:
+    """A batcher and everything around it."""
 
     def __init__(self, options: BatchOptions = OPTIONS, *, capacity: int = 1000) -> None:
         self.inbox: Channel[tuple[Delivery, ...]] = Channel(1000)
         self.outbox: Channel[Batch] = Channel(capacity)
-        self.limiter = ConcurrencyLimiter()
+        self.limiter = SwitchedLimiter()
         self.metrics = Metrics()
         self.batcher = Batcher(options, self.inbox, self.outbox, self.limiter, self.metrics)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """The room at work; at the end the inbox is closed and the room must come to its end."""
+        """Run the stage; at the end close the inbox and wait for the stage to end."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.batcher.run(), name="batch")
             yield
             self.inbox.close()
 
-    def left(self) -> list[tuple[Trigger, int]]:
-        """Trigger and number of deliveries of every batch that has left."""
+    def sent(self) -> list[tuple[Trigger, int]]:
+        """Trigger and number of deliveries of every batch so far."""
         return [(one.trigger, len(one.deliveries)) for one in iter(self.outbox.receive_nowait, None)]
 
-    def open_limiter(self) -> None:
-        """Room appears, and the limiter notifications."""
-        self.limiter.has_capacity = True
+    def free_limiter(self) -> None:
+        """Give the limiter capacity, and notify the batcher as a limiter does."""
+        self.limiter.is_full = False
         self.batcher.notify()
 
 

@@ -18,15 +18,15 @@ from tests.fakes.samples import QUEUE
 ROOMY = InFlightLimits(messages=100_000, bytes=1 << 34)
 
 
-class Stage:
-    """Everything the receiver touches."""
+class Setup:
+    """A receiver and everything around it."""
 
     def __init__(
-        self, *urls: str, polls_at_most: int = 8, ceiling: InFlightLimits = ROOMY, capacity: int = 10_000
+        self, *urls: str, polls_at_most: int = 8, limits: InFlightLimits = ROOMY, capacity: int = 10_000
     ) -> None:
         urls = urls or (QUEUE,)
         self.queues = FakeQueues()
-        self.leases = VisibilityLeases(urls, ceiling, visibility_seconds=300)
+        self.leases = VisibilityLeases(urls, limits, visibility_seconds=300)
         self.outbox: Channel[tuple[Delivery, ...]] = Channel(capacity)
         self.metrics = Metrics()
         self.receiver = Receiver(
@@ -41,22 +41,22 @@ class Stage:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
-        """The room at work; at the end it is stopped and must come to its end."""
+        """Run the stage; at the end stop it and wait for its end."""
         async with asyncio.TaskGroup() as group:
             yield group.create_task(self.receiver.run(), name="receive")
             self.receiver.stop()
 
     def taken(self) -> list[Message]:
-        """What has come out so far."""
+        """Messages of all deliveries so far."""
         groups = iter(self.outbox.receive_nowait, None)
         return [delivery.message for group in groups for delivery in group]
 
     def requests(self, answer: str) -> float | None:
-        """How many polls were answered so, by the metric."""
+        """How many polls had this answer, by the metric."""
         labels = {"queue": "events", "answer": answer}
         return self.metrics.registry.get_sample_value("subscriber_receive_requests_total", labels)
 
     def pauses(self) -> list[float]:
-        """Seconds between the end of each poll and the begin of the next, where there is one poll at a time."""
+        """Seconds between the end of each poll and the begin of the next, for one poll at a time."""
         times = [began_at for _, began_at in self.queues.polls]
         return [round(after - before - ROUND_TRIP_SECONDS, 6) for before, after in itertools.pairwise(times)]

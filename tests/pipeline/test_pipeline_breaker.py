@@ -1,4 +1,4 @@
-"""The whole line while the database is away: what it holds is kept, then goes back, and nothing comes in vain."""
+"""The whole pipeline during an outage: messages are held, then released, and few are received without success."""
 
 from __future__ import annotations
 
@@ -9,178 +9,178 @@ import pytest
 from subscriber.errors import StoreError, Treatment
 from subscriber.model import ObjectEvent
 from subscriber.observe.metrics import queue_name
-from tests.fakes.queues import Fault, Kept, call_error
+from tests.fakes.queues import Fault, QueuedMessage, call_error
 from tests.fakes.samples import OTHER_QUEUE, QUEUE, failing, put_body
-from tests.fakes.store import FailAfterDoing, FakeStore, Refuse
-from tests.pipeline.pipelines import HOLD_SECONDS, VISIBILITY_SECONDS, Stage
+from tests.fakes.store import Fail, FailAfterDoing, FakeStore
+from tests.pipeline.pipelines import HOLD_SECONDS, VISIBILITY_SECONDS, Setup
 
 HOUR_SECONDS = 3600
 
 
-class AwayStore(FakeStore):
-    """Away until told otherwise: it refuses writes, and pings as well where it is out of reach."""
+class UnavailableStore(FakeStore):
+    """Unavailable until `is_unavailable` is cleared: writes fail, and pings too unless it answers them."""
 
     def __init__(self, treatment: Treatment, *, answers_pings: bool) -> None:
         super().__init__()
-        self.is_away = True
+        self.is_unavailable = True
         self._error = failing(treatment)
         self._answers_pings = answers_pings
 
-    async def store(self, rows: tuple[ObjectEvent, ...]) -> int:  # type: ignore[override]  # narrower is what the line sends
-        """Refused while away."""
-        self._refuse(self._error)
+    async def store(self, rows: tuple[ObjectEvent, ...]) -> int:  # type: ignore[override]  # the pipeline sends tuples
+        """Fail while unavailable."""
+        self._fail(self._error)
         return await super().store(rows)
 
     async def ping(self) -> None:
-        """Answered, or not."""
+        """Succeed or fail."""
         if not self._answers_pings:
-            self._refuse(self._error)
+            self._fail(self._error)
         await super().ping()
 
-    def _refuse(self, error: StoreError) -> None:
-        if self.is_away:
+    def _fail(self, error: StoreError) -> None:
+        if self.is_unavailable:
             raise error
 
 
-def stage_of(treatment: Treatment, *, answers_pings: bool) -> tuple[Stage, AwayStore]:
-    """A line whose database is away from the start."""
-    store = AwayStore(treatment, answers_pings=answers_pings)
-    return Stage(store=store), store
+def setup_of(treatment: Treatment, *, answers_pings: bool) -> tuple[Setup, UnavailableStore]:
+    """A pipeline whose database is unavailable from the start."""
+    store = UnavailableStore(treatment, answers_pings=answers_pings)
+    return Setup(store=store), store
 
 
-def receive_counts(stage: Stage) -> list[int]:
-    """How often each message that is left was received."""
-    return sorted(kept.receive_count for kept in stage.queues.left(QUEUE))
+def receive_counts(setup: Setup) -> list[int]:
+    """Receive counts of the messages that are left."""
+    return sorted(kept.receive_count for kept in setup.queues.left(QUEUE))
 
 
-def remembered(stage: Stage) -> list[Kept]:
-    """Every message of the queue, to look at it after it was deleted."""
-    return stage.queues.left(QUEUE)
+def all_messages(setup: Setup) -> list[QueuedMessage]:
+    """Every message of the queue, to inspect it after its deletion."""
+    return setup.queues.left(QUEUE)
 
 
-async def test_an_outage_shorter_than_the_limit_costs_no_receive() -> None:
-    """What was received before it is kept alive beyond its visibility, then stored: each message once received."""
-    stage, store = stage_of(Treatment.RECONNECT, answers_pings=False)
-    sent = stage.send(2000)
-    every = remembered(stage)
-    async with stage.running():
+async def test_an_outage_shorter_than_the_hold_time_costs_no_receive() -> None:
+    """Leases are extended beyond the visibility timeout; then each message is stored after one receive."""
+    setup, store = setup_of(Treatment.RECONNECT, answers_pings=False)
+    sent = setup.send(2000)
+    every = all_messages(setup)
+    async with setup.running():
         await asyncio.sleep(HOLD_SECONDS - 30)
         assert HOLD_SECONDS > 2 * VISIBILITY_SECONDS
-        assert stage.keys() == set()
-        assert max(receive_counts(stage)) == 1
-        store.is_away = False
+        assert setup.keys() == set()
+        assert max(receive_counts(setup)) == 1
+        store.is_unavailable = False
         await asyncio.sleep(30)
-        assert (stage.keys(), stage.left()) == (sent, 0)
+        assert (setup.keys(), setup.left()) == (sent, 0)
     assert {kept.receive_count for kept in every} == {1}
 
 
-async def test_five_seconds_after_the_database_is_back_the_line_is_at_full_speed() -> None:
-    """However long it was away: everything that was sent meanwhile is through."""
-    stage, store = stage_of(Treatment.RECONNECT, answers_pings=False)
-    async with stage.running():
-        stage.send(50)
+async def test_five_seconds_after_an_outage_the_pipeline_is_at_full_speed() -> None:
+    """After a long outage, everything that was sent meanwhile is stored."""
+    setup, store = setup_of(Treatment.RECONNECT, answers_pings=False)
+    async with setup.running():
+        setup.send(50)
         await asyncio.sleep(HOUR_SECONDS)
-        sent = stage.send(1000)
-        store.is_away = False
+        sent = setup.send(1000)
+        store.is_unavailable = False
         await asyncio.sleep(5)
-        assert stage.keys() == sent
+        assert setup.keys() == sent
 
 
-async def test_when_the_database_is_out_of_reach_each_message_goes_back_once() -> None:
-    """At the limit what is held goes back; until a knock is answered nothing is received any more."""
-    stage, _ = stage_of(Treatment.RECONNECT, answers_pings=False)
-    stage.send(2000)
-    async with stage.running():
+async def test_while_pings_fail_each_message_is_released_once() -> None:
+    """After the hold time held messages are released; nothing is received until a ping succeeds."""
+    setup, _ = setup_of(Treatment.RECONNECT, answers_pings=False)
+    setup.send(2000)
+    async with setup.running():
         await asyncio.sleep(3 * HOUR_SECONDS)
-        assert max(receive_counts(stage)) == 1
-        assert stage.is_dry()
+        assert max(receive_counts(setup)) == 1
+        assert setup.is_drained()
         now = asyncio.get_running_loop().time()
-        assert all(kept.visible_at <= now for kept in stage.queues.left(QUEUE))
+        assert all(kept.visible_at <= now for kept in setup.queues.left(QUEUE))
 
 
 @pytest.mark.usefixtures("untraced")
-async def test_where_pings_are_answered_and_writes_refused_few_messages_are_received_in_vain() -> None:
+async def test_when_pings_succeed_and_writes_fail_few_messages_are_received() -> None:
     """As on a full disk, for hours: no message comes near a dead-letter queue."""
-    stage, store = stage_of(Treatment.STOP, answers_pings=True)
-    sent = stage.send(2000)
-    async with stage.running():
+    setup, store = setup_of(Treatment.STOP, answers_pings=True)
+    sent = setup.send(2000)
+    async with setup.running():
         await asyncio.sleep(3 * HOUR_SECONDS)
-        counts = receive_counts(stage)
+        counts = receive_counts(setup)
         assert max(counts) <= 2
         assert sum(counts) < 2 * 2000
-        store.is_away = False
+        store.is_unavailable = False
         await asyncio.sleep(60)
-        assert (stage.keys(), stage.left()) == (sent, 0)
+        assert (setup.keys(), setup.left()) == (sent, 0)
 
 
-async def test_what_is_held_too_long_by_an_operators_pause_goes_back_too() -> None:
-    """Others may have it; when the pause ends it is received again and stored."""
-    stage, store = stage_of(Treatment.RECONNECT, answers_pings=False)
-    store.is_away = False
-    async with stage.running():
-        stage.line.limiter.pause()
-        sent = stage.send(300)
+async def test_messages_held_too_long_by_an_operators_pause_are_released() -> None:
+    """Other consumers may receive them; after the pause they are received again and stored."""
+    setup, store = setup_of(Treatment.RECONNECT, answers_pings=False)
+    store.is_unavailable = False
+    async with setup.running():
+        setup.pipeline.limiter.pause()
+        sent = setup.send(300)
         await asyncio.sleep(5)
-        stage.leases.pause("operator")
+        setup.leases.pause("operator")
         await asyncio.sleep(HOLD_SECONDS)
         now = asyncio.get_running_loop().time()
-        assert all(kept.visible_at <= now for kept in stage.queues.left(QUEUE))
-        assert len(stage.queues.left(QUEUE)) == 300
-        stage.line.limiter.resume()
-        stage.leases.resume("operator")
+        assert all(kept.visible_at <= now for kept in setup.queues.left(QUEUE))
+        assert len(setup.queues.left(QUEUE)) == 300
+        setup.pipeline.limiter.resume()
+        setup.leases.resume("operator")
         await asyncio.sleep(10)
-        assert (stage.keys(), stage.left()) == (sent, 0)
+        assert (setup.keys(), setup.left()) == (sent, 0)
 
 
-@pytest.mark.parametrize("fault", [None, Refuse(call_error("RequestThrottled")), FailAfterDoing(call_error())])
-async def test_what_is_handed_back_at_the_limit_is_visible_soon_whatever_becomes_of_the_call(fault: Fault) -> None:
-    """Its batch is given up at the same moment, and forgets none of it; each message is counted, and none as undone."""
-    stage, _ = stage_of(Treatment.RECONNECT, answers_pings=False)
-    stage.send(30)
-    async with stage.running():
+@pytest.mark.parametrize("fault", [None, Fail(call_error("RequestThrottled")), FailAfterDoing(call_error())])
+async def test_messages_released_after_the_hold_time_are_visible_soon_whatever_the_call_does(fault: Fault) -> None:
+    """Their batch is given up at the same moment; each message is counted, and none as unsettled."""
+    setup, _ = setup_of(Treatment.RECONNECT, answers_pings=False)
+    setup.send(30)
+    async with setup.running():
         await asyncio.sleep(HOLD_SECONDS - 1)
-        stage.queues.script("change_visibility", *[fault] * 3)
+        setup.queues.script("release", *[fault] * 3)
         await asyncio.sleep(10)
         now = asyncio.get_running_loop().time()
-        assert [kept.visible_at <= now for kept in stage.queues.left(QUEUE)] == [True] * 30
+        assert [kept.visible_at <= now for kept in setup.queues.left(QUEUE)] == [True] * 30
         name = queue_name(QUEUE)
-        assert not stage.count("unsettled_messages_total", queue=name)
+        assert not setup.count("unsettled_messages_total", queue=name)
         if fault is None:
-            assert stage.count("released_messages_total", queue=name) == 30
+            assert setup.count("released_messages_total", queue=name) == 30
 
 
 class StoreWithTrigger(FakeStore):
-    """One of an operator's triggers raises for one key."""
+    """An operator's trigger raises for one key."""
 
-    async def store(self, rows: tuple[ObjectEvent, ...]) -> int:  # type: ignore[override]  # narrower is what the line sends
-        """Refused, if that key is among them."""
+    async def store(self, rows: tuple[ObjectEvent, ...]) -> int:  # type: ignore[override]  # the pipeline sends tuples
+        """Fail if that key is among them."""
         if "bad" in {row.key for row in rows}:
             raise failing(Treatment.MAYBE_ROW)
         return await super().store(rows)
 
 
 @pytest.mark.parametrize("limit", [4.0, 1.0, 0.05])
-async def test_a_bad_message_that_comes_alone_holds_up_nobody(limit: float) -> None:
-    """Nothing proves yet that it is to blame: a few messages are let in, and what becomes of them tells."""
-    stage = Stage(limit=limit, store=StoreWithTrigger())
-    stage.queues.send(QUEUE, [put_body("bad")])
-    async with stage.running():
+async def test_a_poison_message_that_arrives_alone_delays_no_other(limit: float) -> None:
+    """Nothing proves yet that it is poison: on probation a few messages are received, whose success proves it."""
+    setup = Setup(limit=limit, store=StoreWithTrigger())
+    setup.queues.send(QUEUE, [put_body("bad")])
+    async with setup.running():
         await asyncio.sleep(60)
-        sent = stage.send(30)
+        sent = setup.send(30)
         await asyncio.sleep(60)
-        assert (stage.keys(), stage.left(), len(stage.store.quarantined)) == (sent, 0, 1)
-        assert not stage.line.breaker.is_ongoing
+        assert (setup.keys(), setup.left(), len(setup.store.quarantined)) == (sent, 0, 1)
+        assert not setup.pipeline.breaker.is_open
 
 
-async def test_where_all_are_refused_few_are_let_in_to_tell() -> None:
-    """One is held, and one poll of ten joins it: no more, and each is received once until the limit."""
-    stage, _ = stage_of(Treatment.MAYBE_ROW, answers_pings=True)
-    stage.send(1)
-    async with stage.running():
+async def test_when_every_write_fails_few_messages_are_received_on_probation() -> None:
+    """One is held and one poll of ten joins it; each is received once within the hold time."""
+    setup, _ = setup_of(Treatment.MAYBE_ROW, answers_pings=True)
+    setup.send(1)
+    async with setup.running():
         await asyncio.sleep(10)
-        stage.send(2000, OTHER_QUEUE)
-        stage.queues.send(QUEUE, [put_body(f"later/{number}") for number in range(2000)])
+        setup.send(2000, OTHER_QUEUE)
+        setup.queues.send(QUEUE, [put_body(f"later/{number}") for number in range(2000)])
         await asyncio.sleep(HOLD_SECONDS - 20)
-        counts = [kept.receive_count for queue in (QUEUE, OTHER_QUEUE) for kept in stage.queues.left(queue)]
+        counts = [kept.receive_count for queue in (QUEUE, OTHER_QUEUE) for kept in setup.queues.left(queue)]
         assert (max(counts), sum(counts)) == (1, 21)
-        assert (stage.keys(), stage.store.quarantined) == (set(), {})
+        assert (setup.keys(), setup.store.quarantined) == (set(), {})

@@ -1,4 +1,4 @@
-"""Write: no receipt before its commit, and bad rows found without harm to good ones."""
+"""Write: no receipt before its commit, and poison messages are isolated without harm to others."""
 
 from __future__ import annotations
 
@@ -7,198 +7,198 @@ import asyncio
 import pytest
 
 from subscriber.errors import Treatment
-from tests.fakes.samples import REFUSAL, bad_event, batch, delivery, object_event, put
-from tests.fakes.store import FailAfterDoing, Hold, Refuse, store_error
+from tests.fakes.samples import REJECTION, bad_event, batch, delivery, object_event, put
+from tests.fakes.store import Fail, FailAfterDoing, Hold, store_error
 from tests.fakes.virtual_time import settle
-from tests.pipeline.writer import HOLD_SECONDS, Stage
+from tests.pipeline.writer import HOLD_SECONDS, Setup
 
 STORED = ("stored", "")
 UNSTORABLE = ("quarantined", "check_violation")
-REFUSED = ("quarantined", REFUSAL.reason)
+REJECTED = ("quarantined", REJECTION.reason)
 FAILED = ("retry_later", "unstorable_value")
-BISECT = Refuse(store_error(Treatment.BISECT, "22000"))
+BISECT = Fail(store_error(Treatment.BISECT, "22000"))
 
 
 async def test_no_receipt_before_the_commit() -> None:
-    """While the statement is under way nobody is told that anything is stored."""
-    stage = Stage()
+    """No receipt is sent while the statement is under way."""
+    setup = Setup()
     hold = Hold()
-    stage.store.script(hold)
-    async with stage.running():
-        await stage.inbox.send(batch(put("a"), put("b")))
+    setup.store.script(hold)
+    async with setup.running():
+        await setup.inbox.send(batch(put("a"), put("b")))
         await hold.reached.wait()
         await asyncio.sleep(60)
-        assert (stage.receipts(), stage.keys()) == ([], set())
+        assert (setup.receipts(), setup.keys()) == ([], set())
         hold.release()
         await settle()
-        assert [one.verdict for one in stage.receipts()] == ["stored", "stored"]
-    assert stage.keys() == {"a", "b"}
-    assert stage.outbox.is_ended
+        assert [one.verdict for one in setup.receipts()] == ["stored", "stored"]
+    assert setup.keys() == {"a", "b"}
+    assert setup.outbox.is_ended
 
 
 async def test_no_receipt_before_the_quarantine_has_committed() -> None:
-    """The same for bodies: until the quarantine has them, the queue keeps them."""
-    stage = Stage()
+    """The same for bodies: the queue keeps them until the quarantine has them."""
+    setup = Setup()
     hold = Hold()
-    stage.store.script(hold, call="quarantine")
-    async with stage.running():
-        await stage.inbox.send(batch(put("a"), delivery(rejection=REFUSAL)))
+    setup.store.script(hold, call="quarantine")
+    async with setup.running():
+        await setup.inbox.send(batch(put("a"), delivery(rejection=REJECTION)))
         await hold.reached.wait()
         await settle()
-        assert (stage.receipts(), stage.reasons()) == ([], {})
+        assert (setup.receipts(), setup.reasons()) == ([], {})
         hold.release()
         await settle()
-        assert [one.verdict for one in stage.receipts()] == ["stored", "quarantined"]
+        assert [one.verdict for one in setup.receipts()] == ["stored", "quarantined"]
 
 
 @pytest.mark.parametrize("position", [0, 499, 500, 999])
-async def test_one_bad_row_among_a_thousand_is_found(position: int) -> None:
-    """By halving: its message alone goes to quarantine with the store's word, all others are stored."""
-    stage = Stage()
+async def test_one_bad_row_among_a_thousand_is_isolated(position: int) -> None:
+    """Bisection: its message alone is quarantined with the word of the failure, all others are stored."""
+    setup = Setup()
     deliveries = [put(f"{number:04}") for number in range(1000)]
     deliveries[position] = delivery(bad_event())
-    verdicts = await stage.write(*deliveries)
+    verdicts = await setup.write(*deliveries)
     assert verdicts == [UNSTORABLE if number == position else STORED for number in range(1000)]
-    assert stage.reasons() == {deliveries[position].message.message_id: "check_violation"}
-    assert len(stage.keys()) == 999
-    assert len(stage.store.stored) <= 1 + 2 * 10
-    assert stage.count("rows_applied_total") == 999
+    assert setup.reasons() == {deliveries[position].message.message_id: "check_violation"}
+    assert len(setup.keys()) == 999
+    assert len(setup.store.stored) <= 1 + 2 * 10
+    assert setup.count("rows_applied_total") == 999
 
 
 async def test_every_row_may_be_bad() -> None:
-    """Nothing is stored, everything is quarantined, and it ends."""
-    stage = Stage()
-    assert await stage.write(*[delivery(bad_event(str(number))) for number in range(33)]) == [UNSTORABLE] * 33
-    assert (len(stage.reasons()), stage.keys()) == (33, set())
+    """Every message is quarantined, none is stored, and the bisection ends."""
+    setup = Setup()
+    assert await setup.write(*[delivery(bad_event(str(number))) for number in range(33)]) == [UNSTORABLE] * 33
+    assert (len(setup.reasons()), setup.keys()) == (33, set())
 
 
 async def test_good_rows_of_a_bad_message_are_stored() -> None:
-    """The whole body goes to quarantine, what is good in it to the index."""
-    stage = Stage()
+    """The whole body goes to the quarantine, its good rows to the index."""
+    setup = Setup()
     mixed = delivery(object_event("a"), bad_event(), object_event("b"))
-    assert await stage.write(put("before"), mixed, put("after")) == [STORED, UNSTORABLE, STORED]
-    assert stage.keys() == {"before", "a", "b", "after"}
+    assert await setup.write(put("before"), mixed, put("after")) == [STORED, UNSTORABLE, STORED]
+    assert setup.keys() == {"before", "a", "b", "after"}
 
 
 @pytest.mark.parametrize("together", [True, False])
-async def test_behind_a_bad_newest_row_the_good_older_one_is_stored(together: bool) -> None:
-    """What is folded is folded anew without the bad one, in one message as in two: batching changes nothing."""
+async def test_without_a_bad_newest_row_the_good_older_one_is_stored(together: bool) -> None:
+    """The rest is folded again, within one message as across two: batching changes nothing."""
     older, newest = object_event("a", sequencer="1"), bad_event("a", sequencer="2")
-    stage = Stage()
+    setup = Setup()
     deliveries = [delivery(older, newest)] if together else [delivery(older), delivery(newest)]
-    assert (await stage.write(*deliveries))[-1] == UNSTORABLE
-    assert list(stage.store.rows.values()) == [older]
+    assert (await setup.write(*deliveries))[-1] == UNSTORABLE
+    assert list(setup.store.rows.values()) == [older]
 
 
-async def test_a_refused_body_is_quarantined_and_its_good_rows_stored() -> None:
-    """Its own reason stands in the quarantine and in the receipt."""
-    stage = Stage()
-    refused = delivery(object_event("a"), rejection=REFUSAL)
-    assert await stage.write(refused, delivery(rejection=REFUSAL), delivery()) == [REFUSED, REFUSED, STORED]
-    assert stage.keys() == {"a"}
-    assert len(stage.reasons()) == 2
-    assert stage.count("quarantined_messages_total", reason=REFUSAL.reason) == 2
+async def test_a_rejected_body_is_quarantined_and_its_good_rows_stored() -> None:
+    """With its own reason in the quarantine and in the receipt."""
+    setup = Setup()
+    rejected = delivery(object_event("a"), rejection=REJECTION)
+    assert await setup.write(rejected, delivery(rejection=REJECTION), delivery()) == [REJECTED, REJECTED, STORED]
+    assert setup.keys() == {"a"}
+    assert len(setup.reasons()) == 2
+    assert setup.count("quarantined_messages_total", reason=REJECTION.reason) == 2
 
 
-async def test_a_refused_body_with_a_bad_row_is_counted_once() -> None:
-    """It is one message in quarantine, for the reason that was found first."""
-    stage = Stage()
-    refused = delivery(object_event("a"), bad_event(), rejection=REFUSAL)
-    assert await stage.write(refused) == [REFUSED]
-    assert stage.keys() == {"a"}
-    assert stage.count("quarantined_messages_total", reason=REFUSAL.reason) == 1
+async def test_a_rejected_body_with_a_bad_row_is_counted_once() -> None:
+    """It is one message in the quarantine, with the first reason."""
+    setup = Setup()
+    rejected = delivery(object_event("a"), bad_event(), rejection=REJECTION)
+    assert await setup.write(rejected) == [REJECTED]
+    assert setup.keys() == {"a"}
+    assert setup.count("quarantined_messages_total", reason=REJECTION.reason) == 1
 
 
-async def test_a_body_that_even_the_quarantine_refuses_stays_in_the_queue_alone() -> None:
-    """Its good rows are stored, its neighbors acknowledged, and it is not: nothing of it may be lost."""
-    stage = Stage()
-    stage.store.script(BISECT, call="quarantine")
+async def test_a_body_that_the_quarantine_cannot_store_stays_in_the_queue() -> None:
+    """Its good rows are stored and the other messages acknowledged; it is not, so that nothing is lost."""
+    setup = Setup()
+    setup.store.script(BISECT, call="quarantine")
     mixed = delivery(object_event("a"), bad_event())
-    assert await stage.write(put("before"), mixed, put("after")) == [STORED, FAILED, STORED]
-    assert stage.keys() == {"before", "a", "after"}
-    assert stage.reasons() == {}
+    assert await setup.write(put("before"), mixed, put("after")) == [STORED, FAILED, STORED]
+    assert setup.keys() == {"before", "a", "after"}
+    assert setup.reasons() == {}
 
 
-async def test_among_refused_bodies_one_that_cannot_be_kept_stays_in_the_queue_alone() -> None:
+async def test_of_several_rejected_bodies_only_an_unstorable_one_stays_in_the_queue() -> None:
     """The others are quarantined one by one."""
-    stage = Stage()
-    stage.store.script(BISECT, None, BISECT, None, call="quarantine")
-    refused = [delivery(rejection=REFUSAL) for _ in range(3)]
-    assert await stage.write(*refused) == [REFUSED, FAILED, REFUSED]
-    assert set(stage.reasons()) == {refused[0].message.message_id, refused[2].message.message_id}
+    setup = Setup()
+    setup.store.script(BISECT, None, BISECT, None, call="quarantine")
+    rejected = [delivery(rejection=REJECTION) for _ in range(3)]
+    assert await setup.write(*rejected) == [REJECTED, FAILED, REJECTED]
+    assert set(setup.reasons()) == {rejected[0].message.message_id, rejected[2].message.message_id}
 
 
 async def test_an_unknown_outcome_counts_as_not_done() -> None:
-    """What was committed before the connection broke is written again, and the index is the same."""
-    lost = FailAfterDoing(store_error(Treatment.RECONNECT, "08006"))
-    stage, calm = Stage(), Stage()
-    stage.store.script(lost, None, lost)
-    stage.store.script(lost, call="quarantine")
-    deliveries = [put("a"), delivery(bad_event()), delivery(rejection=REFUSAL), put("b")]
-    assert await stage.write(*deliveries) == await calm.write(*deliveries)
-    assert stage.store.rows == calm.store.rows
-    assert stage.store.quarantined == calm.store.quarantined
+    """Rows that were committed before the connection broke are written again; the index is the same."""
+    unknown_outcome = FailAfterDoing(store_error(Treatment.RECONNECT, "08006"))
+    setup, calm = Setup(), Setup()
+    setup.store.script(unknown_outcome, None, unknown_outcome)
+    setup.store.script(unknown_outcome, call="quarantine")
+    deliveries = [put("a"), delivery(bad_event()), delivery(rejection=REJECTION), put("b")]
+    assert await setup.write(*deliveries) == await calm.write(*deliveries)
+    assert setup.store.rows == calm.store.rows
+    assert setup.store.quarantined == calm.store.quarantined
 
 
-async def test_writes_are_bounded_by_the_gate() -> None:
-    """As many at once as it has places, and every place comes back."""
-    stage = Stage(limit=3)
-    async with stage.running():
+async def test_writes_are_bounded_by_the_limiter() -> None:
+    """As many at once as it has permits, and every permit is released."""
+    setup = Setup(limit=3)
+    async with setup.running():
         for number in range(20):
-            await stage.inbox.send(batch(put(str(number))))
-    assert stage.store.active_most == 3
-    assert stage.limiter.at_work == 0
-    assert len(stage.receipts()) == 20
+            await setup.inbox.send(batch(put(str(number))))
+    assert setup.store.active_most == 3
+    assert setup.limiter.at_work == 0
+    assert len(setup.receipts()) == 20
 
 
 @pytest.mark.parametrize("succeeds", [True, False])
-async def test_a_place_rests_after_success_only(succeeds: bool) -> None:
-    """A write that failed backs off in its own way; to rest as well would slow down the cure."""
-    stage = Stage(limit=0.1)
+async def test_a_permit_cools_down_after_success_only(succeeds: bool) -> None:
+    """A failed write backs off itself; a cool-down as well would delay the recovery."""
+    setup = Setup(limit=0.1)
     hold = Hold()
-    stage.store.script(hold)
-    async with stage.running():
-        await stage.inbox.send(batch(*stage.hold(put("a"))))
+    setup.store.script(hold)
+    async with setup.running():
+        await setup.inbox.send(batch(*setup.hold(put("a"))))
         await asyncio.sleep(1)
         if succeeds:
             hold.release()
         else:
             await asyncio.sleep(HOLD_SECONDS - 1)
         await settle()
-        assert [one.verdict for one in stage.receipts()] == ["stored" if succeeds else "released"]
-        assert stage.limiter.has_capacity != succeeds
+        assert [one.verdict for one in setup.receipts()] == ["stored" if succeeds else "released"]
+        assert setup.limiter.has_capacity != succeeds
 
 
-async def test_a_cancelled_write_gives_no_receipt_and_keeps_no_place() -> None:
-    """A hard stop leaves the messages to the book, which hands them back."""
-    stage = Stage()
+async def test_a_cancelled_write_sends_no_receipt_and_releases_its_permit() -> None:
+    """After a hard stop the messages are outstanding and are released."""
+    setup = Setup()
     hold = Hold()
-    stage.store.script(hold)
-    room = asyncio.create_task(stage.writer.run(), name="write")
-    await stage.inbox.send(batch(put("a")))
+    setup.store.script(hold)
+    task = asyncio.create_task(setup.writer.run(), name="write")
+    await setup.inbox.send(batch(put("a")))
     await hold.reached.wait()
-    room.cancel()
-    await asyncio.wait([room])
-    assert (stage.receipts(), stage.limiter.at_work) == ([], 0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert (setup.receipts(), setup.limiter.at_work) == ([], 0)
 
 
-async def test_the_tally_counts_what_the_database_did() -> None:
-    """Rows and statements that succeeded, and failures that were not a row's."""
-    stage = Stage()
-    stage.store.script(Refuse(store_error(Treatment.RETRY, "40001")))
+async def test_the_tally_counts_the_work_of_the_database() -> None:
+    """Rows and statements that succeeded, and failures without a row as their cause."""
+    setup = Setup()
+    setup.store.script(Fail(store_error(Treatment.RETRY, "40001")))
     deliveries = [put("a"), put("b"), delivery(bad_event())]
-    await stage.write(*deliveries)
-    tally = stage.writer.tally
+    await setup.write(*deliveries)
+    tally = setup.writer.tally
     assert (tally.rows, tally.statements, tally.failures) == (2, 2, 1)
-    assert stage.count("write_failures_total", treatment="retry", word="serialization") == 1
-    assert stage.count("write_failures_total", treatment="bisect", word="check_violation") == 3
+    assert setup.count("write_failures_total", treatment="retry", word="serialization") == 1
+    assert setup.count("write_failures_total", treatment="bisect", word="check_violation") == 3
 
 
-async def test_stale_rows_are_counted_as_such() -> None:
-    """A row that was older than what the index had is success, not news."""
-    stage = Stage()
-    async with stage.running():
-        await stage.inbox.send(batch(delivery(object_event("a", sequencer="2"))))
+async def test_stale_rows_are_counted() -> None:
+    """Writing a row that is older than that of the index is a success without effect."""
+    setup = Setup()
+    async with setup.running():
+        await setup.inbox.send(batch(delivery(object_event("a", sequencer="2"))))
         await settle()
-        await stage.inbox.send(batch(delivery(object_event("a", sequencer="1")), put("b")))
-    assert (stage.count("rows_applied_total"), stage.count("rows_stale_total")) == (2, 1)
+        await setup.inbox.send(batch(delivery(object_event("a", sequencer="1")), put("b")))
+    assert (setup.count("rows_applied_total"), setup.count("rows_stale_total")) == (2, 1)

@@ -1,4 +1,4 @@
-"""A writer between two channels, with a fake store, a real limiter and a real outage that a probe may end."""
+"""A writer between two channels, with a fake store, a real limiter and a real circuit breaker with its probe."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.model import Batch, Delivery, Receipt
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.write import Writer
-from tests.fakes.intake import Intake
+from tests.fakes.leases import RecordingLeases
 from tests.fakes.samples import batch
 from tests.fakes.store import FakeStore
 
 HOLD_SECONDS = 90.0
-"""From the start of a stage until what it has not written is handed back, where a test says so."""
+"""From `hold` until the messages that are not written are released."""
 
 
-class Stage:
-    """Everything the writer touches."""
+class Setup:
+    """A writer and everything around it."""
 
     def __init__(self, *, limit: float = 4.0, store: FakeStore | None = None) -> None:
         self.store = store or FakeStore()
-        self.intake = Intake()
+        self.leases = RecordingLeases()
         self.reported: list[float] = []
-        self.breaker = CircuitBreaker(self.intake, self.reported.append)
+        self.breaker = CircuitBreaker(self.leases, self.reported.append)
         self.limiter = ConcurrencyLimiter(limit)
         self.metrics = Metrics()
         self.inbox: Channel[Batch] = Channel(1000)
@@ -43,7 +43,7 @@ class Stage:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
-        """The room and the probe at work; at the end the inbox is closed and the room must come to its end."""
+        """Run the stage and the probe; at the end close the inbox and wait for the stage to end."""
         probe = asyncio.create_task(self.breaker.run(self.store.ping), name="probe")
         try:
             async with asyncio.TaskGroup() as group:
@@ -55,13 +55,13 @@ class Stage:
 
     @staticmethod
     def hold(*deliveries: Delivery) -> tuple[Delivery, ...]:
-        """These, under leases that end when HOLD_SECONDS are over."""
+        """These deliveries, under leases that are released after HOLD_SECONDS."""
         for one in deliveries:
             one.message.lease.held_until = asyncio.get_running_loop().time() + HOLD_SECONDS
         return deliveries
 
     async def write(self, *deliveries: Delivery) -> list[tuple[str, str]]:
-        """Verdict and reason of each, written as one batch by a room that then ends."""
+        """Write one batch, then end; verdict and reason of each delivery."""
         async with self.running():
             await self.inbox.send(batch(*deliveries))
         receipts = self.receipts()
@@ -69,19 +69,19 @@ class Stage:
         return [(one.verdict, one.reason) for one in receipts]
 
     def receipts(self) -> list[Receipt]:
-        """What has come out so far."""
+        """All receipts so far."""
         return [one for group in iter(self.outbox.receive_nowait, None) for one in group]
 
-    def seen_breaker(self) -> tuple[bool, bool]:
-        """Whether an outage is on, and whether the intake is paused."""
-        return self.breaker.is_ongoing, self.intake.is_paused
+    def breaker_state(self) -> tuple[bool, bool]:
+        """Whether the circuit is open, and whether polling is paused."""
+        return self.breaker.is_open, self.leases.is_paused
 
     def keys(self) -> set[str]:
         """Keys of the objects in the index."""
         return {key for _, key, _ in self.store.rows}
 
     def reasons(self) -> dict[str, str]:
-        """Why each message is in quarantine, by message."""
+        """Reason of each message in the quarantine, by message id."""
         return {message_id: one.reason for (_, message_id), one in self.store.quarantined.items()}
 
     def count(self, name: str, **labels: str) -> float | None:

@@ -1,1 +1,1 @@
-"""What an operator does with quarantined messages."""
+"""Tests of `subscriber quarantine`."""

@@ -1,4 +1,4 @@
-"""Messages in a real quarantine, made with one call each."""
+"""Fixtures: a real quarantine and a function that inserts a message."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.quarantine import Quarantine
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
-Keep: TypeAlias = Callable[..., Awaitable[None]]
+Put: TypeAlias = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
@@ -23,10 +23,10 @@ def quarantine(migrated: StoreOptions) -> Quarantine:
 
 
 @pytest.fixture
-def keep(database: asyncpg.Connection[asyncpg.Record], migrated: StoreOptions) -> Keep:
-    """A way to put a message there."""
+def put(database: asyncpg.Connection[asyncpg.Record], migrated: StoreOptions) -> Put:
+    """Inserts a message into the quarantine."""
 
-    async def put(
+    async def insert(
         message_id: str,
         *,
         body: bytes = b"{}",
@@ -44,4 +44,4 @@ def keep(database: asyncpg.Connection[asyncpg.Record], migrated: StoreOptions) -
             age or timedelta(),
         )
 
-    return put
+    return insert

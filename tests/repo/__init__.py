@@ -1,1 +1,1 @@
-"""The rules of the house that no linter knows, kept by tests."""
+"""Rules of this project that no linter checks."""

@@ -1,8 +1,8 @@
-"""The audit of what we depend on: `python -m tests.repo.audit`, a step of `make check`; with `--all` of every lock.
+"""Audits dependencies for advisories: `python -m tests.repo.audit`, a step of `make check`; `--all` for all locks.
 
-Each lock is held against the advisories that pip-audit's service knows. A package that we ship and that has one
-fails the check; one that only tests, checks or the lab use is told of. Where the audit cannot be made, because the
-tool or the network is not there, that is a line and no failure: a machine without a network must be able to check.
+pip-audit compares each lock with the advisories of its service. An advisory on a shipped package fails the check; one
+on a package for tests, checks or benchmarks is only reported. Without the tool or the network the audit prints one
+line and does not fail, because `make check` must work offline.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ import msgspec
 
 LOCKS: Final = ("runtime.txt", "build.txt", "dev.txt", "localstack.txt", "mq-bridge.txt", "uv.txt")
 SHIPPED: Final = "runtime.txt"
-"""The lock whose packages are in the image; audited first, and in `make check` alone: the service is asked for every
-package of a lock, and a check is made many times a day."""
+"""The lock of the packages in the image. It is audited first, and by default alone: an audit asks the service for every
+package of a lock, and developers run `make check` many times a day."""
 
 _FOLDER = Path(__file__).parents[2] / "requirements"
 _TOOL = Path(sys.executable).with_name("pip-audit")
 _OPTIONS = ("--disable-pip", "--require-hashes", "--progress-spinner", "off", "--format", "json", "--desc", "off")
 _LOCK_SECONDS = 120.0
-"""The service is asked once per package."""
+"""The tool sends one request per package."""
 
 Tool: TypeAlias = Callable[[Sequence[str]], str]
-"""Runs pip-audit with these arguments and returns what it wrote; raises OSError or TimeoutExpired."""
+"""Runs pip-audit with these arguments and returns its standard output; raises OSError or TimeoutExpired."""
 
 
 class _Advisory(msgspec.Struct):
@@ -46,21 +46,21 @@ class _Report(msgspec.Struct):
 
 
 class Findings(msgspec.Struct, frozen=True):
-    """What is to be said, and whether it fails the check."""
+    """The lines to print, and whether the check fails."""
 
     lines: tuple[str, ...]
     is_failure: bool = False
 
 
 def audit(tool: Tool, locks: Sequence[str] = LOCKS) -> Findings:
-    """One lock after the other, as far as it goes."""
+    """Audit the locks in order, until one cannot be audited."""
     lines: list[str] = []
     is_failure = False
     for lock in locks:
         try:
             report = msgspec.json.decode(tool([*_OPTIONS, "--requirement", str(_FOLDER / lock)]), type=_Report)
         except (OSError, subprocess.TimeoutExpired, msgspec.DecodeError) as error:
-            lines.append(f"audit: not made for {lock} and what follows: {_why(error)}")
+            lines.append(f"audit: skipped for {lock} and the following locks: {_why(error)}")
             break
         found = [_line(lock, package, advisory) for package in report.dependencies for advisory in package.vulns]
         lines += found or [f"audit: {lock}: {len(report.dependencies)} packages, no advisory"]
@@ -69,9 +69,9 @@ def audit(tool: Tool, locks: Sequence[str] = LOCKS) -> Findings:
 
 
 def _line(lock: str, package: _Package, advisory: _Advisory) -> str:
-    mended = f"mended in {', '.join(advisory.fix_versions)}" if advisory.fix_versions else "not mended anywhere yet"
-    weight = "" if lock == SHIPPED else " (not shipped)"
-    return f"audit: {lock}: {package.name} {package.version} has {advisory.id}, {mended}{weight}"
+    fix = f"fixed in {', '.join(advisory.fix_versions)}" if advisory.fix_versions else "not fixed in any version yet"
+    scope = "" if lock == SHIPPED else " (not shipped)"
+    return f"audit: {lock}: {package.name} {package.version} has {advisory.id}, {fix}{scope}"
 
 
 def _why(error: Exception) -> str:
@@ -79,7 +79,7 @@ def _why(error: Exception) -> str:
         return "pip-audit is not installed here (make setup)"
     if isinstance(error, subprocess.TimeoutExpired):
         return f"no answer within {_LOCK_SECONDS:g} s"
-    return "pip-audit gave no report; its service cannot be reached from here, or look at what it says itself"
+    return "pip-audit gave no report: its service is unreachable, or see its own output above"
 
 
 def _pip_audit(arguments: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""The rules as functions: each takes one source and yields a line for every place that breaks it."""
+"""The rules as functions: each takes one source file and yields a line for every violation."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _REASON = re.compile(r"(: [A-Z]+[0-9]+(, ?[A-Z]+[0-9]+)*|\[[a-z, -]+\])?\s+\W*\w
 
 
 def long_files(source: Source) -> Iterator[str]:
-    """A file has at most 400 lines, whatever they hold."""
+    """A file has at most 400 lines of any kind."""
     lines = len(source.text.splitlines())
     if lines > FILE_LINES:
         yield f"{source.path} has {lines} lines"
 
 
 def long_functions(source: Source) -> Iterator[str]:
-    """A function has at most 40 lines from `def` to its end; those of its docstring do not count.
+    """A function has at most 40 lines from `def` to its end, without its docstring.
 
-    Explaining more must never be what breaks the budget.
+    A longer explanation must not break the budget.
     """
     for function in source.functions():
         lines = _last_line(function) - function.lineno + 1 - _docstring_lines(function)
@@ -40,9 +40,9 @@ def long_functions(source: Source) -> Iterator[str]:
 
 
 def deep_functions(source: Source) -> Iterator[str]:
-    """Blocks stand at most three deep inside a function; `elif` is no deeper than its `if`.
+    """Blocks are nested at most three deep inside a function; `elif` is as deep as its `if`.
 
-    A function within a function counts from its own beginning. `with` counts: it indents, and it waits.
+    An inner function is counted separately. `with` counts: it indents, and it may wait.
     """
     for function in source.functions():
         depth = max(map(_depth, function.body))
@@ -51,9 +51,9 @@ def deep_functions(source: Source) -> Iterator[str]:
 
 
 def wide_functions(source: Source) -> Iterator[str]:
-    """At most six arguments may be given by position, `self` and `cls` apart, and at most six by name alone.
+    """A function has at most six positional arguments, without `self` and `cls`, and at most six keyword-only ones.
 
-    What is named where it is called can be read there; a long row of unnamed values cannot.
+    A call with names is readable; a long list of positional values is not.
     """
     for function in source.functions():
         positional = [argument.arg for argument in function.args.posonlyargs + function.args.args]
@@ -64,9 +64,9 @@ def wide_functions(source: Source) -> Iterator[str]:
 
 
 def undocumented(source: Source) -> Iterator[str]:
-    """Every module, public class, public function and test says in a docstring what it is for.
+    """Every module, public class, public function and test has a docstring.
 
-    An empty file has nothing to explain.
+    An empty file needs none.
     """
     if source.tree.body and not ast.get_docstring(source.tree):
         yield f"{source.path} has no docstring"
@@ -76,7 +76,7 @@ def undocumented(source: Source) -> Iterator[str]:
 
 
 def unnamed_tasks(source: Source) -> Iterator[str]:
-    """Every task is created with a name, so that a log or a dump can tell which it is."""
+    """Every task is created with a name, which logs and dumps show."""
     for call in source.calls():
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if name == "ensure_future" or (name == "create_task" and "name" not in [word.arg for word in call.keywords]):
@@ -84,7 +84,7 @@ def unnamed_tasks(source: Source) -> Iterator[str]:
 
 
 def uses_of_wait_for(source: Source) -> Iterator[str]:
-    """`asyncio.wait_for` is nowhere: on Python 3.11 it can swallow a cancellation; `asyncio.timeout` cannot."""
+    """`asyncio.wait_for` is not used: on Python 3.11 it can swallow a cancellation; `asyncio.timeout` cannot."""
     for node in source.nodes:
         if isinstance(node, ast.Attribute) and node.attr == "wait_for" and ast.unparse(node) == "asyncio.wait_for":
             yield f"{source.at(node.lineno)} uses asyncio.wait_for"
@@ -93,13 +93,13 @@ def uses_of_wait_for(source: Source) -> Iterator[str]:
 
 
 def empty_names(source: Source) -> Iterator[str]:
-    """No module is named for being of use: the name says what it is about."""
+    """No module has a name such as `utils`: the name says what the module is about."""
     if _EMPTY_NAMES & set(re.split(r"[/_.]", str(PurePath(source.path).with_suffix("")))):
         yield f"{source.path} has a name that says nothing"
 
 
 def unexplained_exceptions(source: Source) -> Iterator[str]:
-    """Who switches a check off says why, in words on the same line."""
+    """A comment that disables a check gives the reason on the same line."""
     for number, line in enumerate(source.text.splitlines(), start=1):
         found = _EXCEPTION.search(line)
         if found and not _REASON.match(found["rest"]) and not _is_quoted(line, found.start()):

@@ -1,4 +1,4 @@
-"""The sources that the rules read, parsed once."""
+"""The files of the project for the rules: sources parsed once, and all text files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 ROOT = Path(__file__).parents[2]
 CODE_FOLDERS = ("subscriber", "testkit", "benchmarks", "tests")
-KEPT_HIDDEN = frozenset({".ci", ".gitignore", ".dockerignore"})
+KEPT_HIDDEN = frozenset({".ci", ".github", ".gitignore", ".dockerignore"})
 MADE = frozenset({"__pycache__", "dist", "htmlcov", "tmp"})
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -21,20 +21,20 @@ class Source(msgspec.Struct, frozen=True):
     """One Python file."""
 
     path: str
-    """Relative to the root of the project."""
+    """Path, relative to the root of the project."""
     text: str
     tree: ast.Module
     nodes: tuple[ast.AST, ...]
-    """All of the tree: to walk it takes longer than most rules."""
+    """All nodes of the tree: walking it takes longer than most rules."""
 
     @classmethod
     def parse(cls, text: str, path: str = "example.py") -> Source:
-        """A source from its text."""
+        """Parse a source from its text."""
         tree = ast.parse(text)
         return cls(path, text, tree, tuple(ast.walk(tree)))
 
     def functions(self) -> Iterator[Function]:
-        """Every function and method, nested ones too."""
+        """Every function and method, with nested ones."""
         return (node for node in self.nodes if isinstance(node, Function))
 
     def calls(self) -> Iterator[ast.Call]:
@@ -42,7 +42,7 @@ class Source(msgspec.Struct, frozen=True):
         return (node for node in self.nodes if isinstance(node, ast.Call))
 
     def at(self, line: int) -> str:
-        """How a violation in this line is reported."""
+        """Path and line, for the report of a violation."""
         return f"{self.path}:{line}"
 
 
@@ -55,7 +55,7 @@ def sources() -> tuple[Source, ...]:
 
 @functools.cache
 def texts() -> dict[str, str]:
-    """Every text file that belongs to the project, by its path: not what commands make."""
+    """Every text file of the project by path, without generated files."""
     return {str(path.relative_to(ROOT)): text for path in sorted(_files(ROOT)) if (text := _text(path)) is not None}
 
 

@@ -1,4 +1,4 @@
-"""The audit of dependencies fails for what we ship, tells of the rest, and never fails for want of a network."""
+"""The audit fails for advisories on shipped packages, reports the others, and does not fail without a network."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ UNKNOWN = {"name": "ours", "skip_reason": "not known to the service"}
 
 
 class Tool:
-    """A pip-audit with an answer for each lock."""
+    """A pip-audit with a scripted answer for each lock."""
 
     def __init__(self, **answers: object) -> None:
         self.answers = answers
         self.asked: list[str] = []
 
     def __call__(self, arguments: Sequence[str]) -> str:
-        """The answer of the lock that is asked for."""
+        """The answer for the lock in the arguments."""
         lock = arguments[-1].rpartition("/")[2]
         self.asked.append(lock)
         answer = self.answers.get(lock.removesuffix(".txt").replace("-", "_"), [CLEAN])
@@ -38,8 +38,8 @@ class Tool:
         return answer if isinstance(answer, str) else json.dumps({"dependencies": answer, "fixes": []})
 
 
-def test_clean_locks_are_a_line_each() -> None:
-    """All of them are looked at, what is shipped first; packages that the service does not know are no advisory."""
+def test_clean_locks_give_one_line_each() -> None:
+    """All locks are audited, the shipped one first; a package that the service does not know is no advisory."""
     tool = Tool(dev=[CLEAN, UNKNOWN])
     findings = audit(tool)
     assert tuple(tool.asked) == LOCKS
@@ -50,22 +50,22 @@ def test_clean_locks_are_a_line_each() -> None:
     assert not findings.is_failure
 
 
-def test_an_advisory_on_what_is_shipped_fails() -> None:
-    """The line says what has it and what to take instead."""
+def test_an_advisory_on_a_shipped_package_fails() -> None:
+    """The line names the package, the advisory and the fixed version."""
     findings = audit(Tool(runtime=[BAD]))
     assert findings.is_failure
-    assert findings.lines[0] == "audit: runtime.txt: click 8.3.0 has PYSEC-1, mended in 8.3.1"
+    assert findings.lines[0] == "audit: runtime.txt: click 8.3.0 has PYSEC-1, fixed in 8.3.1"
 
 
-def test_an_advisory_elsewhere_is_told() -> None:
-    """What only the lab uses must not stop a change, nor go unsaid."""
+def test_an_advisory_on_another_package_is_reported() -> None:
+    """An advisory on a package that is not shipped is reported but does not fail the check."""
     findings = audit(Tool(localstack=[BAD]))
     assert not findings.is_failure
-    assert "audit: localstack.txt: click 8.3.0 has PYSEC-1, mended in 8.3.1 (not shipped)" in findings.lines
+    assert "audit: localstack.txt: click 8.3.0 has PYSEC-1, fixed in 8.3.1 (not shipped)" in findings.lines
 
 
 @pytest.mark.parametrize(
-    ("trouble", "why"),
+    ("problem", "why"),
     [
         (FileNotFoundError(), "pip-audit is not installed here"),
         (subprocess.TimeoutExpired("pip-audit", 120), "no answer within 120 s"),
@@ -74,9 +74,9 @@ def test_an_advisory_elsewhere_is_told() -> None:
         ('{"error": 5}', "pip-audit gave no report"),
     ],
 )
-def test_what_cannot_be_audited_is_one_line(trouble: object, why: str) -> None:
-    """And nobody waits for the other locks, or fails."""
-    tool = Tool(runtime=trouble)
+def test_a_failed_audit_gives_one_line(problem: object, why: str) -> None:
+    """The other locks are skipped, and the check does not fail."""
+    tool = Tool(runtime=problem)
     findings = audit(tool)
     assert tool.asked == ["runtime.txt"]
     (line,) = findings.lines
@@ -85,7 +85,7 @@ def test_what_cannot_be_audited_is_one_line(trouble: object, why: str) -> None:
 
 
 def test_every_lock_is_audited_by_the_check() -> None:
-    """`make check` makes it, and no lock is left out."""
+    """`make check` runs the audit, and LOCKS has all locks."""
     assert set(LOCKS) == {path.name for path in ROOT.joinpath("requirements").glob("*.txt")}
     check = re.search(r"^check:.*\n((?:\t.*\n)+)", texts()["Makefile"], re.MULTILINE)
     assert check is not None

@@ -11,7 +11,7 @@ _HEADING = re.compile(r"^## \[(?P<version>[^\]]+)\](?: - (?P<date>\d{4}-\d{2}-\d
 
 
 def test_the_newest_release_is_the_version_of_the_package() -> None:
-    """Below the changes that are not released, with the day of its release."""
+    """The first heading is Unreleased, and the second has the package's version and a date."""
     headings = [found.groups() for found in _HEADING.finditer((ROOT / "CHANGELOG.md").read_text())]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     assert headings[0] == ("Unreleased", None)

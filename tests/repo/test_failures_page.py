@@ -1,39 +1,41 @@
-"""docs/failures.md says what the program does."""
+"""docs/reference/failures.md, and pages that name log lines, say what the program does."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from subscriber.cli.main import treatments
+from subscriber.cli.reference import failures_table
 from subscriber.errors import FAILURES, Treatment
 from subscriber.observe.metrics import Metrics
 from subscriber.settings.table import settings_table
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "failures.md").read_text()
+PAGE = (ROOT / "docs" / "reference" / "failures.md").read_text()
 MARK = "<!-- subscriber failures -->\n"
 
 
 def test_its_last_part_is_what_the_command_prints() -> None:
-    """Every row of the table of failures, in its order."""
-    assert PAGE.partition(MARK)[2] == treatments()
-    assert all(f"| `{key}` | `{failure.word}` |" in treatments() for key, failure in FAILURES.items())
+    """It holds every row of the table of failures, in order."""
+    assert PAGE.partition(MARK)[2] == failures_table()
+    assert all(f"| `{key}` | `{failure.word}` |" in failures_table() for key, failure in FAILURES.items())
 
 
 def test_every_treatment_is_explained() -> None:
-    """By the name that metric and log give it."""
+    """Each is named as in metrics and log."""
     explained = PAGE.partition(MARK)[0]
     assert [one.value for one in Treatment if f"`{one.value}`" not in explained] == []
 
 
 def test_metrics_log_lines_and_settings_are_named_as_they_are() -> None:
-    """Whatever looks like one of them exists."""
+    """Every name on the page exists."""
     page = PAGE.partition(MARK)[0]
     source = "".join(path.read_text() for path in (ROOT / "subscriber").rglob("*.py"))
     families = {metric.name.removeprefix("subscriber_") for metric in Metrics().registry.collect()}
     cells = [
-        line.split("|")[4] for line in page.splitlines() if line.startswith("| ") and not line.startswith("| what")
+        line.split("|")[4]
+        for line in page.splitlines()
+        if line.startswith("| ") and not line.startswith("| what fails")
     ]
     names = [name for cell in cells if "-" not in cell[:5] for name in re.findall(r"`([a-z_.]+)(?:\{[^`]*)?`", cell)]
     assert len(names) > 30
@@ -42,13 +44,15 @@ def test_metrics_log_lines_and_settings_are_named_as_they_are() -> None:
     assert [name for name in re.findall("SUBSCRIBER_[A-Z_]+", PAGE) if name not in settings] == []
 
 
-def test_log_lines_that_an_operator_is_sent_to_are_written() -> None:
-    """By the page for the night and by the alarms."""
+def test_log_lines_that_an_operator_should_look_for_exist() -> None:
+    """They are named by the page on incidents and by the alarms."""
     source = "".join(path.read_text() for path in (ROOT / "subscriber").rglob("*.py"))
-    sent_to = (ROOT / "docs" / "control.md").read_text() + (
+    named = (ROOT / "docs" / "how-to" / "incident.md").read_text() + (
         ROOT / "config" / "watch" / "prometheus-rules.yaml"
     ).read_text()
-    rooms = "database|message|messages|quarantine|leases|batch|sensor|queue|receive|daemon|limit|line|secret|control"
-    lines = set(re.findall(rf"\b(?:{rooms})\.[a-z_]+\b(?!/)", sent_to)) - {"control.md", "line.md"}
+    kinds = (
+        "database|message|messages|quarantine|leases|batch|sensor|queue|receive|daemon|limit|pipeline|secret|control"
+    )
+    lines = set(re.findall(rf"\b(?:{kinds})\.[a-z_]+\b(?!/)", named)) - {"control.md"}
     assert len(lines) > 5
     assert [line for line in sorted(lines) if f'"{line}"' not in source] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from subscriber.cli.main import reference
+from subscriber.cli.reference import settings_page
 from subscriber.settings.table import Settings, settings_table
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -18,12 +18,12 @@ def assignments(text: str) -> dict[str, str]:
 
 def test_reference_is_up_to_date() -> None:
     """config/README.md is what `subscriber settings` prints."""
-    assert (CONFIG / "README.md").read_text() == reference()
+    assert (CONFIG / "README.md").read_text() == settings_page()
 
 
 def test_reference_is_a_table_of_whole_rows() -> None:
     """No text breaks out of its cell."""
-    rows = [line for line in reference().splitlines() if line.startswith("|")]
+    rows = [line for line in settings_page().splitlines() if line.startswith("|")]
     assert {line.count("|") for line in rows} == {5}
     assert len(rows) == len(settings_table()) + 2
 

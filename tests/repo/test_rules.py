@@ -1,4 +1,4 @@
-"""The code keeps the rules of the house, and each rule notices when it is broken."""
+"""The code keeps the rules of the project, and each rule finds its violations."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ KEPT: dict[Rule, list[str]] = {
 
 
 def cases(examples: dict[Rule, list[str]]) -> list[object]:
-    """One case per example, named for its rule."""
+    """One case per example, named after its rule."""
     return [
         pytest.param(rule, text, id=f"{rule.__name__}-{i}")
         for rule in examples
@@ -69,25 +69,25 @@ def test_code_keeps_the_rule(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize(("rule", "text"), cases(BROKEN))
-def test_rule_notices(rule: Rule, text: str) -> None:
-    """A rule finds exactly one violation in an example that breaks it once."""
+def test_rule_finds_a_violation(rule: Rule, text: str) -> None:
+    """A rule finds exactly one violation in an example with one."""
     assert len(list(rule(Source.parse(text)))) == 1
 
 
 @pytest.mark.parametrize(("rule", "text"), cases(KEPT))
-def test_rule_is_fair(rule: Rule, text: str) -> None:
-    """A rule finds nothing in an example that only just keeps it."""
+def test_rule_accepts_the_limit(rule: Rule, text: str) -> None:
+    """A rule finds nothing in an example that is just within the limit."""
     assert list(rule(Source.parse(text))) == []
 
 
 @pytest.mark.parametrize("path", ["subscriber/utils.py", "tests/helpers/a.py", "subscriber/lease_manager.py"])
-def test_empty_names_are_noticed(path: str) -> None:
-    """A name that says nothing is found wherever it stands in the path."""
+def test_empty_names_are_found(path: str) -> None:
+    """A name that says nothing is found anywhere in the path."""
     assert len(list(rules.empty_names(Source.parse("", path)))) == 1
 
 
-def test_all_code_is_read() -> None:
-    """The rules look at every folder with code, this file included."""
+def test_all_code_is_checked() -> None:
+    """The rules read every folder with code, including this file."""
     paths = [source.path for source in sources()]
     assert "tests/repo/test_rules.py" in paths
     assert {path.partition("/")[0] for path in paths} == {"subscriber", "testkit", "benchmarks", "tests"}

@@ -1,1 +1,1 @@
-"""Who could do what, and what stops them: the tests that docs/security.md names."""
+"""The tests of threats and their mitigations that docs/explanation/security.md names."""

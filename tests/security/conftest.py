@@ -1,7 +1,7 @@
-"""The stage of the whole-line tests, for this folder too."""
+"""The run context of the end-to-end tests, for this folder too."""
 
 from __future__ import annotations
 
-from tests.e2e.conftest import plain_schema, scene
+from tests.e2e.conftest import context, plain_schema
 
-__all__ = ["plain_schema", "scene"]
+__all__ = ["context", "plain_schema"]

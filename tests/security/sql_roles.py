@@ -1,4 +1,4 @@
-"""The roles of config/sql on a test's server, made as an operator would make them."""
+"""The roles of config/sql on a test's server, created with the scripts as an operator would."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SQL = Path(__file__).parents[2] / "config/sql"
 
 
 class Roles(msgspec.Struct, frozen=True):
-    """Names unlike any other, and the URLs to come with."""
+    """Unique names of the roles, and their URLs."""
 
     schema: str
     owner: str
@@ -23,7 +23,7 @@ class Roles(msgspec.Struct, frozen=True):
     writer_url: str
 
     def script(self, name: str) -> str:
-        """A script of config/sql, as psql would read it with these names as variables."""
+        """A script of config/sql with the variables that psql would substitute."""
         text = SQL.joinpath(name).read_text()
         for variable in ("schema", "owner", "writer", "reader"):
             quoted = getattr(self, variable).replace('"', '""')
@@ -32,7 +32,7 @@ class Roles(msgspec.Struct, frozen=True):
 
 
 async def create_roles(admin_url: str, schema: str) -> Roles:
-    """Run roles.sql, and give passwords to those who log in."""
+    """Run roles.sql and set the passwords of the login roles."""
     suffix, password = secrets.token_hex(6), secrets.token_urlsafe(12)
     names = {role: f"{role}_{suffix}" for role in ("owner", "writer", "reader")}
     parts = urlsplit(admin_url)
@@ -48,13 +48,13 @@ async def create_roles(admin_url: str, schema: str) -> Roles:
 
 
 async def drop_roles(admin_url: str, roles: Roles) -> None:
-    """Them and all they own."""
+    """Drop the roles and everything that they own."""
     for name in (roles.reader, roles.writer, roles.owner):
         await run(admin_url, f"DROP OWNED BY {name} CASCADE; DROP ROLE {name};")
 
 
 async def run(url: str, script: str) -> None:
-    """Every statement of a script, in one transaction."""
+    """Run all statements of a script in one transaction."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
         await connection.execute(script)

@@ -1,4 +1,4 @@
-"""A body is data: no address in it is ever called, whatever envelope it has and whoever it claims to be from."""
+"""A body is data: the daemon calls no address in it, whatever its envelope and its claimed sender."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from testkit.workload import notifications
 from tests.e2e.environment import RunContext, put_body
 
 
-async def test_no_address_in_a_body_is_called(scene: RunContext) -> None:
-    """A listener to which every address in the bodies leads hears nothing until the daemon has ended."""
-    heard: list[bytes] = []
+async def test_no_address_in_a_body_is_called(context: RunContext) -> None:
+    """All addresses in the bodies lead to a listener, which receives no connection until the daemon has stopped."""
+    received: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        heard.append(await reader.read(1_000))
+        received.append(await reader.read(1_000))
         writer.close()
 
     listener = await asyncio.start_server(serve, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     bodies = _bodies(address)
-    with scene.daemon() as daemon:
-        scene.send(bodies)
-        await scene.until_empty()
+    with context.daemon() as daemon:
+        context.send(bodies)
+        await context.until_empty()
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
-    assert heard == []
+    assert received == []
     reader, writer = await asyncio.open_connection("127.0.0.1", listener.sockets[0].getsockname()[1])
     writer.write(b"a call")
     await reader.read()
     writer.close()
-    assert heard == [b"a call"]  # it could hear all the time
+    assert received == [b"a call"]  # the listener worked all the time
     listener.close()
-    quarantined = await scene.fetch("SELECT body FROM quarantined_messages")
+    quarantined = await context.fetch("SELECT body FROM quarantined_messages")
     assert {row["body"].decode() for row in quarantined} == set(bodies[:3])
-    assert sorted(row["key"] for row in await scene.fetch("SELECT key FROM objects")) == sorted(
+    assert sorted(row["key"] for row in await context.fetch("SELECT key FROM objects")) == sorted(
         [address, "notified.txt"]
     )
 
 
 def _bodies(address: str) -> list[str]:
-    """Three that are no events, two that are."""
+    """Three bodies without events, two with events."""
     confirmation = {
         "Type": "SubscriptionConfirmation",
         "TopicArn": "arn:aws:sns:us-east-1:111122223333:topic",

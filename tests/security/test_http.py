@@ -1,4 +1,4 @@
-"""The daemon's port: on this machine alone unless told otherwise, and nothing moves without the token."""
+"""The daemon's HTTP port: loopback by default, and no command without the token."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import urllib.request
 import psutil
 import pytest
 
-from subscriber.admin.control import refusal_of
+from subscriber.admin.control import rejection_of
 from subscriber.errors import ExitCode
 from testkit.daemon import DaemonProcess
 from tests.e2e.environment import RunContext
@@ -21,13 +21,13 @@ PATHS = ("/", "/livez", "/readyz", "/metrics", "/control", "/control/pause", "//
 
 
 def addresses(daemon: DaemonProcess) -> set[str]:
-    """Where the process listens."""
+    """The addresses on which the process listens."""
     sockets = psutil.Process(daemon.pid).net_connections("inet")
     return {socket.laddr.ip for socket in sockets if socket.status == psutil.CONN_LISTEN}
 
 
 def status_of(daemon: DaemonProcess, method: str, path: str, **headers: str) -> int:
-    """The answer to a command."""
+    """The HTTP status of a command."""
     port = daemon.wait_for("http.listening")["port"]
     url = f"http://127.0.0.1:{port}{path}"
     request = urllib.request.Request(url, b'{"mode": "pause"}', headers, method=method)
@@ -39,9 +39,9 @@ def status_of(daemon: DaemonProcess, method: str, path: str, **headers: str) -> 
             return error.code
 
 
-async def test_it_listens_on_loopback_and_moves_for_the_token_alone(scene: RunContext) -> None:
-    """No method on no page changes anything without it; nor does a token that is nearly right, or sent otherwise."""
-    with scene.daemon(CONTROL_TOKEN=TOKEN) as daemon:
+async def test_it_listens_on_loopback_and_needs_the_token(context: RunContext) -> None:
+    """No method on any page changes anything without the token, or with a wrong or misplaced one."""
+    with context.daemon(CONTROL_TOKEN=TOKEN) as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         assert addresses(daemon) == {"127.0.0.1"}
         answers = {(m, path): await asyncio.to_thread(status_of, daemon, m, path) for m in METHODS for path in PATHS}
@@ -65,9 +65,9 @@ async def test_it_listens_on_loopback_and_moves_for_the_token_alone(scene: RunCo
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
 
 
-async def test_it_listens_elsewhere_only_when_told(scene: RunContext) -> None:
-    """SUBSCRIBER_HTTP_HOST is what opens it; even then, without a token in the settings, nobody moves anything."""
-    with scene.daemon(HTTP_HOST="0.0.0.0") as daemon:
+async def test_it_listens_elsewhere_only_if_configured(context: RunContext) -> None:
+    """SUBSCRIBER_HTTP_HOST opens it; without a token in the settings every command is rejected."""
+    with context.daemon(HTTP_HOST="0.0.0.0") as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         assert addresses(daemon) == {"0.0.0.0"}
         assert await asyncio.to_thread(status_of, daemon, "POST", "/control", Authorization="Bearer None") == 403
@@ -75,7 +75,7 @@ async def test_it_listens_elsewhere_only_when_told(scene: RunContext) -> None:
 
 
 def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is `hmac.compare_digest` that decides, and nothing before it looks at the token that was given."""
+    """`hmac.compare_digest` decides, and nothing compares the given token before it."""
     compared: list[tuple[bytes, bytes]] = []
     real = hmac.compare_digest
 
@@ -85,5 +85,5 @@ def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(hmac, "compare_digest", compare)
     for given in (TOKEN, "x", ""):
-        refusal_of(f"Bearer {given}", TOKEN)
+        rejection_of(f"Bearer {given}", TOKEN)
     assert compared == [(given.encode(), TOKEN.encode()) for given in (TOKEN, "x", "")]

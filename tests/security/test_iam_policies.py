@@ -1,4 +1,4 @@
-"""The policies of config/iam: the daemon may do what it does, and S3 alone may send."""
+"""The policies of config/iam: the daemon may do only what it needs, and only S3 may send."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from subscriber.adapters.sqs.client import Sqs
 IAM = Path(__file__).parents[2] / "config/iam"
 
 _ACTION_OF_BATCH = {
-    # The actions of batch calls are those of the single ones (SQS developer guide, "Amazon SQS API permissions").
+    # The actions of batch calls are those of the single ones (SQS Developer Guide, "Amazon SQS API permissions").
     "DeleteMessageBatch": "DeleteMessage",
     "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
 }
 
 
 def statements(name: str) -> list[dict[str, Any]]:
-    """What a policy says."""
+    """The statements of a policy."""
     policy = json.loads((IAM / name).read_text())
     assert policy["Version"] == "2012-10-17"
     found: list[dict[str, Any]] = policy["Statement"]
@@ -29,14 +29,14 @@ def statements(name: str) -> list[dict[str, Any]]:
 
 
 def called_operations() -> set[str]:
-    """Every operation that the queues' edge calls: by its own client, and by aiobotocore's in `attributes`."""
+    """Every operation of the SQS adapter: those of the JSON client, and that of aiobotocore in `attributes`."""
     targets = {value for name, value in vars(wire).items() if name.endswith("_TARGET")}
     assert "get_queue_attributes" in Sqs.attributes.__code__.co_names
     return {target.partition(".")[2] for target in targets} | {"GetQueueAttributes"}
 
 
-def test_the_daemon_may_do_what_it_does_and_nothing_else() -> None:
-    """An action for every call there is, a call for every action, on the queue alone, and no wildcard."""
+def test_the_daemon_may_do_only_what_it_needs() -> None:
+    """An action for every call and a call for every action, only on the queue, without wildcards."""
     (statement,) = statements("daemon-policy.json")
     actions = {_ACTION_OF_BATCH.get(operation, operation) for operation in called_operations()}
     assert sorted(statement["Action"]) == sorted(f"sqs:{action}" for action in actions)
@@ -44,14 +44,14 @@ def test_the_daemon_may_do_what_it_does_and_nothing_else() -> None:
     assert statement["Effect"] == "Allow"
 
 
-def test_the_calls_exist() -> None:
-    """By the names that AWS gives them."""
+def test_the_operations_exist() -> None:
+    """With the names of the SQS API."""
     operations = get_session().get_service_model("sqs").operation_names
     assert called_operations() <= set(operations)
 
 
 def test_only_the_bucket_may_send() -> None:
-    """Whoever could send could write into the index: so S3, for one bucket of one account, and nobody else."""
+    """A sender can write into the index: so only S3 may send, for one bucket of one account."""
     allowed = [statement for statement in statements("queue-policy.json") if statement["Effect"] == "Allow"]
     (statement,) = allowed
     assert statement["Principal"] == {"Service": "s3.amazonaws.com"}
@@ -60,7 +60,7 @@ def test_only_the_bucket_may_send() -> None:
     assert statement["Condition"]["StringEquals"]["aws:SourceAccount"] == "ACCOUNT"
 
 
-def test_nobody_speaks_in_the_clear() -> None:
-    """The queue refuses plain HTTP, whoever asks."""
+def test_plain_http_is_denied() -> None:
+    """The queue denies plain HTTP to every principal."""
     (statement,) = (each for each in statements("queue-policy.json") if each["Effect"] == "Deny")
     assert (statement["Principal"], statement["Condition"]) == ("*", {"Bool": {"aws:SecureTransport": "false"}})

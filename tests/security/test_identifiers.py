@@ -1,4 +1,4 @@
-"""Names and values in SQL: a name is refused or quoted, a value is a parameter, and neither ever runs."""
+"""Names and values in SQL: a name is rejected or quoted, a value is a parameter; neither is executed."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "1st", "pg_mine", "a" * 64, "Ω"])
-def test_settings_take_plain_names_alone(name: str) -> None:
-    """An operator who mistypes the schema is told at the start."""
+def test_settings_accept_only_plain_names(name: str) -> None:
+    """A schema name that is not plain is a configuration error."""
     with pytest.raises(ConfigurationError, match="SUBSCRIBER_DATABASE_SCHEMA"):
         read(DATABASE_SCHEMA=name)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-async def test_the_edge_quotes_any_name(postgres_url: str, name: str) -> None:
-    """It takes them to the letter: the schema is called that, works, and its name has run nowhere."""
+async def test_the_adapter_quotes_any_name(postgres_url: str, name: str) -> None:
+    """The adapter uses the name literally: the schema has that name, works, and nothing of it was executed."""
     options = StoreOptions(url=postgres_url, schema=name, tls="disable", write_timeout_seconds=10.0)
     connection = await asyncpg.connect(postgres_url, timeout=10)
     try:
@@ -54,14 +54,14 @@ async def test_the_edge_quotes_any_name(postgres_url: str, name: str) -> None:
 
 
 async def test_values_are_parameters(store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]) -> None:
-    """Every text of a row and of a quarantined message comes back as it was, whatever it would be as SQL."""
+    """Every text of a row and of a quarantined message is stored unmodified, even if it looks like SQL."""
     for number, text in enumerate(HOSTILE):
         event = row(bucket=text, key=text, version_id=text, event_name=text[:60], etag=text)
         await store.store([event])
         columns = ", ".join(event.__struct_fields__)
         (found,) = await database.fetch(f"SELECT {columns} FROM object_versions WHERE bucket = $1", text)
         assert tuple(found) == msgspec.structs.astuple(event)
-        told = msgspec.structs.replace(message(f"m-{number}", body=text), queue=text)
-        await store.quarantine([(told, Rejection(text, text))])
-    kept = await database.fetch("SELECT queue, reason, detail, body FROM quarantined_messages")
-    assert {tuple(each) for each in kept} == {(text, text, text, text.encode()) for text in HOSTILE}
+        renamed = msgspec.structs.replace(message(f"m-{number}", body=text), queue=text)
+        await store.quarantine([(renamed, Rejection(text, text))])
+    quarantined = await database.fetch("SELECT queue, reason, detail, body FROM quarantined_messages")
+    assert {tuple(each) for each in quarantined} == {(text, text, text, text.encode()) for text in HOSTILE}

@@ -1,4 +1,4 @@
-"""Least privilege in the database: the daemon runs as the writer of config/sql, which may do nothing else."""
+"""Least privilege in the database: the daemon runs as the writer of config/sql, which has no other privilege."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ FORBIDDEN = (
 
 @pytest.fixture
 async def roles(postgres_url: str, plain_schema: str) -> AsyncIterator[Roles]:
-    """The roles, with tables by the owner and grants in force."""
+    """The roles, with the owner's tables and the grants."""
     roles = await create_roles(postgres_url, plain_schema)
     await migrate(_options(roles, roles.owner_url))
     await run(roles.owner_url, roles.script("grants.sql"))
@@ -56,8 +56,8 @@ def _options(roles: Roles, url: str) -> StoreOptions:
     return StoreOptions(url=url, schema=roles.schema, tls="disable", write_timeout_seconds=10.0)
 
 
-async def _everything_a_daemon_does(roles: Roles) -> None:
-    """All its statements, each on what is new and on what is there; raises StoreError."""
+async def _run_all_statements(roles: Roles) -> None:
+    """All statements of the daemon, each on new and on existing rows; raises StoreError."""
     options = _options(roles, roles.writer_url)
     store = PostgresStore(options)
     try:
@@ -71,25 +71,25 @@ async def _everything_a_daemon_does(roles: Roles) -> None:
         await store.close()
 
 
-async def test_the_daemon_runs_as_the_writer(scene: RunContext, roles: Roles) -> None:
-    """The real process under that role: rows, an older event, a quarantined body twice; nothing fails."""
-    environment = scene.environment(DATABASE_URL=roles.writer_url)
+async def test_the_daemon_runs_as_the_writer(context: RunContext, roles: Roles) -> None:
+    """The real process with that role: rows, an older event, a quarantined body twice; nothing fails."""
+    environment = context.environment(DATABASE_URL=roles.writer_url)
     bodies = [put_body("a.txt", second=2), put_body("a.txt", second=1), put_body("b.txt"), "not json", "not json"]
     with daemon_process(environment) as daemon:
-        scene.send(bodies)
-        await scene.until_empty()
+        context.send(bodies)
+        await context.until_empty()
         assert daemon.metric("subscriber_write_failures_total") == 0
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
-    assert [tuple(each) for each in await scene.fetch("SELECT key FROM objects ORDER BY key")] == [
+    assert [tuple(each) for each in await context.fetch("SELECT key FROM objects ORDER BY key")] == [
         ("a.txt",),
         ("b.txt",),
     ]
-    assert len(await scene.fetch("SELECT FROM quarantined_messages")) == 2
+    assert len(await context.fetch("SELECT FROM quarantined_messages")) == 2
 
 
-async def test_the_writer_may_do_nothing_else(roles: Roles) -> None:
-    """Neither delete nor read what is kept for people, nor change the schema, the roles or the machine."""
-    await _everything_a_daemon_does(roles)
+async def test_the_writer_has_no_other_privilege(roles: Roles) -> None:
+    """It can neither delete rows nor read quarantined bodies, nor change schema, roles or the host."""
+    await _run_all_statements(roles)
     connection = await asyncpg.connect(roles.writer_url, server_settings={"search_path": roles.schema}, timeout=10)
     allowed = []
     for statement in FORBIDDEN:
@@ -103,7 +103,7 @@ async def test_the_writer_may_do_nothing_else(roles: Roles) -> None:
 
 
 async def test_no_grant_is_superfluous(roles: Roles) -> None:
-    """Without any one of them the daemon's own statements fail, so there is none too many; `check` sees it as well."""
+    """Without any one of the grants the daemon's statements fail, and `check` reports it."""
     script = re.sub(r"^--.*$", "", roles.script("grants.sql"), flags=re.MULTILINE)
     grants = [grant.strip() for grant in script.split(";") if f'"{roles.writer}"' in grant]
     assert len(grants) == 8
@@ -113,34 +113,34 @@ async def test_no_grant_is_superfluous(roles: Roles) -> None:
         revoked = grant.replace("GRANT", "REVOKE", 1).replace(f'TO "{roles.writer}"', f'FROM "{roles.writer}"', 1)
         await run(roles.owner_url, revoked)
         with pytest.raises(StoreError, match="permission denied"):
-            await _everything_a_daemon_does(roles)
+            await _run_all_statements(roles)
         assert [each.kind for each in await probe_database(as_writer, "password")] == [ExitCode.DATABASE], grant
         await run(roles.owner_url, grant)
-    await _everything_a_daemon_does(roles)
+    await _run_all_statements(roles)
 
 
-async def test_the_grants_may_be_given_again(roles: Roles) -> None:
-    """After the next migration somebody will: nothing fails and nothing changes."""
+async def test_the_grants_are_repeatable(roles: Roles) -> None:
+    """As after the next migration: nothing fails and nothing changes."""
     await run(roles.owner_url, roles.script("grants.sql"))
-    await _everything_a_daemon_does(roles)
+    await _run_all_statements(roles)
 
 
 async def test_the_writer_cannot_migrate(roles: Roles) -> None:
-    """Whoever has the daemon's password cannot make a schema of his own either."""
+    """With the daemon's password one cannot create another schema either."""
     for schema in (roles.schema, f"{roles.schema}_2"):
-        with pytest.raises(StoreError, match=r"^Migrations are for the owner of the schema.*permission denied"):
+        with pytest.raises(StoreError, match=r"^Only the owner of the schema can migrate.*permission denied"):
             await migrate(StoreOptions(url=roles.writer_url, schema=schema, tls="disable"))
 
 
-async def test_the_writer_is_sent_to_the_owner_for_the_quarantine(roles: Roles) -> None:
-    """Whoever looks at kept bodies with the daemon's login is told whose business it is."""
-    with pytest.raises(StoreError, match=r"^The quarantine is read and marked by the owner.*permission denied"):
+async def test_the_writer_cannot_read_the_quarantine(roles: Roles) -> None:
+    """With the daemon's login, `subscriber quarantine` names the role that is needed."""
+    with pytest.raises(StoreError, match=r"^Only the owner of the quarantine table can read.*permission denied"):
         await Quarantine(_options(roles, roles.writer_url)).counts(Filters())
 
 
-async def test_readers_see_what_exists_and_no_more(roles: Roles, postgres_url: str) -> None:
-    """Of the view all, of the tables behind it nothing."""
-    await _everything_a_daemon_does(roles)
+async def test_readers_can_read_only_the_view(roles: Roles, postgres_url: str) -> None:
+    """Readers can read the view, but not the tables behind it."""
+    await _run_all_statements(roles)
     connection = await asyncpg.connect(postgres_url, server_settings={"search_path": roles.schema}, timeout=10)
     try:
         await connection.execute(f"SET ROLE {roles.reader}")
@@ -152,8 +152,8 @@ async def test_readers_see_what_exists_and_no_more(roles: Roles, postgres_url: s
         await connection.close()
 
 
-def test_every_script_says_how_it_is_run() -> None:
-    """The variables that a script uses are those its command sets, and every quoted name is a variable."""
+def test_every_script_documents_its_variables() -> None:
+    """The command in a script sets exactly the variables that the script uses."""
     for path in SQL.glob("*.sql"):
         text = path.read_text()
         assert set(re.findall(r':"(\w+)"', text)) == set(re.findall(r"-v (?!ON_ERROR_STOP)(\w+)=", text))

@@ -1,4 +1,4 @@
-"""docs/security.md keeps its word: each threat has what stops it, and tests that exist."""
+"""docs/explanation/security.md is true: each threat has a mitigation, and tests that exist."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 def threats() -> list[list[str]]:
     """The cells of each row of the table of threats."""
-    section = texts()["docs/security.md"].split("\n## ")[1]
+    section = texts()["docs/explanation/security.md"].split("\n## ")[1]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows[2:]]
 
 
 def test_every_threat_names_tests_that_exist() -> None:
-    """A row without a test is a promise; one that names a test that is not there is a lie."""
+    """Each row names at least one test, and each named test exists."""
     missing = []
     for who, could, stopped, shown in threats():
         assert who
@@ -32,19 +32,19 @@ def test_every_threat_names_tests_that_exist() -> None:
     assert len(threats()) > 12
 
 
-def test_every_test_of_this_folder_is_named_or_belongs_to_one() -> None:
-    """Each file of tests here shows at least one threat."""
+def test_every_file_of_this_folder_is_named() -> None:
+    """The page names at least one test of each file in this folder."""
     named = {path for *_, shown in threats() for path, _ in _TEST.findall(shown)}
     here = {path for path in texts() if re.fullmatch(r"tests/security/test_\w+\.py", path)}
     assert here - named == {"tests/security/test_threats.py"}
 
 
 def test_the_figures_are_those_of_the_last_run() -> None:
-    """What the page says of the fuzzer is what its result says, and it is a million bodies without a fault."""
+    """The page has the figures of the fuzzer's committed result: at least a million bodies, no fault."""
     result = json.loads((ROOT / "benchmarks/results/fuzz/fuzz.json").read_text())
     assert result["bodies"] >= 1_000_000
     assert result["faults"] == 0
-    page = texts()["docs/security.md"]
+    page = texts()["docs/explanation/security.md"]
     for figure in (result["bodies"], result["outcomes"]["understood"], result["outcomes"]["events"]):
         assert f"{figure:,}" in page
     assert f"--seed {result['seed']}" in page

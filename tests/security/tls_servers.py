@@ -1,4 +1,4 @@
-"""A TLS front before a server that knows none; its certificate is for `localhost`, by an authority of the run's own."""
+"""A TLS proxy in front of a server without TLS; a CA of the test issues its certificate for `localhost`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import trustme
 
 
 @asynccontextmanager
-async def tls_front(authority: trustme.CA, host: str, port: int) -> AsyncIterator[int]:
-    """The port of a front whose clients talk TLS from the first byte."""
+async def tls_proxy(authority: trustme.CA, host: str, port: int) -> AsyncIterator[int]:
+    """The port of a proxy whose clients use TLS from the first byte."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
 
@@ -28,7 +28,7 @@ async def tls_front(authority: trustme.CA, host: str, port: int) -> AsyncIterato
                 copies.create_task(_copy(reader, inner_writer), name="to the server")
                 copies.create_task(_copy(inner_reader, writer), name="to the client")
         except* OSError:
-            pass  # one of both has gone
+            pass  # one side has disconnected
         finally:
             inner_writer.close()
             writer.close()
@@ -41,7 +41,7 @@ async def tls_front(authority: trustme.CA, host: str, port: int) -> AsyncIterato
 
 
 def ca_file_of(authority: trustme.CA, folder: Path) -> Path:
-    """The authority's own certificate, as an operator would name it."""
+    """The CA file, as for SUBSCRIBER_DATABASE_CA_FILE."""
     path = folder / "ca.pem"
     authority.cert_pem.write_to_path(path)
     return path

@@ -1,4 +1,4 @@
-"""Ways to prove who we are that contradict each other are told at the start, each in one line."""
+"""Login settings that contradict each other are reported at start, each in one line."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ SECRET = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:lake-AbCdEf"
 
 
 def read(**given: str) -> Settings:
-    """Settings from these variables, named without their prefix, beside the required ones."""
+    """Settings from these variables, named without their prefix, and the required ones."""
     return Settings.from_environment(REQUIRED | {f"SUBSCRIBER_{name}": value for name, value in given.items()})
 
 
 def mistakes(**given: str) -> list[str]:
-    """The lines of the complaint about these."""
+    """The lines of the error that these variables cause."""
     with pytest.raises(ConfigurationError) as caught:
         read(**given)
     return str(caught.value).splitlines()
 
 
 def test_tokens_are_for_one_user_at_one_host() -> None:
-    """What the URL says is what the token is signed for."""
+    """The token is signed for the user, host and port of the URL."""
     settings = read(DATABASE_AUTH="iam", DATABASE_URL=f"postgresql://lake%20writer@{HOST}:6543/lake")
     assert auth_options(settings) == AuthOptions(method="iam", host=HOST, port=6543, user="lake writer")
 
 
 def test_a_secret_is_named() -> None:
-    """By ARN or by name; the URL then needs neither user nor password."""
+    """By ARN or name; the URL then needs neither user nor password."""
     for secret in (SECRET, "prod/lake/writer"):
         settings = read(DATABASE_AUTH="secret", DATABASE_SECRET_ARN=secret, DATABASE_URL=f"postgresql://{HOST}/lake")
         assert (auth_options(settings).method, auth_options(settings).secret_id) == ("secret", secret)
@@ -56,13 +56,13 @@ def test_a_secret_is_named() -> None:
         ({"DATABASE_AUTH": "iam", "DATABASE_URL": f"postgresql://u@{HOST},{HOST}/x"}, "for one host"),
         ({"DATABASE_AUTH": "iam", "DATABASE_URL": f"postgresql://u@{HOST}/x", "DATABASE_TLS": "disable"}, "needs TLS"),
         ({"DATABASE_SECRET_ARN": "arn:aws:s3:::lake"}, "an ARN, but not of a secret"),
-        ({"DATABASE_SECRET_ARN": "my secret"}, "not the ARN of a secret"),
+        ({"DATABASE_SECRET_ARN": "my secret"}, "not the ARN or name of a secret"),
         ({"DATABASE_AUTH": "kerberos"}, "one of password, iam, secret"),
         ({"DATABASE_POOLER": "session"}, "one of none, transaction"),
     ],
 )
 def test_contradictions(given: dict[str, str], words: str) -> None:
-    """One line each, which names the variable, what is wrong and what to do, and no password."""
+    """Each is one line that names the variable, the problem and the fix, and no password."""
     (line,) = mistakes(**given)
     assert words in line
     assert line.startswith("SUBSCRIBER_DATABASE_")
@@ -81,5 +81,5 @@ def test_contradictions(given: dict[str, str], words: str) -> None:
     ],
 )
 def test_the_port_of_a_url(url: str, port: int) -> None:
-    """In each of the forms that a libpq URL has for it."""
+    """It is read in every form that a libpq URL allows."""
     assert auth_options(read(DATABASE_URL=url)).port == port

@@ -1,4 +1,4 @@
-"""SUBSCRIBER_BUCKETS: a list of names, checked at the start, that reaches the line."""
+"""SUBSCRIBER_BUCKETS: a list of names, checked at start and passed to the pipeline."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from tests.settings.test_settings import read
         ("ab", "'ab' is not the name of a bucket"),
         ("lake,ra w", "'ra w' is not the name of a bucket"),
         ("s3://lake", "'s3://lake' is not the name of a bucket"),
-        ("lake, lake", "'lake' is there twice"),
-        (",", "no name"),
+        ("lake, lake", "'lake' is listed twice"),
+        (",", "it names no bucket"),
     ],
 )
-def test_a_mistyped_list_is_refused(buckets: str, problem: str) -> None:
-    """It would send every event to the quarantine: the line says which name is wrong."""
-    with pytest.raises(ConfigurationError, match=r"^SUBSCRIBER_BUCKETS is ") as refusal:
+def test_a_mistyped_list_is_rejected(buckets: str, problem: str) -> None:
+    """It would quarantine every event: the error says which name is wrong."""
+    with pytest.raises(ConfigurationError, match=r"^SUBSCRIBER_BUCKETS is ") as caught:
         read(BUCKETS=buckets)
-    assert f": {problem}; it takes names of buckets" in str(refusal.value)
+    assert f": {problem}; it takes bucket names" in str(caught.value)
 
 
-def test_the_list_reaches_the_line() -> None:
-    """Without one every bucket's events are taken; with one, those of the names in it, letter for letter."""
+def test_the_list_reaches_the_pipeline() -> None:
+    """Without a list every bucket is allowed; with one, only the names in it, case-sensitive."""
     assert pipeline_options(read()).buckets is None
     assert pipeline_options(read(BUCKETS="lake-raw, Lake_2.x")).buckets == frozenset({"lake-raw", "Lake_2.x"})

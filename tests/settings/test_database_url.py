@@ -1,4 +1,4 @@
-"""The database's URL: whether it is local, what it must not say, and that its password stays hidden."""
+"""The database URL: whether it is local, what it must not contain, and that its password is never shown."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.settings.test_settings import mistakes, read
     ],
 )
 def test_local_database_needs_no_tls(url: str) -> None:
-    """Where nothing leaves the machine, TLS is off unless asked for."""
+    """If no traffic leaves the machine, TLS is off unless requested."""
     assert read(DATABASE_URL=url).database_tls == "disable"
     without_parameters, _, host = url.partition("?sslmode=disable")[0].partition("?host=")
     asked = read(
@@ -54,15 +54,15 @@ def test_remote_database_is_verified(url: str) -> None:
         ("mysql://h/lake", "the scheme is neither postgresql nor postgres"),
         ("postgresql:///lake", "it names no host"),
         ("postgresql://h:0/lake", "its port is not a number from 1 to 65535"),
-        ("postgresql://u:pa/ss@h/lake", "inside a user, password or name @ # / ? must be written %40 %23 %2F %3F"),
-        ("postgresql://u:p@ss@h/lake", "inside a user, password or name @ # / ? must be written %40 %23 %2F %3F"),
-        ("postgresql://h/lake?host", "what follows the ? is not a list of name=value"),
-        ("postgresql://[::1/lake", "its host cannot be read"),
-        ("postgresql:///lake?host=[::1", "a bracket is left open in its host"),
+        ("postgresql://u:pa/ss@h/lake", "in a user, password or database name write @ # / ? as %40 %23 %2F %3F"),
+        ("postgresql://u:p@ss@h/lake", "in a user, password or database name write @ # / ? as %40 %23 %2F %3F"),
+        ("postgresql://h/lake?host", "the part after ? is not a list of name=value"),
+        ("postgresql://[::1/lake", "its host is malformed"),
+        ("postgresql:///lake?host=[::1", "its host has an unclosed bracket"),
     ],
 )
-def test_url_that_would_be_misread_is_refused(url: str, problem: str) -> None:
-    """What the driver would take for something else is a mistake, told without the URL."""
+def test_url_that_would_be_misread_is_rejected(url: str, problem: str) -> None:
+    """A URL that the driver would understand differently is a mistake; the error does not repeat it."""
     (line,) = mistakes(DATABASE_URL=url)
     assert line.startswith(f"SUBSCRIBER_DATABASE_URL: {problem}; it takes ")
     assert url not in line
@@ -70,17 +70,17 @@ def test_url_that_would_be_misread_is_refused(url: str, problem: str) -> None:
 
 @pytest.mark.parametrize("parameter", ["sslmode=require", "sslmode=disable", "sslrootcert=/a.pem"])
 def test_tls_has_one_place(parameter: str) -> None:
-    """A URL that says something else about TLS than the setting is refused, not ignored."""
+    """A URL that contradicts the TLS setting is rejected, not ignored."""
     (line,) = mistakes(DATABASE_URL=f"postgresql://index.example/lake?{parameter}")
-    assert "must not speak of TLS" in line
+    assert "must not configure TLS" in line
 
 
-def test_agreeing_sslmode_is_welcome() -> None:
-    """A URL may say what the setting says."""
+def test_agreeing_sslmode_is_accepted() -> None:
+    """A URL may repeat the setting."""
     assert read(DATABASE_URL="postgresql://index.example/lake?sslmode=verify-full").database_tls == "verify-full"
 
 
-def test_password_is_hidden_everywhere() -> None:
+def test_password_is_redacted_everywhere() -> None:
     """Neither repr nor the mapping for the log shows the password; user, host and database stay readable."""
     settings = read(DATABASE_URL="postgresql://writer:open%20sesame@index.example/lake?password=other+one")
     for text in (repr(settings), str(settings), str(settings.redacted())):
@@ -91,12 +91,12 @@ def test_password_is_hidden_everywhere() -> None:
 
 
 def test_url_without_password_has_no_secret() -> None:
-    """With nothing to hide, nothing of the log is hidden."""
+    """Nothing is redacted in the log."""
     assert read(DATABASE_URL="postgresql:///lake?host=/run/postgresql").secrets == ()
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=8))
-def test_any_password_is_found_and_hidden(password: str) -> None:
+def test_any_password_is_found_and_redacted(password: str) -> None:
     """Whatever the password, its written and its plain form are known as secrets, and neither is shown."""
     url = DatabaseUrl.parse(f"postgresql://writer:{quote(password, safe='')}@h/lake")
     assert {password, quote(password, safe="")} <= set(url.secrets)
@@ -104,17 +104,17 @@ def test_any_password_is_found_and_hidden(password: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_url_or_a_quiet_refusal(text: str) -> None:
+def test_any_text_is_a_url_or_a_discreet_error(text: str) -> None:
     """No text makes parsing fail otherwise than with a sentence that does not repeat it."""
-    said = ""
+    message = ""
     try:
         DatabaseUrl.parse(f"postgresql://writer:{text}geheimnis@h/lake")
     except ValueError as problem:
-        said = str(problem)
-    assert "geheimnis" not in said
+        message = str(problem)
+    assert "geheimnis" not in message
 
 
-def test_constructor_hides_too() -> None:
-    """Settings made by hand, as tests do, hide their password just the same."""
+def test_constructor_redacts_too() -> None:
+    """Settings made by hand, as tests do, redact their password too."""
     made = Settings(queue_urls=("http://h/q",), database_url="postgresql://writer:sesame@h/lake")
     assert "sesame" not in repr(made)

@@ -1,4 +1,4 @@
-"""Settings: what an operator writes becomes values, or one complete list of mistakes."""
+"""Settings: an environment becomes values, or one complete list of mistakes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def read(**changes: str) -> Settings:
 
 
 def mistakes(**changes: str) -> list[str]:
-    """The lines of the refusal that these variables bring."""
-    with pytest.raises(ConfigurationError) as refusal:
+    """The lines of the error that these variables cause."""
+    with pytest.raises(ConfigurationError) as caught:
         read(**changes)
-    return str(refusal.value).splitlines()
+    return str(caught.value).splitlines()
 
 
 def test_defaults_start() -> None:
-    """The two required variables are enough: every default is in its range and every sum comes out."""
+    """The two required variables are enough: every default is in its range and every constraint holds."""
     settings = read()
     assert settings.queue_urls == (REQUIRED["SUBSCRIBER_QUEUE_URLS"],)
     assert (settings.batch_max_rows, settings.batch_linger_seconds) == (1000, 0.25)
@@ -39,7 +39,7 @@ def test_defaults_start() -> None:
 
 
 def test_every_printed_default_reads_back() -> None:
-    """What the reference prints as a default is what writing it would give."""
+    """Setting a variable to its printed default changes nothing."""
     plain = {
         row.variable: row.default
         for row in settings_table()
@@ -55,14 +55,14 @@ def test_every_mistake_is_reported_at_once() -> None:
             "SUBSCRIBER_QUEUE_URLS is required; it takes http(s) URLs of SQS queues, separated by commas: "
             "at least one, none twice"
         ),
-        "SUBSCRIBER_BATCH_MAX_ROWS is 'many': no such number; it takes a whole number of rows, 1 to 10000",
+        "SUBSCRIBER_BATCH_MAX_ROWS is 'many': not a valid number; it takes a whole number of rows, 1 to 10000",
         "SUBSCRIBER_HTTP_PORT is '70000': too large; it takes a whole number, 0 to 65535",
-        "SUBSCRIBER_LOG_LEVEL is 'loud': none of the words it knows; it takes one of debug, info, warning, error",
+        "SUBSCRIBER_LOG_LEVEL is 'loud': not one of its values; it takes one of debug, info, warning, error",
     ]
 
 
 def test_mistakes_are_configuration_errors() -> None:
-    """A refusal exits with the code for configuration."""
+    """A mistake exits with the code for configuration."""
     assert ConfigurationError.exit_code is ExitCode.CONFIGURATION
     assert int(ExitCode.CONFIGURATION) == 2
 
@@ -75,30 +75,30 @@ def test_unknown_variable_names_the_nearest() -> None:
 
 
 def test_unknown_variable_counts_even_when_empty() -> None:
-    """A misspelled variable is a mistake even if nothing is behind it."""
+    """A misspelled variable is a mistake even if it is empty."""
     assert len(mistakes(LOG_LEVLE="")) == 1
 
 
-def test_foreign_and_test_variables_are_left_alone() -> None:
+def test_other_and_test_variables_are_ignored() -> None:
     """AWS's variables and those of the test suite may share the environment."""
     others = {"SUBSCRIBER_TEST_KEEP": "1", "AWS_REGION": "eu-west-1", "PATH": "/bin"}
     assert Settings.from_environment(REQUIRED | others) == read()
 
 
-def test_empty_optional_variable_counts_as_none() -> None:
+def test_empty_optional_variable_counts_as_unset() -> None:
     """A compose file may pass an optional variable without a value."""
     assert read(BATCH_MAX_ROWS=" ") == read()
 
 
 @pytest.mark.parametrize("text", ["nan", "inf", "-1", "1_000", "٣", "0x10", "0.5", "1e99"])
-def test_odd_numbers_are_refused(text: str) -> None:
+def test_odd_numbers_are_rejected(text: str) -> None:
     """A count is a plain whole number within its range, whatever Python would make of the text."""
     assert len(mistakes(BATCH_MAX_ROWS=text)) == 1
 
 
 @pytest.mark.parametrize("text", ["nan", "-inf", "1_0.5", "60.1", "-0.1"])
-def test_odd_fractions_are_refused(text: str) -> None:
-    """A measure is a plain number within its range; what compares with nothing is none."""
+def test_odd_fractions_are_rejected(text: str) -> None:
+    """A measure is a plain number within its range; NaN is none."""
     assert len(mistakes(BATCH_LINGER_SECONDS=text)) == 1
 
 
@@ -115,7 +115,7 @@ def test_odd_fractions_are_refused(text: str) -> None:
     ],
 )
 def test_host_to_listen_on_is_an_address_or_a_name(host: str, *, is_good: bool) -> None:
-    """What could never be listened on is a mistake at start."""
+    """A host on which no server could listen is a mistake at start."""
     if is_good:
         assert read(HTTP_HOST=host).http_host == host
     else:
@@ -130,7 +130,7 @@ def test_fractions_read_exactly(seconds: float) -> None:
 
 @given(st.text().filter(lambda text: text.strip().lower() not in {"", "debug", "info", "warning", "error"}))
 def test_any_text_gives_a_value_or_one_line(text: str) -> None:
-    """No text makes reading fail in another way than with one line per mistake."""
+    """Whatever the text, reading it succeeds or fails with one line per mistake."""
     assert len(mistakes(LOG_LEVEL=text)) == 1
 
 
@@ -142,17 +142,39 @@ def test_words_are_read_in_any_case() -> None:
 @pytest.mark.parametrize(
     ("urls", "problem"),
     [
-        (",", "no URL"),
+        (",", "it names no queue"),
         ("sqs://a/b", "'sqs://a/b' is not the URL of a queue"),
         ("https://host", "'https://host' is not the URL of a queue"),
-        ("http://h/q, http://h/q", "'http://h/q' is there twice"),
+        ("http://h/q, http://h/q", "'http://h/q' is listed twice"),
         ("http://[h/q", "Invalid IPv6 URL"),
     ],
 )
 def test_queue_urls_are_checked(urls: str, problem: str) -> None:
-    """Each queue is an http(s) URL with a path, and none is there twice."""
+    """Each queue is an http(s) URL with a path, and none is listed twice."""
     (line,) = mistakes(QUEUE_URLS=urls)
     assert line.startswith(f"SUBSCRIBER_QUEUE_URLS is {urls!r}: {problem};")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        (
+            "arn:aws:sqs:eu-central-1:123456789012:lake-events",
+            "its ARN: write https://sqs.eu-central-1.amazonaws.com/123456789012/lake-events",
+        ),
+        (
+            "arn:aws-cn:sqs:cn-north-1:123456789012:lake",
+            "its ARN: write https://sqs.cn-north-1.amazonaws.com.cn/123456789012/lake",
+        ),
+        ("lake-events", "a name: write https://sqs.REGION.amazonaws.com/ACCOUNT/lake-events"),
+    ],
+)
+def test_an_arn_or_a_name_is_answered_with_the_url(text: str, hint: str) -> None:
+    """An ARN holds all parts of the URL, a name only the last."""
+    (line,) = mistakes(QUEUE_URLS=text)
+    assert f"{text!r} is not the URL of a queue but {hint}; it takes" in line
+    url = hint.partition("write ")[2]
+    assert read(QUEUE_URLS=url).queue_urls == (url,)
 
 
 def test_queue_urls_keep_their_order() -> None:
@@ -162,12 +184,12 @@ def test_queue_urls_keep_their_order() -> None:
 
 @pytest.mark.parametrize("schema", ["Lake", "1st", "a-b", "pg_lake", "x" * 64])
 def test_schema_is_a_plain_name(schema: str) -> None:
-    """A schema that would have to be quoted, cut or fought for is refused."""
+    """A schema name that must be quoted, is truncated or is reserved is rejected."""
     assert len(mistakes(DATABASE_SCHEMA=schema)) == 1
 
 
 def test_authorities_must_exist(tmp_path: Path) -> None:
-    """A missing file of authorities is a mistake at start, not at the first connection."""
+    """A missing CA file is a mistake at start, not at the first connection."""
     authorities = tmp_path / "authorities.pem"
     assert "no such file" in mistakes(DATABASE_CA_FILE=str(authorities))[0]
     authorities.touch()
@@ -189,7 +211,7 @@ def test_authorities_must_exist(tmp_path: Path) -> None:
         ),
         (
             {"QUEUE_URLS": "https://q/1/a,https://q/1/b", "PREFETCH_BYTES": "1310719"},
-            "2 in number × 655360 = 1310720",
+            "2 (queues) × 655360 = 1310720",
             "1310719",
         ),
         (
@@ -199,15 +221,56 @@ def test_authorities_must_exist(tmp_path: Path) -> None:
                 "RECEIVE_MAX_POLLS": "3",
                 "BATCH_MAX_ROWS": "1",
             },
-            "4 in number × 10 = 40",
+            "4 (queues) × 10 = 40",
             "39",
         ),
     ],
 )
-def test_sums_are_checked_with_their_numbers(changes: dict[str, str], left: str, right: str) -> None:
-    """A sum that does not come out is one line with the formula and the numbers."""
+def test_constraints_are_checked_with_their_numbers(changes: dict[str, str], left: str, right: str) -> None:
+    """A broken constraint is one line with the formula and the numbers."""
     (line,) = mistakes(**changes)
     assert f"does not hold: {left} is more than {right};" in line
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        (
+            {"BATCH_MAX_ROWS": "1001"},
+            (
+                "raise SUBSCRIBER_PREFETCH_MESSAGES to 10010, or lower SUBSCRIBER_WRITE_MAX_CONCURRENCY or "
+                "lower SUBSCRIBER_BATCH_MAX_ROWS"
+            ),
+        ),
+        (
+            {"BATCH_MAX_ROWS": "1001", "WRITE_MAX_CONCURRENCY": "8.5"},
+            (
+                "raise SUBSCRIBER_PREFETCH_MESSAGES to 10511, or lower SUBSCRIBER_WRITE_MAX_CONCURRENCY or "
+                "lower SUBSCRIBER_BATCH_MAX_ROWS"
+            ),
+        ),
+        (
+            {"RECEIVE_VISIBILITY_SECONDS": "179"},
+            "raise SUBSCRIBER_RECEIVE_VISIBILITY_SECONDS to 180, or lower SUBSCRIBER_WRITE_TIMEOUT_SECONDS",
+        ),
+        (
+            {"QUEUE_URLS": "https://q/1/a,https://q/1/b", "PREFETCH_BYTES": "1310719"},
+            "raise SUBSCRIBER_PREFETCH_BYTES to 1310720, or list fewer queues in SUBSCRIBER_QUEUE_URLS",
+        ),
+        (
+            {"WRITE_TIMEOUT_SECONDS": "49"},
+            "lower SUBSCRIBER_RECEIVE_WAIT_SECONDS or lower SUBSCRIBER_WRITE_TIMEOUT_SECONDS",
+        ),
+    ],
+)
+def test_a_broken_constraint_names_what_to_change(changes: dict[str, str], remedy: str) -> None:
+    """It says to which number a setting must be raised, unless that setting accepts none so large."""
+    (line,) = mistakes(**changes)
+    assert f"; {remedy}: " in line
+    bound, found, number = remedy.partition(" to ")
+    if found:
+        variable = bound.removeprefix("raise SUBSCRIBER_")
+        read(**changes | {variable: number.partition(",")[0]})
 
 
 @pytest.mark.parametrize(
@@ -219,20 +282,20 @@ def test_sums_are_checked_with_their_numbers(changes: dict[str, str], left: str,
         {"WRITE_MIN_CONCURRENCY": "0.5", "WRITE_MAX_CONCURRENCY": "0.5"},
     ],
 )
-def test_sums_hold_at_their_edge(changes: dict[str, str]) -> None:
-    """Equality is enough for every sum."""
+def test_constraints_hold_at_their_bound(changes: dict[str, str]) -> None:
+    """Equality is enough for every constraint."""
     assert isinstance(read(**changes), Settings)
 
 
-def test_sum_over_an_unreadable_number_is_not_reported_twice() -> None:
-    """A sum waits until its numbers are readable; other sums are reported beside other mistakes."""
+def test_constraint_on_an_invalid_number_is_not_reported_twice() -> None:
+    """A constraint is skipped while one of its numbers is invalid; other constraints are reported."""
     lines = mistakes(BATCH_MAX_ROWS="x", STOP_TIMEOUT_SECONDS="79")
     assert [line.split()[0] for line in lines] == ["SUBSCRIBER_BATCH_MAX_ROWS", "max(SUBSCRIBER_RECEIVE_WAIT_SECONDS"]
 
 
 @given(st.floats(min_value=0.01, max_value=64), st.integers(1, 10_000))
-def test_accepted_settings_never_starve(concurrency: float, rows: int) -> None:
-    """Whatever is accepted, the batches in hand and two more fit the prefetch."""
+def test_accepted_settings_leave_room_for_batches(concurrency: float, rows: int) -> None:
+    """Whatever is accepted, the batches being written and two more fit the prefetch."""
     try:
         settings = read(WRITE_MAX_CONCURRENCY=repr(concurrency), BATCH_MAX_ROWS=str(rows), WRITE_MIN_CONCURRENCY="0.01")
     except ConfigurationError:

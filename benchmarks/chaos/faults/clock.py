@@ -1,4 +1,4 @@
-"""Faults of what the daemon measures by: its wall clock, and its sensor of the database's load."""
+"""Faults of what the daemon measures with: its wall clock, and its sensor of database load."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ _BETWEEN_SECONDS = 0.3
 
 
 def clock_environment(folder: Path, path: str) -> Mapping[str, str]:
-    """What makes a daemon's wall clock obey a file; `path` is the PYTHONPATH it has anyway."""
-    return {"PYTHONPATH": f"{SHIM}:{path}" if path else str(SHIM), "TORTURE_CLOCK_FILE": str(folder / CLOCK_FILE)}
+    """Environment that shifts a daemon's wall clock by the seconds in a file; `path` is its PYTHONPATH so far."""
+    return {"PYTHONPATH": f"{SHIM}:{path}" if path else str(SHIM), "CHAOS_CLOCK_FILE": str(folder / CLOCK_FILE)}
 
 
 @asynccontextmanager
-async def jumps(scene: RunContext) -> AsyncIterator[None]:
-    """The daemon's wall clock is set, forwards and backwards, by a second to a day, several times."""
+async def jumps(context: RunContext) -> AsyncIterator[None]:
+    """The daemon's wall clock jumps several times, forward and backward, by a second to a day."""
 
     async def jump() -> None:
         while True:
-            _set_clock(scene, scene.random.choice(_JUMPS_SECONDS))
+            _set_clock(context, context.random.choice(_JUMPS_SECONDS))
             await asyncio.sleep(_BETWEEN_SECONDS)
 
     jumping = asyncio.create_task(jump(), name="clock")
@@ -37,18 +37,18 @@ async def jumps(scene: RunContext) -> AsyncIterator[None]:
     finally:
         jumping.cancel()
         await asyncio.gather(jumping, return_exceptions=True)
-        _set_clock(scene, 0.0)
+        _set_clock(context, 0.0)
 
 
 @asynccontextmanager
-async def sensor_lost(scene: RunContext) -> AsyncIterator[None]:
-    """The source of the load has no answer: it is the database itself, and that is away."""
-    async with stopped_fast(scene):
+async def sensor_lost(context: RunContext) -> AsyncIterator[None]:
+    """The sensor of the load gets no response: it reads from the database itself, which is down."""
+    async with stopped_fast(context):
         yield
 
 
-def _set_clock(scene: RunContext, seconds: float) -> None:
-    # Whole or not at all: the daemon reads at any moment.
-    draft = scene.folder / f"{CLOCK_FILE}.draft"
+def _set_clock(context: RunContext, seconds: float) -> None:
+    # Replaced atomically: the daemon may read at any moment.
+    draft = context.folder / f"{CLOCK_FILE}.draft"
     draft.write_text(str(seconds))
-    draft.replace(scene.folder / CLOCK_FILE)
+    draft.replace(context.folder / CLOCK_FILE)

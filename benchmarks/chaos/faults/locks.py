@@ -1,4 +1,4 @@
-"""Faults of those who share the database: locks held, rows taken in the wrong order, the table changed or rebuilt."""
+"""Faults caused by other sessions of the database: locks, row updates in reverse order, table changes, rebuilds."""
 
 from __future__ import annotations
 
@@ -14,77 +14,77 @@ from testkit.workload.backlogs import BUCKET
 
 _HELD_SECONDS = 0.4
 _BETWEEN_SECONDS = 0.05
-_ROWS_TAKEN = 30
-"""The first by key: those that the load overwrites again and again."""
-_COMES_TO_NOTHING = (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
+_LOCKED_ROWS = 30
+"""The first by key: the load overwrites these again and again."""
+_EXPECTED_ERRORS = (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
 
 
 @asynccontextmanager
-async def lock_timeouts(scene: RunContext) -> AsyncIterator[None]:
-    """Somebody locks the table again and again, and the daemon's role waits for no lock longer than 50 ms."""
-    await scene.database.execute(
+async def lock_timeouts(context: RunContext) -> AsyncIterator[None]:
+    """Another session locks the table again and again, and the daemon's role has a lock_timeout of 50 ms."""
+    await context.database.execute(
         f"ALTER ROLE {ROLE} SET lock_timeout = '50ms'",
         f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{ROLE}'",
     )
     try:
-        async with _repeated(scene, _hold_table):
+        async with _repeated(context, _hold_table):
             yield
     finally:
-        await scene.database.execute(
+        await context.database.execute(
             f"ALTER ROLE {ROLE} RESET lock_timeout",
             f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{ROLE}'",
         )
 
 
-def statement_timeouts(scene: RunContext) -> AbstractAsyncContextManager[None]:
-    """Somebody holds the table for longer than a write may take."""
-    return _held(scene, "object_versions")
+def statement_timeouts(context: RunContext) -> AbstractAsyncContextManager[None]:
+    """Another session locks the table for longer than a write may take."""
+    return _held(context, "object_versions")
 
 
-def quarantine_locked(scene: RunContext) -> AbstractAsyncContextManager[None]:
-    """Somebody holds the quarantine for longer than a write may take; the index takes every row."""
-    return _held(scene, "quarantined_messages")
+def quarantine_locked(context: RunContext) -> AbstractAsyncContextManager[None]:
+    """Another session locks the quarantine for longer than a write may take; the index accepts every row."""
+    return _held(context, "quarantined_messages")
 
 
 @asynccontextmanager
-async def deadlocks(scene: RunContext) -> AsyncIterator[None]:
-    """A foreign writer takes the rows that are written most in the opposite order."""
-    async with _repeated(scene, _take_backwards):
+async def deadlocks(context: RunContext) -> AsyncIterator[None]:
+    """Another writer locks the most written rows in the opposite order."""
+    async with _repeated(context, _update_in_reverse):
         yield
 
 
 @asynccontextmanager
-async def table_changed(scene: RunContext) -> AsyncIterator[None]:
-    """Columns and indexes come and go under prepared statements."""
-    async with _repeated(scene, _change_table):
+async def table_changed(context: RunContext) -> AsyncIterator[None]:
+    """Columns and indexes are added and dropped while prepared statements use the table."""
+    async with _repeated(context, _change_table):
         yield
 
 
 @asynccontextmanager
-async def index_rebuilt(scene: RunContext) -> AsyncIterator[None]:
-    """The primary key is rebuilt, concurrently, again and again."""
-    async with _repeated(scene, _rebuild):
+async def index_rebuilt(context: RunContext) -> AsyncIterator[None]:
+    """The indexes of the table are rebuilt concurrently, again and again."""
+    async with _repeated(context, _rebuild):
         yield
 
 
 @asynccontextmanager
-async def _held(scene: RunContext, table: str) -> AsyncIterator[None]:
-    async with scene.database.connected() as connection, connection.transaction():
-        await connection.execute(f"LOCK TABLE {scene.database.schema}.{table} IN EXCLUSIVE MODE")
+async def _held(context: RunContext, table: str) -> AsyncIterator[None]:
+    async with context.database.connected() as connection, connection.transaction():
+        await connection.execute(f"LOCK TABLE {context.database.schema}.{table} IN EXCLUSIVE MODE")
         yield
 
 
-async def _hold_table(scene: RunContext, connection: Connection) -> None:
+async def _hold_table(context: RunContext, connection: Connection) -> None:
     async with connection.transaction():
-        await connection.execute(f"LOCK TABLE {scene.database.schema}.object_versions IN EXCLUSIVE MODE")
-        await asyncio.sleep(_HELD_SECONDS * scene.random.random())
+        await connection.execute(f"LOCK TABLE {context.database.schema}.object_versions IN EXCLUSIVE MODE")
+        await asyncio.sleep(_HELD_SECONDS * context.random.random())
 
 
-async def _take_backwards(scene: RunContext, connection: Connection) -> None:
-    table = f"{scene.database.schema}.object_versions"
+async def _update_in_reverse(context: RunContext, connection: Connection) -> None:
+    table = f"{context.database.schema}.object_versions"
     async with connection.transaction():
         keys = await connection.fetch(
-            f"SELECT bucket, key, version_id FROM {table} WHERE bucket = $1 ORDER BY key LIMIT {_ROWS_TAKEN}", BUCKET
+            f"SELECT bucket, key, version_id FROM {table} WHERE bucket = $1 ORDER BY key LIMIT {_LOCKED_ROWS}", BUCKET
         )
         for row in reversed(keys):
             await connection.execute(
@@ -93,36 +93,38 @@ async def _take_backwards(scene: RunContext, connection: Connection) -> None:
             await asyncio.sleep(0.002)
 
 
-async def _change_table(scene: RunContext, connection: Connection) -> None:
-    table = f"{scene.database.schema}.object_versions"
+async def _change_table(context: RunContext, connection: Connection) -> None:
+    table = f"{context.database.schema}.object_versions"
     await connection.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS remark text")
     await connection.execute(f"CREATE INDEX IF NOT EXISTS remarked ON {table} (event_time)")
-    await asyncio.sleep(_HELD_SECONDS * scene.random.random())
+    await asyncio.sleep(_HELD_SECONDS * context.random.random())
     await connection.execute(f"ALTER TABLE {table} DROP COLUMN remark")
-    await connection.execute(f"DROP INDEX IF EXISTS {scene.database.schema}.remarked")
+    await connection.execute(f"DROP INDEX IF EXISTS {context.database.schema}.remarked")
 
 
-async def _rebuild(scene: RunContext, connection: Connection) -> None:
-    await connection.execute(f"REINDEX TABLE CONCURRENTLY {scene.database.schema}.object_versions")
+async def _rebuild(context: RunContext, connection: Connection) -> None:
+    await connection.execute(f"REINDEX TABLE CONCURRENTLY {context.database.schema}.object_versions")
 
 
 @asynccontextmanager
-async def _repeated(scene: RunContext, act: Callable[[RunContext, Connection], Awaitable[None]]) -> AsyncIterator[None]:
-    """Somebody does this in a session of his own, as often as it goes, while the block runs."""
+async def _repeated(
+    context: RunContext, action: Callable[[RunContext, Connection], Awaitable[None]]
+) -> AsyncIterator[None]:
+    """Repeats an action in a session of its own while the block runs."""
 
     async def repeat() -> None:
-        async with scene.database.connected() as connection:
+        async with context.database.connected() as connection:
             await connection.execute("SET statement_timeout = '5s'")
-            await connection.execute("SET deadlock_timeout = '3s'")  # whoever looks first gives way: the daemon
+            await connection.execute("SET deadlock_timeout = '3s'")  # the daemon checks first, so its statement fails
             while not is_over.is_set():
                 try:
-                    await act(scene, connection)
-                except _COMES_TO_NOTHING as error:
-                    scene.note(f"the other one gave way: {type(error).__name__}")
+                    await action(context, connection)
+                except _EXPECTED_ERRORS as error:
+                    context.note(f"the other session failed: {type(error).__name__}")
                 await asyncio.sleep(_BETWEEN_SECONDS)
 
     is_over = asyncio.Event()
-    repeating = asyncio.create_task(repeat(), name="foreign session")
+    repeating = asyncio.create_task(repeat(), name="other session")
     try:
         yield
     finally:

@@ -7,58 +7,58 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from benchmarks.chaos.context import RunContext
-from benchmarks.chaos.proxy import Weather
+from benchmarks.chaos.proxy import NetworkMode
 
 _BETWEEN_RESETS_SECONDS = 0.3
 
 
 @asynccontextmanager
-async def silent(scene: RunContext) -> AsyncIterator[None]:
-    """Nothing passes, and nobody hangs up; afterwards what was underway is lost with its connections."""
-    scene.network.set_weather("silent")
+async def silent(context: RunContext) -> AsyncIterator[None]:
+    """No data passes and no connection is closed; afterwards the connections are reset and their data is lost."""
+    context.network.set_mode("silent")
     try:
         yield
     finally:
-        scene.network.reset_all()
-        scene.network.set_weather("fair")
+        context.network.reset_all()
+        context.network.set_mode("normal")
 
 
 @asynccontextmanager
-async def slow(scene: RunContext) -> AsyncIterator[None]:
-    """Whatever passes takes 5 to 100 ms longer, both ways."""
-    scene.network.slow_seconds = scene.random.uniform(0.005, 0.1)
-    async with _weather(scene, "slow"):
+async def slow(context: RunContext) -> AsyncIterator[None]:
+    """Data is delayed by 5 to 100 ms in both directions."""
+    context.network.slow_seconds = context.random.uniform(0.005, 0.1)
+    async with _in_mode(context, "slow"):
         yield
 
 
 @asynccontextmanager
-async def reset(scene: RunContext) -> AsyncIterator[None]:
-    """Every connection breaks, a few times a second."""
+async def reset(context: RunContext) -> AsyncIterator[None]:
+    """Every connection is reset, a few times a second."""
 
-    async def break_off() -> None:
+    async def reset_repeatedly() -> None:
         while True:
-            scene.network.reset_all()
-            await asyncio.sleep(_BETWEEN_RESETS_SECONDS * scene.random.random())
+            context.network.reset_all()
+            await asyncio.sleep(_BETWEEN_RESETS_SECONDS * context.random.random())
 
-    breaking = asyncio.create_task(break_off(), name="resets")
+    resetting = asyncio.create_task(reset_repeatedly(), name="resets")
     try:
         yield
     finally:
-        breaking.cancel()
-        await asyncio.gather(breaking, return_exceptions=True)
+        resetting.cancel()
+        await asyncio.gather(resetting, return_exceptions=True)
 
 
 @asynccontextmanager
-async def cut_after_commit(scene: RunContext) -> AsyncIterator[None]:
-    """What is stored is stored, but the daemon is never told: the connection breaks instead."""
-    async with _weather(scene, "cut_after_commit"):
+async def cut_after_commit(context: RunContext) -> AsyncIterator[None]:
+    """Rows are committed, but the connection is reset before the daemon receives the confirmation."""
+    async with _in_mode(context, "cut_after_commit"):
         yield
 
 
 @asynccontextmanager
-async def _weather(scene: RunContext, weather: Weather) -> AsyncIterator[None]:
-    scene.network.set_weather(weather)
+async def _in_mode(context: RunContext, mode: NetworkMode) -> AsyncIterator[None]:
+    context.network.set_mode(mode)
     try:
         yield
     finally:
-        scene.network.set_weather("fair")
+        context.network.set_mode("normal")

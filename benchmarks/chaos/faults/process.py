@@ -9,30 +9,30 @@ from contextlib import asynccontextmanager
 from benchmarks.chaos.context import RunContext
 
 IN_FLIGHT_SECONDS = 1.0
-"""So long after a stop nothing may be in flight any more."""
+"""After so long none of a stopped daemon's messages may be in flight."""
 
 
 @asynccontextmanager
-async def killed(scene: RunContext) -> AsyncIterator[None]:
-    """SIGKILL; another is started later, and what the dead one held is shown again as if its time were over."""
-    victim = scene.some_daemon()
-    victim.kill()
+async def killed(context: RunContext) -> AsyncIterator[None]:
+    """A daemon gets SIGKILL; later the visibility timeout of its messages ends and another daemon starts."""
+    daemon = context.random_daemon()
+    daemon.kill()
     yield
-    scene.queue.expire_visibility()
-    victim.start()
-    await victim.started()
+    context.queue.expire_visibility()
+    daemon.start()
+    await daemon.started()
 
 
 @asynccontextmanager
-async def terminated(scene: RunContext) -> AsyncIterator[None]:
-    """SIGTERM in the middle of the work; a second after the end nothing of its messages is in flight."""
-    victim = scene.some_daemon()
-    await victim.terminate()
-    if scene.is_alone:
+async def terminated(context: RunContext) -> AsyncIterator[None]:
+    """A daemon gets SIGTERM under load; a second after its end none of its messages may be in flight."""
+    daemon = context.random_daemon()
+    await daemon.terminate()
+    if context.is_alone:
         await asyncio.sleep(IN_FLIGHT_SECONDS)
-        in_flight = scene.queue.counts().in_flight
+        in_flight = context.queue.counts().in_flight
         if in_flight:
-            scene.error(f"{in_flight} messages were in flight a second after a stop")
+            context.error(f"{in_flight} messages were in flight a second after a stop")
     yield
-    victim.start()
-    await victim.started()
+    daemon.start()
+    await daemon.started()

@@ -1,7 +1,7 @@
-"""Faults of the database's server: gone, restarted, read-only, full, or strange to those who come.
+"""Faults of the database server: stopped, restarted, read-only, disk full, out of connections, password rotated.
 
-Server processes are started in the main thread on purpose, though it blocks the driver for half a second: the kernel
-ends them with the thread that made them.
+Server processes are started in the main thread on purpose, though that blocks the test driver for half a second: the
+kernel ends them together with their parent thread.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.database import MAX_CONNECTIONS, ROLE, ChaosDatabase, Connection
 from benchmarks.chaos.faults.tables import raising
 from testkit.postgres.postgres import StopMode
-from testkit.postgres.postgres_binaries import account, give
+from testkit.postgres.postgres_binaries import account, change_owner
 
 SMALL_DISK = "small_disk"
 _SMALL_DISK_BYTES = 192 * 1024**2
@@ -29,34 +29,34 @@ _TERMINATE_SECONDS = 0.1
 
 
 @asynccontextmanager
-async def stopped_fast(scene: RunContext) -> AsyncIterator[None]:
-    """The server ends every session and is away for a while, as at a planned restart."""
-    async with _stopped(scene, "fast"):
+async def stopped_fast(context: RunContext) -> AsyncIterator[None]:
+    """The server ends every session and is down for a while, as in a planned restart."""
+    async with _stopped(context, "fast"):
         yield
 
 
 @asynccontextmanager
-async def stopped_immediately(scene: RunContext) -> AsyncIterator[None]:
-    """The server falls down as in a crash, and recovers from its log when it is started."""
-    async with _stopped(scene, "immediate"):
+async def stopped_immediately(context: RunContext) -> AsyncIterator[None]:
+    """The server stops as in a crash and recovers from its log when it starts."""
+    async with _stopped(context, "immediate"):
         yield
 
 
 @asynccontextmanager
-async def restarted(scene: RunContext) -> AsyncIterator[None]:
-    """Down and up again at once."""
-    scene.database.postgres.restart("fast")
+async def restarted(context: RunContext) -> AsyncIterator[None]:
+    """The server restarts at once."""
+    context.database.postgres.restart("fast")
     yield
 
 
 @asynccontextmanager
-async def backends_terminated(scene: RunContext) -> AsyncIterator[None]:
-    """Every session of the daemon is ended, again and again."""
+async def backends_terminated(context: RunContext) -> AsyncIterator[None]:
+    """All sessions of the daemon are terminated again and again."""
 
     async def terminate() -> None:
         while True:
-            await scene.database.execute(_TERMINATE)
-            await asyncio.sleep(_TERMINATE_SECONDS + scene.random.random() / 4)
+            await context.database.execute(_TERMINATE)
+            await asyncio.sleep(_TERMINATE_SECONDS + context.random.random() / 4)
 
     terminating = asyncio.create_task(terminate(), name="terminate backends")
     try:
@@ -67,28 +67,28 @@ async def backends_terminated(scene: RunContext) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def read_only(scene: RunContext) -> AsyncIterator[None]:
-    """The server takes no writes, on old sessions neither, as a writer that was demoted."""
-    await _set_system(scene.database, "default_transaction_read_only", "on")
+async def read_only(context: RunContext) -> AsyncIterator[None]:
+    """The server rejects writes, on existing sessions too, as a demoted writer does."""
+    await _set_system(context.database, "default_transaction_read_only", "on")
     try:
-        if scene.random.random() < 0.5:
-            await scene.database.execute(_TERMINATE)
+        if context.random.random() < 0.5:
+            await context.database.execute(_TERMINATE)
         yield
     finally:
-        await _set_system(scene.database, "default_transaction_read_only", None)
+        await _set_system(context.database, "default_transaction_read_only", None)
 
 
 @asynccontextmanager
-async def disk_full(scene: RunContext) -> AsyncIterator[None]:
-    """The disk of the index is full: a real small one where this machine may mount it, else a trigger says so.
+async def disk_full(context: RunContext) -> AsyncIterator[None]:
+    """The disk of the index is full: a small mounted disk where this machine allows it, else an error from a trigger.
 
-    Only the index lies on it, not the server's log: a server whose log has no room left stops altogether, which is
+    Only the index is on that disk, not the server's log: a server that cannot write its log stops altogether, which is
     another fault.
     """
-    folder = small_disk_folder(scene.database)
+    folder = small_disk_folder(context.database)
     if folder is None:
-        scene.note("no disk could be mounted: a trigger raised 53100")
-        async with raising(scene, "object_versions", "53100"):
+        context.note("no disk could be mounted: a trigger raised 53100")
+        async with raising(context, "object_versions", "53100"):
             yield
         return
     with _filled(folder):
@@ -96,50 +96,50 @@ async def disk_full(scene: RunContext) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def too_many_connections(scene: RunContext) -> AsyncIterator[None]:
-    """Others have every place there is, and the daemon's own sessions are ended."""
+async def too_many_connections(context: RunContext) -> AsyncIterator[None]:
+    """Other clients hold every connection, and the daemon's sessions are terminated."""
     others: list[Connection] = []
     try:
-        await scene.database.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT 0", _TERMINATE)
+        await context.database.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT 0", _TERMINATE)
         with contextlib.suppress(asyncpg.TooManyConnectionsError):
-            await _take_every_place(scene.database.url_of_others, others)
-        await scene.database.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT -1")
+            await _take_all_connections(context.database.other_clients_url, others)
+        await context.database.execute(f"ALTER ROLE {ROLE} CONNECTION LIMIT -1")
         yield
     finally:
         for other in others:
             other.terminate()
 
 
-async def _take_every_place(url: str, taken: list[Connection]) -> None:
-    """Until the server says that there are too many; a superuser's places are left."""
+async def _take_all_connections(url: str, taken: list[Connection]) -> None:
+    """Connects until the server has too many clients; the connections reserved for superusers stay free."""
     for _ in range(MAX_CONNECTIONS):
         connection = await asyncpg.connect(url, timeout=5)
         taken.append(connection)
 
 
 @asynccontextmanager
-async def password_rotated(scene: RunContext) -> AsyncIterator[None]:
-    """The password is another one, and for a while the daemon is not told."""
-    password = f"rotated-{scene.random.getrandbits(32):08x}"
-    await scene.database.set_password(password, in_file=False)
-    await scene.database.execute(_TERMINATE)
+async def password_rotated(context: RunContext) -> AsyncIterator[None]:
+    """The password changes, and the daemon's password file is updated only later."""
+    password = f"rotated-{context.random.getrandbits(32):08x}"
+    await context.database.set_password(password, in_file=False)
+    await context.database.execute(_TERMINATE)
     try:
         yield
     finally:
-        scene.database.write_password(password)
+        context.database.write_password(password)
 
 
 @contextmanager
 def small_disk(database: ChaosDatabase, folder: Path) -> Iterator[bool]:
-    """A disk of its own, mounted at `folder`, while the block runs; whether this machine allows it."""
+    """Mounts a small disk at `folder` while the block runs; yields whether this machine allows it."""
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={_SMALL_DISK_BYTES},mode=0755", "none", str(folder)]
     is_mounted = subprocess.run(command, check=False, capture_output=True).returncode == 0
     try:
         if is_mounted:
-            give(folder, account())
+            change_owner(folder, account())
             (folder / "index").mkdir()
-            give(folder / "index", account())
+            change_owner(folder / "index", account())
             database.small_disk = folder
         yield is_mounted
     finally:
@@ -151,7 +151,7 @@ def small_disk(database: ChaosDatabase, folder: Path) -> Iterator[bool]:
 
 @asynccontextmanager
 async def index_on_small_disk(database: ChaosDatabase) -> AsyncIterator[None]:
-    """Tables the daemon makes while the block runs lie on the small disk, if there is one."""
+    """Puts tables that the daemon creates while the block runs on the small disk, if there is one."""
     folder = small_disk_folder(database)
     if folder is None:
         yield
@@ -173,13 +173,13 @@ async def index_on_small_disk(database: ChaosDatabase) -> AsyncIterator[None]:
 
 
 def small_disk_folder(database: ChaosDatabase) -> Path | None:
-    """Where the small disk is mounted."""
+    """Mount point of the small disk; None: none is mounted."""
     return database.small_disk
 
 
 @contextmanager
 def _filled(folder: Path) -> Iterator[None]:
-    """Not a byte is left on the disk."""
+    """Fills the disk to the last byte while the block runs."""
     filler = folder / "filler"
     try:
         with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
@@ -191,12 +191,12 @@ def _filled(folder: Path) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def _stopped(scene: RunContext, mode: StopMode) -> AsyncIterator[None]:
-    scene.database.postgres.stop(mode)
+async def _stopped(context: RunContext, mode: StopMode) -> AsyncIterator[None]:
+    context.database.postgres.stop(mode)
     try:
         yield
     finally:
-        scene.database.postgres.start()
+        context.database.postgres.start()
 
 
 async def _set_system(database: ChaosDatabase, name: str, value: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Faults of the tables themselves: the index refuses rows, the quarantine refuses bodies, or both do."""
+"""Faults of the tables themselves: the index rejects rows, the quarantine rejects bodies, or both do."""
 
 from __future__ import annotations
 
@@ -11,63 +11,63 @@ from benchmarks.chaos.database import ROLE
 from benchmarks.chaos.load import HOT_OBJECTS
 from testkit.workload.backlogs import key
 
-REFUSED_OBJECT: Final = HOT_OBJECTS // 2
-"""Its rows alone are refused: it is one of those that are told of again and again."""
+REJECTED_OBJECT: Final = HOT_OBJECTS // 2
+"""The only object whose rows are rejected; it is one of those that are overwritten again and again."""
 
 
-def every_row_refused(scene: RunContext) -> AbstractAsyncContextManager[None]:
-    """A trigger on the index raises for every row: no message is to blame, and none may be quarantined for it."""
-    return raising(scene, "object_versions", "P0001")
+def every_row_rejected(context: RunContext) -> AbstractAsyncContextManager[None]:
+    """A trigger on the index fails for every row: no message is poison, and none may be quarantined for it."""
+    return raising(context, "object_versions", "P0001")
 
 
-def object_refused_by_trigger(scene: RunContext) -> AbstractAsyncContextManager[None]:
-    """A trigger on the index raises for the rows of one object: these alone may be quarantined."""
-    return raising(scene, "object_versions", "P0001", when=f"NEW.key = '{key(REFUSED_OBJECT)}'")
+def object_rejected_by_trigger(context: RunContext) -> AbstractAsyncContextManager[None]:
+    """A trigger on the index fails for the rows of one object: only its messages may be quarantined."""
+    return raising(context, "object_versions", "P0001", when=f"NEW.key = '{key(REJECTED_OBJECT)}'")
 
 
-def object_refused_by_check(scene: RunContext) -> AbstractAsyncContextManager[None]:
-    """A CHECK on the index refuses the rows of one object: these alone may be quarantined."""
-    table = f"{scene.database.schema}.object_versions"
+def object_rejected_by_check(context: RunContext) -> AbstractAsyncContextManager[None]:
+    """A CHECK on the index rejects the rows of one object: only its messages may be quarantined."""
+    table = f"{context.database.schema}.object_versions"
     return _changed(
-        scene,
-        f"ALTER TABLE {table} ADD CONSTRAINT refused CHECK (key <> '{key(REFUSED_OBJECT)}') NOT VALID",
-        undo=f"ALTER TABLE {table} DROP CONSTRAINT refused",
+        context,
+        f"ALTER TABLE {table} ADD CONSTRAINT rejected CHECK (key <> '{key(REJECTED_OBJECT)}') NOT VALID",
+        undo=f"ALTER TABLE {table} DROP CONSTRAINT rejected",
     )
 
 
-def quarantine_refused(scene: RunContext) -> AbstractAsyncContextManager[None]:
-    """The daemon's role may not write to the quarantine; the index takes every row."""
-    table = f"{scene.database.schema}.quarantined_messages"
-    return _changed(scene, f"REVOKE INSERT ON {table} FROM {ROLE}", undo=f"GRANT INSERT ON {table} TO {ROLE}")
+def quarantine_denied(context: RunContext) -> AbstractAsyncContextManager[None]:
+    """The daemon's role has no INSERT privilege on the quarantine; the index accepts every row."""
+    table = f"{context.database.schema}.quarantined_messages"
+    return _changed(context, f"REVOKE INSERT ON {table} FROM {ROLE}", undo=f"GRANT INSERT ON {table} TO {ROLE}")
 
 
 @asynccontextmanager
-async def object_refused_everywhere(scene: RunContext) -> AsyncIterator[None]:
-    """A CHECK on the index refuses the rows of one object, and a trigger on the quarantine every body."""
-    async with object_refused_by_check(scene), raising(scene, "quarantined_messages", "P0001"):
+async def object_rejected_everywhere(context: RunContext) -> AsyncIterator[None]:
+    """A CHECK on the index rejects the rows of one object, and a trigger on the quarantine every body."""
+    async with object_rejected_by_check(context), raising(context, "quarantined_messages", "P0001"):
         yield
 
 
 def raising(
-    scene: RunContext, table: str, sqlstate: str, *, when: str | None = None
+    context: RunContext, table: str, sqlstate: str, *, when: str | None = None
 ) -> AbstractAsyncContextManager[None]:
-    """A trigger on `table` raises this `sqlstate` for every row put in, or those that `when` is true of."""
-    schema = scene.database.schema
+    """A trigger on `table` raises `sqlstate` for every inserted row, or for those that match `when`."""
+    schema = context.database.schema
     condition = f"WHEN ({when}) " if when else ""
     return _changed(
-        scene,
-        f"CREATE FUNCTION {schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$BEGIN RAISE EXCEPTION 'refused on purpose' USING ERRCODE = '{sqlstate}'; END$$",
-        f"CREATE TRIGGER refuse BEFORE INSERT ON {schema}.{table} "
-        f"FOR EACH ROW {condition}EXECUTE FUNCTION {schema}.refuse()",
-        undo=f"DROP FUNCTION {schema}.refuse() CASCADE",
+        context,
+        f"CREATE FUNCTION {schema}.reject() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$BEGIN RAISE EXCEPTION 'rejected on purpose' USING ERRCODE = '{sqlstate}'; END$$",
+        f"CREATE TRIGGER reject BEFORE INSERT ON {schema}.{table} "
+        f"FOR EACH ROW {condition}EXECUTE FUNCTION {schema}.reject()",
+        undo=f"DROP FUNCTION {schema}.reject() CASCADE",
     )
 
 
 @asynccontextmanager
-async def _changed(scene: RunContext, *statements: str, undo: str) -> AsyncIterator[None]:
-    await scene.database.execute(*statements)
+async def _changed(context: RunContext, *statements: str, undo: str) -> AsyncIterator[None]:
+    await context.database.execute(*statements)
     try:
         yield
     finally:
-        await scene.database.execute(undo)
+        await context.database.execute(undo)

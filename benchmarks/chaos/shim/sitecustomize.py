@@ -1,9 +1,10 @@
-"""Lets the wall clock of a Python process jump: what `time.time` says is moved by the seconds in a file.
+"""Shifts the wall clock of a Python process: adds the seconds in a file to `time.time`.
 
-Python imports a module of this name at its start, before any other code of the program; so whoever asks `time.time`,
-or has taken a reference to it, asks this one. `datetime.now` and the monotonic clock, by which all waiting is done, are
-left alone: a wall clock that is set does not move them either (PEP 418), and what the daemon reads of the wall clock it
-reads by `time.time`. A whole machine's clock cannot be set for a test, and a preloaded library is not everywhere.
+Python imports a module of this name at startup, before any other code of the program, so every caller of `time.time`,
+including holders of a reference to it, calls this one. The monotonic clock, which all waiting uses, is left alone:
+setting the wall clock does not move it either (PEP 418). `datetime.now` is left alone too: the daemon reads the wall
+clock by `time.time` only. A test cannot set the clock of the whole machine, and not every system has a library to
+preload.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import os
 import time
 from pathlib import Path
 
-_FILE = os.environ.get("TORTURE_CLOCK_FILE")
-_LOOK_SECONDS = 0.02
+_FILE = os.environ.get("CHAOS_CLOCK_FILE")
+_POLL_SECONDS = 0.02
 
 _true_time = time.time
 _looked_at = 0.0
@@ -22,9 +23,9 @@ _offset_seconds = 0.0
 
 
 def _moved_time() -> float:
-    global _looked_at, _offset_seconds  # noqa: PLW0603 -- it stands in for a function of the interpreter, which has a state too
+    global _looked_at, _offset_seconds  # noqa: PLW0603 -- it replaces a function of the interpreter, which has state too
     now = time.monotonic()
-    if _FILE and now - _looked_at > _LOOK_SECONDS:
+    if _FILE and now - _looked_at > _POLL_SECONDS:
         _looked_at = now
         with contextlib.suppress(OSError, ValueError):
             _offset_seconds = float(Path(_FILE).read_text())

@@ -1,6 +1,6 @@
-"""Published laws of control, re-implemented from their documented constants in our own words, for comparison.
+"""Published controllers, reimplemented from their documented constants, for comparison.
 
-None of them was made for this task: each stands here with its own signals and constants, translated where its actuator
-or its signal is another one; `Law.source` says from where and how. All are held to the operator's bounds. Where a
-law counts whole permits, so does its translation: none of them knows a limit below one, except by the bounds.
+None of them was made for this task. Each keeps its own signals and constants, adapted where its actuator or its signal
+differs; `ControllerSpec.source` says from where and how. The operator's bounds apply to all. Controllers that count
+whole permits still do so here: none of them knows a limit below one, except through the bounds.
 """

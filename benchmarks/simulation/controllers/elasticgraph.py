@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.simulation.controller import Bounds, Law, clamped
+from benchmarks.simulation.controller import Bounds, ControllerSpec, clamped
 from subscriber.control.reading import Reading
 
 AT_LEAST: Final = 2.0
@@ -13,7 +13,7 @@ PERIOD_SECONDS: Final = 60.0
 
 
 class CpuDeadBand:
-    """Inside the band nothing; outside it, in proportion to the distance from its middle."""
+    """No change inside the band; outside it, a change in proportion to the distance from its middle."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -21,7 +21,7 @@ class CpuDeadBand:
         self.limit = clamped(AT_LEAST, bounds)
 
     def decide(self, reading: Reading) -> float:
-        """Once a minute, as its schedule has it."""
+        """Decides once a minute, as its schedule does."""
         if self._next_at is None:
             self._next_at = reading.taken_at + PERIOD_SECONDS
         if reading.taken_at < self._next_at:
@@ -43,10 +43,10 @@ class CpuDeadBand:
         return self.limit
 
 
-LAW: Final = Law(
+SPEC: Final = ControllerSpec(
     "ElasticGraph band",
     "block/elasticgraph, concurrency_scaler.rb at cde88094: no messages → 2; CPU below the band × middle ÷ CPU, at "
-    "most 1.5; above it − (CPU ÷ middle − 1); inside it unchanged. It has no default band: here the CPU target "
-    "and maximum; nor a schedule of its own: here a minute",
+    "most 1.5; above it − (CPU ÷ middle − 1); inside it unchanged. It has no default band (here: CPU target "
+    "to maximum) and no schedule of its own (here: every minute)",
     CpuDeadBand,
 )

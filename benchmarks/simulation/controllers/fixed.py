@@ -1,23 +1,23 @@
-"""A number that somebody has chosen: what most consumers do."""
+"""A fixed limit, as most consumers have."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from benchmarks.simulation.controller import Bounds, Law
+from benchmarks.simulation.controller import Bounds, ControllerSpec
 from subscriber.control.reading import Reading
 
 FIXED_LOW: Final = 1.0
 
 
 class Fixed:
-    """Always the same."""
+    """Always returns the same limit."""
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
 
     def decide(self, reading: Reading) -> float:
-        """Whatever was read."""
+        """The fixed limit, whatever the reading."""
         del reading
         return self.limit
 
@@ -30,5 +30,7 @@ def _high(bounds: Bounds) -> Fixed:
     return Fixed(bounds.limit_at_most)
 
 
-LOW: Final = Law("fixed low", "one writer a task, for ever: the careful setting by hand", _low)
-HIGH: Final = Law("fixed high", "the largest limit, for ever: the setting of who has only looked at the queue", _high)
+LOW: Final = ControllerSpec("fixed low", "one writer per task: a cautious manual setting", _low)
+HIGH: Final = ControllerSpec(
+    "fixed high", "always the largest limit: a manual setting with only the queue in mind", _high
+)

@@ -1,11 +1,11 @@
-"""GitLab's Sidekiq throttling: by the time that jobs spend in the database, and who dominates its sessions."""
+"""GitLab's Sidekiq throttling: by the time that jobs spend in the database, and by their dominance of its sessions."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Final
 
-from benchmarks.simulation.controller import Bounds, Law, clamped
+from benchmarks.simulation.controller import Bounds, ControllerSpec, clamped
 from subscriber.control.reading import Reading
 
 SOFT: Final = 0.8
@@ -18,7 +18,7 @@ SAMPLES_AT_LEAST: Final = 4
 
 
 class DatabaseThrottling:
-    """Too busy: four fifths. Too busy, in most samples: half. Else up by a tenth, at least by one, once a minute."""
+    """Over quota: × 0.8. Over quota and dominant: × 0.5. Otherwise up by a tenth, at least by one. Once a minute."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -28,7 +28,7 @@ class DatabaseThrottling:
         self.limit = bounds.limit_at_most
 
     def decide(self, reading: Reading) -> float:
-        """Samples every 15 s, moves once a minute."""
+        """Takes a sample every 15 s, changes the limit once a minute."""
         if self._next_at is None:
             self._next_at = reading.taken_at + PERIOD_SECONDS
         if reading.load is not None and reading.taken_at >= self._sample_at:
@@ -49,10 +49,10 @@ class DatabaseThrottling:
         return max(self.limit + 1, self.limit * RECOVERY)
 
 
-LAW: Final = Law(
+SPEC: Final = ControllerSpec(
     "GitLab throttling",
     "gitlabhq/gitlabhq, sidekiq_middleware/throttling: soft ×0.8, hard ×0.5, floor 1, recovery max(+1, ×1.1), once a "
     "minute; samples every 15 s, at least 4. Its quota of database seconds a minute is translated to the CPU target, "
-    "its dominance of sessions to most samples above the maximum; a job begins unthrottled",
+    "its dominance of sessions to most samples above the maximum; jobs start unthrottled",
     DatabaseThrottling,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from benchmarks.simulation.controller import Bounds, Law, clamped
+from benchmarks.simulation.controller import Bounds, ControllerSpec, clamped
 from subscriber.control.reading import Reading
 
 AT_MOST: Final = 200
@@ -23,12 +23,12 @@ GRADIENT_DRIFT: Final = 0.95
 
 
 def _most(bounds: Bounds) -> float:
-    """The library's upper bound, as far as the operator's allows."""
+    """The library's upper bound, or the operator's if that is lower."""
     return min(float(AT_MOST), bounds.limit_at_most)
 
 
 class Aimd:
-    """Up by one while at least half is in use, down by a tenth when something is dropped or times out."""
+    """Up by one while at least half is in use, down by a tenth after a drop or a timeout."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -41,7 +41,7 @@ class Aimd:
         return clamped(self._limit, self._bounds)
 
     def decide(self, reading: Reading) -> float:
-        """One sample a reading."""
+        """Treats each reading as one sample."""
         seconds = reading.statement_seconds
         if reading.failures or (seconds is not None and seconds > AIMD_TIMEOUT_SECONDS):
             self._limit = max(1.0, min(self._limit - 1, math.floor(self._limit * AIMD_BACKOFF)))
@@ -52,7 +52,7 @@ class Aimd:
 
 
 class Gradient2:
-    """The limit follows `long ÷ short`: how much longer things take than they do in the long run."""
+    """The limit follows `long ÷ short`, the ratio of long-term to current statement time."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -63,11 +63,11 @@ class Gradient2:
 
     @property
     def limit(self) -> float:
-        """Rounded down, as the library hands out permits."""
+        """Rounded down, as in the library."""
         return clamped(math.floor(self._limit) or 1, self._bounds)
 
     def decide(self, reading: Reading) -> float:
-        """One sample a reading; no move while less than half is in use."""
+        """Treats each reading as one sample; no change while less than half is in use."""
         short = reading.statement_seconds
         if short is None or short <= 0:
             return self.limit
@@ -81,7 +81,7 @@ class Gradient2:
         return self.limit
 
     def _long(self, short: float) -> float:
-        """The long mean: plain over the first samples, exponential after; drawn down if times have fallen for good."""
+        """The long-term mean: plain over the first samples, then exponential; lowered when times stay much lower."""
         self._samples += 1
         if self._samples <= GRADIENT_WARM_UP:
             self._long_seconds += (short - self._long_seconds) / self._samples
@@ -93,17 +93,17 @@ class Gradient2:
 
 
 _SOURCE = (
-    "Netflix/concurrency-limits at 78a74b9, initial 20, at most 200, both cut to the operator's bounds; its least of "
-    "20 is taken as 1, or it could not move here; "
+    "Netflix/concurrency-limits at 78a74b9, initial 20, at most 200, both cut to the operator's bounds; its minimum of "
+    "20 is replaced by 1, because it could not change otherwise; "
 )
-AIMD: Final = Law(
+AIMD: Final = ControllerSpec(
     "Netflix AIMD",
-    _SOURCE + "+1 while half is in use, ×0.9 on a drop or beyond 5 s; one sample a second instead of one a call",
+    _SOURCE + "+1 while half is in use, ×0.9 on a drop or beyond 5 s; one sample per second instead of one per call",
     Aimd,
 )
-GRADIENT2: Final = Law(
+GRADIENT2: Final = ControllerSpec(
     "Netflix Gradient2",
     _SOURCE + "gradient 0.5 … 1 of tolerance 1.5 × long ÷ short, queue 4, smoothing 0.2, long window 600 samples; one "
-    "sample a second instead of one a call",
+    "sample per second instead of one per call",
     Gradient2,
 )

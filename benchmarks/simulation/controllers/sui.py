@@ -1,11 +1,11 @@
-"""Sui's indexer framework: a dead band of a channel's fill, cuts by severity, one per congestion."""
+"""Sui's indexer framework: a dead band on a channel's fill level, one cut per congestion, sized by severity."""
 
 from __future__ import annotations
 
 import math
 from typing import Final
 
-from benchmarks.simulation.controller import Bounds, Law, clamped
+from benchmarks.simulation.controller import Bounds, ControllerSpec, clamped
 from subscriber.control.reading import Reading
 
 FILL_LOW: Final = 0.60
@@ -15,7 +15,7 @@ KEEP_SPAN: Final = 0.3
 
 
 class FillBand:
-    """Above the band 20 to 50 % less, once until it shows; below it, if the limit was used, more by its logarithm."""
+    """Above the band cuts by 20 to 50 %, once per epoch; below it, if the limit was used, adds its logarithm."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -29,7 +29,7 @@ class FillBand:
         return clamped(self._limit, self._bounds)
 
     def decide(self, reading: Reading) -> float:
-        """A new reading of the fill, one move."""
+        """At most one change per reading of the fill level."""
         self._was_used |= reading.limit_reached
         if reading.load is None:
             return self.limit
@@ -45,14 +45,14 @@ class FillBand:
         return self.limit
 
     def _is_new_epoch(self, reading: Reading) -> bool:
-        """Whether what was begun after the last cut has come back: a statement's time has passed."""
+        """Whether statements that started after the last cut have returned: a statement's duration has passed."""
         return self._cut_at is None or reading.taken_at - self._cut_at > (reading.statement_seconds or 0.0)
 
 
-LAW: Final = Law(
+SPEC: Final = ControllerSpec(
     "Sui fill band",
     "MystenLabs/sui, crates/sui-futures stream.rs: fill ≥ 0.85 keeps 0.8 − 0.3 × severity, once per epoch; fill < 0.60 "
     "and the limit used: + ceil(log10(limit)); between them unchanged. Its signal is the fill of the channel behind "
-    "the work; a bulk writer has none, so the database's CPU stands for it",
+    "the work; a bulk writer has no such channel, so database CPU is used instead",
     FillBand,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from benchmarks.simulation.controller import Bounds, Law, clamped
+from benchmarks.simulation.controller import Bounds, ControllerSpec, clamped
 from subscriber.control.reading import Reading
 
 INITIAL: Final = 1
@@ -16,7 +16,7 @@ RTT_DEVIATION_SCALE: Final = 2.5
 
 
 class AdaptiveRequestConcurrency:
-    """One decision a round trip: up by one if the limit was reached and times are not above their mean."""
+    """One decision per round trip: up by one if the limit was reached and times are not above their mean."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
@@ -33,20 +33,20 @@ class AdaptiveRequestConcurrency:
         return clamped(self._limit, self._bounds)
 
     def decide(self, reading: Reading) -> float:
-        """At most once a mean round trip, and with something to go by."""
+        """Decides at most once per mean round trip, and only with new samples."""
         self._reached |= reading.limit_reached
         self._pushed_back |= reading.failures > 0
         seconds = reading.statement_seconds
         if (seconds is None and not self._pushed_back) or reading.taken_at < self._next_at:
             return self.limit
-        self._judge(seconds)
+        self._change_limit(seconds)
         if seconds is not None:
             self._remember(seconds)
         self._next_at = reading.taken_at + (self._mean or 0.0)
         self._reached = self._pushed_back = False
         return self.limit
 
-    def _judge(self, seconds: float | None) -> None:
+    def _change_limit(self, seconds: float | None) -> None:
         mean = self._mean
         is_slow = (
             seconds is not None
@@ -60,7 +60,7 @@ class AdaptiveRequestConcurrency:
             self._limit = min(AT_MOST, math.floor(self._bounds.limit_at_most), self._limit + 1)
 
     def _remember(self, seconds: float) -> None:
-        """Mean and variance, both weighted exponentially."""
+        """Updates mean and variance, both exponentially weighted."""
         if self._mean is None:
             self._mean = seconds
             return
@@ -69,7 +69,7 @@ class AdaptiveRequestConcurrency:
         self._variance = (1 - EWMA_ALPHA) * (self._variance + EWMA_ALPHA * difference**2)
 
 
-LAW: Final = Law(
+SPEC: Final = ControllerSpec(
     "Vector ARC",
     "vectordotdev/vector, src/sinks/util/adaptive_concurrency at c3445d4: initial 1, +1 if the limit was reached and "
     "the time of the interval is not above its mean, ×0.9 on back-pressure or beyond mean + 2.5 deviations, EWMA 0.4; "

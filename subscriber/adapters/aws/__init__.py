@@ -1,1 +1,1 @@
-"""Sessions, signed HTTP connections and the meaning of error codes, shared by every AWS service."""
+"""Sessions and signed HTTP connections, shared by every AWS service."""

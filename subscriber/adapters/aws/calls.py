@@ -1,4 +1,4 @@
-"""Calls of AWS services that are asked seldom: bounded in time, and every failure one sentence."""
+"""Rare calls to AWS services through aiobotocore, each with a timeout and with one sentence for every failure."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
 from subscriber.adapters.aws.session import call_error, client_config, session_with_region
-from subscriber.errors import SensorError
+from subscriber.errors import AwsErrorKind, SensorError, aws_error_kind
 
 CALL_SECONDS = 5.0
-"""These services answer in tenths of a second; what takes longer is late for a decision anyway."""
+"""These services answer in tenths of a second; a later answer is too late for a decision."""
 PAGES_AT_MOST = 10
 CALL_ERRORS = (ClientError, BotoCoreError, OSError, RuntimeError, ValueError)
-"""What a call raises that fails. RuntimeError: credentials are still expired; ValueError: the endpoint in the
-environment is none."""
-
-_DENIED = frozenset(
-    {"AccessDenied", "AccessDeniedException", "AuthFailure", "NotAuthorizedException", "UnauthorizedOperation"}
-)
+"""All that a failed call raises. RuntimeError: the credentials are still expired; ValueError: the endpoint in the
+environment is invalid."""
 
 
 class AwsCallError(SensorError):
-    """One call failed. `code` is the service's word, or the name of the network's failure."""
+    """One call failed. `code` is the AWS error code, or the name of the network failure; `kind` is its meaning."""
 
     def __init__(self, action: str, code: str, detail: str) -> None:
         self.code = code
         self.detail = detail
-        self.is_denied = code in _DENIED
+        self.kind = aws_error_kind(code)
         advice = f" (the role needs {action})" if self.is_denied else ""
-        super().__init__(f"{action} failed: {code}: {detail or 'no more was said'}{advice}")
+        super().__init__(f"{action} failed: {code}: {detail or 'no details'}{advice}")
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether a policy denies the call."""
+        return self.kind is AwsErrorKind.DENIED
 
 
 class AwsCalls:
-    """Clients of aiobotocore, made when they are first needed, in one region.
+    """Clients of aiobotocore in one region, created on first use.
 
-    Credentials, profiles and `AWS_ENDPOINT_URL_PI`, `_RDS` and their like count as everywhere. `close` may
-    be called at any time: the next call opens what it needs anew.
+    Credentials, profiles and endpoint variables such as `AWS_ENDPOINT_URL_PI` apply as in every AWS SDK. `close` may be
+    called at any time: the next call creates its client again.
     """
 
     def __init__(self, region: str | None) -> None:
@@ -51,10 +52,16 @@ class AwsCalls:
         self._open = AsyncExitStack()
 
     async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
-        """The answer to one call, by the names of botocore ("pi") and of the API reference ("GetResourceMetrics").
+        """Call an operation and return its response.
+
+        Args:
+            service: botocore's name, such as "pi".
+            operation: the name in the API reference, such as "GetResourceMetrics".
+            parameters: of the operation.
 
         Raises:
-            AwsCallError: there is none, or not within five seconds; making a client comes on top once.
+            AwsCallError: the call failed or took longer than five seconds; the first call of a service also creates
+                its client, which is not part of the five seconds.
         """
         action = f"{service}:{operation}"
         try:
@@ -68,35 +75,35 @@ class AwsCalls:
             ours = call_error(error)
             raise AwsCallError(action, ours.code, ours.detail) from error
 
-    async def pages(self, service: str, operation: str, answered: str, **parameters: Any) -> list[dict[str, Any]]:
-        """The answers of all pages, by NextToken; of a list without end the first ten.
+    async def pages(self, service: str, operation: str, member: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Follow NextToken and return the pages, ten at most.
 
         Raises:
-            AwsCallError: as for `call`, or because a page has no `answered`: what is no JSON has nothing.
+            AwsCallError: as for `call`, or a page lacks `member` (a body that is not JSON parses to {}).
         """
         found = [await self.call(service, operation, **parameters)]
         while (token := found[-1].get("NextToken")) and len(found) < PAGES_AT_MOST:
             found.append(await self.call(service, operation, **parameters, NextToken=token))
-        if not all(answered in page for page in found):
-            raise AwsCallError(f"{service}:{operation}", "NoAnswer", f"an answer without {answered}")
+        if not all(member in page for page in found):
+            raise AwsCallError(f"{service}:{operation}", "NoAnswer", f"an answer without {member}")
         return found
 
     async def close(self) -> None:
-        """Close the clients there are."""
+        """Close all clients."""
         opened, self._open = self._open, AsyncExitStack()
         self._clients.clear()
         await opened.aclose()
 
     async def client(self, service: str) -> Any:
-        """The client of a service, made when it is first asked for.
+        """The client of a service, created on first use.
 
         Raises:
             BotoCoreError: region or profile cannot be used.
-            ValueError: the endpoint in the environment is none.
+            ValueError: the endpoint in the environment is invalid.
         """
         if service not in self._clients:
             self._session = self._session or session_with_region(())
-            # Reading a service's model takes a tenth of a second and more: in a thread, not on the line's loop.
+            # Reading a service's model takes a tenth of a second and more: a thread does it, not the event loop.
             config = client_config(connections=2, read_timeout_seconds=CALL_SECONDS).merge(
                 AioConfig(warm_up_loader_caches=True)
             )

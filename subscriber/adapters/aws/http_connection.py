@@ -1,7 +1,7 @@
-"""One HTTP/1.1 connection: a request goes out in one write, its answer comes back as one value.
+"""One HTTP/1.1 connection: sends a request in one write and returns the whole response.
 
-The grammar is llhttp's, through httptools. An answer has to say how long it is, by a length or in chunks, as AWS's do:
-one that ends with its connection cannot be told from one that was cut off.
+httptools (llhttp) parses. A response must state its length, by Content-Length or chunks, as AWS's do: a response that
+ends with its connection looks the same as a truncated one.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import cast
 import httptools
 import msgspec
 
-ANSWER_BYTES_AT_MOST = 64 * 1024**2
-"""Ten messages of a megabyte, each character escaped, fit twice."""
+RESPONSE_BYTES_AT_MOST = 64 * 1024**2
+"""Twice the size of ten messages of a megabyte with every character escaped."""
 
 _FINAL_STATUS = 200
-"""From here on an answer is the answer; what is 1xx only precedes it (RFC 9110, section 15.2)."""
+"""The lowest final status; 1xx responses precede the final one (RFC 9110, section 15.2)."""
 
 
-class HttpAnswer(msgspec.Struct, frozen=True):
-    """An answer as it came; header names in the server's spelling."""
+class HttpResponse(msgspec.Struct, frozen=True):
+    """A response; header names are spelled as the server sent them."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...]
     content: bytes
 
     def header(self, name: str) -> str:
-        """The first header of this name, in any spelling; empty if there is none."""
+        """The first header of this name, in upper or lower case; empty if there is none."""
         wanted = name.lower().encode()
         return next((value.decode("latin-1") for spelled, value in self.headers if spelled.lower() == wanted), "")
 
@@ -39,25 +39,25 @@ class HttpConnection(asyncio.Protocol):
         self._loop = loop
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[HttpAnswer] | None = None
+        self._waiter: asyncio.Future[HttpResponse] | None = None
         self._headers: list[tuple[bytes, bytes]] = []
         self._parts: list[bytes] = []
         self._bytes = 0
         self.idle_since = 0.0
-        """By the loop's clock; kept by the pool."""
+        """Seconds of the loop's clock; the pool sets it."""
 
     @property
     def is_open(self) -> bool:
         """Whether a request may be sent."""
         return self._transport is not None and not self._transport.is_closing()
 
-    async def ask(self, request: bytes, deadline: float) -> HttpAnswer:
-        """Send `request` and wait for its answer, until the loop's clock reads `deadline`.
+    async def exchange(self, request: bytes, deadline: float) -> HttpResponse:
+        """Send `request` and return its response; `deadline` is a time of the loop's clock.
 
-        Whatever ends the wait early leaves the connection unusable.
+        After any exception, cancellation included, the connection must not be used again.
 
         Raises:
-            ConnectionError: the connection ended, or the answer was not HTTP or larger than we take.
+            ConnectionError: the connection ended, or the response is not HTTP or exceeds RESPONSE_BYTES_AT_MOST.
             TimeoutError: the deadline has passed.
         """
         if self._transport is None or self._transport.is_closing():
@@ -72,34 +72,38 @@ class HttpConnection(asyncio.Protocol):
             timer.cancel()
 
     def close(self) -> None:
-        """Drop the connection: nothing that could be lost is under way between two requests."""
+        """Abort the connection; between two requests nothing is in transit."""
         if self._transport is not None:
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The way is open."""
+        """The connection is established."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are not its subclasses
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The way is closed, by either side."""
+        """Either side closed the connection."""
         self._transport = None
-        self._fail(ConnectionResetError(f"the server closed the connection: {exc}" if exc else "the server hung up"))
+        self._fail(
+            ConnectionResetError(
+                f"the server closed the connection: {exc}" if exc else "the server closed the connection"
+            )
+        )
 
     def data_received(self, data: bytes) -> None:
-        """Some of an answer; what nobody asked for, as a load balancer's 408, ends the connection."""
+        """Parse received bytes; bytes that no request asked for, such as a load balancer's 408, end the connection."""
         self._bytes += len(data)
-        if self._waiter is None or self._bytes > ANSWER_BYTES_AT_MOST:
-            self._fail(ConnectionError(f"an answer of more than {ANSWER_BYTES_AT_MOST} bytes"))
+        if self._waiter is None or self._bytes > RESPONSE_BYTES_AT_MOST:
+            self._fail(ConnectionError(f"a response of more than {RESPONSE_BYTES_AT_MOST} bytes"))
             self.close()
             return
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._fail(ConnectionError(f"the answer is not HTTP: {error}"))
+            self._fail(ConnectionError(f"the response is not HTTP: {error}"))
             self.close()
 
     def on_message_begin(self) -> None:
-        """An answer begins. One that nobody asked for would be taken for the answer to the next request."""
+        """Close if no request is pending: this response would be taken for that of the next request."""
         if self._waiter is None:
             self.close()
 
@@ -108,13 +112,13 @@ class HttpConnection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_body(self, part: bytes) -> None:
-        """Some of the content, without the marks of chunks."""
+        """A part of the content, without chunk markers."""
         self._parts.append(part)
 
     def on_message_complete(self) -> None:
-        """An answer is complete."""
+        """The response is complete."""
         status = self._parser.get_status_code()
-        answer = HttpAnswer(status, tuple(self._headers), b"".join(self._parts))
+        response = HttpResponse(status, tuple(self._headers), b"".join(self._parts))
         self._headers.clear()
         self._parts.clear()
         if status < _FINAL_STATUS:
@@ -124,7 +128,7 @@ class HttpConnection(asyncio.Protocol):
             self.close()
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
-            waiter.set_result(answer)
+            waiter.set_result(response)
 
     def _fail(self, error: OSError) -> None:
         waiter, self._waiter = self._waiter, None

@@ -1,8 +1,8 @@
-"""Posting to one origin, over connections that stay open.
+"""POST requests to one origin over a pool of persistent connections.
 
-What a poll and a delete need of HTTP is little, and it is needed twice for every ten messages: one POST to `/`, one
-answer. A general client pays for redirects, cookies, streams and hooks on every call; that came to more than a third
-of the daemon's work (docs/performance.md). So the direct way is our own, and a way through a proxy is aiohttp's.
+Every ten messages take a poll and a delete, each one POST to `/` with one response. A general client also handles
+redirects, cookies, streams and hooks in every call, which took more than a third of the daemon's CPU
+(docs/explanation/performance.md). Hence direct connections use our own client; connections through a proxy use aiohttp.
 """
 
 from __future__ import annotations
@@ -21,126 +21,126 @@ import msgspec
 from aiohappyeyeballs import AddrInfoType as AddressInfo
 from yarl import URL
 
-from subscriber.adapters.aws.http_connection import HttpAnswer, HttpConnection
+from subscriber.adapters.aws.http_connection import HttpConnection, HttpResponse
 from subscriber.adapters.keepalive import enable_tcp_keepalive
 
 CONNECT_TIMEOUT_SECONDS = 5.0
 
 NEXT_ADDRESS_SECONDS = 0.25
-"""When the next address is tried beside one that says nothing (RFC 8305, section 5): a network may lose IPv6."""
+"""Delay before the next address is tried in parallel (RFC 8305, section 5): a network may drop IPv6."""
 
 ADDRESSES_SECONDS = 10.0
-"""How long a name is taken to lead where it led: aiohttp's own figure; a failed connection ends it at once."""
+"""How long a DNS answer is reused, as in aiohttp; a failed connection discards it at once."""
 
 IDLE_SECONDS = 12.0
-"""AWS closes a connection that was idle for twenty; this is botocore's own figure."""
+"""AWS closes a connection after twenty idle seconds; botocore uses twelve as well."""
 
 
 class Transport(Protocol):
-    """How requests reach their origin."""
+    """Sends requests to an origin, directly or through a proxy."""
 
-    async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpAnswer:
-        """Post `body` to `/`; `headers` have everything but the length.
+    async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpResponse:
+        """Post `body` to `/`; `headers` contain everything but Content-Length.
 
         Raises:
-            TimeoutError: no answer in time, waiting for a free connection included.
-            OSError: no connection, or it ended before the answer did. Whether the server has seen the request, nobody
-                knows. The errors of TLS are of this kind.
+            TimeoutError: no response within `timeout_seconds`, which include the wait for a free connection.
+            OSError: connecting failed, or the connection ended before the response did; the server may or may not
+                have processed the request. TLS errors are OSErrors too.
         """
         ...
 
     async def close(self) -> None:
-        """Close the connections; requests under way must have ended."""
+        """Close all connections; call it when no request is in progress."""
         ...
 
 
 class Origin(msgspec.Struct, frozen=True):
-    """Where connections lead."""
+    """Host, port and TLS of a server."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None
-    """How the server is verified; None: no TLS."""
+    """The context that verifies the server; None: no TLS."""
 
 
 def origin_of(endpoint: SplitResult, tls: ssl.SSLContext | None) -> Origin:
-    """The origin of an endpoint's URL; `tls` (None: the system's authorities) counts for https only."""
+    """The origin of an endpoint URL; `tls` (None: the system's CAs) applies to https only."""
     if endpoint.scheme != "https":
         return Origin(endpoint.hostname or "", endpoint.port or 80, None)
     return Origin(endpoint.hostname or "", endpoint.port or 443, tls or ssl.create_default_context())
 
 
 def request_bytes(headers: dict[str, str], body: bytes) -> bytes:
-    """The request as it goes over the wire."""
+    """The request as bytes."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     return f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
 
 class DirectTransport:
-    """A pool; the connection last used is the next one used, and those that lie idle are let go.
+    """A pool that reuses the most recently used connection first and closes idle ones.
 
     Args:
-        origin: where it leads.
-        connections_at_most: further requests wait for one of these.
+        origin: the server.
+        connections_at_most: further requests wait for a free connection.
     """
 
     def __init__(self, origin: Origin, connections_at_most: int) -> None:
         self._origin = origin
         self._loop = asyncio.get_running_loop()
-        self._places = asyncio.Semaphore(connections_at_most)
-        self._lookup: asyncio.Task[Sequence[AddressInfo]] | None = None
+        self._slots = asyncio.Semaphore(connections_at_most)
+        self._address_lookup: asyncio.Task[Sequence[AddressInfo]] | None = None
         self._look_up_again_at = 0.0
         self._idle: deque[HttpConnection] = deque()
 
     @property
     def idle_connections(self) -> int:
-        """How many connections are open and in nobody's use."""
+        """How many connections are open and unused."""
         return sum(connection.is_open for connection in self._idle)
 
-    async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpAnswer:
+    async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpResponse:
         """See Transport."""
         request = request_bytes(headers, body)
         deadline = self._loop.time() + timeout_seconds
-        await self._take_place(deadline)
+        await self._take_slot(deadline)
         try:
-            return await self._ask(request, deadline)
+            return await self._exchange(request, deadline)
         finally:
-            self._places.release()
+            self._slots.release()
 
     async def close(self) -> None:
         """See Transport."""
-        if self._lookup is not None:
-            self._lookup.cancel()
+        if self._address_lookup is not None:
+            self._address_lookup.cancel()
         while self._idle:
             self._idle.pop().close()
 
-    async def _take_place(self, deadline: float) -> None:
-        if not self._places.locked():
-            await self._places.acquire()  # at once
+    async def _take_slot(self, deadline: float) -> None:
+        if not self._slots.locked():
+            await self._slots.acquire()  # returns at once; the usual case skips the cost of a timeout
             return
         async with asyncio.timeout_at(deadline):
-            await self._places.acquire()
+            await self._slots.acquire()
 
-    async def _ask(self, request: bytes, deadline: float) -> HttpAnswer:
+    async def _exchange(self, request: bytes, deadline: float) -> HttpResponse:
         connection = self._take_idle() or await self._connect(deadline)
         try:
-            answer = await connection.ask(request, deadline)
+            response = await connection.exchange(request, deadline)
         except BaseException:
-            connection.close()  # nobody knows what is still under way on it
+            connection.close()  # the response may still arrive on it
             raise
-        self._give_back(connection)
-        return answer
+        self._return_idle(connection)
+        return response
 
     async def _connect(self, deadline: float) -> HttpConnection:
         async with asyncio.timeout_at(deadline):
             addresses = await self._addresses()
-            patience = asyncio.timeout(CONNECT_TIMEOUT_SECONDS)
+            connect_timeout = asyncio.timeout(CONNECT_TIMEOUT_SECONDS)
             try:
-                async with patience:
+                async with connect_timeout:
                     return await self._open_connection(addresses)
-            except OSError as error:  # time-outs among them
-                self._look_up_again_at = 0.0  # the name may lead elsewhere by now
-                if not patience.expired():
+            except OSError as error:  # includes TimeoutError
+                self._look_up_again_at = 0.0  # the name may have another address by now
+                if not connect_timeout.expired():
                     raise
                 where = f"{self._origin.host}:{self._origin.port}"
                 raise ConnectionError(f"no connection to {where} within {CONNECT_TIMEOUT_SECONDS:g} s") from error
@@ -158,11 +158,12 @@ class DirectTransport:
         return connection
 
     async def _addresses(self) -> Sequence[AddressInfo]:
-        """Where the origin is: one look-up for all who ask, since few run at once (libuv has two threads for them)."""
-        if self._lookup is None or (self._lookup.done() and self._loop.time() >= self._look_up_again_at):
-            self._lookup = self._loop.create_task(self._look_up(), name="look up")
+        """The addresses of the origin. Concurrent callers share one DNS lookup: libuv has few threads for lookups."""
+        lookup = self._address_lookup
+        if lookup is None or (lookup.done() and self._loop.time() >= self._look_up_again_at):
+            self._address_lookup = lookup = self._loop.create_task(self._look_up(), name="DNS lookup")
             self._look_up_again_at = 0.0
-        return await asyncio.shield(self._lookup)
+        return await asyncio.shield(lookup)
 
     async def _look_up(self) -> Sequence[AddressInfo]:
         found = await self._loop.getaddrinfo(self._origin.host, self._origin.port, type=socket.SOCK_STREAM)
@@ -179,18 +180,18 @@ class DirectTransport:
                 return connection
         return None
 
-    def _give_back(self, connection: HttpConnection) -> None:
+    def _return_idle(self, connection: HttpConnection) -> None:
         if connection.is_open:
             connection.idle_since = self._loop.time()
             self._idle.append(connection)
 
 
 class ProxiedTransport:
-    """Through an HTTP proxy, which aiohttp knows how to ask for a tunnel.
+    """Sends requests through an HTTP proxy; aiohttp opens the tunnel for https.
 
     Args:
-        origin: where it leads.
-        connections_at_most: further requests wait for one of these.
+        origin: the server.
+        connections_at_most: further requests wait for a free connection.
         proxy: URL of the proxy.
     """
 
@@ -206,12 +207,12 @@ class ProxiedTransport:
             skip_auto_headers=("Accept", "Accept-Encoding", "User-Agent", "Content-Type"),
         )
 
-    async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpAnswer:
+    async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpResponse:
         """See Transport."""
         posting = self._session.post(self._url, data=body, headers=headers, proxy=self._proxy)
         try:
-            async with asyncio.timeout(timeout_seconds), posting as answer:
-                return HttpAnswer(answer.status, answer.raw_headers, await answer.read())
+            async with asyncio.timeout(timeout_seconds), posting as response:
+                return HttpResponse(response.status, response.raw_headers, await response.read())
         except aiohttp.ClientError as error:
             raise OSError(str(error) or type(error).__name__) from error
 

@@ -1,8 +1,8 @@
-"""Signed calls in AWS's JSON 1.0 protocol over connections of our own.
+"""Signed calls in AWS's JSON 1.0 protocol, for the three SQS operations of the hot path.
 
-aiobotocore builds, signs and parses a call by its service's model, which costs about a millisecond; three calls of SQS
-are made so often that they go through here instead. Credentials, region and endpoint stay botocore's business: they
-are asked of its session and client, so roles, profiles, FIPS, dual-stack and AWS_ENDPOINT_URL keep their meaning.
+aiobotocore builds, signs and parses a call from its service's model, which takes about a millisecond; this client
+avoids that cost. botocore still resolves credentials, region and endpoint, so roles, profiles, FIPS, dual-stack and
+AWS_ENDPOINT_URL work as usual.
 """
 
 from __future__ import annotations
@@ -17,41 +17,32 @@ from urllib.parse import urlsplit
 import msgspec
 from botocore.utils import get_environ_proxies
 
-from subscriber.adapters.aws.http_connection import HttpAnswer
+from subscriber.adapters.aws.http_connection import HttpResponse
 from subscriber.adapters.aws.http_pool import DirectTransport, ProxiedTransport, Transport, origin_of
-from subscriber.adapters.aws.session import call_error, first_line, is_permanent, plain_code
+from subscriber.adapters.aws.session import call_error, first_line, plain_code
 from subscriber.adapters.aws.signing import Credentials, Signer
-from subscriber.errors import QueueCallError
+from subscriber.errors import QueueCallError, aws_error_kind
 
 SKEW_WORTH_CORRECTING_SECONDS = 240
-"""AWS refuses signatures five minutes off ("Troubleshoot Signature Version 4"); botocore corrects from four."""
+"""AWS rejects signatures that are five minutes off ("Troubleshoot Signature Version 4"); botocore corrects at four."""
 
 CREDENTIALS_SECONDS = 1.0
-"""How long credentials are used before their source is asked again; it renews them minutes before they end."""
+"""How long credentials are reused before their source is called again; it renews them minutes before they expire."""
 
-_SKEW_CODES = frozenset(
-    {
-        "RequestTimeTooSkewed",
-        "RequestExpired",
-        "InvalidSignatureException",
-        "SignatureDoesNotMatch",
-        "RequestInTheFuture",
-    }
-)
 _SUCCESS = 200
 _THROTTLED_STATUS = 429
 
 
 class CredentialSource(Protocol):
-    """botocore's credentials, which renew themselves when they are asked."""
+    """botocore's credentials, which renew themselves on access."""
 
     async def get_frozen_credentials(self) -> Any:
-        """A moment's access_key, secret_key and token."""
+        """The current access_key, secret_key and token."""
         ...
 
 
 class _Fault(msgspec.Struct):
-    """The body of an answer that is an error."""
+    """The body of an error response."""
 
     kind: str = msgspec.field(default="", name="__type")
     message: str = ""
@@ -62,14 +53,14 @@ _FAULT = msgspec.json.Decoder(_Fault)
 
 
 class JsonClient:
-    """Posts signed bodies to one endpoint. An async context is not needed; call `close`.
+    """Posts signed bodies to one endpoint; the owner calls `close`.
 
     Args:
         endpoint_url: as botocore resolved it.
-        region: for the signature.
-        credentials: whom to sign for.
-        connections: most calls under way at once.
-        tls: how to verify the server, where the endpoint is https; None: by the system's authorities.
+        region: of the signature.
+        credentials: sign the requests.
+        connections: the maximum of concurrent calls.
+        tls: verifies an https server; None: the system's CAs.
     """
 
     def __init__(
@@ -97,23 +88,27 @@ class JsonClient:
         await self._transport.close()
 
     async def call(self, target: str, body: bytes, timeout_seconds: float) -> bytes:
-        """The body of the answer to one call, within `timeout_seconds`, the wait for a free connection included.
+        """Post `body` and return the body of the response.
 
-        Where credentials have to be renewed first, that may take as long again.
+        Args:
+            target: `x-amz-target`, service and operation.
+            body: JSON.
+            timeout_seconds: for the call, the wait for a free connection included; renewing credentials may take as
+                long again.
 
         Raises:
-            QueueCallError: whatever went wrong, in AWS's word or ours.
+            QueueCallError: any failure, with AWS's error code or the name of the network failure.
         """
         headers = await self._signed_headers(target, body, timeout_seconds)
         try:
-            answer = await self._transport.post(headers, body, timeout_seconds)
+            response = await self._transport.post(headers, body, timeout_seconds)
         except TimeoutError as error:
             raise QueueCallError("Timeout", f"no answer within {timeout_seconds:g} s") from error
-        except (OSError, ValueError) as error:  # ValueError: a host's name that is none
+        except (OSError, ValueError) as error:  # ValueError: an invalid host name
             raise call_error(error) from error
-        if answer.status == _SUCCESS:
-            return answer.content
-        raise self._fault(answer)
+        if response.status == _SUCCESS:
+            return response.content
+        raise self._fault(response)
 
     async def _signed_headers(self, target: str, body: bytes, timeout_seconds: float) -> dict[str, str]:
         now = time.time()
@@ -129,26 +124,27 @@ class JsonClient:
             raise call_error(error) from error
         if not all(text.isascii() and text.isprintable() for text in (frozen.access_key, frozen.token or "")):
             raise QueueCallError(
-                "InvalidCredentials", "they hold a character that no header may have", is_permanent=True
+                "InvalidCredentials", "they contain a character that an HTTP header cannot contain", is_permanent=True
             )
         return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
-    def _fault(self, answer: HttpAnswer) -> QueueCallError:
-        """What an answer that is not 200 says; the query protocol's code counts, since the API reference lists it."""
+    def _fault(self, response: HttpResponse) -> QueueCallError:
+        """The error of a response that is not 200; the query protocol's code has priority (see `call_error`)."""
         try:
-            fault = _FAULT.decode(answer.content)
-        except (ValueError, RecursionError):  # what msgspec and UTF-8 raise are ValueErrors
+            fault = _FAULT.decode(response.content)
+        except (ValueError, RecursionError):  # decoding errors of msgspec and UTF-8 are ValueErrors
             fault = _Fault()
-        code = plain_code(answer.header("x-amzn-query-error").partition(";")[0] or fault.kind)
+        code = plain_code(response.header("x-amzn-query-error").partition(";")[0] or fault.kind)
         if not code:
-            code = "Throttled" if answer.status == _THROTTLED_STATUS else f"Http{answer.status}"
-        if code in _SKEW_CODES:
-            self._correct_skew(answer.header("Date"))
+            code = "Throttled" if response.status == _THROTTLED_STATUS else f"Http{response.status}"
+        kind = aws_error_kind(code)
+        if kind.suggests_clock_skew:
+            self._correct_skew(response.header("Date"))
         sentence = first_line(fault.message or fault.capital_message)
-        return QueueCallError(code, sentence, is_permanent=is_permanent(code))
+        return QueueCallError(code, sentence, is_permanent=kind.is_permanent)
 
     def _correct_skew(self, date: str) -> None:
-        """Believe the server's clock where ours is far off: the next call is signed with its time."""
+        """Sign the next calls with the server's time if our clock differs too much."""
         try:
             skew = parsedate_to_datetime(date).timestamp() - time.time()
         except ValueError:
@@ -158,6 +154,6 @@ class JsonClient:
 
 
 def _proxy_for(endpoint_url: str) -> str | None:
-    """The proxy the environment names for the endpoint; one without a scheme is spoken to in HTTP, as by botocore."""
+    """The proxy that the environment names for the endpoint; without a scheme it is an HTTP proxy, as in botocore."""
     proxy: str | None = get_environ_proxies(endpoint_url).get(urlsplit(endpoint_url).scheme)
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy

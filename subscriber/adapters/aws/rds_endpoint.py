@@ -1,4 +1,4 @@
-"""What the name of a database's host says about the instance behind it. Pure."""
+"""Parses the host name of an RDS or Aurora endpoint. Pure."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ _MARKS: tuple[tuple[str, EndpointKind], ...] = (
     ("cluster-", "writer"),
     ("proxy-", "proxy"),
 )
-"""What precedes the account's hash, the longer ones first (Aurora User Guide, "Amazon Aurora endpoint connections")."""
+"""Prefixes of the account's hash, longer ones first (Aurora User Guide, "Amazon Aurora endpoint connections")."""
 
 _RESOURCE_ID = re.compile(r"db-[A-Z0-9]{20,}")
-"""A DbiResourceId, such as db-ABCDEFGHIJKLMNOPQRSTU1VW2X (Performance Insights API reference). A name that somebody
-gave cannot look like it: RDS keeps names in lower case."""
+"""A DbiResourceId, such as db-ABCDEFGHIJKLMNOPQRSTU1VW2X (Performance Insights API reference). An instance name never
+matches, because RDS stores names in lower case."""
 
 
 class RdsEndpoint(msgspec.Struct, frozen=True):
-    """A host of RDS or Aurora."""
+    """An endpoint of RDS or Aurora."""
 
     kind: EndpointKind
     name: str
-    """Of the instance, the cluster or the proxy."""
+    """The name of the instance, cluster or proxy."""
     region: str
 
 
 def rds_endpoint(host: str) -> RdsEndpoint | None:
-    """The endpoint a host name is; None where it is none of RDS's, a name of somebody's own for one included.
+    """Parse a host name; None if it is not an RDS endpoint (a CNAME for one is not).
 
-    NAME.MARKHASH.REGION.rds.amazonaws.com; in China the region may stand behind the rds, and .cn is at the end.
+    The form is NAME.MARKHASH.REGION.rds.amazonaws.com; in China the region may follow `rds`, and `.cn` is at the end.
     """
     match host.lower().rstrip(".").split("."):
         case (
@@ -52,5 +52,5 @@ def _kind(mark: str) -> EndpointKind:
 
 
 def is_resource_id(instance_id: str) -> bool:
-    """Whether an id is one that RDS gave (DbiResourceId), not a name that a person did."""
+    """Whether `instance_id` is a DbiResourceId, which RDS assigns, and not an instance name."""
     return _RESOURCE_ID.fullmatch(instance_id) is not None

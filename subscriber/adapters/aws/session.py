@@ -1,4 +1,4 @@
-"""What every AWS call of ours shares: the region, the session, and the words for what went wrong."""
+"""Region, session and error translation, shared by every AWS call."""
 
 from __future__ import annotations
 
@@ -14,41 +14,21 @@ from botocore.exceptions import (
     PartialCredentialsError,
 )
 
-from subscriber.errors import ConfigurationError, QueueCallError
+from subscriber.errors import ConfigurationError, QueueCallError, aws_error_kind
 
 CONNECT_TIMEOUT_SECONDS = 5
 _SENTENCE_CHARACTERS = 500
 AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 
-_PERMANENT = frozenset(
-    {
-        "AccessDenied",
-        "AccessDeniedException",
-        "InvalidAddress",
-        "InvalidClientTokenId",
-        "InvalidSecurity",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "QueueDoesNotExist",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-        "NoCredentials",
-        "KmsAccessDenied",
-        "KmsDisabled",
-        "KmsNotFound",
-    }
-)
-"""Codes that do not pass by waiting: somebody has to change something (SQS API reference, common errors)."""
-
 
 def unusable_settings(error: Exception) -> ConfigurationError:
-    """What to say where AWS's own variables, or the files they lead to, make no client."""
-    variables = "look at AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL (which takes http:// or https:// and a host)"
+    """The error to raise where AWS's variables, or the files that they name, do not give a client."""
+    variables = "check AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL (http:// or https:// and a host)"
     return ConfigurationError(f"the AWS settings cannot be used: {str(error).rstrip('.')}; {variables}")
 
 
 def region_of(queue_url: str) -> str | None:
-    """The region a queue's URL names; None where its host is not AWS's (emulators, custom endpoints).
+    """The region in a queue URL; None if the host is not AWS's (emulators, custom endpoints).
 
     `sqs.REGION.amazonaws.com` with its FIPS, dual-stack and Chinese forms, and the legacy `REGION.queue.amazonaws.com`
     and `queue.amazonaws.com` (SQS endpoints, AWS General Reference).
@@ -66,13 +46,13 @@ def region_of(queue_url: str) -> str | None:
 
 
 def require_usable_endpoint(queue_url: str, endpoint_url: str) -> None:
-    """See that calls for `queue_url` would reach it at `endpoint_url`, which botocore has resolved.
+    """Check that calls to `endpoint_url`, which botocore has resolved, reach the queue.
 
     Raises:
-        ConfigurationError: the endpoint has a path, or the queue is on a host of its own while calls would go to AWS.
+        ConfigurationError: the endpoint has a path, or the queue is on a host other than AWS's while calls go to AWS.
     """
     if urlsplit(endpoint_url).path not in {"", "/"}:
-        raise ConfigurationError(f"the endpoint {endpoint_url} has a path; an endpoint of SQS is a host alone")
+        raise ConfigurationError(f"the endpoint {endpoint_url} has a path; an SQS endpoint is a host without a path")
     host = urlsplit(queue_url).hostname or ""
     if (urlsplit(endpoint_url).hostname or "").endswith(AWS_DOMAINS) and not host.endswith(AWS_DOMAINS):
         origin = "://".join(urlsplit(queue_url)[:2])
@@ -81,12 +61,12 @@ def require_usable_endpoint(queue_url: str, endpoint_url: str) -> None:
 
 
 def session_with_region(queue_urls: tuple[str, ...]) -> AioSession:
-    """A session that knows credentials and region as botocore finds them (environment, profile, roles).
+    """A session with the credentials and region that botocore finds (environment, profile, roles).
 
-    ECS and every other SDK speak of AWS_REGION; botocore alone reads AWS_DEFAULT_REGION. Both count, the first first.
+    ECS and the other SDKs use AWS_REGION; botocore alone reads AWS_DEFAULT_REGION. AWS_REGION has priority here.
 
     Raises:
-        ConfigurationError: a queue's URL names no region and neither does the environment.
+        ConfigurationError: neither a queue URL nor the environment names a region.
     """
     session = get_session()
     if region := os.environ.get("AWS_REGION"):
@@ -98,7 +78,7 @@ def session_with_region(queue_urls: tuple[str, ...]) -> AioSession:
 
 
 def client_config(*, connections: int, read_timeout_seconds: float) -> AioConfig:
-    """One client's settings. botocore's own retries are off: a call is repeated in one place, by who made it."""
+    """The configuration of a client. botocore does not retry; the caller does."""
     return AioConfig(
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=read_timeout_seconds,
@@ -108,35 +88,32 @@ def client_config(*, connections: int, read_timeout_seconds: float) -> AioConfig
 
 
 def plain_code(code: str) -> str:
-    """An error code without what the protocols put around it, in the API reference's own word."""
+    """An error code as the API reference spells it, without the prefixes of the protocols."""
     word = code.rsplit("#", 1)[-1].removeprefix("AWS.SimpleQueueService.")
     return "QueueDoesNotExist" if word == "NonExistentQueue" else word
 
 
-def is_permanent(code: str) -> bool:
-    """Whether somebody has to change something before the same call can succeed."""
-    return code in _PERMANENT
-
-
 def first_line(text: str) -> str:
-    """As much of a service's sentence as may be shown to anybody.
+    """The part of a service's error message that is safe to log: its first line, cut to 500 characters.
 
-    The lines after the first of a refused signature repeat the request as it was signed, session token included
-    ("Troubleshoot Signature Version 4", IAM user guide).
+    After an invalid signature the further lines repeat the signed request, session token included ("Troubleshoot
+    Signature Version 4", IAM User Guide).
     """
     return (text.strip().splitlines() or [""])[0][:_SENTENCE_CHARACTERS]
 
 
 def call_error(error: BaseException) -> QueueCallError:
-    """Our word for whatever a call through aiobotocore, or its credentials, raised.
+    """Translate an exception of aiobotocore, or of its credentials.
 
-    The JSON protocol answers with a new code and, in a header, the code of the query protocol: the latter wins, since
-    it is the one the API reference lists.
+    The JSON protocol returns a new code and, in a header, the code of the query protocol; the latter has priority,
+    because the API reference lists it.
     """
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         code = plain_code(str(answer.get("QueryErrorCode") or answer.get("Code") or "Unknown"))
-        return QueueCallError(code, first_line(str(answer.get("Message", ""))), is_permanent=is_permanent(code))
+        return QueueCallError(
+            code, first_line(str(answer.get("Message", ""))), is_permanent=aws_error_kind(code).is_permanent
+        )
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return QueueCallError("NoCredentials", str(error), is_permanent=True)
     if isinstance(error, BotoCoreError):

@@ -1,9 +1,8 @@
 """Signature Version 4 for one kind of request: a JSON body posted to one endpoint of one service.
 
-The general algorithm (AWS General Reference, "Create a signed AWS API request") sorts whatever headers, queries and
-paths a request may have. Ours always has the same four or five headers, the path `/` and no query, so the canonical
-request is a template, and the signing key, which holds for a day, is derived once. What comes out is byte for byte
-what botocore's SigV4Auth makes of the same request.
+The general algorithm (AWS General Reference, "Create a signed AWS API request") sorts any headers, queries and paths.
+Our requests always have the same four or five headers, the path `/` and no query, so the canonical request is a
+template, and the signing key is derived once a day. The result equals that of botocore's SigV4Auth byte for byte.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ CONTENT_TYPE = "application/x-amz-json-1.0"
 
 
 class Credentials(msgspec.Struct, frozen=True):
-    """Who signs; `token` comes with credentials that expire."""
+    """A key pair; temporary credentials also have a `token`."""
 
     access_key: str
     secret_key: str
@@ -33,8 +32,8 @@ class Signer:
     """Signs the calls to one endpoint.
 
     Args:
-        host: of the endpoint, with its port if it is not the scheme's own.
-        region: that the endpoint belongs to.
+        host: of the endpoint, with the port unless it is the scheme's default.
+        region: of the endpoint.
         service: signing name of the service.
     """
 
@@ -42,24 +41,24 @@ class Signer:
         self._host = host
         self._region = region
         self._service = service
-        # Copied for every use: making one has OpenSSL look its algorithm up, which costs more than our few bytes do.
+        # Copied for every use: creating one looks up its algorithm in OpenSSL, which costs more than hashing our bytes.
         self._hash = hashlib.sha256()
         self._key_for: tuple[str, str] = ("", "")
         self._keyed = hmac.new(b"", digestmod="sha256")
-        # Polls of one queue in one second are one request, signature included; a flood has hundreds of them.
+        # Polls of one queue within a second, hundreds during a backlog, are the same request and share its signature.
         self._latest: tuple[int, str, bytes, Credentials] | None = None
         self._latest_headers: dict[str, str] = {}
         self._second = -1
         self._moment = ""
 
     def headers(self, target: str, body: bytes, credentials: Credentials, now: float) -> dict[str, str]:
-        """Every header a call needs.
+        """All headers of a call.
 
         Args:
             target: `x-amz-target`, service and operation.
-            body: as it will be sent.
-            credentials: who calls.
-            now: Unix seconds, corrected for the skew of this machine's clock.
+            body: the exact bytes to send.
+            credentials: of the caller.
+            now: Unix seconds, corrected for clock skew.
         """
         request = (int(now), target, body, credentials)
         if request != self._latest:
@@ -72,7 +71,7 @@ class Signer:
         if credentials.token:
             headers["x-amz-security-token"] = credentials.token
         headers["x-amz-target"] = target
-        # These names are in alphabetical order, which is the order in which they are signed.
+        # The names are in alphabetical order, as the signature requires.
         signed = ";".join(headers)
         lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
         canonical = f"POST\n/\n\n{lines}\n{signed}\n{self._hash_of(body)}"
@@ -102,7 +101,7 @@ class Signer:
         return keyed.hexdigest()
 
     def _with_key_of(self, secret_key: str, day: str) -> hmac.HMAC:
-        """An HMAC under the day's signing key, with nothing in it yet."""
+        """An empty HMAC with the signing key of the day."""
         key = f"AWS4{secret_key}".encode()
         for part in (day, self._region, self._service, "aws4_request"):
             key = hmac.digest(key, part.encode(), "sha256")

@@ -1,7 +1,7 @@
-"""The ECS agent beside our task, over HTTP: who are we, and please protect us.
+"""Calls the ECS agent beside our task over HTTP: for the identity of the task, and for its protection.
 
-Both addresses are given to every container of a task by ECS, on a link-local host. So no proxy is used, and the calls
-are so rare that each has a session of its own: nothing to close, nothing to leak.
+ECS gives both addresses to every container of a task, on a link-local host, so no proxy is used. The calls are so rare
+that each opens a session of its own, and none stays open.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 
 from subscriber.adapters.ecs.answers import Denied, Granted, TaskIdentity, denied, read_identity, read_protection
-from subscriber.adapters.ecs.policy import EXPIRES_IN_MINUTES, Order
+from subscriber.adapters.ecs.policy import EXPIRES_IN_MINUTES, Request
 from subscriber.errors import SensorError
 from subscriber.observe.log import get_logger
 
@@ -21,18 +21,18 @@ METADATA_VARIABLE = "ECS_CONTAINER_METADATA_URI_V4"
 AGENT_VARIABLE = "ECS_AGENT_URI"
 
 IDENTITY_SECONDS = 2.0
-"""For one answer of the metadata endpoint, which has it at hand."""
+"""For one answer of the metadata endpoint, which has it in memory."""
 IDENTITY_ATTEMPTS = 3
 IDENTITY_PAUSE_SECONDS = 0.5
 PROTECTION_SECONDS = 20.0
-"""For one answer on protection: behind it the agent calls ECS, and says so itself when that takes too long."""
-ANSWER_BYTES_AT_MOST = 65_536
+"""For one answer on protection: the agent calls ECS for it, and reports its own timeout."""
+RESPONSE_BYTES_AT_MOST = 65_536
 
 _log = get_logger()
 
 
 async def task_identity(environment: Mapping[str, str]) -> TaskIdentity | None:
-    """Who we are to ECS; None outside of ECS, or where the agent does not say. The log tells, and nothing ends.
+    """The identity of the task; None outside of ECS, or where the agent does not answer, which is logged.
 
     It takes at most seven seconds.
     """
@@ -58,7 +58,7 @@ class EcsAgent:
     """The protection endpoint of the agent.
 
     Args:
-        base: what ECS_AGENT_URI says.
+        base: the value of ECS_AGENT_URI.
     """
 
     def __init__(self, base: str) -> None:
@@ -66,13 +66,13 @@ class EcsAgent:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> EcsAgent | None:
-        """The agent that this environment names; None: we are not on ECS."""
+        """The agent that this environment names; None outside of ECS."""
         base = environment.get(AGENT_VARIABLE)
         return cls(base) if base else None
 
-    async def give(self, order: Order) -> Granted | Denied:
-        """Ask for it and say what came of it. Never raises, whatever the agent does; cancelled, nobody knows."""
-        wanted = order == "protect"
+    async def send(self, request: Request) -> Granted | Denied:
+        """Send the request and return its outcome; never raises. Cancelled, the outcome is unknown."""
+        wanted = request == "protect"
         body: dict[str, object] = {"ProtectionEnabled": wanted}
         if wanted:
             body["ExpiresInMinutes"] = EXPIRES_IN_MINUTES
@@ -80,13 +80,13 @@ class EcsAgent:
             answer = await _ask("PUT", self._address, msgspec.json.encode(body), PROTECTION_SECONDS)
         except TimeoutError:
             return denied("Timeout", f"no answer within {PROTECTION_SECONDS:g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an address that is none
+        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an invalid address
             return denied("Unreachable", str(error) or type(error).__name__)
         return read_protection(*answer, is_wanted=wanted)
 
 
 async def _ask(method: str, address: str, body: bytes | None, seconds: float) -> tuple[int, bytes]:
-    """Status and body of one answer, a body that is too long cut off."""
+    """Status and body of one answer; a body that is too long is cut off."""
     headers = {"Content-Type": "application/json"} if body else {}
     async with (
         asyncio.timeout(seconds),
@@ -96,6 +96,6 @@ async def _ask(method: str, address: str, body: bytes | None, seconds: float) ->
         read = bytearray()
         async for part in answer.content.iter_any():
             read += part
-            if len(read) > ANSWER_BYTES_AT_MOST:
+            if len(read) > RESPONSE_BYTES_AT_MOST:
                 break
-        return answer.status, bytes(read[:ANSWER_BYTES_AT_MOST])
+        return answer.status, bytes(read[:RESPONSE_BYTES_AT_MOST])

@@ -1,9 +1,9 @@
-"""What the ECS agent says, read into a few plain things; nothing here waits.
+"""Parses the answers of the ECS agent. Pure.
 
-The agent answers a request for scale-in protection with one of three bodies, whatever the status: `protection` (it is
-as the body says), `failure` (ECS will not, for this task) or `error` (the call did not come through, or was not
-allowed). Shapes: ECS Developer Guide, "Task scale-in protection endpoint"; the codes stand there, under "Task scale-in
-protection considerations" and in the API reference of UpdateTaskProtection.
+The agent answers a request for scale-in protection with one of three bodies, whatever the status: `protection` (the
+state in force), `failure` (ECS denies it for this task) or `error` (the call failed, or IAM denied it). Shapes: ECS
+Developer Guide, "Task scale-in protection endpoint"; the codes are listed there, under "Task scale-in protection
+considerations", and in the API reference of UpdateTaskProtection.
 """
 
 from __future__ import annotations
@@ -13,40 +13,40 @@ from typing import Any
 
 import msgspec
 
-from subscriber.errors import SensorError
+from subscriber.errors import SensorError, aws_error_kind
 
 
 class TaskIdentity(msgspec.Struct, frozen=True):
-    """Who we are to ECS."""
+    """The identity of the task."""
 
     arn: str
     cluster: str = ""
     service: str = ""
-    """Empty for a task that no service started, and where the agent does not tell."""
+    """Empty for a task that no service started, and where the agent does not say."""
     family: str = ""
     revision: str = ""
     availability_zone: str = ""
 
     @property
     def worker(self) -> str:
-        """The task's id, the last part of its ARN: what we are called in the log and in the database."""
+        """The task's id, the last part of its ARN: the name of this worker in the log and in the database."""
         return self.arn.rsplit("/", 1)[-1]
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """It is as asked."""
+    """ECS did as requested."""
 
 
 class Denied(msgspec.Struct, frozen=True):
-    """It is not, or nobody knows."""
+    """ECS did not, or the outcome is unknown."""
 
     code: str
-    """The agent's or ECS's own word; for a failure on the way to the agent, ours."""
+    """The code of the agent or of ECS; for a failure on the way to the agent, our own."""
     detail: str
     advice: str
-    """A sentence for the operator."""
+    """One sentence for the operator."""
     is_lasting: bool
-    """Whether somebody has to change something before the same request can succeed."""
+    """Whether the same request fails until an operator changes something."""
 
 
 class _Task(msgspec.Struct, frozen=True, rename="pascal"):
@@ -59,37 +59,39 @@ class _Task(msgspec.Struct, frozen=True, rename="pascal"):
 
 
 _NETWORK = "The agent cannot reach ECS: is there a way out of the subnet, or a VPC endpoint for ECS?"
-_ADVICE: Mapping[str, tuple[str, bool]] = {
-    "AccessDeniedException": ("Give the task role ecs:UpdateTaskProtection (config/ecs/task-role-policy.json).", True),
-    "TASK_NOT_VALID": ("Only a task that a service started can be protected.", True),
-    "ResourceNotFoundException": ("The agent or ECS does not know this task.", True),
-    "ClusterNotFoundException": ("ECS does not know the cluster.", True),
-    "UnsupportedFeatureException": ("ECS does not offer protection for such a task.", True),
-    "InvalidParameterException": ("ECS does not take the request; it is a fault of ours, report it.", True),
-    "DEPLOYMENT_BLOCKED": ("More tasks are protected than the service wants: it passes as they run idle.", False),
-    "ThrottlingException": ("Too many calls to ECS from this account; it passes.", False),
-    "RequestCanceled": (_NETWORK, False),
-    "RequestError": (_NETWORK, False),
-    "RequestTimeout": (_NETWORK, False),
-    "ServerException": ("ECS or its agent has a failure of its own; it passes.", False),
-    "ClientException": ("ECS refuses the call: see the detail.", False),
-    "HTTP 404": ("The agent has no such endpoint: on EC2, use an agent of version 1.65.0 or later.", True),
-    "Unreachable": ("The agent does not answer.", False),
-    "Timeout": ("The agent does not answer in time.", False),
+_NO_ENDPOINT = "HTTP 404"
+_ADVICE: Mapping[str, str] = {
+    "AccessDeniedException": "Give the task role ecs:UpdateTaskProtection (config/ecs/task-role-policy.json).",
+    "TASK_NOT_VALID": "Only a task that a service started can be protected.",
+    "ResourceNotFoundException": "The agent or ECS does not know this task.",
+    "ClusterNotFoundException": "ECS does not know the cluster.",
+    "UnsupportedFeatureException": "ECS does not offer protection for such a task.",
+    "InvalidParameterException": "ECS rejects the request; this is a bug, report it.",
+    "DEPLOYMENT_BLOCKED": "More tasks are protected than the service wants: it passes as they become idle.",
+    "ThrottlingException": "Too many calls to ECS from this account; it passes.",
+    "RequestCanceled": _NETWORK,
+    "RequestError": _NETWORK,
+    "RequestTimeout": _NETWORK,
+    "ServerException": "ECS or its agent has an internal error; it passes.",
+    "ClientException": "ECS rejects the call: see the detail.",
+    _NO_ENDPOINT: "The agent has no such endpoint: on EC2, use an agent of version 1.65.0 or later.",
+    "Unreachable": "The agent does not answer.",
+    "Timeout": "The agent does not answer in time.",
 }
-"""Code → advice, and whether waiting cannot mend it."""
+"""Code → what the operator can do."""
 
 
 def denied(code: str, detail: str = "") -> Denied:
-    """The denial of a code; one that nobody has met yet may pass by itself."""
-    advice, is_lasting = _ADVICE.get(code, ("A code that is not documented: see the detail.", False))
+    """The denial of a code; an unknown code may pass by itself."""
+    advice = _ADVICE.get(code, "A code that is not documented: see the detail.")
+    is_lasting = code in _ADVICE and (code == _NO_ENDPOINT or aws_error_kind(code).is_permanent)
     return Denied(code=code, detail=detail, advice=advice, is_lasting=is_lasting)
 
 
 def read_protection(status: int, body: bytes, *, is_wanted: bool) -> Granted | Denied:
-    """What became of a request that the task be protected, or no longer be.
+    """The outcome of a request to protect the task, or to release it.
 
-    The body decides, not the status: a failure comes with 200. A body that is none of the three is told by its status.
+    The body decides, not the status: a failure comes with 200. For any other body the status is the code.
     """
     match _object(body):
         case {"protection": {"ProtectionEnabled": bool(is_protected)}}:
@@ -105,10 +107,10 @@ def read_protection(status: int, body: bytes, *, is_wanted: bool) -> Granted | D
 
 
 def read_identity(status: int, body: bytes) -> TaskIdentity:
-    """Who we are, by the body of the task metadata endpoint, version 4.
+    """The identity in the body of the task metadata endpoint, version 4.
 
     Raises:
-        SensorError: it does not say.
+        SensorError: the body has no identity.
     """
     if status != 200:
         raise SensorError(f"the task metadata endpoint answers {status}")

@@ -1,7 +1,7 @@
-"""The task's scale-in protection, kept in step with its work by a small loop beside the line.
+"""Keeps the task's scale-in protection in step with its work, in a small loop beside the pipeline.
 
-It looks at the line once a second, decides (`ecs_decision`), and now and then asks the agent. Whatever the agent does,
-the line never waits for it: a failure is one line of the log for each of its kinds, and another try later.
+Once a second the loop checks whether the pipeline is at work, decides (`policy`), and sometimes calls the agent. The
+pipeline never waits for the agent: a failure is one log line per kind, and a retry later.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from contextlib import asynccontextmanager
 from typing import Protocol
 
 from subscriber.adapters.ecs.answers import Denied, Granted
-from subscriber.adapters.ecs.policy import Order, ProtectionState, answered, looked, order_at
+from subscriber.adapters.ecs.policy import ProtectionState, Request, answered, observed, request_at
 from subscriber.observe.log import get_logger
 
 LOOK_SECONDS = 1.0
-CODES_TOLD_AT_MOST = 32
-"""More kinds of failure than anybody has documented; whatever invents more of them does not fill the log."""
+CODES_LOGGED_AT_MOST = 32
+"""More kinds of failure than are documented; an agent that invents more does not fill the log."""
 
 _log = get_logger()
 
 
 class Agent(Protocol):
-    """Whoever passes orders on to ECS."""
+    """Sends requests to ECS."""
 
-    async def give(self, order: Order) -> Granted | Denied:
-        """Pass one on, and never raise."""
+    async def send(self, request: Request) -> Granted | Denied:
+        """Send one, and never raise."""
         ...
 
 
@@ -34,45 +34,47 @@ class TaskProtection:
     """The loop.
 
     Args:
-        agent: whom to ask.
-        is_at_work: whether the line holds messages now.
+        agent: sends the requests.
+        is_at_work: whether the pipeline holds messages now.
     """
 
     def __init__(self, agent: Agent, is_at_work: Callable[[], bool]) -> None:
         self._agent = agent
         self._is_at_work = is_at_work
         self._state = ProtectionState()
-        self._told: set[str] = set()
-        """The codes the log has heard of."""
+        self._logged_codes: set[str] = set()
+        """The codes of denials that have been logged."""
 
     async def run(self) -> None:
-        """Look, decide, ask; for ever. Cancelled, protection is left to its expiry: the task is ending anyway."""
+        """Check, decide and call, forever. Cancelled, it leaves the protection to expire: the task ends anyway."""
         clock = asyncio.get_running_loop().time
         while True:
             now = clock()
-            self._state = looked(self._state, now, is_at_work=self._is_at_work())
-            order = order_at(self._state, now)
-            if order is not None:
-                answer = await self._agent.give(order)
-                self._tell(order, answer)
-                self._state = answered(self._state, now, order, answer)
+            self._state = observed(self._state, now, is_at_work=self._is_at_work())
+            request = request_at(self._state, now)
+            if request is not None:
+                answer = await self._agent.send(request)
+                self._log_answer(request, answer)
+                self._state = answered(self._state, now, request, answer)
             await asyncio.sleep(LOOK_SECONDS)
 
-    def _tell(self, order: Order, answer: Granted | Denied) -> None:
+    def _log_answer(self, request: Request, answer: Granted | Denied) -> None:
         if isinstance(answer, Granted):
-            is_renewal = order == "protect" and self._state.protected_until > asyncio.get_running_loop().time()
+            is_renewal = request == "protect" and self._state.protected_until > asyncio.get_running_loop().time()
             if not is_renewal:
-                _log.info("protection.set" if order == "protect" else "protection.released")
-        elif answer.code not in self._told and len(self._told) < CODES_TOLD_AT_MOST:
-            self._told.add(answer.code)
-            _log.warning("protection.denied", order=order, code=answer.code, detail=answer.detail, advice=answer.advice)
+                _log.info("protection.set" if request == "protect" else "protection.released")
+        elif answer.code not in self._logged_codes and len(self._logged_codes) < CODES_LOGGED_AT_MOST:
+            self._logged_codes.add(answer.code)
+            _log.warning(
+                "protection.denied", request=request, code=answer.code, detail=answer.detail, advice=answer.advice
+            )
 
 
 @asynccontextmanager
 async def task_protection(agent: Agent | None, is_at_work: Callable[[], bool]) -> AsyncIterator[None]:
-    """Keep the task protected while it is at work, as long as the block runs; without an agent, nothing happens.
+    """Keep the task protected while it is at work, as long as the block runs; without an agent, do nothing.
 
-    A fault in here is told, and is nothing to the block.
+    An unexpected exception of the loop is logged and does not reach the block.
     """
     if agent is None:
         yield

@@ -1,15 +1,15 @@
-"""Which source of readings is the best that answers.
+"""Chooses the best source of load readings among those that answer.
 
 The order, and its reason:
 
-1. `local`: exact, free, a second late at most, wherever the database is on this machine.
+1. `local`: exact, free, at most a second late, wherever the database runs on this machine.
 2. `performance_insights`: the processors of the instance as its operating system counts them, some seconds late.
-3. `aurora_stat`: live and per process, of Aurora's backends only, on a scale that has to be found out.
+3. `aurora_stat`: live and per process, of Aurora's backends only, on an undocumented scale that the sensor infers.
 4. `active_sessions`: live and on any server, an estimate by samples.
-5. `cloudwatch`: true, but a mean of a minute, up to three minutes late.
+5. `cloudwatch`: exact, but a mean of a minute, up to three minutes late.
 
-Fresh goes before exact in the second half: a burst is over before CloudWatch speaks of it, while an estimate that is
-some points off is off by as many points only. An operator who sees it otherwise names the source.
+In the second half a fresh source precedes an exact one: a burst is over before CloudWatch reports it, while an
+estimate is wrong by a few points only. An operator who disagrees names the source.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from subscriber.adapters.load.instance_finder import InstanceFinder
-from subscriber.adapters.load.sensor import LoadSource, Sensor
+from subscriber.choices import LoadSource
+from subscriber.control.load_monitor import Sensor, close_sensor, read_sensor
 from subscriber.errors import SensorError
 from subscriber.observe.log import get_logger
 
@@ -32,8 +33,8 @@ PREFERENCE: tuple[LoadSource, ...] = (
 _log = get_logger()
 
 
-def why_not(source: LoadSource, finder: InstanceFinder) -> str | None:
-    """Why a source need not even be asked; None: it is worth a try."""
+def why_skipped(source: LoadSource, finder: InstanceFinder) -> str | None:
+    """Why reading a source would be pointless; None: it is worth a try."""
     if source == "local" and finder.endpoint is not None:
         return "the database is RDS's"
     if source in {"performance_insights", "cloudwatch"} and finder.is_nameless:
@@ -41,35 +42,35 @@ def why_not(source: LoadSource, finder: InstanceFinder) -> str | None:
     return None
 
 
-async def best_that_answers(make: Callable[[LoadSource], Sensor], finder: InstanceFinder) -> Sensor | None:
-    """The first of the preferred sources that gives a reading; the log says which, and why not those before it.
+async def best_source(make: Callable[[LoadSource], Sensor], finder: InstanceFinder) -> Sensor | None:
+    """The first of the preferred sources that returns a reading; the log names it, and why those before it do not.
 
-    One after the other: those that are not needed are not asked. Each has the time limit of a reading.
+    Sources are read one after the other, each within the time limit of a read; those after the first answer are not.
     """
-    refused: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     for source in PREFERENCE:
-        reason = why_not(source, finder)
+        reason = why_skipped(source, finder)
         if reason is None:
             sensor = make(source)
-            reason = await _refusal(sensor)
+            reason = await _why_unusable(sensor)
             if reason is None:
-                _log.info("load.source", source=source, chosen_by="auto", refused=refused)
+                _log.info("load.source", source=source, chosen_by="auto", skipped=skipped)
                 return sensor
-        refused[source] = reason
-    _log.warning("load.source", source="none", chosen_by="auto", refused=refused)
+        skipped[source] = reason
+    _log.warning("load.source", source="none", chosen_by="auto", skipped=skipped)
     return None
 
 
-async def _refusal(sensor: Sensor) -> str | None:
-    """Why a sensor does not answer; it is closed then. None: it does."""
+async def _why_unusable(sensor: Sensor) -> str | None:
+    """Why a sensor returns no reading, which closes it; None: it returns one."""
     try:
-        if await sensor.read() is not None:
+        if await read_sensor(sensor) is not None:
             return None
         reason = "it has no reading yet"
     except SensorError as error:
         reason = str(error).removeprefix(f"{sensor.source}: ")
     except BaseException:
-        await sensor.close()
+        await close_sensor(sensor)
         raise
-    await sensor.close()
+    await close_sensor(sensor)
     return reason

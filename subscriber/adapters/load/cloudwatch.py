@@ -1,21 +1,20 @@
-"""The processor's load as the hypervisor sees it, minute by minute, by CloudWatch; one to three minutes late.
+"""The CPU load that CloudWatch reports, minute by minute and one to three minutes late.
 
-A provisioned instance's CPUUtilization is the load. Aurora Serverless v2's is not: there it is the processor time
-used, divided by what the instance would have at the *maximum* of its capacity range, so a starved small instance
-reads low (Aurora User Guide, "Important Amazon CloudWatch metrics for Aurora Serverless v2"). ACUUtilization is, in
-the same place, the capacity of the moment divided by that same maximum. Processors come in proportion to capacity
+For a provisioned instance CPUUtilization is the load. For Aurora Serverless v2 it is not: there it is the processor
+time used, divided by what the instance would have at the *maximum* of its capacity range, so a small instance at its
+limit reads low (Aurora User Guide, "Important Amazon CloudWatch metrics for Aurora Serverless v2"). ACUUtilization is,
+in the same place, the present capacity divided by that same maximum. Processors are proportional to capacity
 ("How Aurora Serverless v2 works": a capacity unit is about 2 GiB of memory with corresponding CPU), so the maximum
 cancels:
 
     load = CPUUtilization ÷ (ACUUtilization ÷ 100)
 
-and where ACUUtilization is missing, ServerlessDatabaseCapacity ÷ maximum stands for it. At the edges:
+Where ACUUtilization is missing, ServerlessDatabaseCapacity ÷ maximum replaces it. Edge cases:
 
-- all of them are means over a minute, and a quotient of means is not the mean of the quotients: in a minute in which
-  the capacity doubled the load is off by up to that factor. What comes out above a hundred is a hundred.
-- a minute with load but without capacity is no reading: taken as it is it would be too low, which is the dangerous
-  side.
-- an instance that is paused has no capacity, and so no load to speak of: no reading.
+- All of them are means over a minute, and a quotient of means is not the mean of the quotients: in a minute in which
+  the capacity doubled the load is wrong by up to that factor. A result above 100 becomes 100.
+- A minute with load but without capacity is no reading: its load as it is would be too low, the dangerous direction.
+- A paused instance has no capacity, hence no load: no reading.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ from subscriber.errors import SensorError
 from subscriber.signals import LoadReading
 
 WINDOW_SECONDS = 60
-"""RDS sends its metrics once a minute."""
+"""RDS publishes its metrics once a minute."""
 PERIOD_SECONDS = 30.0
-"""Half of that, so that a point is half a minute old at most before it is seen."""
+"""Half of that, so that the sensor reads a point at most half a minute after its publication."""
 LOOK_BACK_SECONDS = 600
-"""The newest minutes may be missing."""
+"""Covers missing minutes at the end."""
 
 METRICS = {"cpu": "CPUUtilization", "used": "ACUUtilization", "capacity": "ServerlessDatabaseCapacity"}
 
@@ -48,7 +47,7 @@ Dimensions: TypeAlias = list[dict[str, str]]
 
 
 def queries(dimensions: Dimensions, names: Iterable[str]) -> list[dict[str, Any]]:
-    """What is asked, per metric, by the short names of METRICS."""
+    """The queries, one per metric, by the short names of METRICS."""
     return [
         {
             "Id": name,
@@ -66,7 +65,7 @@ def series_in(pages: Iterable[Mapping[str, Any]]) -> dict[str, dict[float, float
     """The points that have a value, by short name of the metric.
 
     Raises:
-        SensorError: CloudWatch says that it could not, or may not, answer for a metric.
+        SensorError: CloudWatch reports a failure or a denial for a metric.
     """
     found: dict[str, dict[float, float]] = {name: {} for name in METRICS}
     for result in (result for page in pages for result in page.get("MetricDataResults") or []):
@@ -83,7 +82,7 @@ def series_in(pages: Iterable[Mapping[str, Any]]) -> dict[str, dict[float, float
 
 
 def capacity_shares(series: Mapping[str, Series], max_capacity_units: float | None) -> dict[float, float]:
-    """Which part of the maximum capacity a serverless instance had, 0 to 1, by minute."""
+    """The share of the maximum capacity that a serverless instance had, 0 to 1, by minute."""
     shares: dict[float, float] = {}
     if max_capacity_units:
         shares = {minute: units / max_capacity_units for minute, units in series["capacity"].items()}
@@ -93,7 +92,7 @@ def capacity_shares(series: Mapping[str, Series], max_capacity_units: float | No
 def newest_reading(
     load: Series, shares: Mapping[float, float], now: float, *, is_serverless: bool
 ) -> LoadReading | None:
-    """The newest minute that has ended and can be told.
+    """The newest minute that has ended and has a load.
 
     Raises:
         SensorError: its load cannot be true.
@@ -112,8 +111,8 @@ def newest_reading(
 class CloudWatchSensor:
     """A Sensor.
 
-    It needs cloudwatch:GetMetricData; with rds:DescribeDBInstances and rds:DescribeDBClusters it knows better whom to
-    ask for, and whether that is serverless.
+    It needs cloudwatch:GetMetricData. With rds:DescribeDBInstances and rds:DescribeDBClusters it also knows the
+    instance, and whether that is serverless.
     """
 
     def __init__(self, finder: InstanceFinder, calls: AwsCalls) -> None:
@@ -124,7 +123,7 @@ class CloudWatchSensor:
 
     async def read(self) -> LoadReading | None:
         """As in the protocol."""
-        facts, dimensions = await self._whom()
+        facts, dimensions = await self._instance()
         names = ["cpu"] if facts is not None and not facts.is_serverless else list(METRICS)
         now = time.time()
         end = now // WINDOW_SECONDS * WINDOW_SECONDS  # whole minutes: the begin of a point's window is then a minute's
@@ -138,7 +137,7 @@ class CloudWatchSensor:
         )
         series = series_in(pages)
         shares = capacity_shares(series, facts.max_capacity_units if facts else None)
-        # Where RDS may not be asked, an instance that has a capacity is a serverless one.
+        # Without permission to ask RDS: an instance with a capacity is serverless.
         is_serverless = facts.is_serverless if facts else bool(series["used"] or series["capacity"])
         return newest_reading(series["cpu"], shares, now, is_serverless=is_serverless)
 
@@ -146,15 +145,15 @@ class CloudWatchSensor:
         """As in the protocol."""
         await self._calls.close()
 
-    async def _whom(self) -> tuple[InstanceFacts | None, Dimensions]:
-        """The instance, or where RDS may not be asked what its endpoint says."""
+    async def _instance(self) -> tuple[InstanceFacts | None, Dimensions]:
+        """The instance; without permission to ask RDS, the dimensions that the endpoint implies."""
         try:
             facts = await self._finder.facts()
         except AwsCallError as error:
             if not error.is_denied:
                 raise
             dimensions = self._dimensions_by_name(error)
-            self._finder.tell_once("instance.lookup_failed", str(error))
+            self._finder.log_once("instance.lookup_failed", str(error))
             return None, dimensions
         return facts, [{"Name": "DBInstanceIdentifier", "Value": facts.identifier}]
 
@@ -164,6 +163,6 @@ class CloudWatchSensor:
             return [{"Name": "DBInstanceIdentifier", "Value": name}]
         endpoint = self._finder.endpoint
         if endpoint is not None and endpoint.kind == "writer":
-            # Aurora User Guide, "Dimensions for Aurora metrics": whoever has the role at the time.
+            # Aurora User Guide, "Dimensions for Aurora metrics": the instance that has the role at the time.
             return [{"Name": "DBClusterIdentifier", "Value": endpoint.name}, {"Name": "Role", "Value": "WRITER"}]
         raise denial

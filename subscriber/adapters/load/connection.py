@@ -1,4 +1,4 @@
-"""The one small connection of a sensor that asks the database itself."""
+"""The one connection of a sensor that queries the database itself."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from subscriber.adapters.postgres.statements import statement
 from subscriber.errors import SensorError, StoreError
 
 STATEMENT_SECONDS = 5.0
-"""A look at the statistics takes a millisecond; a database that needs seconds for it is busy beyond any percentage."""
+"""A query of the statistics takes a millisecond; a database that needs seconds for it is overloaded anyway."""
 APPLICATION_NAME = "subscriber-load"
-"""So that pg_stat_activity tells the sensor from the writers."""
+"""Distinguishes the sensor from the writers in pg_stat_activity."""
 
 
 class StatementError(SensorError):
-    """A statement failed; `sqlstate` is the server's word, where it gave one."""
+    """A statement failed; `sqlstate` is the server's, if it sent one."""
 
     def __init__(self, failure: StoreError) -> None:
         self.sqlstate = failure.sqlstate
@@ -34,11 +34,11 @@ class StatementError(SensorError):
 
 @functools.cache
 def _statement(name: str) -> str:
-    return statement(name, "")  # they look at the server's catalog, not at a schema of ours
+    return statement(name, "")  # they query the system catalog, not a schema of ours
 
 
 class LoadConnection:
-    """Made when it is first needed, dropped by any failure and made anew by the next call. Not for several at once."""
+    """Opened at the first call, dropped at any failure and opened again by the next call. Not for concurrent calls."""
 
     def __init__(self, options: StoreOptions) -> None:
         self._options = msgspec.structs.replace(
@@ -48,11 +48,11 @@ class LoadConnection:
         self._connection: Connection | None = None
 
     async def rows(self, name: str) -> Sequence[asyncpg.Record]:
-        """What the statement in the file `name`.sql gives.
+        """The rows of the statement in the file `name`.sql.
 
         Raises:
-            StatementError: nothing, or not in time.
-            ConfigurationError: the CA file or the URL cannot be used; the start of the daemon has said so before.
+            StatementError: it failed, or did not end in time.
+            ConfigurationError: the CA file or the URL is invalid; the start of the daemon reports that first.
         """
         try:
             async with asyncio.timeout(2 * STATEMENT_SECONDS):
@@ -65,7 +65,7 @@ class LoadConnection:
         except StoreError as error:
             raise StatementError(error) from error
         except BaseException:
-            self._drop()  # cancelled: nobody knows what the connection is in the middle of
+            self._drop()  # cancelled: the state of the connection is unknown
             raise
 
     async def value(self, name: str) -> Any:
@@ -73,10 +73,10 @@ class LoadConnection:
         return (await self.rows(name))[0][0]
 
     async def close(self) -> None:
-        """Say goodbye, for a second at most."""
+        """Close the connection within a second."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(*DRIVER_ERRORS):  # who does not answer is dropped
+            with suppress(*DRIVER_ERRORS):  # a server that does not answer is dropped
                 await connection.close(timeout=1.0)
 
     async def _connected(self) -> Connection:

@@ -1,4 +1,4 @@
-"""What RDS says of a database instance, as far as a sensor must know it. Pure."""
+"""The facts of RDS about a database instance that a sensor needs. Pure."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _SMALL_SIZES = frozenset({"micro", "small", "medium"})
 
 
 class InstanceFacts(msgspec.Struct, frozen=True):
-    """One instance. What RDS left out, or did not let us ask, is None."""
+    """One instance. A fact that RDS left out, or denied us, is None."""
 
     identifier: str
-    """Its name (DBInstanceIdentifier), by which CloudWatch knows it."""
+    """Its name (DBInstanceIdentifier), which CloudWatch uses."""
     resource_id: str
-    """DbiResourceId, by which Performance Insights knows it."""
+    """DbiResourceId, which Performance Insights uses."""
     instance_class: str
     cluster: str | None = None
     """The cluster it is a member of."""
     threads: int | None = None
-    """Cores × threads per core, where somebody chose them; RDS says nothing of the defaults."""
+    """Cores × threads per core, where an operator chose them; RDS does not report the defaults."""
     has_performance_insights: bool | None = None
     max_capacity_units: float | None = None
-    """The most Aurora capacity units a serverless instance may grow to."""
+    """Maximum Aurora capacity units of a serverless instance."""
 
     @property
     def is_serverless(self) -> bool:
-        """Whether its capacity moves."""
+        """Whether its capacity changes by itself."""
         return self.instance_class == SERVERLESS_CLASS
 
 
@@ -55,32 +55,32 @@ def facts_in(answer: Mapping[str, Any]) -> InstanceFacts | None:
 
 
 def writer_in(answer: Mapping[str, Any]) -> str | None:
-    """The name of the instance that writes, in an answer of DescribeDBClusters; None: just now there is none."""
+    """The name of the writer instance in an answer of DescribeDBClusters; None: there is none now."""
     members = [member for cluster in answer.get("DBClusters") or [] for member in cluster.get("DBClusterMembers") or []]
     return next((member["DBInstanceIdentifier"] for member in members if member.get("IsClusterWriter")), None)
 
 
 def max_capacity_in(answer: Mapping[str, Any]) -> float | None:
-    """The most capacity units an instance may have, in an answer of DescribeDBClusters; None: it is not serverless."""
+    """The maximum capacity units of an instance in an answer of DescribeDBClusters; None: it is not serverless."""
     ranges = [cluster.get("ServerlessV2ScalingConfiguration") or {} for cluster in answer.get("DBClusters") or []]
     return next((found["MaxCapacity"] for found in ranges if "MaxCapacity" in found), None)
 
 
 def vcpus_in(answer: Mapping[str, Any]) -> int | None:
-    """The processors of the first type in an answer of EC2's DescribeInstanceTypes."""
+    """The number of processors of the first type in an answer of EC2's DescribeInstanceTypes."""
     types = answer.get("InstanceTypes") or []
     return (types[0].get("VCpuInfo") or {}).get("DefaultVCpus") if types else None
 
 
 def vcpus_by_name(instance_class: str) -> int | None:
-    """The processors a class has by the rule its name follows; None where the rule is not sure.
+    """The number of processors of a class, by the rule of its name; None where the rule is not certain.
 
     `large` has 2, `xlarge` 4 and `Nxlarge` 4 × N, in every family RDS has offered PostgreSQL on; of the burstable
     families the sizes below `large` have 2, and 1 for the small ones of t2 (RDS User Guide, "Hardware
-    specifications for DB instance classes"). A name with more parts (`….tpc1.mem2x`) has chosen something else.
+    specifications for DB instance classes"). A name with more parts (`….tpc1.mem2x`) stands for other numbers.
     """
     named = _CLASS.fullmatch(instance_class)
-    if named is None or named["family"] == "m2":  # which was twice as large by name as it was
+    if named is None or named["family"] == "m2":  # its names stand for half as many processors
         return None
     family, size = named["family"], named["size"]
     if size == "large":

@@ -1,4 +1,4 @@
-"""Which instance of RDS the database is, and what it is made of; asked again in time, because writers change."""
+"""Finds the RDS instance of the database and its facts, and refreshes them, because writers change."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from subscriber.errors import SensorError
 from subscriber.observe.log import get_logger
 
 WRITER_SECONDS = 60.0
-"""How often a cluster is asked for its writer: after a failover the old one is idle, which would be taken for room."""
+"""How often the finder looks up the writer of a cluster: after a failover the old writer is idle, which would look like
+free capacity."""
 INSTANCE_SECONDS = 600.0
-"""A named instance stays itself; its class may be changed."""
+"""The same for a named instance, whose class may change."""
 KEPT_SECONDS = 300.0
-"""How long facts are believed while they cannot be looked up again."""
+"""How long facts remain in use while a lookup fails."""
 
 _ADVICE = "set SUBSCRIBER_DATABASE_INSTANCE_ID"
 
@@ -33,7 +34,7 @@ _log = get_logger()
 
 
 def endpoint_of(hosts: tuple[str, ...]) -> RdsEndpoint | None:
-    """The endpoint of RDS that the database's URL names: of several the writer's, else the only one."""
+    """The RDS endpoint in the database's URL: the writer's, or the only one."""
     found = [endpoint for host in hosts if (endpoint := rds_endpoint(host)) is not None]
     writers = [endpoint for endpoint in found if endpoint.kind == "writer"]
     if writers:
@@ -42,11 +43,11 @@ def endpoint_of(hosts: tuple[str, ...]) -> RdsEndpoint | None:
 
 
 class InstanceFinder:
-    """Facts about the instance, kept for a while.
+    """Facts about the instance, cached for a while.
 
     Args:
         options: what is known of the database.
-        calls: how AWS is asked.
+        calls: the AWS API.
     """
 
     def __init__(self, options: SensorOptions, calls: AwsCalls) -> None:
@@ -56,23 +57,23 @@ class InstanceFinder:
         self._calls = calls
         self._facts: InstanceFacts | None = None
         self._due_at = 0.0
-        self._told: set[str] = set()
+        self._logged: set[str] = set()
         self.endpoint = endpoint_of(options.hosts)
 
     @property
     def is_nameless(self) -> bool:
-        """Whether nothing says which instance it is: then nobody needs to be asked."""
+        """Whether nothing names the instance: then no lookup can succeed."""
         return self._instance_id is None and self.endpoint is None
 
     @property
     def instance_name(self) -> str | None:
-        """The name of the instance, as far as it needs no asking."""
+        """The name of the instance, if it is known without a lookup."""
         if self._instance_id is not None:
             return None if is_resource_id(self._instance_id) else self._instance_id
         return self.endpoint.name if self.endpoint is not None and self.endpoint.kind == "instance" else None
 
     async def resource_id(self) -> str:
-        """The id by which Performance Insights knows the instance; one that was given is taken as it is.
+        """The instance's id for Performance Insights; one in the settings is used as it is.
 
         Raises:
             SensorError: it cannot be found, or the instance has no Performance Insights.
@@ -87,10 +88,10 @@ class InstanceFinder:
         return facts.resource_id
 
     async def vcpus(self) -> float:
-        """How many processors the instance has: as given, as chosen in RDS, as EC2 says, or by the class's name.
+        """Number of processors of the instance: from the settings, from RDS, from EC2, or by the class's name.
 
         Raises:
-            SensorError: nobody can say.
+            SensorError: it is unknown.
         """
         if self._given_vcpus is not None:
             return self._given_vcpus
@@ -99,13 +100,13 @@ class InstanceFinder:
         facts = await self.facts()
         if facts.threads is not None:
             return float(facts.threads)
-        if facts.instance_class not in self._vcpus:  # a failover may lead to a larger or smaller one
+        if facts.instance_class not in self._vcpus:  # after a failover the writer may be larger or smaller
             self._vcpus[facts.instance_class] = await self._count_vcpus(facts)
         return self._vcpus[facts.instance_class]
 
     async def _count_vcpus(self, facts: InstanceFacts) -> float:
         if facts.is_serverless:
-            text = f"instance {facts.identifier} is serverless, its processors come and go"
+            text = f"instance {facts.identifier} is serverless, so its number of processors changes"
             raise SensorError(f"{text}: choose performance_insights or cloudwatch, or set SUBSCRIBER_DATABASE_VCPUS")
         vcpus = await self._vcpus_of_type(facts) or vcpus_by_name(facts.instance_class)
         if vcpus is None:
@@ -114,7 +115,7 @@ class InstanceFinder:
         return float(vcpus)
 
     async def facts(self) -> InstanceFacts:
-        """The instance that writes now.
+        """The facts of the present writer.
 
         Raises:
             SensorError: it cannot be found.
@@ -128,7 +129,7 @@ class InstanceFinder:
         except AwsCallError as error:
             if self._facts is None or late_seconds > KEPT_SECONDS:
                 raise
-            self.tell_once("instance.lookup_failed", str(error))
+            self.log_once("instance.lookup_failed", str(error))
             return self._facts
         if self._facts is None or found.identifier != self._facts.identifier:
             _log.info("instance.found", **msgspec.structs.asdict(found))
@@ -149,7 +150,7 @@ class InstanceFinder:
             case RdsEndpoint(kind="writer", name=name):
                 return await self._instance(await self._writer_of(name))
             case RdsEndpoint(kind=kind, name=name):
-                raise SensorError(f"which instance is behind the {kind} endpoint {name} cannot be told: {_ADVICE}")
+                raise SensorError(f"the {kind} endpoint {name} does not identify an instance: {_ADVICE}")
         raise SensorError(f"the host names no instance of RDS: {_ADVICE}")
 
     async def _writer_of(self, cluster: str) -> str:
@@ -175,20 +176,20 @@ class InstanceFinder:
         try:
             return max_capacity_in(await self._calls.call("rds", "DescribeDBClusters", DBClusterIdentifier=cluster))
         except AwsCallError as error:
-            self.tell_once("instance.partially_known", str(error))
+            self.log_once("instance.partially_known", str(error))
             return None
 
     async def _vcpus_of_type(self, facts: InstanceFacts) -> int | None:
-        """As EC2 says of the type that the class is named after."""
+        """From EC2, for the instance type that the class is named after."""
         ec2_type = facts.instance_class.removeprefix("db.")
         try:
             return vcpus_in(await self._calls.call("ec2", "DescribeInstanceTypes", InstanceTypes=[ec2_type]))
         except AwsCallError as error:
-            self.tell_once("instance.partially_known", str(error))
+            self.log_once("instance.partially_known", str(error))
             return None
 
-    def tell_once(self, event: str, detail: str) -> None:
-        """One line of an event, not one a minute."""
-        if event not in self._told:
-            self._told.add(event)
+    def log_once(self, event: str, detail: str) -> None:
+        """Log an event the first time only, not every minute."""
+        if event not in self._logged:
+            self._logged.add(event)
             _log.warning(event, detail=detail)

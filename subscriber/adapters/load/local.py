@@ -1,4 +1,4 @@
-"""The load of a PostgreSQL on this machine: the processor time of its processes, second by second, exactly."""
+"""The load of a PostgreSQL on this machine: the exact processor time of its processes, second by second."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from subscriber.signals import LoadReading
 
 WINDOW_SECONDS = 1.0
 OLD_SECONDS = 5.0
-"""A beginning that lies further back than this would tell of the past: the window begins anew."""
+"""A window that began longer ago would describe the past: a new one begins."""
 TICKS_PERCENT = 5.0
-"""Time is counted in hundredths of a second per process; so much too much is no lie."""
+"""The kernel counts time in hundredths of a second per process: a result may be too high by this much."""
 
 
 def busy_percent(begin: Snapshot, end: Snapshot, cores: float) -> float:
-    """The part of so many processors' time that was used between two moments, in percent.
+    """The used part of the processors' time between two moments, in percent.
 
     Raises:
         SensorError: it cannot be true.
@@ -29,11 +29,11 @@ def busy_percent(begin: Snapshot, end: Snapshot, cores: float) -> float:
 
 
 class LocalSensor:
-    """A Sensor. It asks the server by SQL which process serves it, once, and reads /proc from then on.
+    """A Sensor. It asks the server once by SQL for the process of its session, and reads /proc from then on.
 
     Args:
-        connection: used to find the server, and closed again.
-        vcpus: how many processors it may use, where that is not the number it may run on.
+        connection: finds the server's process, and is closed again.
+        vcpus: number of processors that the server may use, if fewer than it may run on.
     """
 
     def __init__(self, connection: LoadConnection, vcpus: float | None = None) -> None:
@@ -45,7 +45,7 @@ class LocalSensor:
         self.period_seconds = WINDOW_SECONDS
 
     async def read(self) -> LoadReading | None:
-        """As in the protocol; waits until a second is over since the reading before."""
+        """As in the protocol; waits until a second has passed since the reading before."""
         tree = self._tree = self._tree or await self._find()
         try:
             begin = self._begin
@@ -56,7 +56,7 @@ class LocalSensor:
             cores = self._vcpus or tree.cores()
         except OSError as error:
             self._tree = self._begin = None
-            raise SensorError("the server's processes are gone: it is down, or was started anew") from error
+            raise SensorError("the server's processes are gone: it is down or has restarted") from error
         self._begin = end
         percent = busy_percent(begin, end, cores)
         return LoadReading(cpu_percent=percent, taken_at=time.time(), window_seconds=end.at - begin.at)
@@ -67,15 +67,15 @@ class LocalSensor:
 
     async def _find(self) -> ProcessTree:
         if not (PROC / "self" / "stat").exists():
-            raise SensorError("the processes of a database can be watched on Linux only")
+            raise SensorError("the processes of a database can be read on Linux only")
         try:
             (backend,) = await self._connection.rows("load_backend")
             started_at = backend["backend_start"].timestamp()
             postmaster = await asyncio.to_thread(find_postmaster, backend["pid"], started_at)
             if postmaster is None:
-                raise SensorError("the database is not on this machine, or its processes are hidden from us")
+                raise SensorError("the database is not on this machine, or its processes are invisible to this one")
             return ProcessTree(postmaster)
         except OSError as error:
-            raise SensorError("the server ended while it was looked for") from error
+            raise SensorError("the server stopped during the search for its process") from error
         finally:
             await self._connection.close()

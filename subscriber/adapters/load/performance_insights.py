@@ -1,12 +1,12 @@
-"""The processor's load as the operating system of the instance counts it, by Performance Insights.
+"""The CPU load that the instance's operating system counts, as Performance Insights reports it.
 
 The counter is collected every minute, or as often as Enhanced Monitoring is set to, down to each second (RDS User
-Guide, "Performance Insights counter metrics"); points come seconds late, and the seconds in between have no value.
-So the last three minutes are read second by second, and the newest point that has a value is the reading. How long
-its window was is told by the distance of the points: as far apart as they are, so much time each of them stands for.
+Guide, "Performance Insights counter metrics"); points arrive seconds late, and the seconds in between have no value.
+So the sensor reads the last three minutes second by second, and the newest point with a value is the reading. The
+length of its window is the distance of the points, since each of them covers the time to the one before.
 
-On Aurora Serverless v2 this counter is relative to the capacity of the moment, as the operating system sees it, not
-to the maximum as CloudWatch's is; no document of AWS says so, users of it found it.
+On Aurora Serverless v2 this counter is relative to the present capacity, as the operating system sees it, not to the
+maximum as CloudWatch's is; AWS does not document that, users have found it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from subscriber.signals import LoadReading
 
 METRIC = "os.cpuUtilization.total.avg"
 PERIOD_SECONDS = 5.0
-"""Points come ten seconds late and more: asking each second would bring each of them hardly earlier."""
+"""Points arrive ten or more seconds late: a read every second would hardly get them earlier."""
 LOOK_BACK_SECONDS = 180
-"""A minute between points where Enhanced Monitoring is off, one that may be missing, and the delay."""
+"""Covers a minute between points without Enhanced Monitoring, a missing point, and the delay."""
 WINDOW_AT_MOST_SECONDS = 60.0
 
 
@@ -52,7 +52,7 @@ def points_in(pages: Iterable[Mapping[str, Any]]) -> list[Point]:
 
 
 def newest_reading(points: list[Point]) -> LoadReading | None:
-    """The reading that points, oldest first, amount to.
+    """The reading of these points, oldest first.
 
     Raises:
         SensorError: the newest value cannot be true.
@@ -95,7 +95,7 @@ class PerformanceInsightsSensor:
             StartTime=datetime.fromtimestamp(now - LOOK_BACK_SECONDS, UTC),
             EndTime=datetime.fromtimestamp(now, UTC),
             PeriodInSeconds=1,
-            PeriodAlignment="END_TIME",  # the default, said because `taken_at` hangs on it
+            PeriodAlignment="END_TIME",  # the default; explicit because `taken_at` depends on it
         )
         return newest_reading(points_in(pages))
 

@@ -1,7 +1,7 @@
-"""What Linux knows of the processes of a PostgreSQL on this machine, read from /proc. Blocking, for a thread.
+"""Reads from /proc what Linux knows of the processes of a PostgreSQL on this machine. Blocking, for a thread.
 
-The kernel adds the time of a child to its parent when the parent has waited for it, so the postmaster's own figures
-hold those of all sessions that ended: postmaster and living children together only ever grow (proc(5), stat).
+The kernel adds the time of a child to its parent when the parent has waited for it, so the postmaster's own counters
+contain those of all ended sessions: the sum of postmaster and living children only grows (proc(5), stat).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PROC = Path("/proc")
 
 _TRIES = 5
 _START_TOLERANCE_SECONDS = 5.0
-"""The kernel's count of ticks and the server's clock begin at slightly different moments of a process's life."""
+"""The kernel's tick count and the server's clock start at slightly different moments of a process's life."""
 
 
 class ProcessStat(NamedTuple):
@@ -24,13 +24,13 @@ class ProcessStat(NamedTuple):
     name: str
     parent: int
     started_ticks: int
-    """Since the machine's start; with the process id it names a process for good."""
+    """Since boot; together with the process id it identifies a process uniquely."""
     own_ticks: int
     ended_children_ticks: int
 
 
 class Snapshot(NamedTuple):
-    """The time a tree had used at a moment."""
+    """The processor time that a tree had used at a moment."""
 
     at: float
     """Seconds of the monotonic clock."""
@@ -38,13 +38,13 @@ class Snapshot(NamedTuple):
 
 
 def process_stat(process_id: int) -> ProcessStat:
-    """What the kernel says of a process.
+    """The kernel's facts about a process.
 
     Raises:
-        OSError: there is none of this id.
+        OSError: there is no process with this id.
     """
     text = (PROC / str(process_id) / "stat").read_text("utf-8", "replace")
-    before, _, after = text.rpartition(")")  # a name may hold spaces and brackets
+    before, _, after = text.rpartition(")")  # a name may contain spaces and brackets
     fields = after.split()  # from the third field of proc(5) on
     return ProcessStat(
         name=before.partition("(")[2],
@@ -56,14 +56,14 @@ def process_stat(process_id: int) -> ProcessStat:
 
 
 def find_postmaster(backend: int, started_at: float) -> int | None:
-    """The parent of a session's process; None: that process is not on this machine, or hidden from us.
+    """The parent of a session's process; None: that process is not on this machine, or invisible to this one.
 
-    That there is a process of this id proves nothing: another machine, or a container, counts on its own. It must
-    have the id in its innermost namespace, be called postgres and have started at the time the server says.
+    The process id alone proves nothing: another machine or a container has a count of its own. The process must have
+    the id in its innermost namespace, be called postgres and have started at the time that the server reports.
 
     Args:
-        backend: the id as the server knows it.
-        started_at: when the server says it began, Unix seconds.
+        backend: the id that the server reports.
+        started_at: the start time that the server reports, Unix seconds.
     """
     for process_id in [backend, *_process_ids()]:
         try:
@@ -71,7 +71,7 @@ def find_postmaster(backend: int, started_at: float) -> int | None:
                 continue
             stat = process_stat(process_id)
         except (OSError, ValueError, IndexError):
-            continue  # gone meanwhile, or not ours to see
+            continue  # it has ended meanwhile, or we lack the permission
         if "postgres" in stat.name and abs(_started_at(stat) - started_at) < _START_TOLERANCE_SECONDS:
             return stat.parent
     return None
@@ -91,18 +91,18 @@ class ProcessTree:
         self._ticks_per_second = os.sysconf("SC_CLK_TCK")
 
     def cores(self) -> int:
-        """How many processors it may use.
+        """Number of processors that it may use.
 
         Raises:
-            OSError: it is gone.
+            OSError: it has ended.
         """
         return len(os.sched_getaffinity(self._postmaster))
 
     def snapshot(self) -> Snapshot:
-        """The time used up to now.
+        """The processor time used up to now.
 
         Raises:
-            OSError: the postmaster is gone, or its id is another process's by now.
+            OSError: the postmaster has ended, or another process has its id by now.
         """
         before = self._stat()
         ticks = self._children_ticks()
@@ -110,7 +110,7 @@ class ProcessTree:
             after = self._stat()
             if after.ended_children_ticks == before.ended_children_ticks:
                 break
-            # A child ended while we counted: it may have been counted twice, or not at all.
+            # A child ended during the count: it may have been counted twice, or not at all.
             before, ticks = after, self._children_ticks()
         total = before.own_ticks + before.ended_children_ticks + ticks
         return Snapshot(time.monotonic(), total / self._ticks_per_second)
@@ -118,18 +118,18 @@ class ProcessTree:
     def _stat(self) -> ProcessStat:
         stat = process_stat(self._postmaster)
         if stat.started_ticks != self._started_ticks:
-            raise ProcessLookupError(f"process {self._postmaster} is another one now")
+            raise ProcessLookupError(f"process {self._postmaster} is another process now")
         return stat
 
     def _children_ticks(self) -> int:
         ticks = 0
-        # The kernel's list may leave out a child while another one ends (proc(5), children): whom we knew is asked.
+        # The kernel's list may leave out a child while another one ends (proc(5), children): check the known ones too.
         found, self._children = self._children | _children_of(self._postmaster), set()
         for process_id in found:
             try:
                 stat = process_stat(process_id)
             except OSError:
-                continue  # it has ended: its time is its parent's now
+                continue  # it has ended: the parent's counters contain its time
             if stat.parent == self._postmaster:
                 self._children.add(process_id)
                 ticks += stat.own_ticks + stat.ended_children_ticks
@@ -140,7 +140,7 @@ def _children_of(process_id: int) -> set[int]:
     listed = PROC / str(process_id) / "task" / str(process_id) / "children"
     if listed.exists():
         return {int(child) for child in listed.read_text().split()}
-    return set(_process_ids())  # a kernel without that list: who calls looks at each one's parent
+    return set(_process_ids())  # a kernel without that list: the caller checks the parent of each
 
 
 def _process_ids() -> list[int]:

@@ -1,7 +1,7 @@
-"""The load as the database itself can tell it by SQL: live, on any server, but an estimate.
+"""The load as SQL shows it: live, on any server, but an estimate.
 
-Both sensors divide by the number of processors, so both need to know it. An open session keeps an Aurora Serverless
-from pausing; the writers' sessions do that as well.
+Both sensors divide by the number of processors and need to know it. An open session keeps an Aurora Serverless instance
+from pausing; so do the writers' sessions.
 """
 
 from __future__ import annotations
@@ -22,29 +22,29 @@ UNDEFINED_FUNCTION = "42883"
 
 WINDOW_SECONDS = 2.0
 SAMPLES = 20
-"""Ten a second: a window of two seconds tells whole sessions in steps of a twentieth, and costs the server a
-millisecond or two of work."""
+"""Ten a second: a window of two seconds measures sessions in steps of a twentieth, and costs the server a millisecond
+or two of work."""
 
 _log = get_logger()
 
 
 def sessions_percent(counts: list[int], vcpus: float) -> float:
-    """The load that so many sessions on or before a processor amount to, 0 to 100.
+    """The load of so many sessions that use or wait for a processor, 0 to 100.
 
-    Sessions that wait for a processor count as well, so there may be more of them than processors: then all of these
-    are busy (the comparison of "average active sessions" with "Max vCPU", Aurora User Guide, Performance Insights).
+    There may be more sessions than processors: then all processors are busy (the comparison of "average active
+    sessions" with "Max vCPU", Aurora User Guide, Performance Insights).
     """
     return min(100.0, 100.0 * sum(counts) / len(counts) / vcpus)
 
 
 class CpuScale:
-    """What the percentages of aurora_stat_resource_usage() are of: one processor, or all of them?
+    """The scale of the percentages of aurora_stat_resource_usage(): one processor, or all of them.
 
-    The Aurora User Guide does not say. It is found out: one process cannot use more than one processor, so a process
-    above a hundred divided by the number of processors, or a sum above a hundred, proves that the scale is one
-    processor. Until something proves it the scale is taken to be all of them, which reads too high if it is wrong:
-    the safe side. So often in a row it must be proven, for each process is measured over an interval of its own, and
-    a wrong proof would read too low; then it is proven for good.
+    The Aurora User Guide does not say, so the sensor infers it. One process cannot use more than one processor, so a
+    process above 100 ÷ processors, or a sum above 100, proves that the scale is one processor. Until then the sensor
+    assumes all of them, which reads too high if it is wrong: the safe direction. It takes several proofs in a row,
+    because each process is measured over an interval of its own and a wrong proof would read too low; then the scale
+    is final.
     """
 
     PROOFS = 3
@@ -59,7 +59,7 @@ class CpuScale:
         Raises:
             SensorError: it cannot be true.
         """
-        rounding = 1.1  # a process's share is measured over an interval of its own
+        rounding = 1.1  # the share of a process is measured over an interval of its own
         if self._proofs < self.PROOFS:
             proves = largest > rounding * 100 / vcpus or total > rounding * 100
             is_possible = largest <= rounding * 100 and total <= rounding * 100 * vcpus
@@ -71,27 +71,26 @@ class CpuScale:
 class ActiveSessionsSensor:
     """A Sensor: sessions that are active and wait for nothing, sampled, against the number of processors.
 
-    Reads low where what PostgreSQL calls a wait is work of the kernel (writing files and log), high where a session
-    stands still without PostgreSQL calling it a wait, and low where the role may not see the sessions of others:
-    pg_read_all_stats lets it.
+    It reads low where a PostgreSQL wait is work of the kernel (writing files and log), high where a session is idle
+    without a PostgreSQL wait, and low where the role may not see the sessions of others: pg_read_all_stats allows it.
     """
 
     def __init__(self, connection: LoadConnection, finder: InstanceFinder, calls: AwsCalls) -> None:
         self._connection = connection
         self._finder = finder
         self._calls = calls
-        self._has_looked = False
+        self._has_checked_visibility = False
         self.source = "active_sessions"
         self.period_seconds = WINDOW_SECONDS
 
     async def read(self) -> LoadReading | None:
         """As in the protocol; takes two seconds."""
         vcpus = await self._finder.vcpus()
-        await self._see_who_is_seen()
+        await self._check_visibility()
         began = time.monotonic()
         counts = []
         for number in range(SAMPLES):
-            # At random within each tenth: a neighbor that works in step with us is met as often as it works.
+            # At random within each tenth, so that samples do not correlate with periodic work of a neighbor.
             due = began + (number + random.random()) * WINDOW_SECONDS / SAMPLES  # noqa: S311 – jitter, not a secret
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             counts.append(await self._connection.value("load_active_sessions"))
@@ -101,14 +100,14 @@ class ActiveSessionsSensor:
             window_seconds=max(WINDOW_SECONDS, time.monotonic() - began),
         )
 
-    async def _see_who_is_seen(self) -> None:
-        """Once: tell the operator if only a part of the sessions is seen."""
-        if not self._has_looked:
+    async def _check_visibility(self) -> None:
+        """Once: warn the operator if the role sees only a part of the sessions."""
+        if not self._has_checked_visibility:
             if not await self._connection.value("load_may_see_all"):
                 _log.warning(
-                    "load.partially_visible", detail="sessions of other users are not seen: GRANT pg_read_all_stats"
+                    "load.partially_visible", detail="sessions of other users are invisible: GRANT pg_read_all_stats"
                 )
-            self._has_looked = True
+            self._has_checked_visibility = True
 
     async def close(self) -> None:
         """As in the protocol."""
@@ -117,10 +116,10 @@ class ActiveSessionsSensor:
 
 
 class AuroraStatSensor:
-    """A Sensor: what Aurora says of each of its backends, added up.
+    """A Sensor: the sum of what Aurora reports for each of its backends.
 
-    The function is there from 17.5, 16.9, 15.13, 14.18 and 13.21 on (Aurora User Guide, aurora_stat_resource_usage).
-    The interval its percentages are of is not documented; a reading says one second.
+    The function exists from 17.5, 16.9, 15.13, 14.18 and 13.21 on (Aurora User Guide, aurora_stat_resource_usage). The
+    interval of its percentages is not documented; a reading assumes one second.
     """
 
     def __init__(self, connection: LoadConnection, finder: InstanceFinder, calls: AwsCalls) -> None:

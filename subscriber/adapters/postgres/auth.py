@@ -1,13 +1,13 @@
-"""The door to how we prove who we are: from what an operator chose to options that know where logins come from."""
+"""Chooses the source of logins (URL, IAM token or secret) and adds it to the store's options."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Literal, TypeAlias
 
 import msgspec
 
+from subscriber import choices
 from subscriber.adapters.aws.calls import AwsCalls
 from subscriber.adapters.aws.rds_endpoint import rds_endpoint
 from subscriber.adapters.aws.session import unusable_settings
@@ -15,30 +15,29 @@ from subscriber.adapters.postgres.auth_iam import IamLogins, IamTarget
 from subscriber.adapters.postgres.auth_secret import SecretLogins
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.login import LoginSource
+from subscriber.choices import AuthMethod
 from subscriber.errors import ConfigurationError
-
-AuthMethod: TypeAlias = Literal["password", "iam", "secret"]
 
 
 class AuthOptions(msgspec.Struct, frozen=True):
-    """How we prove who we are."""
+    """How the daemon authenticates to the database."""
 
     method: AuthMethod = "password"
-    """By the password in the URL, by a token of IAM, or by a password from Secrets Manager."""
+    """By the password in the URL, by an IAM token, or by a password from Secrets Manager."""
     secret_id: str = ""
     """ARN or name of the secret, for `secret`."""
     host: str = ""
-    """For `iam`: the name that is connected to, as RDS gave it."""
-    port: int = 5432
+    """For `iam`: the endpoint's name, as RDS assigned it."""
+    port: int = choices.DATABASE_PORT
     user: str = ""
 
 
 @asynccontextmanager
 async def authenticated(options: StoreOptions, auth: AuthOptions) -> AsyncIterator[StoreOptions]:
-    """These options with the source of logins that `auth` asks for; it is open while the block runs.
+    """Yield `options` with the source of logins that `auth` selects; the source is open during the block.
 
     Raises:
-        ConfigurationError: AWS's own variables cannot be used.
+        ConfigurationError: the AWS variables cannot be used.
     """
     if auth.method == "password":
         yield options
@@ -51,7 +50,7 @@ async def authenticated(options: StoreOptions, auth: AuthOptions) -> AsyncIterat
 
 
 async def _source(auth: AuthOptions, calls: AwsCalls) -> LoginSource:
-    # Made here, so that a region nobody named, or a profile that does not exist, ends the start and not a write.
+    # Created now, so that a missing region or an unknown profile fails the start and not the first write.
     service = "rds" if auth.method == "iam" else "secretsmanager"
     try:
         await calls.client(service)
@@ -63,7 +62,7 @@ async def _source(auth: AuthOptions, calls: AwsCalls) -> LoginSource:
 
 
 def _region_of(auth: AuthOptions) -> str | None:
-    """The region that the endpoint's name or the secret's ARN says; None: as botocore finds it."""
+    """The region in the endpoint's name or in the secret's ARN; None: as botocore finds it."""
     if auth.method == "iam":
         endpoint = rds_endpoint(auth.host)
         return endpoint.region if endpoint is not None else None

@@ -1,8 +1,8 @@
-"""Logins by IAM: a token, signed here with the credentials of the role, is the password.
+"""IAM database authentication: the password is a token, signed locally with the role's credentials.
 
-A token opens connections for fifteen minutes and dies with the credentials that signed it (Aurora User Guide, "IAM
-database authentication"). Signing asks nobody and takes less than a millisecond, so every connection gets a token of
-its own and none can be stale.
+A token is valid for fifteen minutes, but not longer than the credentials that signed it (Aurora User Guide, "IAM
+database authentication"). Signing needs no network and takes less than a millisecond, so every connection gets a new
+token.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from subscriber.adapters.aws.calls import AwsCalls
 from subscriber.adapters.aws.session import call_error
 from subscriber.adapters.postgres.login import Login
 from subscriber.errors import StoreError, Treatment
-from subscriber.observe.log import hide
+from subscriber.observe.log import redact
 
-_ADVICE = "No token could be signed for DATABASE_AUTH=iam: look at the credentials of the task's role."
+_ADVICE = "No token could be signed for DATABASE_AUTH=iam: check the credentials of the task's role."
 
 
 class IamTarget(msgspec.Struct, frozen=True):
-    """What a token is good for. The signature covers all of it, so the host is the one that is connected to."""
+    """What a token is valid for. The signature covers all fields, so `host` must be the name that we connect to."""
 
     host: str
     port: int
@@ -32,15 +32,15 @@ class IamTarget(msgspec.Struct, frozen=True):
 
 
 class IamLogins:
-    """A LoginSource. The role needs `rds-db:connect` for the user, and the user in the database the role `rds_iam`."""
+    """A LoginSource. The IAM role needs `rds-db:connect` for the user, and the user the database role `rds_iam`."""
 
     def __init__(self, target: IamTarget, calls: AwsCalls) -> None:
         self._target = target
         self._calls = calls
 
-    async def login(self, refused: Sequence[Login]) -> Login | None:
-        """A token signed now; after a refusal there is no better one."""
-        if refused:
+    async def login(self, rejected: Sequence[Login]) -> Login | None:
+        """Sign a token; None after a rejected one, since another token would not be better."""
+        if rejected:
             return None
         target = self._target
         try:
@@ -52,5 +52,5 @@ class IamLogins:
             ours = call_error(error)
             treatment = Treatment.CREDENTIALS if ours.is_permanent else Treatment.RECONNECT
             raise StoreError(treatment, "no_token", None, str(ours), _ADVICE) from error
-        hide(token)
+        redact(token)
         return Login(token)

@@ -1,8 +1,8 @@
-"""Rows as the parameters of the upsert: a column of text goes over as one text.
+"""Converts rows to the parameters of the upsert; each text column becomes one joined text.
 
-asyncpg asks of every element of an array whether it is an array itself, which costs more than all the rest of binding
-it. So the texts of a column are joined here and taken apart by the server, which costs it nothing measurable
-(docs/performance.md). Nothing is escaped: the separator is a character that no text of these rows contains.
+asyncpg checks for every element of an array whether it is an array itself, which costs more than the rest of binding
+it. So we join the texts of a column and the server splits them, at no measurable cost to it
+(docs/explanation/performance.md). Nothing is escaped: the separator is a character that no text of these rows contains.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from subscriber.errors import StoreError, Treatment
 from subscriber.model import ObjectEvent
 
 UNIT_SEPARATOR: Final = "\x1f"
-"""What ASCII has it for. S3 allows it in keys, and hardly anyone uses it."""
+"""The separator of ASCII. S3 allows it in keys, but it is rare there."""
 
 _SURROGATES: Final = range(0xD800, 0xE000)
 _CODE_POINTS: Final = range(1, 0x110000)
@@ -25,12 +25,12 @@ Parameters: TypeAlias = tuple[object, ...]
 
 
 def upsert_parameters(rows: Sequence[ObjectEvent]) -> Parameters:
-    """The parameters of upsert.sql: a column each, in the order of the fields, and the separator.
+    """The parameters of upsert.sql: one per column, in the order of the fields, then the separator.
 
-    Columns of different lengths would be filled up with NULLs by the server, without a word: strict is meant.
+    `strict` matters: the server would silently pad columns of different lengths with NULLs.
 
     Raises:
-        StoreError: HALVE, where the rows hold every character there is.
+        StoreError: BISECT, if the rows use every character.
     """
     columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
     *names, times, sizes, etags = columns
@@ -47,7 +47,7 @@ def unused_character(text: str) -> str:
     """The first character, in the order of code points, that `text` does not contain.
 
     Raises:
-        StoreError: HALVE: there is none. A message of a megabyte cannot hold them all, so halving ends.
+        StoreError: BISECT: there is none. A message of a megabyte cannot contain all, so bisection ends.
     """
     used = set(text)
     for code in _CODE_POINTS:
@@ -57,5 +57,5 @@ def unused_character(text: str) -> str:
 
 
 def _joined(texts: Iterable[Sequence[str]], separator: str) -> list[str]:
-    # Behind every text, not between them: else one empty text would look like none.
+    # A separator follows every text: with separators only in between, one empty text would look like no text.
     return [f"{separator.join(column)}{separator}" for column in texts]

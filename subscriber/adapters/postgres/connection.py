@@ -1,31 +1,32 @@
-"""One connection to the database, made so that neither a silent network nor the wrong node goes unnoticed."""
+"""Opens a database connection that detects a dead network and rejects a node that is not the writer."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import asyncpg
 import msgspec
 from asyncpg.connect_utils import SessionAttribute
 
+from subscriber import choices
 from subscriber.adapters.keepalive import enable_tcp_keepalive
 from subscriber.adapters.postgres.failures import DRIVER_ERRORS, connect_error
 from subscriber.adapters.postgres.login import Login, LoginSource
-from subscriber.adapters.postgres.pooler import Pooler, startup_settings
+from subscriber.adapters.postgres.pooler import startup_settings
+from subscriber.choices import Pooler, TlsMode
 from subscriber.errors import ConfigurationError, StoreError, Treatment
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-TlsMode: TypeAlias = Literal["verify-full", "disable"]
 
 _MAX_SCHEMA_BYTES = 63
-"""PostgreSQL cuts longer identifiers without a word (NAMEDATALEN - 1)."""
+"""PostgreSQL silently truncates longer identifiers (NAMEDATALEN - 1)."""
 _CONNECT_SECONDS = 10.0
 _LOGINS_AT_MOST = 4
-_STATEMENTS_KEPT = 100
-"""Prepared statements of a connection; the driver's own default, and we have a handful."""
+_CACHED_STATEMENTS = 100
+"""Prepared statements per connection; the driver's default, and we use a handful."""
 _CLIENT_PARAMETERS = frozenset(
     {
         "connect_timeout",
@@ -37,31 +38,31 @@ _CLIENT_PARAMETERS = frozenset(
         "tcp_user_timeout",
     }
 )
-"""What libpq keeps to itself and asyncpg would pass on to the server, which refuses it. Ours are in keepalive.py."""
+"""Parameters of libpq that asyncpg would send to the server, which rejects them. keepalive.py sets our own values."""
 
 
 class StoreOptions(msgspec.Struct, frozen=True):
-    """How to reach the database, and how long to wait for it.
+    """Address, TLS, timeouts and limits of the database connections.
 
     Raises:
-        ConfigurationError: the schema's name is none PostgreSQL can keep.
+        ConfigurationError: PostgreSQL cannot store the schema's name.
     """
 
     url: str
-    """Any libpq URL that speaks not of TLS; a socket directory may be the host."""
-    schema: str = "subscriber"
+    """Any libpq URL without TLS parameters; the host may be a socket directory."""
+    schema: str = choices.DATABASE_SCHEMA
     tls: TlsMode = "verify-full"
-    """Nothing in between: without verification encryption is a curtain. A socket is never encrypted."""
+    """No mode in between: unverified TLS does not stop an active attacker. A Unix socket is never encrypted."""
     ca_file: Path | None = None
-    """The certificates, as PEM, that may sign the server's; None: those of the system."""
-    write_timeout_seconds: float = 30.0
-    """From wanting to write until the outcome is known, waiting for a connection included."""
+    """CA certificates as PEM; None: the system's."""
+    write_timeout_seconds: float = choices.WRITE_TIMEOUT_SECONDS
+    """Timeout of one write, which includes the wait for a connection."""
     connections_max: int = 8
     application_name: str = "subscriber"
     logins: LoginSource | None = None
-    """Who knows user and password of the moment; None: what the URL says."""
+    """Source of user and password; None: the URL contains them."""
     pooler: Pooler = "none"
-    """What stands between us and the database."""
+    """Whether a transaction pooler is between the daemon and the database."""
 
     def __post_init__(self) -> None:
         if not self.schema or "\0" in self.schema or len(self.schema.encode()) > _MAX_SCHEMA_BYTES:
@@ -73,10 +74,10 @@ class StoreOptions(msgspec.Struct, frozen=True):
 
 
 def tls_context(options: StoreOptions) -> ssl.SSLContext | None:
-    """The context in which the server proves who it is; None without TLS. Reads files: make it once.
+    """The context that verifies the server; None without TLS. It reads files: create it once.
 
     Raises:
-        ConfigurationError: the CA file cannot be read or holds no certificate.
+        ConfigurationError: the CA file cannot be read or contains no certificate.
     """
     if options.tls == "disable":
         return None
@@ -88,31 +89,30 @@ def tls_context(options: StoreOptions) -> ssl.SSLContext | None:
 
 
 async def connect(options: StoreOptions, tls: ssl.SSLContext | None) -> Connection:
-    """A new connection to the writer of the cluster.
+    """Open a connection to the writer of the cluster.
 
-    A login that is refused is replaced by the next that `options.logins` knows, if any: during a rotation the second
-    one is right.
+    After a rejected login, the next login of `options.logins` is tried: during a rotation the second one is valid.
 
     Raises:
-        ConfigurationError: the URL cannot be read.
-        StoreError: it cannot be made; the treatment tells waiting from despair.
+        ConfigurationError: the URL is invalid.
+        StoreError: the connection failed; the treatment says whether a retry may help.
     """
     if options.logins is None:
-        return await _dial(options, tls, None)
-    refusal: StoreError | None = None
-    refused: list[Login] = []
-    while (login := await options.logins.login(refused)) is not None and len(refused) < _LOGINS_AT_MOST:
+        return await _open(options, tls, None)
+    last_error: StoreError | None = None
+    rejected: list[Login] = []
+    while (login := await options.logins.login(rejected)) is not None and len(rejected) < _LOGINS_AT_MOST:
         try:
-            return await _dial(options, tls, login)
+            return await _open(options, tls, login)
         except StoreError as error:
             if error.treatment is not Treatment.CREDENTIALS:
                 raise
-            refusal = error
-            refused.append(login)
-    raise refusal or StoreError(Treatment.CREDENTIALS, "no_login", None, "nobody knows a login for the database")
+            last_error = error
+            rejected.append(login)
+    raise last_error or StoreError(Treatment.CREDENTIALS, "no_login", None, "no source has a login for the database")
 
 
-async def _dial(options: StoreOptions, tls: ssl.SSLContext | None, login: Login | None) -> Connection:
+async def _open(options: StoreOptions, tls: ssl.SSLContext | None, login: Login | None) -> Connection:
     is_pooled = options.pooler == "transaction"
     try:
         connection = await asyncpg.connect(
@@ -122,35 +122,35 @@ async def _dial(options: StoreOptions, tls: ssl.SSLContext | None, login: Login 
             ssl=tls or False,
             timeout=min(_CONNECT_SECONDS, options.write_timeout_seconds),
             command_timeout=options.write_timeout_seconds,
-            statement_cache_size=0 if is_pooled else _STATEMENTS_KEPT,
-            max_cached_statement_lifetime=0,  # prepared once, kept as long as the connection
-            # A pooler tells who the writer is only to a transaction: the first ping does that.
+            statement_cache_size=0 if is_pooled else _CACHED_STATEMENTS,
+            max_cached_statement_lifetime=0,  # prepared once per connection
+            # Behind a pooler only a transaction can ask for the writer: the first ping does.
             target_session_attrs=SessionAttribute.any if is_pooled else SessionAttribute.read_write,
             server_settings=startup_settings(session_settings(options), options.pooler),
         )
     except DRIVER_ERRORS as error:
         raise connect_error(error) from error
-    except ValueError:  # the driver's words about a URL may quote its password
-        raise ConfigurationError("The database's URL is none that PostgreSQL's clients can read.") from None
-    _watch_the_network(connection)
+    except ValueError:  # the driver's message may quote the password in the URL
+        raise ConfigurationError("The database URL is not a valid PostgreSQL connection URL.") from None
+    _enable_keepalive(connection)
     return connection
 
 
 def _url_for_driver(url: str) -> str:
     address, _, query = url.partition("?")
-    kept = [pair for pair in query.split("&") if pair and pair.partition("=")[0] not in _CLIENT_PARAMETERS]
-    return f"{address}?{'&'.join(kept)}" if kept else address
+    pairs = [pair for pair in query.split("&") if pair and pair.partition("=")[0] not in _CLIENT_PARAMETERS]
+    return f"{address}?{'&'.join(pairs)}" if pairs else address
 
 
 def session_settings(options: StoreOptions) -> dict[str, str]:
-    """What the session asks of the server, whatever the defaults of database, role or URL are."""
+    """The settings of every session; they override the defaults of database, role and URL."""
     return {
         "application_name": options.application_name,
-        # What is acknowledged must be durable: messages are deleted on the word of this commit.
+        # Messages are deleted after this commit, so it must be durable.
         "synchronous_commit": "on",
         "default_transaction_isolation": "read committed",
-        # The server gives up a little before we do, so that a slow statement has an outcome (57014: not done)
-        # instead of a guess; our own timeout remains for a server that says nothing at all.
+        # The server times out a little earlier than we do, so that a slow statement has a known outcome (57014: not
+        # done); our own timeout remains for a server that does not answer.
         "statement_timeout": f"{_server_timeout_seconds(options.write_timeout_seconds) * 1000:.0f}",
         "jit": "off",  # compiling would cost more than an upsert takes
         "timezone": "UTC",
@@ -161,9 +161,9 @@ def _server_timeout_seconds(write_timeout_seconds: float) -> float:
     return write_timeout_seconds - min(1.0, 0.1 * write_timeout_seconds)
 
 
-def _watch_the_network(connection: Connection) -> None:
-    """Have the kernel probe a silent peer. The driver sets nothing of the kind, and has no public way to do it."""
-    transport: asyncio.Transport = getattr(connection, "_transport")  # noqa: B009  -- not in the typed surface
+def _enable_keepalive(connection: Connection) -> None:
+    """Set TCP keepalive on the driver's socket; asyncpg has no option for it and no public access to the socket."""
+    transport: asyncio.Transport = getattr(connection, "_transport")  # noqa: B009  -- not public
     wire = transport.get_extra_info("socket")
     if wire is not None:
         enable_tcp_keepalive(wire)

@@ -1,8 +1,8 @@
-"""From what asyncpg raises to a StoreError: the only place that knows the driver's exceptions.
+"""Translates the exceptions of asyncpg to StoreErrors; no other module knows them.
 
-Four families arrive here: errors of the server (they carry an SQLSTATE), errors of the driver about the state of
-a connection, timeouts, and errors of the network. A server that goes away in the middle of a statement shows up
-as 08003, not as 57P01; a connection that is used after its death as an InterfaceError without any code.
+There are four families: errors of the server (with an SQLSTATE), errors of the driver about the state of a connection,
+timeouts, and network errors. A server that disappears during a statement gives 08003, not 57P01; using a dead
+connection gives an InterfaceError without a code.
 """
 
 from __future__ import annotations
@@ -22,14 +22,10 @@ DRIVER_ERRORS = (
     exceptions.InternalClientError,
     OSError,  # TimeoutError included
 )
-"""All that a call of the driver is known to raise, cancellation apart."""
-
-REUSABLE = frozenset({Treatment.RETRY, Treatment.BACK_OFF, Treatment.BISECT, Treatment.MAYBE_ROW})
-"""After these the server has said what became of the statement, and the connection is as good as before."""
-
+"""All exceptions that a driver call raises, except cancellation."""
 
 _FAMILIES: tuple[tuple[type[Exception], str], ...] = (
-    (exceptions.InvalidCachedStatementError, "cached_statement"),  # 0A000 from anywhere else: not supported
+    (exceptions.InvalidCachedStatementError, "cached_statement"),  # 0A000 of any other exception: not supported
     (exceptions.TargetServerAttributeNotMatched, "25006"),
     (exceptions.ClientConfigurationError, "driver"),
     (exceptions.UnsupportedClientFeatureError, "driver"),
@@ -38,29 +34,29 @@ _FAMILIES: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLCertVerificationError, "certificate"),
     (TimeoutError, "timeout"),
 )
-"""Exceptions that say more than their SQLSTATE, or have none, and their keys in the table of failures."""
+"""Exceptions that are more specific than their SQLSTATE, or have none, and their keys in errors.FAILURES."""
 
 
-_TLS_REFUSED = "rejected SSL upgrade"
-"""What the driver says, in a ConnectionError like any other, of a server that answers our request for TLS with no.
+_TLS_REJECTED = "rejected SSL upgrade"
+"""The driver's message, in a plain ConnectionError, if the server declines TLS.
 
-Nothing but the request has been sent by then. Waiting would not help, and going on without TLS is what somebody who
-sits in between would like.
+Only the request for TLS has been sent by then. A retry would not help, and a connection without TLS would allow a
+downgrade attack.
 """
 
-_POOLER_REFUSES = "unsupported startup parameter"
-"""What PgBouncer says, as a protocol violation like any other, of settings that a session may not begin with."""
+_POOLER_REJECTS = "unsupported startup parameter"
+"""PgBouncer's message, as a protocol violation, for a setting that a session may not start with."""
 
 
 def store_error(error: Exception) -> StoreError:
-    """What one of DRIVER_ERRORS means to the caller, who raises it from the error."""
+    """The StoreError for one of DRIVER_ERRORS; the caller raises it `from error`."""
     sqlstate = error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
     failure = failure_of(_family(error) or sqlstate or "network")
     return StoreError(failure.treatment, failure.word, sqlstate, _detail(error), failure.advice)
 
 
 def connect_error(error: Exception) -> StoreError:
-    """The same for a connection being made: there is no row yet, so a value that is refused is one of our settings."""
+    """The same while connecting: there is no row yet, so an invalid value is one of our settings."""
     failure = store_error(error)
     if failure.treatment is not Treatment.BISECT:
         return failure
@@ -69,14 +65,14 @@ def connect_error(error: Exception) -> StoreError:
 
 
 def _family(error: Exception) -> str | None:
-    if isinstance(error, ConnectionError) and _TLS_REFUSED in str(error):
+    if isinstance(error, ConnectionError) and _TLS_REJECTED in str(error):
         return "no_tls"
-    if isinstance(error, asyncpg.PostgresError) and _POOLER_REFUSES in str(error):
+    if isinstance(error, asyncpg.PostgresError) and _POOLER_REJECTS in str(error):
         return "pooler"
     return next((key for kind, key in _FAMILIES if isinstance(error, kind)), None)
 
 
 def _detail(error: Exception) -> str:
-    """The first line, fit for a log: a server quotes the failing row in the lines after it."""
+    """The first line of the message, safe to log: PostgreSQL quotes the failing row only in further lines."""
     lines = str(error).splitlines() or [type(error).__name__]
     return lines[0][:_DETAIL_CHARACTERS].encode("utf-8", "backslashreplace").decode()

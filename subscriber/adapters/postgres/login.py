@@ -1,4 +1,4 @@
-"""Who we say we are to the database: what a connection needs of whoever knows user and password."""
+"""User and password of a connection, and the interface of their sources."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import msgspec
 
 
 class Login(msgspec.Struct, frozen=True):
-    """What one new connection introduces itself with."""
+    """User and password for one new connection."""
 
     password: str
     user: str | None = None
-    """None: the user whom the database's URL names."""
+    """None: the user in the database URL."""
 
     def __repr__(self) -> str:
         return f"Login(user={self.user!r}, …)"  # a repr ends up in tracebacks and logs
 
 
 class LoginSource(Protocol):
-    """Asked for every new connection, so that a rotated secret or a token of fifteen minutes is always fresh."""
+    """Supplies a login for every new connection, so that a rotated secret or a short-lived token is always fresh."""
 
-    async def login(self, refused: Sequence[Login]) -> Login | None:
-        """The login to try next, after the server has refused these; None: there is no other.
+    async def login(self, rejected: Sequence[Login]) -> Login | None:
+        """The login to try after the server has rejected `rejected`; None: there is no other.
 
         Raises:
-            StoreError: it cannot be found out; the treatment tells waiting from despair.
+            StoreError: no login could be fetched; the treatment says whether a retry may help.
         """
         ...

@@ -1,4 +1,4 @@
-"""The kept messages, as they are looked through and marked by hand: page by page, a connection for each errand."""
+"""Reads and marks quarantined messages for the operator's commands, with a connection per call."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from subscriber.adapters.postgres.session import session
 from subscriber.adapters.postgres.statements import statement
 
 PAGE_BYTES = 8_388_608
-"""Bodies of one page together; a single one has a megabyte at most (SQS quotas)."""
+"""All bodies of one page; a single body has a megabyte at most (SQS quotas)."""
 
-_ERRAND_SECONDS = 60.0
-"""A filter may have to look at every message that is kept."""
-
+_TIMEOUT_SECONDS = 60.0
+"""A filter may have to scan all quarantined messages."""
 
 _IF_DENIED = (
-    "The quarantine is read and marked by the owner of its table, not by the daemon's writer: run this as that role."
+    "Only the owner of the quarantine table can read and mark messages, not the daemon's writer: run this as that role."
 )
 
 
 class Filters(msgspec.Struct, frozen=True):
-    """Which messages are meant; what is None lets all through."""
+    """Selects messages; a field that is None accepts every message."""
 
     reasons: tuple[str, ...] | None = None
     queue: str | None = None
     """Its URL, or its name."""
     before: datetime | None = None
-    """Quarantined earlier than this."""
+    """Quarantined before this time."""
     since: datetime | None = None
+    """Quarantined at or after this time."""
     is_replayed: bool | None = None
 
 
-class Kept(msgspec.Struct, frozen=True):
-    """A message in quarantine."""
+class QuarantinedMessage(msgspec.Struct, frozen=True):
+    """One row of the quarantine."""
 
     queue: str
     message_id: str
     reason: str
     detail: str
     body: bytes
-    """UTF-8, with surrogates encoded as if they were characters."""
+    """UTF-8, in which surrogates are encoded like characters."""
     receive_count: int
     quarantined_at: datetime
     replayed_at: datetime | None
     replayed_by: str | None
 
     @property
-    def place(self) -> tuple[str, str]:
-        """Where it is in the order of pages."""
+    def position(self) -> tuple[str, str]:
+        """Its position in the order of pages."""
         return self.queue, self.message_id
 
 
 class ReasonCount(msgspec.Struct, frozen=True):
-    """How many messages are kept for a reason."""
+    """The number of messages with one reason."""
 
     reason: str
     waiting: int
@@ -66,39 +66,36 @@ class ReasonCount(msgspec.Struct, frozen=True):
 
 
 class Quarantine:
-    """Every call raises StoreError where the database refuses, and holds no connection afterwards."""
+    """The quarantine table. Every method raises StoreError if the database fails, and opens a connection of its own."""
 
     def __init__(self, options: StoreOptions) -> None:
         self._options = options
 
-    async def page(self, filters: Filters, behind: tuple[str, str], at_most: int) -> list[Kept]:
-        """The messages behind a place, in order; empty at the end. The first page is behind ("", "")."""
-        given = (*behind, *_parameters(filters), at_most, PAGE_BYTES)
-        async with session(self._options, _ERRAND_SECONDS, if_denied=_IF_DENIED) as connection:
-            rows = await connection.fetch(statement("quarantine_page", self._options.schema), *given)
-        return [Kept(*row) for row in rows]
+    async def page(self, filters: Filters, after: tuple[str, str], at_most: int) -> list[QuarantinedMessage]:
+        """The messages after a position, in order; empty at the end. The first page is after ("", "")."""
+        parameters = (*msgspec.structs.astuple(filters), *after, at_most, PAGE_BYTES)
+        async with session(self._options, _TIMEOUT_SECONDS, if_denied=_IF_DENIED) as connection:
+            rows = await connection.fetch(statement("quarantine_page", self._options.schema), *parameters)
+        return [QuarantinedMessage(*row) for row in rows]
 
     async def counts(self, filters: Filters) -> list[ReasonCount]:
-        """How many there are for each reason, the most first."""
-        async with session(self._options, _ERRAND_SECONDS, if_denied=_IF_DENIED) as connection:
+        """The number of messages for each reason, the largest first."""
+        async with session(self._options, _TIMEOUT_SECONDS, if_denied=_IF_DENIED) as connection:
             text = statement("quarantine_counts", self._options.schema)
-            return [ReasonCount(*row) for row in await connection.fetch(text, *_parameters(filters))]
+            return [ReasonCount(*row) for row in await connection.fetch(text, *msgspec.structs.astuple(filters))]
 
-    async def find(self, message_id: str, queue: str | None) -> list[Kept]:
-        """The messages of an id: one, unless two queues chose the same."""
-        async with session(self._options, _ERRAND_SECONDS, if_denied=_IF_DENIED) as connection:
+    async def find(self, message_id: str, queue: str | None) -> list[QuarantinedMessage]:
+        """The messages with an id: one, unless two queues assigned the same id."""
+        parameters = (*msgspec.structs.astuple(Filters(queue=queue)), message_id)
+        async with session(self._options, _TIMEOUT_SECONDS, if_denied=_IF_DENIED) as connection:
             text = statement("quarantine_find", self._options.schema)
-            return [Kept(*row) for row in await connection.fetch(text, message_id, queue)]
+            return [QuarantinedMessage(*row) for row in await connection.fetch(text, *parameters)]
 
-    async def mark(self, replayed: Sequence[Kept], by: str) -> int:
-        """Say of messages that they were written after all; how many nobody had said it of before."""
+    async def mark(self, replayed: Sequence[QuarantinedMessage], by: str) -> int:
+        """Mark messages as replayed; return how many were not marked before."""
         if not replayed:
             return 0
-        queues, ids = zip(*(kept.place for kept in replayed), strict=True)
-        async with session(self._options, _ERRAND_SECONDS, if_denied=_IF_DENIED) as connection:
+        queues, ids = zip(*(message.position for message in replayed), strict=True)
+        async with session(self._options, _TIMEOUT_SECONDS, if_denied=_IF_DENIED) as connection:
             status = await connection.execute(statement("quarantine_mark", self._options.schema), queues, ids, by)
         return int(status.rpartition(" ")[2])
-
-
-def _parameters(filters: Filters) -> tuple[object, ...]:
-    return filters.reasons, filters.queue, filters.before, filters.since, filters.is_replayed

@@ -1,4 +1,4 @@
-"""A connection for one errand: made, used within a time, closed whatever happens."""
+"""A connection for one task: opened, used within a timeout and always closed."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from subscriber.errors import StoreError
 
 @asynccontextmanager
 async def session(options: StoreOptions, timeout_seconds: float, *, if_denied: str = "") -> AsyncIterator[Connection]:
-    """A connection of our own for `timeout_seconds`; behind a pooler what it does is one transaction.
+    """Open a connection for the block; behind a pooler the block is one transaction.
 
     Args:
         options: how to connect.
-        timeout_seconds: for everything, the connecting included.
-        if_denied: what to advise whose right is missing, where the errand is not the writer's.
+        timeout_seconds: for connecting and the block together.
+        if_denied: advice for a missing privilege, if the task is not for the writer's role.
 
     Raises:
         ConfigurationError: the CA file or the URL cannot be used.
-        StoreError: it cannot be made, or what the block asked of it failed.
+        StoreError: connecting, or a statement of the block, failed.
     """
-    patient = msgspec.structs.replace(options, write_timeout_seconds=timeout_seconds)
+    own = msgspec.structs.replace(options, write_timeout_seconds=timeout_seconds)
     try:
-        async with asyncio.timeout(timeout_seconds), _connected(patient) as connection:
-            async with unit_of_work(connection, session_settings(patient), patient.pooler):
+        async with asyncio.timeout(timeout_seconds), _connected(own) as connection:
+            async with unit_of_work(connection, session_settings(own), own.pooler):
                 yield connection
             await connection.close()
     except DRIVER_ERRORS as error:

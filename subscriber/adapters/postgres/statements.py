@@ -1,7 +1,7 @@
-"""The SQL files of this package, made ready for a schema of any name.
+"""Loads the SQL files of this package for a schema of any name.
 
-In them the schema is written `:"schema"`, which psql understands too: a migration can be read, and run by hand
-(`psql -v schema=subscriber -f …`), without this program.
+The files write the schema as `:"schema"`, which psql understands too, so a migration can be run by hand
+(`psql -v schema=subscriber -f …`).
 """
 
 from __future__ import annotations
@@ -12,32 +12,39 @@ from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 _PLACEHOLDER = ':"schema"'
+_FRAGMENTS = ("quarantine_filter",)
+"""Files that other files include as `:name`."""
+
 _MIGRATION_NAME = re.compile(r"(\d+)_(\d{3})_\w+\.sql")
 
 
 class Migration(NamedTuple):
-    """One step from one state of the schema to the next. Its file is named major_number_name.sql.
+    """One step of the schema; its file is named major_number_name.sql.
 
-    Within a major, steps only add: a release runs on any schema of its major that is as new as the release or
-    newer, so a release can be taken back without touching the schema. A step that breaks this begins a major.
+    Within a major, migrations only add: a release runs on any schema of its major that is at least as new as the
+    release, so a rollback of the release leaves the schema alone. A migration that breaks this starts a new major.
     """
 
     major: int
     number: int
     name: str
-    """The name of the file without its ending."""
+    """The file name without its extension."""
     sql: str
 
 
 def quoted(identifier: str) -> str:
-    """An identifier as it may stand in SQL (PostgreSQL, "Lexical Structure": quoted identifiers)."""
+    """A quoted SQL identifier (PostgreSQL, "Lexical Structure")."""
     doubled = identifier.replace('"', '""')
     return f'"{doubled}"'
 
 
 def statement(name: str, schema: str) -> str:
-    """The statement in the file `name`.sql, for a schema."""
-    return _folder().joinpath(f"{name}.sql").read_text("utf-8").replace(_PLACEHOLDER, quoted(schema))
+    """The statement in the file `name`.sql, for a schema, with the fragments that it includes."""
+    text = _text(name)
+    for fragment in _FRAGMENTS:
+        if f":{fragment}" in text:
+            text = text.replace(f":{fragment}", _text(fragment).rstrip())
+    return text.replace(_PLACEHOLDER, quoted(schema))
 
 
 def migrations(schema: str) -> list[Migration]:
@@ -49,6 +56,10 @@ def migrations(schema: str) -> list[Migration]:
             sql = file.read_text("utf-8").replace(_PLACEHOLDER, quoted(schema))
             found.append(Migration(int(parts[1]), int(parts[2]), file.name.removesuffix(".sql"), sql))
     return sorted(found)
+
+
+def _text(name: str) -> str:
+    return _folder().joinpath(f"{name}.sql").read_text("utf-8")
 
 
 def _folder() -> Traversable:

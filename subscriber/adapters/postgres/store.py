@@ -1,12 +1,13 @@
-"""The object index: many writers, one statement and one transaction each.
+"""Writes the object index: concurrent writers, one statement and one transaction each.
 
-A call of `store` or `quarantine` takes a connection, runs one statement, which commits by itself, and gives the
-connection back; the last one given back is the first taken, so that in quiet times few are in use. There is no
-pool behind this: nothing resets, tests or replaces connections on its own, and whatever goes wrong goes to the
-caller as a StoreError that says what to do.
+`store` and `quarantine` take a connection, run one statement, which commits by itself, and return the connection. The
+most recently returned connection is reused first, so that few are open under low load. This is deliberately not a
+general pool: nothing resets, tests or replaces connections in the background, and every failure reaches the caller as
+a StoreError with its treatment.
 
-A connection is used again only if the server itself said what became of the statement. After a timeout, a
-cancellation or a broken wire nobody knows: it is closed, and "not done" is assumed, which the upsert forgives.
+A connection is reused only if the server has reported the outcome of the statement. After a timeout, a cancellation or
+a network error the outcome is unknown: the connection is closed and the statement counts as not done, which is safe
+because the upsert is idempotent.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ import asyncpg
 
 from subscriber.adapters.postgres.columns import upsert_parameters
 from subscriber.adapters.postgres.connection import Connection, StoreOptions, connect, session_settings, tls_context
-from subscriber.adapters.postgres.failures import DRIVER_ERRORS, REUSABLE, store_error
+from subscriber.adapters.postgres.failures import DRIVER_ERRORS, store_error
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.adapters.postgres.statements import statement
 from subscriber.errors import Treatment
 from subscriber.model import Message, ObjectEvent, Rejection
 
 PING_SECONDS = 2.5
-"""A ping that hangs in a network which is silent no more would hold up everybody: the next one finds it answering."""
+"""Short, because a ping can hang on a network path that has recovered meanwhile: the next ping succeeds."""
 
 
 class PostgresStore:
-    """Writes rows and quarantined messages; at most `connections_max` at once, the rest wait in order.
+    """Writes rows and quarantined messages, at most `connections_max` at once; further calls wait in order.
 
     Raises:
         ConfigurationError: the CA file cannot be used.
@@ -43,13 +44,13 @@ class PostgresStore:
         self._upsert = statement("upsert", options.schema)
         self._quarantine = statement("quarantine", options.schema)
         self._tls = tls_context(options)
-        self._places = asyncio.Semaphore(options.connections_max)
+        self._slots = asyncio.Semaphore(options.connections_max)
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
         self._closed = False
 
     async def open(self) -> None:
-        """Make the first connection, so that a wrong URL or password shows at the start, however long a login takes.
+        """Open the first connection, so that a wrong URL or password fails the start; a slow login is not cut short.
 
         Raises:
             StoreError: the database cannot be reached or used.
@@ -57,12 +58,13 @@ class PostgresStore:
         await self.ping(math.inf)
 
     async def store(self, rows: Sequence[ObjectEvent]) -> int:
-        """Upsert rows; return how many were newer than what was there. When it returns they are durable.
+        """Upsert rows durably within the write timeout; return how many were newer than the stored ones.
 
-        The rows name each object version once. It ends within the write timeout.
+        Args:
+            rows: at most one per object version.
 
         Raises:
-            StoreError: nothing was stored; or, for RECONNECT, nobody knows.
+            StoreError: nothing was stored; with RECONNECT the outcome is unknown.
         """
         if not rows:
             return 0
@@ -72,14 +74,14 @@ class PostgresStore:
         return _row_count(status)
 
     async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
-        """Keep messages that cannot become rows; when it returns they are durable and may be deleted.
+        """Store messages that cannot become rows durably; then they may be deleted from the queue.
 
         Raises:
-            StoreError: nothing was kept; or, for RECONNECT, nobody knows.
+            StoreError: nothing was stored; with RECONNECT the outcome is unknown.
         """
         if not entries:
             return
-        # A queue may deliver a message twice within one batch; a statement may name a row once.
+        # SQS may deliver a message twice within one batch, but ON CONFLICT accepts a row only once.
         by_count = sorted(entries, key=lambda entry: entry[0].receive_count)
         latest = {(message.queue, message.message_id): (message, rejection) for message, rejection in by_count}
         columns = zip(*(_quarantine_row(*entry) for entry in latest.values()), strict=True)
@@ -87,18 +89,18 @@ class PostgresStore:
             await connection.execute(self._quarantine, *columns)
 
     async def ping(self, seconds_at_most: float = PING_SECONDS) -> None:
-        """See whether the database answers, within a moment, and takes writes.
+        """Check that the database answers within `seconds_at_most` and accepts writes.
 
         Raises:
             StoreError: it does not.
         """
         async with self._connection(seconds_at_most) as connection:
             if await connection.fetchval("SELECT current_setting('transaction_read_only')") == "on":
-                # As the server would say it to the first write; the connection goes the way of such a write's.
+                # The error that the server gives to a write; the connection is then dropped as after such a write.
                 raise asyncpg.ReadOnlySQLTransactionError("the session is read-only")
 
     async def close(self, timeout: float = 5.0) -> None:
-        """Say goodbye to the server, at most `timeout` seconds long; writes under way fail with RECONNECT."""
+        """Close all connections within `timeout` seconds; writes in progress fail with RECONNECT."""
         self._closed = True
         for connection in self._busy:
             connection.terminate()
@@ -106,19 +108,19 @@ class PostgresStore:
             async with asyncio.timeout(timeout):
                 await asyncio.gather(*(connection.close() for connection in self._idle))
         except DRIVER_ERRORS:
-            pass  # who did not answer in time is dropped
+            pass  # connections that did not close in time are dropped below
         finally:
             self._drop_idle()
 
     @asynccontextmanager
     async def _connection(self, seconds_at_most: float = math.inf) -> AsyncIterator[Connection]:
-        """A connection for one statement, within the write timeout. What the block raises decides its fate."""
+        """A connection for one statement, within the write timeout; an exception in the block decides on its reuse."""
         if self._closed:
             raise RuntimeError("the store is closed")
         try:
             async with (
                 asyncio.timeout(min(seconds_at_most, self._options.write_timeout_seconds)),
-                self._places,
+                self._slots,
                 self._held() as connection,
                 unit_of_work(connection, self._settings, self._options.pooler),
             ):
@@ -133,30 +135,30 @@ class PostgresStore:
         try:
             yield connection
         except BaseException as error:
-            self._give_back_after(connection, error)
+            self._return_after(connection, error)
             raise
-        self._give_back(connection)
+        self._return(connection)
 
     def _take_idle(self) -> Connection | None:
-        """The connection last given back, if its end has not been noticed meanwhile."""
+        """The most recently returned connection that is not closed."""
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
         return None
 
-    def _give_back(self, connection: Connection) -> None:
+    def _return(self, connection: Connection) -> None:
         self._busy.discard(connection)
         if self._closed or connection.is_closed():
             connection.terminate()
         else:
             self._idle.append(connection)
 
-    def _give_back_after(self, connection: Connection, error: BaseException) -> None:
-        """Keep the connection, drop it, or drop the idle ones with it: they lead to where this one led."""
+    def _return_after(self, connection: Connection, error: BaseException) -> None:
+        """Reuse the connection, drop it, or drop the idle ones too: they lead to the same failed host."""
         treatment = store_error(error).treatment if isinstance(error, DRIVER_ERRORS) else None
-        if treatment in REUSABLE:
-            self._give_back(connection)
+        if treatment is not None and treatment.keeps_connection:
+            self._return(connection)
             return
         self._busy.discard(connection)
         connection.terminate()
@@ -169,7 +171,7 @@ class PostgresStore:
 
 
 def _quarantine_row(message: Message, rejection: Rejection) -> tuple[str, str, str, str, bytes, int]:
-    """The columns of quarantine.sql. Only the body is kept as it is; words about it are made storable."""
+    """The columns of quarantine.sql. The body is stored unmodified; the texts about it are made storable."""
     return (
         message.queue,
         message.message_id,
@@ -181,10 +183,10 @@ def _quarantine_row(message: Message, rejection: Rejection) -> tuple[str, str, s
 
 
 def _storable(text: str) -> str:
-    """Without what PostgreSQL's text cannot hold: NUL, and surrogates that stand alone."""
+    """Escape what PostgreSQL's text type cannot store: NUL and lone surrogates."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
 
 
 def _row_count(status: str) -> int:
-    """How many rows a command tag ("INSERT 0 5") speaks of."""
+    """The number of rows in a command tag such as "INSERT 0 5"."""
     return int(status.rpartition(" ")[2])

@@ -1,8 +1,7 @@
-"""The queues' edge: receive, delete, hide and hand back.
+"""The SQS client: receive, delete, change visibility, release, and read attributes.
 
-The three calls of every message go through our own thin client, all others through aiobotocore. Receiving and
-settling have a connection pool each: a delete never waits behind a twenty-second poll. Queues of several regions
-get clients of their own.
+The operations of the hot path use our JSON client, all others aiobotocore. Polls and deletes have separate connection
+pools, so a delete never waits behind a twenty-second poll. Every region has its own clients.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any, Self
 
 import msgspec
 from aiobotocore.session import AioSession
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from subscriber.adapters.aws.json_client import JsonClient
 from subscriber.adapters.aws.session import (
@@ -30,7 +29,6 @@ from subscriber.adapters.aws.session import (
 )
 from subscriber.adapters.sqs.wire import (
     DELETE_TARGET,
-    MESSAGES_PER_CALL,
     RECEIVE_TARGET,
     VISIBILITY_TARGET,
     batch_answer,
@@ -39,25 +37,25 @@ from subscriber.adapters.sqs.wire import (
     receive_body,
     visibility_body,
 )
-from subscriber.errors import QueueError
-from subscriber.model import BatchAnswer, Lease, Message
+from subscriber.errors import NO_CREDENTIALS_REMEDY, QueueError
+from subscriber.model import ENTRIES_PER_CALL, MESSAGES_PER_POLL, BatchAnswer, Lease, Message
 
 SETTLE_TIMEOUT_SECONDS = 20
 POLL_GRACE_SECONDS = 10
-"""A long poll answers after its wait; what has not come so much later is lost."""
+"""A long poll without an answer so long after its wait has failed."""
 
 
 class SqsOptions(msgspec.Struct, frozen=True):
-    """How queues are asked."""
+    """Queues and limits of the client."""
 
     queues: tuple[str, ...]
     wait_seconds: int
-    """Of a long poll, 1 to 20 (SQS API reference)."""
+    """Wait time of a long poll, 1 to 20 (SQS API reference)."""
     visibility_seconds: int
-    """How long what a poll brings is hidden from others, whatever the queue's own setting."""
+    """Visibility timeout of received messages; it overrides the queue's own."""
     polls_at_most: int
     settle_calls_at_most: int
-    messages_per_poll: int = MESSAGES_PER_CALL
+    messages_per_poll: int = MESSAGES_PER_POLL
 
 
 class _Region(msgspec.Struct, frozen=True):
@@ -65,14 +63,15 @@ class _Region(msgspec.Struct, frozen=True):
 
     receive: JsonClient
     settle: JsonClient
-    rest: Any
-    """aiobotocore's client, for what is asked seldom."""
+    """For DeleteMessageBatch and ChangeMessageVisibilityBatch."""
+    aiobotocore: Any
+    """For all other operations."""
 
 
 class Sqs:
     """An async context: `async with Sqs(options) as queues`.
 
-    Every call raises QueueCallError and nothing else; none repeats itself.
+    Every call raises QueueCallError and nothing else; none retries.
     """
 
     def __init__(self, options: SqsOptions) -> None:
@@ -101,35 +100,38 @@ class Sqs:
         await self._open.aclose()
 
     async def receive(self, lease: Lease) -> list[Message]:
-        """Up to ten messages of `lease.queue`, after a wait of `wait_seconds` at most if there are none."""
+        """Receive up to ten messages from `lease.queue`, waiting at most `wait_seconds` for the first."""
         body = self._receive_bodies[lease.queue]
         timeout_seconds = self._options.wait_seconds + POLL_GRACE_SECONDS
         answer = await self._regions[lease.queue].receive.call(RECEIVE_TARGET, body, timeout_seconds)
         return messages_in(answer, lease, time.time())
 
     async def delete(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
-        """Delete up to ten messages by their handles."""
+        """Delete up to ten messages by their receipt handles."""
         return await self._settle(queue, DELETE_TARGET, delete_body(queue, handles), len(handles))
 
     async def change_visibility(self, queue: str, entries: Sequence[tuple[str, int]]) -> BatchAnswer:
-        """Hide up to ten messages for so many seconds from now, at most 12 hours after their receive."""
+        """Set the visibility timeout of up to ten messages: seconds from now, at most 12 hours after the receive."""
         return await self._settle(queue, VISIBILITY_TARGET, visibility_body(queue, entries), len(entries))
 
-    async def release(self, queue: str, handles: Sequence[str]) -> int:
-        """Make any number of messages visible at once; how many the queue says are.
+    async def release(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
+        """Make any number of messages visible at once, in calls of ENTRIES_PER_CALL.
 
         Raises:
-            QueueCallError: a call failed; the ones before it were done.
+            QueueCallError: a call failed; the calls before it have taken effect.
         """
-        done = 0
-        for start in range(0, len(handles), MESSAGES_PER_CALL):
-            some = handles[start : start + MESSAGES_PER_CALL]
-            done += len((await self.change_visibility(queue, [(handle, 0) for handle in some])).done)
-        return done
+        done: list[int] = []
+        failed: list[tuple[int, str]] = []
+        for start in range(0, len(handles), ENTRIES_PER_CALL):
+            entries = [(handle, 0) for handle in handles[start : start + ENTRIES_PER_CALL]]
+            answer = await self.change_visibility(queue, entries)
+            done += (start + position for position in answer.done)
+            failed += ((start + position, code) for position, code in answer.failed)
+        return BatchAnswer(done=tuple(done), failed=tuple(failed))
 
     async def attributes(self, queue: str, through: str | None = None) -> Mapping[str, str]:
-        """All attributes of a queue, as text; one that is not ours is asked for through one that is."""
-        call = self._regions[through or queue].rest.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
+        """All attributes of a queue, as text; a queue that is not in the options uses the client of queue `through`."""
+        call = self._regions[through or queue].aiobotocore.get_queue_attributes(QueueUrl=queue, AttributeNames=["All"])
         answer = await _answer(call, SETTLE_TIMEOUT_SECONDS)
         attributes: Mapping[str, str] = answer.get("Attributes", {})
         return attributes
@@ -145,38 +147,39 @@ class Sqs:
             if name not in by_name:
                 by_name[name] = await self._open_region(session, name)
             self._regions[queue] = by_name[name]
-            require_usable_endpoint(queue, by_name[name].rest.meta.endpoint_url)
+            require_usable_endpoint(queue, by_name[name].aiobotocore.meta.endpoint_url)
 
     async def _open_region(self, session: AioSession, name: str | None) -> _Region:
         config = client_config(connections=len(self._options.queues) + 1, read_timeout_seconds=SETTLE_TIMEOUT_SECONDS)
-        rest = await self._open.enter_async_context(session.create_client("sqs", region_name=name, config=config))
+        client = await self._open.enter_async_context(session.create_client("sqs", region_name=name, config=config))
         credentials = await session.get_credentials()
         if credentials is None:
-            raise QueueError(f"region {rest.meta.region_name}: {call_error(NoCredentialsError())}")
+            problem = f"region {client.meta.region_name}: no AWS credentials were found"
+            raise QueueError(f"{problem} in environment, profile or container role; {NO_CREDENTIALS_REMEDY}")
 
         tls = _tls(session)
 
-        def client(connections: int) -> JsonClient:
-            thin = JsonClient(
-                rest.meta.endpoint_url, rest.meta.region_name, credentials, connections=connections, tls=tls
+        def json_client(connections: int) -> JsonClient:
+            opened = JsonClient(
+                client.meta.endpoint_url, client.meta.region_name, credentials, connections=connections, tls=tls
             )
-            self._open.push_async_callback(thin.close)
-            return thin
+            self._open.push_async_callback(opened.close)
+            return opened
 
         return _Region(
-            receive=client(self._options.polls_at_most + 1),
-            settle=client(self._options.settle_calls_at_most + 1),
-            rest=rest,
+            receive=json_client(self._options.polls_at_most + 1),
+            settle=json_client(self._options.settle_calls_at_most + 1),
+            aiobotocore=client,
         )
 
 
 def _tls(session: AioSession) -> ssl.SSLContext:
-    """How servers are verified: by the authorities of AWS_CA_BUNDLE where it is set, else by the system's."""
+    """The TLS context: the CAs of AWS_CA_BUNDLE if it is set, else the system's."""
     return ssl.create_default_context(cafile=session.get_config_variable("ca_bundle"))
 
 
 async def _answer(call: Awaitable[dict[str, Any]], timeout_seconds: float) -> dict[str, Any]:
-    # Waiting for a free pooled connection has no timeout in aiobotocore, hence one around the whole call.
+    # aiobotocore has no timeout for a free pooled connection, hence this one around the whole call.
     try:
         async with asyncio.timeout(timeout_seconds):
             return await call

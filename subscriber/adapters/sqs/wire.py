@@ -1,4 +1,4 @@
-"""What three calls of SQS say and are answered, as bytes: shapes of the SQS API reference, and nothing else of it."""
+"""Encodes requests and decodes responses of three SQS operations (shapes of the SQS API reference)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from collections.abc import Sequence
 import msgspec
 
 from subscriber.errors import QueueCallError
-from subscriber.model import BatchAnswer, Lease, Message
+from subscriber.model import MESSAGES_PER_POLL, BatchAnswer, Lease, Message
 
 RECEIVE_TARGET = "AmazonSQS.ReceiveMessage"
 DELETE_TARGET = "AmazonSQS.DeleteMessageBatch"
 VISIBILITY_TARGET = "AmazonSQS.ChangeMessageVisibilityBatch"
-
-MESSAGES_PER_CALL = 10
-"""Entries of a batch call, and the most one receive may return (SQS API reference)."""
 
 
 class _Attributes(msgspec.Struct, gc=False):
@@ -42,18 +39,18 @@ class _Failed(msgspec.Struct, gc=False):
     code: str = msgspec.field(default="Unknown", name="Code")
 
 
-class _Settled(msgspec.Struct, gc=False):
+class _BatchResult(msgspec.Struct, gc=False):
     done: list[_Done] = msgspec.field(default_factory=list, name="Successful")
     failed: list[_Failed] = msgspec.field(default_factory=list, name="Failed")
 
 
 _RECEIVED = msgspec.json.Decoder(_Received)
-_SETTLED = msgspec.json.Decoder(_Settled)
+_BATCH_RESULT = msgspec.json.Decoder(_BatchResult)
 _ENCODER = msgspec.json.Encoder()
 
 
-def receive_body(queue: str, wait_seconds: int, visibility_seconds: int, messages: int = MESSAGES_PER_CALL) -> bytes:
-    """A ReceiveMessage call; the same for every poll of a queue."""
+def receive_body(queue: str, wait_seconds: int, visibility_seconds: int, messages: int = MESSAGES_PER_POLL) -> bytes:
+    """The body of ReceiveMessage; the same for every poll of a queue."""
     return _ENCODER.encode(
         {
             "QueueUrl": queue,
@@ -66,13 +63,13 @@ def receive_body(queue: str, wait_seconds: int, visibility_seconds: int, message
 
 
 def delete_body(queue: str, handles: Sequence[str]) -> bytes:
-    """A DeleteMessageBatch call; ids are positions, since one message may be there twice."""
+    """The body of DeleteMessageBatch; ids are positions, since a handle may occur twice."""
     entries = [{"Id": str(position), "ReceiptHandle": handle} for position, handle in enumerate(handles)]
     return _ENCODER.encode({"QueueUrl": queue, "Entries": entries})
 
 
 def visibility_body(queue: str, entries: Sequence[tuple[str, int]]) -> bytes:
-    """A ChangeMessageVisibilityBatch call."""
+    """The body of ChangeMessageVisibilityBatch."""
     raw = [
         {"Id": str(position), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
         for position, (handle, seconds) in enumerate(entries)
@@ -81,10 +78,10 @@ def visibility_body(queue: str, entries: Sequence[tuple[str, int]]) -> bytes:
 
 
 def messages_in(answer: bytes, lease: Lease, now: float) -> list[Message]:
-    """The messages of a ReceiveMessage answer, under the lease of their poll; sent `now` where it does not say when.
+    """The messages of a ReceiveMessage response, with the lease of their poll; a missing SentTimestamp becomes `now`.
 
     Raises:
-        QueueCallError: the answer is none of ReceiveMessage's.
+        QueueCallError: the response is malformed.
     """
     try:
         received = _RECEIVED.decode(answer)
@@ -105,18 +102,18 @@ def messages_in(answer: bytes, lease: Lease, now: float) -> list[Message]:
 
 
 def batch_answer(answer: bytes, entries: int) -> BatchAnswer:
-    """What a batch call says of its entries, of which there were so many.
+    """The results of the entries of a batch call, of which `entries` were sent.
 
     Raises:
-        QueueCallError: the answer is none of a batch call's, or speaks of entries that it was not asked about.
+        QueueCallError: the response is malformed, or names an entry that was not sent.
     """
     try:
-        settled = _SETTLED.decode(answer)
-        done = tuple(int(entry.id) for entry in settled.done)
-        failed = tuple((int(entry.id), entry.code) for entry in settled.failed)
+        result = _BATCH_RESULT.decode(answer)
+        done = tuple(int(entry.id) for entry in result.done)
+        failed = tuple((int(entry.id), entry.code) for entry in result.failed)
     except (ValueError, RecursionError) as error:
         raise QueueCallError("UnreadableAnswer", str(error)) from error
-    strangers = {*done, *(position for position, _ in failed)} - set(range(entries))
-    if strangers:
-        raise QueueCallError("UnreadableAnswer", f"it speaks of entry {min(strangers)}, and {entries} were sent")
+    unknown = {*done, *(position for position, _ in failed)} - set(range(entries))
+    if unknown:
+        raise QueueCallError("UnreadableAnswer", f"it names entry {min(unknown)}, but {entries} were sent")
     return BatchAnswer(done=done, failed=failed)

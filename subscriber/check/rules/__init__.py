@@ -1,1 +1,1 @@
-"""Pure judgments: facts about settings, queues, buckets and database in, findings out."""
+"""Pure rules: facts about settings, queues, buckets and the database in, findings out."""

@@ -1,7 +1,7 @@
-"""What a bucket tells our queues, and what it keeps to itself. Pure.
+"""Rules about the event notifications of a bucket. Pure.
 
-An index is right only if every kind of event that makes or removes an object arrives, and for the same keys. What is
-created and not told is missing; what is removed and not told stays as a ghost.
+The index is correct only if every kind of event that creates or removes an object arrives, for the same keys. Without
+created events objects are missing in the index; without removed events deleted objects remain listed.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from subscriber.check.rules.call import is_denied
 from subscriber.check.rules.finding import Finding, Severity
-from subscriber.errors import ExitCode
+from subscriber.errors import AwsErrorKind, ExitCode, aws_error_kind
 
 
 class Family(NamedTuple):
-    """Event names that are subscribed together, and what their absence does."""
+    """Event names that belong together, and the effect of a missing subscription."""
 
     name: str
     members: tuple[str, ...]
@@ -25,30 +24,30 @@ class Family(NamedTuple):
 CREATED = Family(
     "s3:ObjectCreated",
     ("Put", "Post", "Copy", "CompleteMultipartUpload"),
-    "objects that are made this way are missing from the index",
+    "objects that are created this way are missing in the index",
 )
 REMOVED = Family(
     "s3:ObjectRemoved",
     ("Delete", "DeleteMarkerCreated"),
-    "objects that are deleted stay in the index as ghosts",
+    "deleted objects remain in the index",
 )
 EXPIRED = Family(
     "s3:LifecycleExpiration",
     ("Delete", "DeleteMarkerCreated"),
-    "objects that a lifecycle rule expires stay in the index as ghosts",
+    "objects that a lifecycle rule expires remain in the index",
 )
 FAMILIES = (CREATED, REMOVED, EXPIRED)
-"""Event types of S3 that speak of existence (S3 user guide, "Supported event types")."""
+"""S3 event types that create or remove objects (S3 User Guide, "Supported event types")."""
 
 
 class Scope(NamedTuple):
-    """Which keys a subscription is for."""
+    """The keys of a subscription."""
 
     prefix: str
     suffix: str
 
     def covers(self, other: Scope) -> bool:
-        """Whether every key of the other is one of these."""
+        """Whether this scope contains every key of the other."""
         return other.prefix.startswith(self.prefix) and other.suffix.endswith(self.suffix)
 
     def __str__(self) -> str:
@@ -57,7 +56,7 @@ class Scope(NamedTuple):
 
 
 def bucket_findings(bucket: str, configuration: Mapping[str, Any], queue_arns: Collection[str]) -> list[Finding]:
-    """What is wrong with a bucket's notification configuration, as GetBucketNotificationConfiguration gives it."""
+    """The problems of a notification configuration, as GetBucketNotificationConfiguration returns it."""
     ours = [each for each in configuration.get("QueueConfigurations", []) if each.get("QueueArn") in queue_arns]
     carriers = [
         carrier
@@ -65,29 +64,32 @@ def bucket_findings(bucket: str, configuration: Mapping[str, Any], queue_arns: C
         if key in configuration
     ]
     if not ours:
-        return [_silent(bucket, carriers)]
-    severity: Severity = "note" if carriers else "warning"  # what the queue is not told may come by the other way
-    also = f" (unless it comes by {' or '.join(carriers)}, which cannot be looked into)" if carriers else ""
+        return [_no_subscription(bucket, carriers)]
+    severity: Severity = "note" if carriers else "warning"  # missing events may arrive the other way
+    also = f" (unless they come through {' or '.join(carriers)}, which cannot be checked)" if carriers else ""
     problems = [*_missing(ours), *_gaps(ours), *_partial(ours)]
     return [_found(severity, bucket, f"{problem}{also}", remedy) for problem, remedy in problems]
 
 
 def unreadable_bucket(bucket: str, code: str, detail: str) -> Finding:
-    """What to say where the configuration could not be had: the daemon itself never needs it."""
-    if code == "NoSuchBucket":
-        problem = "is named by a queue's policy or by the index, and does not exist"
-        return _found("note", bucket, problem, "it needs no mending if the bucket was deleted on purpose")
-    problem = f"its notifications could not be looked at ({code}: {detail or 'no more was said'})"
-    right = "allow s3:GetBucketNotification"
-    way = "see that S3 can be reached with these credentials (AWS_ENDPOINT_URL_S3, a NAT or the VPC endpoint for S3)"
-    remedy = f"to have them checked, {right if is_denied(code) else way}; the daemon does not need it"
+    """The finding for a configuration that could not be read; the daemon itself never needs it."""
+    kind = aws_error_kind(code)
+    if kind is AwsErrorKind.NOT_FOUND:
+        problem = "is named by a queue's policy or by the index, but does not exist"
+        return _found("note", bucket, problem, "ignore this if the bucket was deleted on purpose")
+    problem = f"its notifications could not be checked ({code}: {detail or 'no details'})"
+    permission = "allow s3:GetBucketNotification"
+    access = "make sure that S3 can be reached (AWS_ENDPOINT_URL_S3, a NAT or the VPC endpoint for S3)"
+    action = permission if kind is AwsErrorKind.DENIED else access
+    remedy = f"to check them, {action}; the daemon does not need it"
     return _found("note", bucket, problem, remedy)
 
 
-def _silent(bucket: str, carriers: Sequence[str]) -> Finding:
+def _no_subscription(bucket: str, carriers: Sequence[str]) -> Finding:
     if carriers:
-        problem = f"sends its events by {' and '.join(carriers)}, which cannot be looked into"
-        return _found("note", bucket, problem, "see that created, removed and expired objects are all passed on")
+        problem = f"sends its events through {' and '.join(carriers)}, which cannot be checked"
+        remedy = "make sure that events of created, removed and expired objects are all forwarded"
+        return _found("note", bucket, problem, remedy)
     problem = "sends no event to any of the queues"
     names = ", ".join(f"{family.name}:*" for family in FAMILIES)
     return _found("warning", bucket, problem, f"subscribe a queue to {names}")
@@ -100,25 +102,28 @@ def _missing(ours: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
             absent = ["*"]
         if absent:
             names = ", ".join(f"{family.name}:{member}" for member in absent)
-            yield f"does not tell of {names}: {family.without}", f"subscribe the queue to {family.name}:*"
+            yield f"does not send {names}: {family.without}", f"subscribe the queue to {family.name}:*"
 
 
 def _gaps(ours: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Keys whose creation is told and whose end is not."""
-    made = {scope for member in CREATED.members for scope in _scopes(ours, CREATED.name, member)}
+    """Keys whose created events are sent, but not their removed or expired events."""
+    created = {scope for member in CREATED.members for scope in _scopes(ours, CREATED.name, member)}
     for family in (REMOVED, EXPIRED):
-        for scope in sorted(made):
-            told = [_scopes(ours, family.name, member) for member in family.members]
-            uncovered = [scopes for scopes in told if scopes and not any(each.covers(scope) for each in scopes)]
+        for scope in sorted(created):
+            subscribed = [_scopes(ours, family.name, member) for member in family.members]
+            uncovered = [scopes for scopes in subscribed if scopes and not any(each.covers(scope) for each in scopes)]
             if uncovered:
-                problem = f"tells of {family.name} only for {_list(set().union(*uncovered))}, not for {scope}"
+                problem = f"sends {family.name} only for {_list(set().union(*uncovered))}, not for {scope}"
                 yield f"{problem}: there {family.without}", f"subscribe {family.name}:* for {scope} too"
 
 
 def _partial(ours: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    made = {scope for member in CREATED.members for scope in _scopes(ours, CREATED.name, member)}
-    if made and Scope("", "") not in made:
-        yield f"tells only of keys with {_list(made)}: others are not in the index", "drop the filter if they should be"
+    created = {scope for member in CREATED.members for scope in _scopes(ours, CREATED.name, member)}
+    if created and Scope("", "") not in created:
+        yield (
+            f"sends events only for keys with {_list(created)}: other keys are not in the index",
+            "remove the filter if they should be",
+        )
 
 
 def _scopes(ours: Sequence[Mapping[str, Any]], family: str, member: str) -> set[Scope]:

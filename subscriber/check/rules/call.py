@@ -1,7 +1,8 @@
-"""What a call to AWS that failed means: from the service's word to a sentence that says who has to do what."""
+"""Rules about failed AWS calls: from an error code to a problem and its remedy."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -9,100 +10,81 @@ import msgspec
 
 from subscriber.check.rules.finding import Finding
 from subscriber.check.rules.queue import queue_subject
-from subscriber.errors import ExitCode, QueueCallError
+from subscriber.errors import NO_CREDENTIALS_REMEDY, AwsErrorKind, ExitCode, QueueCallError, aws_error_kind
 
-_UNKNOWN_TO_AWS = frozenset(
-    {
-        "IncompleteSignature",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-        "ExpiredToken",
-        "ExpiredTokenException",
-    }
-)
-"""The credentials themselves are refused (IAM user guide, "Troubleshooting Signature Version 4 errors")."""
-
-
-_Family: TypeAlias = Literal["absent", "key", "denied", "nobody", "unknown", "refused", "unreachable"]
+_Cause: TypeAlias = Literal["no_queue", "key", "denied", "no_credentials", "credentials", "rejected", "unreachable"]
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who AWS says we are."""
+    """Our identity at AWS (sts:GetCallerIdentity)."""
 
     arn: str
     account: str
 
 
+_CAUSES: Mapping[AwsErrorKind, _Cause] = {
+    AwsErrorKind.NO_QUEUE: "no_queue",
+    AwsErrorKind.KEY: "key",
+    AwsErrorKind.KEY_UNAVAILABLE: "key",
+    AwsErrorKind.DENIED: "denied",
+    AwsErrorKind.NO_CREDENTIALS: "no_credentials",
+}
+
+
 def account_of(queue: str) -> str:
-    """The account in the URL of a queue; empty where there is none."""
+    """The account id in a queue URL; empty if there is none."""
     first = urlsplit(queue).path.strip("/").partition("/")[0]
     return first if first.isdigit() and len(first) == 12 else ""
-
-
-def is_denied(code: str) -> bool:
-    """Whether a policy says no."""
-    return code in {"AccessDenied", "AccessDeniedException"}
 
 
 def call_finding(
     queue: str, action: str, error: QueueCallError, *, key: str = "", caller: Caller | None = None
 ) -> Finding:
-    """What is wrong where a call about `queue` failed.
+    """The finding for a failed call about `queue`.
 
     Args:
         queue: its URL.
-        action: as IAM names it, such as sqs:ReceiveMessage.
-        error: what came of the call.
-        key: with what the queue is encrypted, as far as that is known.
-        caller: who was refused, as far as that is known.
+        action: the IAM action, such as sqs:ReceiveMessage.
+        error: of the call.
+        key: the KMS key of the queue; empty if unknown.
+        caller: our identity; None if unknown.
     """
-    problem, remedy = _words(action, error, key)
-    stranger = _cross_account_hint(queue, caller)
-    return Finding("error", ExitCode.QUEUE, queue_subject(queue), problem, f"{remedy}{stranger}")
+    problem, remedy = _problem_and_remedy(action, error, key)
+    hint = _cross_account_hint(queue, caller)
+    return Finding("error", ExitCode.QUEUE, queue_subject(queue), problem, f"{remedy}{hint}")
 
 
-def _words(action: str, error: QueueCallError, key: str) -> tuple[str, str]:
-    """Problem and remedy."""
-    said = f"{error.code}: {error.detail}"
-    words: dict[_Family, tuple[str, str]] = {
-        "absent": ("does not exist in this account and region", "correct SUBSCRIBER_QUEUE_URLS or AWS_REGION"),
+def _problem_and_remedy(action: str, error: QueueCallError, key: str) -> tuple[str, str]:
+    message = f"{error.code}: {error.detail}"
+    texts: dict[_Cause, tuple[str, str]] = {
+        "no_queue": ("does not exist in this account and region", "correct SUBSCRIBER_QUEUE_URLS or AWS_REGION"),
         "key": (
-            f"is encrypted and {action} may not use its key ({said})",
-            f"let the role do kms:Decrypt with the key {key}, in its policy and in the key's",
+            f"is encrypted and {action} may not use its key ({message})",
+            f"allow the role kms:Decrypt with the key {key}, in the role's policy and in the key's",
         ),
-        "denied": (f"access denied to {action} ({error.detail})", f"let the role do {action} on this queue"),
-        "nobody": (
+        "denied": (f"access denied to {action} ({error.detail})", f"allow the role {action} on this queue"),
+        "no_credentials": (
             "no AWS credentials were found in the environment, profile or container role",
-            "give the task a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+            NO_CREDENTIALS_REMEDY,
         ),
-        "unknown": (
-            f"AWS does not accept the credentials ({said})",
-            "correct the access key and the secret, or let the role renew them",
+        "credentials": (
+            f"AWS does not accept the credentials ({message})",
+            "correct the access key and the secret key, or wait until the role has renewed them",
         ),
-        "refused": (f"{action} is refused ({said})", "look the code up in the SQS API reference"),
+        "rejected": (f"{action} is rejected ({message})", "see the error code in the SQS API reference"),
         "unreachable": (
-            f"cannot be asked ({said})",
+            f"cannot be reached ({message})",
             "check URL, AWS_ENDPOINT_URL_SQS, DNS, the security group, and that a NAT or VPC endpoint leads to SQS",
         ),
     }
-    return words[_family(error)]
+    return texts[_cause(error)]
 
 
-def _family(error: QueueCallError) -> _Family:
-    code = error.code
-    families: tuple[tuple[_Family, bool], ...] = (
-        ("absent", code in {"QueueDoesNotExist", "InvalidAddress"}),
-        ("key", code.lower().startswith("kms")),
-        ("denied", is_denied(code)),
-        ("nobody", code == "NoCredentials"),
-        ("unknown", code in _UNKNOWN_TO_AWS),
-        ("refused", error.is_permanent),
-    )
-    return next((family for family, is_it in families if is_it), "unreachable")
+def _cause(error: QueueCallError) -> _Cause:
+    kind = aws_error_kind(error.code)
+    if kind.concerns_credentials:
+        return "credentials"
+    return _CAUSES.get(kind, "rejected" if error.is_permanent else "unreachable")
 
 
 def _cross_account_hint(queue: str, caller: Caller | None) -> str:
@@ -110,6 +92,6 @@ def _cross_account_hint(queue: str, caller: Caller | None) -> str:
     if caller is None or not owner or owner == caller.account:
         return f"; you are {caller.arn}" if caller is not None else ""
     return (
-        f"; the queue is of account {owner} and you are {caller.arn} of account {caller.account}: in a queue of "
-        "another account the queue's own policy must allow it too"
+        f"; the queue belongs to account {owner} and you are {caller.arn} of account {caller.account}: for another "
+        "account, the queue's own policy must allow it too"
     )

@@ -1,4 +1,4 @@
-"""One thing that was found: how bad, where, what, and how to mend it; and how a list of them is shown and ends."""
+"""A finding (severity, subject, problem, remedy), and the output and exit code of a list of findings."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import msgspec
 from subscriber.errors import ExitCode
 
 Severity: TypeAlias = Literal["error", "warning", "note", "good"]
-"""The daemon would not start, or would lose messages for sure; it may hurt later; worth knowing, and what could not
-be looked at; all is well."""
+"""error: the daemon would not start, or would certainly lose messages; warning: it may hurt later; note: worth knowing,
+or something that could not be checked; good: no problem."""
 
 _WORST_FIRST: tuple[Severity, ...] = ("error", "warning", "note", "good")
 
@@ -21,20 +21,20 @@ class Finding(msgspec.Struct, frozen=True):
 
     severity: Severity
     kind: ExitCode
-    """Whose business it is: CONFIGURATION, DATABASE, QUEUE or SCHEMA."""
+    """The area: CONFIGURATION, DATABASE, QUEUE or SCHEMA."""
     subject: str
-    """The thing it is about, as in "queue https://…"; empty where the problem names it."""
+    """The thing with the problem, such as "queue https://…"; empty if `problem` names it."""
     problem: str
     remedy: str = ""
 
     @property
     def text(self) -> str:
-        """What is wrong and how to mend it."""
+        """The problem and its remedy."""
         return f"{self.problem}; {self.remedy}" if self.remedy else self.problem
 
     @property
     def sentence(self) -> str:
-        """The same with its subject, in one line."""
+        """The same with the subject, in one line."""
         whole = f"{self.subject}: {self.text}" if self.subject else self.text
         return " ".join(whole.split())
 
@@ -53,22 +53,22 @@ class _Report(msgspec.Struct, frozen=True):
 
 
 def worst_first(findings: Iterable[Finding]) -> list[Finding]:
-    """In the order in which to mend them: by severity, then settings before database before queue before schema."""
+    """The order in which to fix them: by severity, then settings, database, queue, schema."""
     return sorted(findings, key=lambda each: (_WORST_FIRST.index(each.severity), each.kind, each.subject))
 
 
 def exit_code_of(findings: Iterable[Finding]) -> ExitCode:
-    """The kind of the worst error; DRY where there is none, whatever the warnings."""
+    """The kind of the first error; DRAINED (0) if there is none, even if there are warnings."""
     return next((each.kind for each in worst_first(findings) if each.severity == "error"), ExitCode.DRAINED)
 
 
 def as_lines(findings: Iterable[Finding]) -> list[str]:
-    """For a person: a line each, the worst first."""
+    """One line per finding, the worst first."""
     return [f"{each.severity:<8} {each.sentence}" for each in worst_first(findings)]
 
 
 def as_json(findings: Iterable[Finding]) -> bytes:
-    """For a machine: all parts of each, the worst first, and the exit code."""
+    """JSON with all parts of each finding, the worst first, and the exit code."""
     ordered = worst_first(findings)
     shown = [_Shown(f.severity, f.kind.name.lower(), f.subject, f.problem, f.remedy) for f in ordered]
     return msgspec.json.format(msgspec.json.encode(_Report(int(exit_code_of(ordered)), shown)))

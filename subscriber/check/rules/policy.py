@@ -1,4 +1,4 @@
-"""Who may send to a queue, by its own policy, and on behalf of which buckets. Pure."""
+"""Rules about a queue's policy: which services may send to it, and for which buckets. Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _SENDING = frozenset({"sqs:sendmessage", "sqs:*", "*"})
 
 
 def sender_findings(queue: str, policy: str | None) -> Iterator[Finding]:
-    """A complaint where the policy lets none of the services that carry S3's events send."""
+    """A warning if the policy allows none of the services that deliver S3 events to send."""
     if any(_services(statement) & _SENDERS for statement in _sending(policy)):
         return
     yield Finding(
         "warning",
         ExitCode.QUEUE,
         queue_subject(queue),
-        "lets neither S3 nor SNS nor EventBridge send to it, as far as its policy says",
-        "allow s3.amazonaws.com sqs:SendMessage, with aws:SourceArn of the bucket and aws:SourceAccount as conditions",
+        "has no policy that allows S3, SNS or EventBridge to send to it",
+        "allow s3.amazonaws.com sqs:SendMessage, with conditions on aws:SourceArn (the bucket) and aws:SourceAccount",
     )
 
 
 def buckets_in(policy: str | None) -> set[str]:
-    """The buckets that may send, by name, as far as conditions on aws:SourceArn name them whole."""
+    """Names of the buckets that may send, if conditions on aws:SourceArn name them without wildcards."""
     arns = (arn for statement in _sending(policy) for arn in _source_arns(statement))
     names = (arn.rpartition(":::")[2] for arn in arns if arn.startswith("arn:") and ":s3:::" in arn)
     return {name for name in names if name and not set("*?/$") & set(name)}
@@ -49,7 +49,7 @@ def _sending(policy: str | None) -> Iterator[Mapping[str, Any]]:
 def _services(statement: Mapping[str, Any]) -> set[str]:
     principal = statement.get("Principal")
     if principal == "*" or (isinstance(principal, dict) and "*" in _texts(principal.get("AWS"))):
-        return set(_SENDERS)  # whoever it is, conditions apart
+        return set(_SENDERS)  # everybody, before conditions
     return set(_texts(principal.get("Service"))) if isinstance(principal, dict) else set()
 
 
@@ -62,6 +62,6 @@ def _source_arns(statement: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _texts(value: object) -> list[str]:
-    """One text, or a list of them: IAM's JSON takes either."""
+    """The strings of a value: IAM policies allow one string or a list."""
     values = value if isinstance(value, list) else [value]
     return [each for each in values if isinstance(each, str)]

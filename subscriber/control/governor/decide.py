@@ -1,17 +1,18 @@
-"""The governor: from what was seen to how many writes may be at work, and how large each. Pure, one step per reading.
+"""The governor decides how many writes may run at once, and how large each may be. Pure, one step per reading.
 
-The database's CPU is held at a ceiling that rises with lateness (`ceiling`). A reading speaks of the past, so it is
-first carried to today (`prediction`); the limit then goes part of the way (`step`). The rest of the law says when
-not to (`rules`):
+It holds the database's CPU at a ceiling that rises with the lag (`setpoints`). A sensor's reading describes the past,
+so the governor first predicts the present from it (`prediction`), then moves the limit part of the way (`step`). The
+other rules say when not to (`rules`):
 
-1. What hurts brakes at once: failures, statements that take too long, rows that take twice their best. Each
-   congestion is cut once, however many readings tell of it; during an outage nothing moves.
-2. Up only on evidence: a batch had to wait for the limiter, and a new reading shows the limit in use.
-3. A sensor that falls silent freezes growth, and after a while caps the limit: the line never stops for its sake.
+1. Failures, long statements, and rows that take twice their best time lower the limit at once. Each congestion lowers
+   it once, however many readings show it; during an outage nothing moves.
+2. The limit rises only on evidence: a batch waited for the limiter, and a new reading was taken with the limit in use.
+3. A stale sensor first freezes growth and later caps the limit: the pipeline never stops for lack of readings.
 
-How many rows a statement may have follows from what a row costs the database (`batch_size`).
+The cost of a row decides how many rows a statement may have (`setpoints.rows_at_most`).
 
-Where no sensor was chosen, the limit is the largest allowed, braked by time and errors; it comes back when they end.
+Where the operator chose no sensor, the limit is the largest allowed; slow statements and errors lower it, and it
+recovers when they end.
 """
 
 from __future__ import annotations
@@ -32,36 +33,36 @@ from subscriber.control.governor.prediction import Mean, Prediction, is_in_use, 
 from subscriber.control.governor.rules import RULES, Adjustment, RuleContext
 from subscriber.control.governor.setpoints import ceiling_percent, rows_at_most, urgency_of
 from subscriber.control.governor.state import Decision, GovernorOptions, GovernorState, Reason
-from subscriber.control.reading import Reading, sound
-from subscriber.signals import CLOCKS_DIFFER_SECONDS, LoadReading
+from subscriber.control.reading import MAX_CLOCK_SKEW_SECONDS, Reading, sanitized
+from subscriber.signals import LoadReading
 
 __all__ = ["Decision", "GovernorOptions", "GovernorState", "Reason", "decide"]
 
 STEPS: Final = frozenset({"above_ceiling", "below_ceiling", "slow_rows", "failures", "slow"})
-"""What makes past errors those of another limit."""
+"""Decisions that change the limit: earlier prediction errors belong to the limit before."""
 
 SHARED_SHARE = 0.1
-"""So much of the CPU must be unexplained before others are taken to be there."""
+"""The part of the CPU that our rows must leave unexplained before we assume other users of the database."""
 
 SHARED_SECONDS = 600.0
-"""How long that is believed: as long as the least cost of a row, which shows it, may be remembered."""
+"""How long we assume so: as long as the least cost of a row, which is the evidence, may be remembered."""
 
 
 def decide(options: GovernorOptions, state: GovernorState, reading: Reading) -> tuple[GovernorState, Decision]:
     """The next state, with the limit in it, and the decision that led there.
 
-    The same arguments always give the same answer. A reading that is not newer than the one before changes nothing.
+    The same arguments always give the same result. A reading that is not newer than the one before changes nothing.
     """
-    seen = sound(reading)
+    seen = sanitized(reading)
     if seen is None or (state.taken_at is not None and seen.taken_at <= state.taken_at):
-        return state, Decision(state.limit, "no_news", rows_at_most(options, state.cost, state.limit))
-    load = _news(state, seen)
+        return state, Decision(state.limit, "no_new_reading", rows_at_most(options, state.cost, state.limit))
+    load = _new_load(state, seen)
     state = _with_work(state, seen)
     prediction = None
     if load:
         state, prediction = _with_load(state, seen, load)
     urgency = urgency_of(seen.lag_seconds, options.lag_target_seconds, options.lag_max_seconds)
-    case = RuleContext(
+    context = RuleContext(
         options=options,
         state=state,
         seen=seen,
@@ -69,29 +70,30 @@ def decide(options: GovernorOptions, state: GovernorState, reading: Reading) -> 
         load=load,
         prediction=prediction,
     )
-    move = next(move for rule in RULES if (move := rule(case)) is not None)
-    limit = min(options.limit_at_most, max(options.limit_at_least, move.limit))
-    return _after(case, Adjustment(limit, move.reason)), _decision(case, Adjustment(limit, move.reason), urgency)
+    adjustment = next(found for rule in RULES if (found := rule(context)) is not None)
+    limit = min(options.limit_at_most, max(options.limit_at_least, adjustment.limit))
+    adjustment = Adjustment(limit, adjustment.reason)
+    return _after(context, adjustment), _decision(context, adjustment, urgency)
 
 
-def _news(state: GovernorState, seen: Reading) -> LoadReading | None:
-    """What the sensor has said since the last decision; a window we cannot remember is no news.
+def _new_load(state: GovernorState, seen: Reading) -> LoadReading | None:
+    """The sensor's reading, if it is newer than at the last decision and its window is within our memory.
 
-    One that is older than the last by more than two clocks may differ is news again: a clock was set back, and must
-    not silence the sensor.
+    A reading that is older than the last by more than the clock skew is new again: a clock was set back, and the
+    governor must not ignore the sensor from then on.
     """
     load, last = seen.load, state.load_taken_at
     if load is None or seen.load_age_seconds + load.window_seconds > REMEMBERED_SECONDS:
         return None
-    is_news = last is None or load.taken_at > last or load.taken_at < last - CLOCKS_DIFFER_SECONDS
-    return load if is_news else None
+    is_new = last is None or load.taken_at > last or load.taken_at < last - MAX_CLOCK_SKEW_SECONDS
+    return load if is_new else None
 
 
 def _with_work(state: GovernorState, seen: Reading) -> GovernorState:
     """The state with the work and the row time of this reading.
 
-    Below one a limiter writes and rests in turn, and a second sees the one or the other: if batches waited for it, what
-    it used on average is the limit itself.
+    Below one the limiter alternates between a write and a cool-down, and one second sees either: if batches waited for
+    it, its mean use is the limit itself.
     """
     is_cycling = seen.limit_reached and state.limit < 1
     work = Work(
@@ -107,19 +109,19 @@ def _with_work(state: GovernorState, seen: Reading) -> GovernorState:
         taken_at=seen.taken_at,
         past=remembered(state.past, work),
         row_time=state.row_time.with_statements(seen.statement_seconds, seen.rows_per_statement, seen.taken_at),
-        news_at=seen.taken_at if state.news_at is None else state.news_at,
+        load_received_at=seen.taken_at if state.load_received_at is None else state.load_received_at,
         was_reached=state.was_reached or seen.limit_reached,
     )
 
 
 def _with_load(state: GovernorState, seen: Reading, load: LoadReading) -> tuple[GovernorState, Prediction]:
-    """The state with a sensor's reading, laid over the work in force when it was taken; and that carried to today."""
+    """The state with a sensor's reading, matched to the work of its window, and the CPU predicted for now."""
     end = seen.taken_at - seen.load_age_seconds
     span = work_between(state.past, end - load.window_seconds, end)
     ratio, mean = state.row_time.ratio, None
     if span is not None:
         memory = memory_seconds(span.limit, state.row_time.statement_seconds)
-        # Idle seconds would make the first busy ones look as if the limit had hardly been used.
+        # Averaged with idle seconds, the first busy ones would look as if the limit had hardly been used.
         before = state.mean if is_in_use(state.mean) == is_in_use(span) else Mean()
         mean = before.with_reading(load.cpu_percent, span, load.window_seconds, memory)
         cost = state.cost.with_reading(load.cpu_percent, span, load.window_seconds, seen.taken_at)
@@ -127,55 +129,55 @@ def _with_load(state: GovernorState, seen: Reading, load: LoadReading) -> tuple[
     return state, predict(mean, state.cost, ratio, state.limit, load.cpu_percent)
 
 
-def _after(case: RuleContext, move: Adjustment) -> GovernorState:
-    """What is remembered of this decision."""
-    state, now = case.state, case.seen.taken_at
-    is_failing = case.seen.failures > 0 or (state.is_failing and case.seen.statement_seconds is None)
-    is_slow = (case.seen.statement_seconds or 0) >= case.options.slow_statement_seconds
+def _after(context: RuleContext, adjustment: Adjustment) -> GovernorState:
+    """The state after this decision."""
+    state, now = context.state, context.seen.taken_at
+    is_failing = context.seen.failures > 0 or (state.is_failing and context.seen.statement_seconds is None)
+    is_slow = (context.seen.statement_seconds or 0) >= context.options.slow_statement_seconds
     ratio = state.row_time.ratio
     state = msgspec.structs.replace(
         state,
-        limit=move.limit,
+        limit=adjustment.limit,
         is_failing=is_failing,
-        hurt_at=now if is_failing or is_slow else state.hurt_at,
-        cut_at=now if move.reason in {"failures", "slow"} else state.cut_at,
-        is_congested=(ratio >= CONGESTED_RATIO and case.is_used) or (state.is_congested and ratio > RECOVERED_RATIO),
+        trouble_at=now if is_failing or is_slow else state.trouble_at,
+        cut_at=now if adjustment.reason in {"failures", "slow"} else state.cut_at,
+        is_congested=(ratio >= CONGESTED_RATIO and context.is_used) or (state.is_congested and ratio > RECOVERED_RATIO),
     )
-    if case.load is None:
+    if context.load is None:
         return state
     return msgspec.structs.replace(
         state,
-        load_taken_at=case.load.taken_at,
-        news_at=now,
-        window_seconds=case.load.window_seconds,
+        load_taken_at=context.load.taken_at,
+        load_received_at=now,
+        window_seconds=context.load.window_seconds,
         was_reached=False,
-        error_percent=case.confirmed_percent if move.reason not in STEPS else 0.0,
-        shared_until=now + SHARED_SECONDS if _is_shared(case) else state.shared_until,
-        trusted_limit=move.limit,
+        error_percent=context.confirmed_percent if adjustment.reason not in STEPS else 0.0,
+        shared_until=now + SHARED_SECONDS if _is_shared(context) else state.shared_until,
+        trusted_limit=adjustment.limit,
     )
 
 
-def _is_shared(case: RuleContext) -> bool:
-    """Whether the reading shows that we are not alone: what our rows do not explain, or load before our first write."""
-    assert case.load is not None
-    assert case.prediction is not None
-    if case.state.load_taken_at is None:
-        return case.load.cpu_percent > case.ceiling_percent / 2
-    return case.state.cost.external_share(case.state.cost.mean) > SHARED_SHARE
+def _is_shared(context: RuleContext) -> bool:
+    """Whether the reading shows other users: CPU that our rows do not explain, or load before our first write."""
+    assert context.load is not None
+    assert context.prediction is not None
+    if context.state.load_taken_at is None:
+        return context.load.cpu_percent > context.ceiling_percent / 2
+    return context.state.cost.external_share(context.state.cost.mean) > SHARED_SHARE
 
 
-def _decision(case: RuleContext, move: Adjustment, urgency: float) -> Decision:
-    """The answer with its evidence."""
-    prediction = case.prediction
+def _decision(context: RuleContext, adjustment: Adjustment, urgency: float) -> Decision:
+    """The decision with its evidence."""
+    prediction = context.prediction
     return Decision(
-        limit=move.limit,
-        reason=move.reason,
-        batch_rows=rows_at_most(case.options, case.state.cost, move.limit),
-        ceiling_percent=case.ceiling_percent if case.options.has_load_signal else None,
+        limit=adjustment.limit,
+        reason=adjustment.reason,
+        batch_rows=rows_at_most(context.options, context.state.cost, adjustment.limit),
+        ceiling_percent=context.ceiling_percent if context.options.has_load_signal else None,
         urgency=urgency,
-        cpu_percent=case.load.cpu_percent if case.load else None,
+        cpu_percent=context.load.cpu_percent if context.load else None,
         predicted_percent=prediction.cpu_percent if prediction else None,
         external_percent=prediction.external_percent if prediction else None,
-        row_time_ratio=case.state.row_time.ratio,
-        load_age_seconds=case.seen.load_age_seconds if case.seen.load else None,
+        row_time_ratio=context.state.row_time.ratio,
+        load_age_seconds=context.seen.load_age_seconds if context.seen.load else None,
     )

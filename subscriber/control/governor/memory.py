@@ -1,14 +1,14 @@
-"""What the governor remembers of late: the work that was in force, and the least of a quantity. Pure, bounded.
+"""What the governor remembers: the work of the last minutes, running minima, and the time of a row. Pure, bounded.
 
-A sensor speaks of the past. To judge its reading one has to know what we were doing then, so each second of work
-is kept until no sensor can ask for it any more.
+A sensor's reading describes the past. To interpret it the governor must know what we did then, so it keeps each second
+of work until no sensor can report on it any more.
 
-How long a row takes against the best of late: the one signal that is never late. Pure.
-
-Time is judged by the row, for a bigger batch is no congestion; and a smaller one is none either, for part of a
-statement's time is the same for any number of rows. So a mean statement is held against the longer of the quickest
-statement of late, and its rows at the quickest row of late. Neither is more than the statement could have taken,
-which makes the ratio at most twice too large (where both parts weigh the same): hence the brake's threshold.
+The time of a row against its recent best is the one signal without delay. It is measured per row, because a larger
+batch takes longer without any congestion. A smaller batch is no congestion either, because part of a statement's time
+does not depend on the number of rows. So a mean statement is compared with the longer of two recent bests: the
+quickest statement, and its own number of rows at the quickest time per row. Neither is longer than the statement could
+have taken, which makes the ratio at most twice too large (where both parts weigh the same): hence the threshold of the
+latency brake.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ import math
 import msgspec
 
 REMEMBERED_SECONDS = 600.0
-"""How far back work is known: four times the age of CloudWatch's newest minute when it is published late."""
+"""How long work is kept: four times the age of CloudWatch's newest minute when it is published late."""
 
 REMEMBERED_AT_MOST = 700
-"""Entries, should somebody read more often than once a second."""
+"""Entries, should a caller read more often than once a second."""
 
 WINDOW_SECONDS = 300.0
-"""A least is forgotten after one to two times this, three where samples are rare: a larger table, or a smaller
-instance, is the new normal."""
+"""A minimum expires after one to two times this, three where samples are rare: a larger table, or a smaller instance,
+is the new normal."""
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -36,9 +36,9 @@ class Work(msgspec.Struct, frozen=True):
     seconds: float
     """Length."""
     used: float
-    """Writes at work on average."""
+    """Mean number of writes in progress."""
     expected: float
-    """How many the limiter lets through on average in the long run, if batches wait for it."""
+    """The long-run mean that the limiter allows, if batches wait for it."""
     limit: float
     rows_per_second: float
 
@@ -53,7 +53,7 @@ class Span(msgspec.Struct, frozen=True):
 
 
 def remembered(past: tuple[Work, ...], newest: Work) -> tuple[Work, ...]:
-    """The past with one entry more, and without what is too old to be asked for."""
+    """The past with one entry more, and without entries that no sensor can report on any more."""
     horizon = newest.ended_at - REMEMBERED_SECONDS
     first = 0
     while first < len(past) and (past[first].ended_at <= horizon or len(past) - first >= REMEMBERED_AT_MOST):
@@ -62,7 +62,7 @@ def remembered(past: tuple[Work, ...], newest: Work) -> tuple[Work, ...]:
 
 
 def work_between(past: tuple[Work, ...], begin: float, end: float) -> Span | None:
-    """The mean work from `begin` to `end` (loop's clock); None where less than half of that time is remembered.
+    """The mean work from `begin` to `end` (loop's clock); None where less than half of that time is known.
 
     Entries count by their overlap with the window, so that a window may begin and end anywhere.
     """
@@ -83,7 +83,7 @@ def work_between(past: tuple[Work, ...], begin: float, end: float) -> Span | Non
 
 
 class WindowedMin(msgspec.Struct, frozen=True):
-    """A running minimum that forgets, in constant space: the least of this period and of the one before.
+    """A running minimum over a time window, in constant space: the minimum of this period and the one before.
 
     The filter by which BBR keeps the round-trip time of an empty path (Cardwell et al., ACM Queue 14(5), 2016).
     """
@@ -94,7 +94,7 @@ class WindowedMin(msgspec.Struct, frozen=True):
 
     @property
     def value(self) -> float:
-        """The least; infinite while there is none."""
+        """The minimum; infinite without samples."""
         return min(self.this, self.before)
 
     def with_sample(self, sample: float, now: float) -> WindowedMin:
@@ -109,24 +109,24 @@ SMOOTHING = 0.4
 """Weight of the newest second, as Vector's adaptive concurrency has it (its setting `ewma_alpha`)."""
 
 CONGESTED_RATIO = 2.0
-"""A row that takes twice its best: rows wait as long as they are worked on."""
+"""A row takes twice its best time: it waits as long as the database works on it."""
 
 RECOVERED_RATIO = 1.3
 """Below this a congestion is over, and the next one is a new event."""
 
 
 class RowTime(msgspec.Struct, frozen=True):
-    """Write time per row, now and at its best of late."""
+    """Write time per row, now and at its recent best."""
 
     ratio: float = 1.0
-    """Smoothed; 1 is as good as it gets."""
+    """Of now to best, smoothed; 1 is the best."""
     statement_seconds: float = 0.0
-    """Mean of the newest second that had any; 0: none yet."""
+    """Mean of the newest second with statements; 0: none yet."""
     best_statement_seconds: WindowedMin = WindowedMin()
     best_row_seconds: WindowedMin = WindowedMin()
 
     def with_statements(self, statement_seconds: float | None, rows_per_statement: float, now: float) -> RowTime:
-        """The same with the statements of one reading; without any, or without their rows, nothing is learned."""
+        """The same with the statements of one reading; unchanged without statements or without rows."""
         if statement_seconds is None or rows_per_statement <= 0:
             return self
         best_statement = self.best_statement_seconds.with_sample(statement_seconds, now)

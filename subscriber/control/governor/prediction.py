@@ -1,11 +1,11 @@
-"""From a reading about the past to the CPU of today: whose load it was, and what our part would be now. Pure.
+"""Predicts the CPU of now from a reading of the past: which part is ours, and how it follows our limit. Pure.
 
-A reading belongs to the work in force when it was taken. Acting on it as if it spoke of now is what makes feedback
-over a slow sensor swing, so our part of it is scaled by the concurrency since then: a Smith predictor (O. J. M.
-Smith, Chemical Engineering Progress 53, 1957), for a plant that is a plain gain.
+A reading belongs to the work in its window. Feedback that treats a slow sensor's reading as current oscillates, so our
+part of it is scaled by how the concurrency has changed since then: a Smith predictor (O. J. M. Smith, Chemical
+Engineering Progress 53, 1957), for a controlled system that is a plain gain.
 
-    own     = reading − foreign
-    today   = foreign + own × (limit now ÷ concurrency used in the reading's window)
+    own     = reading − external
+    now     = external + own × (limit now ÷ concurrency used in the reading's window)
 """
 
 from __future__ import annotations
@@ -17,41 +17,42 @@ import msgspec
 from subscriber.control.governor.memory import Span, WindowedMin
 
 EXTERNAL_SHARE_AT_MOST = 1 / 3
-"""How much of a reading may be taken for somebody else's.
+"""The largest part of a reading that counts as external load.
 
-Tasks of one fleet take each other for foreign when their number changes, and all correct at once. With a share of
-`f` wrongly held for foreign, what remains of an error after a correction is `−f ÷ (1 − f)` of it: at a third, half of
-it with the sign turned, which dies away; at one half it would never.
+Tasks of one fleet mistake each other for external load when their number changes, and all correct at once. If a share
+`f` wrongly counts as external, `−f ÷ (1 − f)` of an error remains after a correction: at a third, half of it with the
+opposite sign, which decays; at one half it would never decay.
 """
 
 STAYING_SHARE_AT_MOST = 2 / 3
-"""How much of a reading may be expected to stay when we take less. Tasks of a fleet all take less at once and so expect
-too much to stay; then they take a little too little, and know it with the next readings."""
+"""The largest part of a reading that we expect to stay when we use less. Tasks of a fleet all use less at once and so
+expect too much to stay; they then use a little too little, which the next readings correct."""
 
 SATURATED_PERCENT = 95.0
-"""From here on a reading says that there is too much, but not how much too much."""
+"""From here on a reading shows that demand is too high, but not by how much."""
 
 SATURATION_STRETCH_AT_MOST = 4.0
-"""How far beyond its reading a saturated database may be taken to be: one look must not end all writing."""
+"""How far beyond its reading the demand on a saturated database may be estimated: one reading must not end all
+writing."""
 
 READING_ERROR_PERCENT = 3.0
 """Twice the standard error of a sensor."""
 
 COST_READ_FROM_PERCENT = 15.0
-"""Below this a sensor's error and the database's own housekeeping outweigh what rows cost."""
+"""Below this a sensor's error and the database's own maintenance outweigh the cost of rows."""
 
 COST_MEMORY_SECONDS = 15.0
-"""Rows are counted when they are stored, CPU when it is used: within a second the two may miss each other."""
+"""Rows count when they are stored, CPU when it is used: within one second the two may not match."""
 
 USED_SHARE_AT_LEAST = 0.5
-"""A window in which we used less of our limit than this says nothing of what the limit would cost."""
+"""A window in which we used less of our limit than this does not show what the limit would cost."""
 
 CYCLES = 5
-"""A limit below one is a duty cycle: so many of its periods must be seen before their mean is one."""
+"""A limit below one is a duty cycle: a mean must cover so many of its periods to be meaningful."""
 
 
 class Mean(msgspec.Struct, frozen=True):
-    """CPU and the work behind it, as means over the same time; older readings count for less."""
+    """CPU and the work that caused it, as means over the same time; older readings have less weight."""
 
     weight_seconds: float = 0.0
     cpu_percent: float = 0.0
@@ -61,7 +62,7 @@ class Mean(msgspec.Struct, frozen=True):
     rows_per_second: float = 0.0
 
     def with_reading(self, cpu_percent: float, span: Span, window_seconds: float, memory_seconds: float) -> Mean:
-        """The same with one reading more, what came before being forgotten over `memory_seconds`."""
+        """The same with one reading more; earlier readings decay over `memory_seconds`."""
         kept = self.weight_seconds * math.exp(-window_seconds / memory_seconds) if memory_seconds > 0 else 0.0
         weight = kept + window_seconds
         share = window_seconds / weight
@@ -76,25 +77,25 @@ class Mean(msgspec.Struct, frozen=True):
 
 
 def is_in_use(work: Mean | Span) -> bool:
-    """Whether so much of the limit was used that the CPU of that time tells what it costs."""
+    """Whether enough of the limit was used for the CPU of that time to show its cost."""
     return work.expected > 0 and work.expected >= USED_SHARE_AT_LEAST * work.limit
 
 
 class RowCost(msgspec.Struct, frozen=True):
-    """CPU points per row and second, as far as they are ours: the least seen of late.
+    """CPU points per row and second that we cause: the least recent ratio.
 
-    CPU against rows per second is nearly a straight line through our neighbor's load. Its slope can be no more than
-    reading ÷ rows, and comes down to it when nobody else is there; so the least ratio is the slope, or too much of
-    it, never too little. Too much means: too much of the reading is taken for ours, and growth is slower than need be.
-    A regression over both would find the intercept too, but not in a closed loop: a neighbor who comes raises
-    CPU and lowers our rows, which it reads as rows that save CPU.
+    CPU against rows per second is nearly a straight line whose intercept is the external load. Its slope is at most
+    reading ÷ rows, and equal to that without external load; so the least ratio is the slope or larger, never smaller.
+    Larger means that too much of the reading counts as ours, and growth is slower than it could be. A regression would
+    find the intercept too, but not in a closed loop: a noisy neighbor raises the CPU and lowers our rows, from which
+    the regression concludes that rows save CPU.
     """
 
     least: WindowedMin = WindowedMin()
     mean: Mean = Mean()
 
     def with_reading(self, cpu_percent: float, span: Span, window_seconds: float, now: float) -> RowCost:
-        """The same with what one reading and the rows of its window say."""
+        """The same with one reading and the rows of its window."""
         mean = self.mean.with_reading(cpu_percent, span, window_seconds, COST_MEMORY_SECONDS)
         least = self.least
         if mean.rows_per_second > 0 and COST_READ_FROM_PERCENT <= mean.cpu_percent < SATURATED_PERCENT:
@@ -109,29 +110,29 @@ class RowCost(msgspec.Struct, frozen=True):
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """The CPU if our limit were used to the full, and the part of it that follows our limit."""
+    """The CPU with our limit fully used, and the part of it that follows our limit."""
 
     own_percent: float
     external_percent: float
     own_at_most_percent: float
-    """Our part by the more cautious of two witnesses: what the limiter let through, and what it should have in the long
-    run. Below one the first is a toss of a coin, and the second runs ahead while the limit rises."""
+    """Our part by the more cautious of two estimates: the concurrency that was used, and the one that the limiter
+    allows in the long run. Below one the first is random, and the second is too high while the limit rises."""
     error_percent: float
-    """How much our part may be larger for the sensor's error, which is carried to today as the reading is."""
+    """How much larger our part may be because of the sensor's error, which scales as the reading does."""
     is_measured: bool
-    """Whether our limit was really used in the window: only then is it known what more of it would cost."""
+    """Whether our limit was in use in the window: only then the cost of a higher limit is known."""
 
     @property
     def cpu_percent(self) -> float:
-        """Both parts; more than 100 where we ask for more than there is."""
+        """Both parts; more than 100 where demand exceeds the capacity."""
         return self.own_percent + self.external_percent
 
 
 def demand_percent(cpu_percent: float, row_time_ratio: float) -> float:
-    """What is asked of the database, above 100 where it is saturated.
+    """The demand on the database, above 100 where it is saturated.
 
-    Under processor sharing a statement takes as many times longer as there is more to do than can be done. So what a
-    full CPU does not tell, the time of a row against its best of late does.
+    Under processor sharing statements slow down by the ratio of demand to capacity. So the time of a row against its
+    recent best shows the demand that a full CPU hides.
     """
     if cpu_percent < SATURATED_PERCENT:
         return cpu_percent
@@ -141,46 +142,46 @@ def demand_percent(cpu_percent: float, row_time_ratio: float) -> float:
 def memory_seconds(limit: float, statement_seconds: float) -> float:
     """How long readings must be averaged for the concurrency in them to be that of the limit.
 
-    A single place writes for a statement's time and rests, `statement ÷ limit` from one begin to the next; a window
-    shorter than this sees the one or the other. Many places average themselves.
+    A limit below one is a write and a cool-down in turn, `statement ÷ limit` from one start to the next; a shorter
+    window sees either. Several concurrent writes average each other.
     """
     return CYCLES * statement_seconds / limit
 
 
 def predict(mean: Mean | None, cost: RowCost, row_time_ratio: float, limit: float, cpu_percent: float) -> Prediction:
-    """The CPU of today under `limit`.
+    """The CPU of now under `limit`.
 
     Args:
-        mean: readings and the work behind them; None where that work is not known.
+        mean: readings and the work that caused them; None where that work is unknown.
         cost: of a row.
-        row_time_ratio: time of a row against its best of late.
+        row_time_ratio: time of a row against its recent best.
         limit: concurrent writes allowed now.
-        cpu_percent: the newest reading, for where there is no mean.
+        cpu_percent: the newest reading, used without a mean.
     """
     if mean is None:
         demand = demand_percent(cpu_percent, row_time_ratio)
         return Prediction(demand, 0.0, demand, READING_ERROR_PERCENT, is_measured=False)
     demand = demand_percent(mean.cpu_percent, row_time_ratio)
     share = cost.external_share(mean)
-    foreign = demand * min(EXTERNAL_SHARE_AT_MOST, share)
+    external = demand * min(EXTERNAL_SHARE_AT_MOST, share)
     if not is_in_use(mean):
-        own = demand - foreign
-        return Prediction(own, foreign, own, READING_ERROR_PERCENT, is_measured=False)
+        own = demand - external
+        return Prediction(own, external, own, READING_ERROR_PERCENT, is_measured=False)
     cautious = min(mean.expected, max(mean.used, USED_SHARE_AT_LEAST * mean.expected))
     return Prediction(
-        own_percent=_carried(demand, share, limit / mean.expected) - foreign,
-        external_percent=foreign,
-        own_at_most_percent=_carried(demand, share, limit / cautious) - foreign,
+        own_percent=_scaled(demand, share, limit / mean.expected) - external,
+        external_percent=external,
+        own_at_most_percent=_scaled(demand, share, limit / cautious) - external,
         error_percent=READING_ERROR_PERCENT * limit / cautious,
         is_measured=True,
     )
 
 
-def _carried(demand_percent: float, external_share: float, ratio: float) -> float:
+def _scaled(demand_percent: float, external_share: float, ratio: float) -> float:
     """The CPU when our part is multiplied by `ratio`.
 
-    Of two beliefs about what is foreign the more cautious one counts. A cut frees no more than our rows explain: what
-    is a neighbor's stays. A rise may be everybody's, if those others are of our fleet.
+    The external part is estimated cautiously. A lower limit frees no more than our rows explain: external load stays.
+    A higher limit may raise everybody's load, if the others belong to our fleet.
     """
-    foreign = demand_percent * min(EXTERNAL_SHARE_AT_MOST if ratio > 1 else STAYING_SHARE_AT_MOST, external_share)
-    return foreign + (demand_percent - foreign) * ratio
+    external = demand_percent * min(EXTERNAL_SHARE_AT_MOST if ratio > 1 else STAYING_SHARE_AT_MOST, external_share)
+    return external + (demand_percent - external) * ratio

@@ -1,17 +1,16 @@
-"""How many rows one statement may have: none may keep the whole database busy for long. Pure.
+"""The governor's two set-points: how much CPU is allowed, and how many rows one statement may have. Pure.
 
-Big statements are the cheapest, as long as rows are cheap. Where a thousand of them take a small database for a quarter
-of a second, they cost three things that rests between them cannot give back: whoever else wants the processor waits for
-their end, a sensor of seconds sees a whole one or none, and the limit can be judged only after several of them. What a
-statement costs beside its rows is little beside a tenth of a second.
+The ceiling rises with the lag, because the rest of the CPU belongs to the owner of the database. While the lag is
+within its target the ceiling is the CPU target; it reaches the CPU maximum when the lag reaches its own maximum.
 
-What a row costs the whole database is known from its load (`prediction.RowCost`), never from the time that statements
-take: that is waiting for commits, locks and neighbors too, and shorter statements would make it no better.
+No statement may occupy the whole database for long. Large statements are the cheapest as long as rows are cheap. Where
+a thousand rows take a small database a quarter of a second, they cost three things that cool-downs between statements
+do not give back: other users of the CPU wait for the end of the statement, a sensor with a window of seconds sees a
+whole statement or none, and the limit can be evaluated only after several statements. The fixed cost of a statement is
+small compared with a tenth of a second.
 
-How much of the database's processor we may use: the ceiling, which rises with lateness. Pure.
-
-Headroom belongs to the database's owner. It is spent only when rows are late: the ceiling stands at the target
-while the lag is within its own target, and reaches the maximum when the lag does.
+The cost of a row for the whole database comes from the database's load (`prediction.RowCost`), never from the duration
+of statements: that includes waiting for commits, locks and neighbors, which shorter statements would not reduce.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from subscriber.control.governor.state import GovernorOptions
 def urgency_of(lag_seconds: float, target_seconds: float, max_seconds: float) -> float:
     """How urgent a lag is: 0 up to its target, 1 from its maximum on, a straight line between.
 
-    A lag that is no number is no reason to hurry.
+    A lag that is not a finite number counts as 0.
     """
     if not math.isfinite(lag_seconds):
         return 0.0
@@ -41,23 +40,23 @@ def ceiling_percent(target_percent: float, max_percent: float, urgency: float) -
 
 
 STATEMENT_LOAD_SECONDS: Final = 0.1
-"""Of all the processors that the database has, for one statement: a tenth of a sensor's second."""
+"""Of all processors of the database, for one statement: a tenth of a sensor's second."""
 
 ROWS_AT_LEAST: Final = 100
-"""Below this a statement's own cost begins to show: bulk inserts of a hundred reach three quarters of the rate of a
-thousand (`docs/performance.md`)."""
+"""Below this the fixed cost of a statement matters: bulk inserts of a hundred reach three quarters of the rate of a
+thousand (`docs/explanation/performance.md`)."""
 
 UNKNOWN_SHARE: Final = 0.25
-"""Of the most, while nothing is known and the limit is below one: a new task looks before it leaps."""
+"""Of the maximum, while the row cost is unknown and the limit is below one: a new task starts conservatively."""
 
 
 def rows_at_most(options: GovernorOptions, cost: RowCost, limit: float) -> int:
-    """Rows of a statement, between `ROWS_AT_LEAST` and what the operator has set, or just that where it is less.
+    """Rows of a statement, between `ROWS_AT_LEAST` and the operator's maximum; a lower maximum counts alone.
 
     Args:
-        options: bounds; without a sensor nothing is held back.
-        cost: of a row, as far as it is known.
-        limit: concurrent writes on average; from one on several statements even each other out.
+        options: bounds; without a sensor the maximum applies.
+        cost: of a row, if it is known.
+        limit: concurrent writes on average; from one on, several statements average each other.
     """
     most = options.batch_max_rows
     if not options.has_load_signal:

@@ -1,4 +1,4 @@
-"""A server of one script, for tests of how requests travel."""
+"""A scripted HTTP server."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ Script = Callable[["Server", asyncio.StreamReader, asyncio.StreamWriter], Awaita
 
 
 class Server:
-    """A server of one script, which it runs for every connection."""
+    """A server that runs a script for every connection."""
 
     def __init__(self, script: Script) -> None:
         self._script = script
         self.connections = 0
         self.requests: list[bytes] = []
-        self.asked = asyncio.Event()
-        """Set when a request has come."""
+        self.received = asyncio.Event()
+        """Set when a request has arrived."""
         self.left = asyncio.Event()
-        """Set when a client has gone."""
+        """Set when a client has disconnected."""
 
     async def request(self, reader: asyncio.StreamReader) -> bytes:
-        """The next request; raises IncompleteReadError when the client has gone."""
+        """The next request; raises IncompleteReadError if the client has disconnected."""
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         whole = head + await reader.readexactly(length)
         self.requests.append(whole)
-        self.asked.set()
+        self.received.set()
         return whole
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,14 +38,14 @@ class Server:
         try:
             await self._script(self, reader, writer)
         except (asyncio.IncompleteReadError, OSError):
-            pass  # the client has gone
+            pass  # the client has disconnected
         finally:
             self.left.set()
             writer.close()
 
 
 async def answer_all(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers whatever is asked."""
+    """Answers every request."""
     while True:
         await server.request(reader)
         writer.write(FINE)

@@ -1,4 +1,4 @@
-"""Posting over connections that stay open: reuse, bounds, and what happens when either side goes away."""
+"""The connection pool: reuse, limits, and connections that either side closes."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from tests.adapters.aws.scripted_server import FINE, Server, answer_all, running
 
 
 async def answer_once(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answers and hangs up, without having said that it would."""
+    """Answers and closes the connection without `Connection: close`."""
     await server.request(reader)
     writer.write(FINE)
 
 
-async def say_nothing(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Takes a request, and waits for the client to lose its patience."""
+async def never_answer(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Receives a request and waits until the client disconnects."""
     await server.request(reader)
     await reader.read()
 
 
 @asynccontextmanager
 async def transport_to(port: int, connections: int = 2) -> AsyncIterator[DirectTransport]:
-    """A pool that leads there."""
+    """A pool for a local port."""
     transport = DirectTransport(Origin("127.0.0.1", port, None), connections)
     try:
         yield transport
@@ -40,13 +40,13 @@ async def transport_to(port: int, connections: int = 2) -> AsyncIterator[DirectT
 
 
 async def until_none_is_idle(transport: DirectTransport) -> None:
-    """The end of a connection tells nobody, hence the asking."""
+    """Poll, because a closed connection sets no event."""
     while transport.idle_connections:  # noqa: ASYNC110 – see above
         await asyncio.sleep(0)
 
 
-async def test_a_request_is_what_http_wants() -> None:
-    """Request line, the headers given, the length, the body."""
+async def test_the_bytes_of_a_request() -> None:
+    """Request line, the given headers, Content-Length, body."""
     async with running(answer_all) as (server, port), transport_to(port) as transport:
         answer = await transport.post({"host": "queue"}, b"body", 5)
     assert (answer.status, answer.content) == (200, b"{}")
@@ -54,7 +54,7 @@ async def test_a_request_is_what_http_wants() -> None:
 
 
 async def test_one_connection_serves_one_request_after_another() -> None:
-    """Opening one costs round trips and, with TLS, a handshake."""
+    """A new connection would cost round trips and a TLS handshake."""
     async with running(answer_all) as (server, port), transport_to(port) as transport:
         for _ in range(5):
             await transport.post({}, b"", 5)
@@ -62,15 +62,15 @@ async def test_one_connection_serves_one_request_after_another() -> None:
 
 
 async def test_no_more_connections_than_allowed() -> None:
-    """Further requests wait for their turn, and all are answered."""
+    """Further requests wait, and all are answered."""
     async with running(answer_all) as (server, port), transport_to(port, connections=3) as transport:
         answers = await asyncio.gather(*(transport.post({}, b"", 5) for _ in range(20)))
     assert [answer.status for answer in answers] == [200] * 20
     assert server.connections == 3
 
 
-async def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
-    """Its end was noticed while it lay idle; the next request opens a new one."""
+async def test_a_closed_connection_is_not_reused() -> None:
+    """The pool has noticed that it is closed; the next request opens a new one."""
     async with running(answer_once) as (server, port), transport_to(port) as transport:
         for _ in range(3):
             await transport.post({}, b"", 5)
@@ -78,8 +78,8 @@ async def test_a_connection_that_the_server_has_closed_is_not_used() -> None:
     assert server.connections == 3
 
 
-async def test_a_connection_that_lay_idle_too_long_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server may be about to close it: a request sent into that would be lost."""
+async def test_an_idle_connection_expires(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server may be about to close it, and the request would be lost."""
     monkeypatch.setattr(http_pool, "IDLE_SECONDS", -1.0)
     async with running(answer_all) as (server, port), transport_to(port) as transport:
         for _ in range(2):
@@ -87,41 +87,41 @@ async def test_a_connection_that_lay_idle_too_long_is_not_used(monkeypatch: pyte
     assert server.connections == 2
 
 
-async def test_a_late_answer_reaches_nobody_else() -> None:
-    """A request that was given up takes its connection with it."""
-    async with running(say_nothing) as (server, port), transport_to(port, connections=1) as transport:
+async def test_a_late_response_is_discarded() -> None:
+    """A cancelled request closes its connection."""
+    async with running(never_answer) as (server, port), transport_to(port, connections=1) as transport:
         for _ in range(2):
             server.left.clear()
-            server.asked.clear()
+            server.received.clear()
             asking = asyncio.create_task(transport.post({}, b"", 5), name="asking")
-            await server.asked.wait()
+            await server.received.wait()
             asking.cancel()
             await server.left.wait()
     assert server.connections == 2
 
 
 async def test_a_request_has_a_deadline() -> None:
-    """A server that says nothing is given up, and so is the wait for a connection that such a server holds."""
-    async with running(say_nothing) as (server, port), transport_to(port, connections=1) as transport:
+    """A request times out if the server does not answer, or if no connection becomes free."""
+    async with running(never_answer) as (server, port), transport_to(port, connections=1) as transport:
         asking = [transport.post({}, b"", 0.05) for _ in range(3)]
         outcomes = await asyncio.gather(*asking, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [TimeoutError] * 3
     assert server.connections == 1
 
 
-async def test_a_server_that_hangs_up_is_an_error() -> None:
-    """The request may have been done or not: its maker decides."""
+async def test_a_connection_that_the_server_closes_is_an_error() -> None:
+    """The server may or may not have processed the request; the caller decides what to do."""
 
-    async def hang_up(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def close_at_once(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server.request(reader)
 
-    async with running(hang_up) as (_, port), transport_to(port) as transport:
+    async with running(close_at_once) as (_, port), transport_to(port) as transport:
         with pytest.raises(ConnectionError):
             await transport.post({}, b"", 5)
 
 
-async def test_nobody_there_is_an_error() -> None:
-    """Refused, and refused again: no place is lost by it."""
+async def test_a_refused_connection_is_an_error() -> None:
+    """A refused connection is an error every time and does not use up a slot."""
     async with running(answer_all) as (_, port):
         pass
     async with transport_to(port, connections=1) as transport:
@@ -130,49 +130,49 @@ async def test_nobody_there_is_an_error() -> None:
                 await transport.post({}, b"", 5)
 
 
-async def test_a_name_is_looked_up_once_for_all_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixty-four polls that connect at once ask once; after a connection that failed the name is looked up anew."""
+async def test_concurrent_requests_share_a_dns_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 polls that connect at once share one DNS lookup; after a failed connection there is a new one."""
     async with running(answer_all) as (_, port), transport_to(port, connections=64) as transport:
-        asked: list[object] = []
+        lookups: list[object] = []
         look_up = transport._look_up
 
         async def counted() -> object:
-            asked.append(None)
+            lookups.append(None)
             return await look_up()
 
         monkeypatch.setattr(transport, "_look_up", counted)
         await asyncio.gather(*(transport.post({}, b"", 5) for _ in range(64)))
-        assert len(asked) == 1
+        assert len(lookups) == 1
     with pytest.raises(OSError):  # noqa: PT011 – asyncio and uvloop word it differently
-        await _post_anew(transport)
+        await _post_on_new_connection(transport)
     with pytest.raises(OSError):  # noqa: PT011 – the same
-        await _post_anew(transport)
-    assert len(asked) == 2
+        await _post_on_new_connection(transport)
+    assert len(lookups) == 2
 
 
-async def _post_anew(transport: DirectTransport) -> None:
-    """Over a connection that is not there yet."""
+async def _post_on_new_connection(transport: DirectTransport) -> None:
+    """Post over a new connection."""
     await transport.close()
     await transport.post({}, b"", 5)
 
 
-async def test_an_address_that_does_not_answer_is_passed_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name with several addresses, the first of which leads nowhere: the next one is taken."""
+async def test_the_next_address_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name has several addresses and the first does not answer: the next one is used."""
     async with running(answer_all) as (_, port), transport_to(port) as transport:
         closed = socket.create_server(("127.0.0.1", 0))
-        nowhere = (socket.AF_INET, socket.SOCK_STREAM, 6, "", closed.getsockname())
+        closed_address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", closed.getsockname())
         closed.close()
         here = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
 
         async def both(*_args: object, **_options: object) -> list[object]:
-            return [nowhere, here]
+            return [closed_address, here]
 
         monkeypatch.setattr(transport, "_look_up", both)
         assert (await transport.post({}, b"", 5)).status == 200
 
 
-async def test_a_network_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sentence says where to, and for how long."""
+async def test_connecting_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the address and the timeout."""
 
     async def never(*_args: object, **_options: object) -> None:
         await asyncio.Event().wait()
@@ -184,17 +184,17 @@ async def test_a_network_that_says_nothing_is_given_up(monkeypatch: pytest.Monke
             await transport.post({}, b"", 5)
 
 
-@pytest.mark.parametrize("is_known", [True, False])
-async def test_the_server_proves_who_it_is(*, is_known: bool) -> None:
-    """Under TLS a certificate of an authority we know for the name we asked for, or no request is sent."""
-    authority, stranger = trustme.CA(), trustme.CA()
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_the_server_is_verified(*, is_trusted: bool) -> None:
+    """Without a certificate of a trusted CA for the requested name no request is sent."""
+    authority, other = trustme.CA(), trustme.CA()
     served = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(served)
     trusted = ssl.create_default_context()
-    (authority if is_known else stranger).configure_trust(trusted)
+    (authority if is_trusted else other).configure_trust(trusted)
     async with running(answer_all, served) as (server, port):
         transport = DirectTransport(origin_of(urlsplit(f"https://localhost:{port}"), trusted), 1)
-        if is_known:
+        if is_trusted:
             assert (await transport.post({}, b"", 5)).status == 200
         else:
             with pytest.raises(ssl.SSLCertVerificationError):
@@ -203,8 +203,8 @@ async def test_the_server_proves_who_it_is(*, is_known: bool) -> None:
         await transport.close()
 
 
-def test_an_origin_is_read_off_its_url() -> None:
-    """The scheme's own ports; TLS where it says https, verified by the system's authorities unless told otherwise."""
+def test_the_origin_of_a_url() -> None:
+    """The default ports of the schemes; https is verified with the system's CAs by default."""
     assert origin_of(urlsplit("http://queue.example"), None) == Origin("queue.example", 80, None)
     assert origin_of(urlsplit("http://[::1]:4566/"), None) == Origin("::1", 4566, None)
     secure = origin_of(urlsplit("https://sqs.eu-west-1.amazonaws.com"), None)

@@ -1,4 +1,4 @@
-"""Through a proxy: the same requests, the same kinds of errors."""
+"""Requests through a proxy: the same bytes and the same kinds of errors."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from subscriber.adapters.aws.http_pool import Origin, ProxiedTransport
 from tests.adapters.aws.scripted_server import answer_all, running
 
 
-async def test_a_proxy_is_asked_for_the_whole_url() -> None:
-    """Plain HTTP through a proxy: the same request, named in full."""
+async def test_a_proxy_gets_the_absolute_url() -> None:
+    """Plain HTTP through a proxy uses the absolute URL."""
     async with running(answer_all) as (proxy, port):
         transport = ProxiedTransport(Origin("queue.example", 80, None), 1, f"http://127.0.0.1:{port}")
         answer = await transport.post({"host": "queue.example", "x-amz-target": "t"}, b"body", 5)
@@ -18,8 +18,8 @@ async def test_a_proxy_is_asked_for_the_whole_url() -> None:
     assert proxy.requests[0].startswith(b"POST http://queue.example/ HTTP/1.1\r\n")
 
 
-async def test_a_proxy_that_is_not_there_is_an_error() -> None:
-    """Of the kind every other failure of the network is."""
+async def test_an_unreachable_proxy_is_an_error() -> None:
+    """It is an OSError, like every network failure."""
     async with running(answer_all) as (_, port):
         pass
     transport = ProxiedTransport(Origin("queue.example", 80, None), 1, f"http://127.0.0.1:{port}")

@@ -1,4 +1,4 @@
-"""The thin client: who it says it is, what it makes of errors, and how it copes with a clock that is off."""
+"""The JSON client: credentials, errors, and correction of the clock."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Answer = Callable[[web.Request], web.StreamResponse]
 
 
 class Frozen(NamedTuple):
-    """Credentials of a moment."""
+    """Credentials as botocore returns them."""
 
     access_key: str
     secret_key: str
@@ -29,48 +29,48 @@ class Frozen(NamedTuple):
 
 
 class Renewing:
-    """Credentials that are others every time they are asked."""
+    """Credentials that change on every access."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.accesses = 0
 
     async def get_frozen_credentials(self) -> Frozen:
-        """The next ones."""
-        self.asked += 1
-        return Frozen(f"key-{self.asked}", "secret", f"token-{self.asked}")
+        """The next credentials."""
+        self.accesses += 1
+        return Frozen(f"key-{self.accesses}", "secret", f"token-{self.accesses}")
 
 
 class Service:
-    """A server that answers from a script and remembers what it was asked."""
+    """A server that answers from a script and records the requests."""
 
     def __init__(self) -> None:
         self.script: list[Answer] = []
         self.requests: list[dict[str, str]] = []
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """The next answer of the script, the last one again when it is used up."""
+        """The next answer of the script; the last one repeats."""
         self.requests.append({name.lower(): value for name, value in request.headers.items()})
         await request.read()
         answer = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         return answer(request)
 
 
-class Stage(NamedTuple):
-    """A service and a client of it."""
+class Setup(NamedTuple):
+    """A service and its client."""
 
     service: Service
     client: JsonClient
 
 
 @pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    """Both, open."""
+async def running() -> AsyncIterator[Setup]:
+    """A running service and an open client."""
     service = Service()
     app = web.Application()
     app.router.add_post("/", service.handle)
     async with TestServer(app) as server:
         client = JsonClient(str(server.make_url("/")), "us-east-1", Renewing(), connections=2)
-        yield Stage(service, client)
+        yield Setup(service, client)
         await client.close()
 
 
@@ -80,18 +80,18 @@ def fine(_: web.Request) -> web.Response:
 
 
 def fault(status: int, kind: str, query_code: str = "", date: datetime | None = None) -> Answer:
-    """An error in AWS's shape."""
+    """An error response in AWS's format."""
     headers = {"x-amzn-query-error": f"{query_code};Sender"} if query_code else {}
     if date is not None:
         headers["Date"] = format_datetime(date, usegmt=True)
     return lambda _: web.json_response({"__type": kind, "message": "because"}, status=status, headers=headers)
 
 
-async def test_a_call_carries_only_what_is_signed_and_what_http_needs(stage: Stage) -> None:
-    """Few headers: each costs on both sides of every call."""
-    stage.service.script = [fine]
-    assert await stage.client.call("AmazonSQS.ReceiveMessage", b"{}", 5) == b"{}"
-    (request,) = stage.service.requests
+async def test_the_headers_of_a_call(running: Setup) -> None:
+    """Few headers, since each costs CPU on both sides."""
+    running.service.script = [fine]
+    assert await running.client.call("AmazonSQS.ReceiveMessage", b"{}", 5) == b"{}"
+    (request,) = running.service.requests
     assert set(request) == {
         "host",
         "authorization",
@@ -103,40 +103,40 @@ async def test_a_call_carries_only_what_is_signed_and_what_http_needs(stage: Sta
     }
 
 
-async def test_renewed_credentials_are_used_at_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Their source is asked again when a second is over, and what it says is signed with, session token included."""
+async def test_renewed_credentials_are_used(running: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a second the source is called again; its new credentials sign, with the session token."""
     monkeypatch.setattr(json_client, "CREDENTIALS_SECONDS", 0.0)
-    stage.service.script = [fine]
+    running.service.script = [fine]
     for _ in range(2):
-        await stage.client.call("t", b"{}", 5)
-    assert [request["x-amz-security-token"] for request in stage.service.requests] == ["token-1", "token-2"]
-    assert [request["authorization"].split("=")[1].split("/")[0] for request in stage.service.requests] == [
+        await running.client.call("t", b"{}", 5)
+    assert [request["x-amz-security-token"] for request in running.service.requests] == ["token-1", "token-2"]
+    assert [request["authorization"].split("=")[1].split("/")[0] for request in running.service.requests] == [
         "key-1",
         "key-2",
     ]
 
 
-async def test_a_source_of_credentials_is_asked_once_a_second(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not for each of a thousand calls; and a clock set back asks at once."""
+async def test_credentials_are_cached_for_a_second(running: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for every call; but at once if the clock was set back."""
     monkeypatch.setattr(json_client, "CREDENTIALS_SECONDS", 3600.0)
-    stage.service.script = [fine]
+    running.service.script = [fine]
     for _ in range(3):
-        await stage.client.call("t", b"{}", 5)
+        await running.client.call("t", b"{}", 5)
     monkeypatch.setattr(json_client, "time", SimpleNamespace(time=lambda: 1_000_000_000.0))
-    await stage.client.call("t", b"{}", 5)
-    tokens = [request["x-amz-security-token"] for request in stage.service.requests]
+    await running.client.call("t", b"{}", 5)
+    tokens = [request["x-amz-security-token"] for request in running.service.requests]
     assert tokens == ["token-1", "token-1", "token-1", "token-2"]
 
 
-async def test_a_source_of_credentials_that_hangs_is_given_up(stage: Stage) -> None:
-    """The metadata service of a container may say nothing at all."""
+async def test_fetching_credentials_times_out(running: Setup) -> None:
+    """A container's metadata service may not answer."""
 
-    class Silent:
+    class Hanging:
         async def get_frozen_credentials(self) -> Frozen:
             await asyncio.Event().wait()
             raise AssertionError
 
-    client = JsonClient("http://127.0.0.1:9", "us-east-1", Silent(), connections=1)
+    client = JsonClient("http://127.0.0.1:9", "us-east-1", Hanging(), connections=1)
     with pytest.raises(QueueCallError) as caught:
         await client.call("t", b"{}", 0.01)
     assert caught.value.code == "Timeout"
@@ -159,46 +159,46 @@ async def test_a_source_of_credentials_that_hangs_is_given_up(stage: Stage) -> N
         (lambda _: web.Response(status=429), "Throttled", False),
     ],
 )
-async def test_errors_are_typed(stage: Stage, answer: Answer, code: str, *, is_permanent: bool) -> None:
-    """The query protocol's code where there is one, a status where there is no shape at all."""
-    stage.service.script = [answer]
+async def test_errors_are_typed(running: Setup, answer: Answer, code: str, *, is_permanent: bool) -> None:
+    """The code of the query protocol has priority; without a code the HTTP status is used."""
+    running.service.script = [answer]
     with pytest.raises(QueueCallError) as caught:
-        await stage.client.call("t", b"{}", 5)
+        await running.client.call("t", b"{}", 5)
     assert (caught.value.code, caught.value.is_permanent) == (code, is_permanent)
 
 
-async def test_a_clock_that_is_off_is_corrected_by_the_servers(stage: Stage) -> None:
-    """After one refused call the next is signed with the server's time."""
+async def test_clock_skew_is_corrected(running: Setup) -> None:
+    """After one rejected call the next is signed with the server's time."""
     ahead = datetime.now(UTC) + timedelta(hours=3)
-    stage.service.script = [fault(403, "InvalidSignatureException", date=ahead), fine]
+    running.service.script = [fault(403, "InvalidSignatureException", date=ahead), fine]
     with pytest.raises(QueueCallError):
-        await stage.client.call("t", b"{}", 5)
-    await stage.client.call("t", b"{}", 5)
-    signed = datetime.strptime(stage.service.requests[1]["x-amz-date"], "%Y%m%dT%H%M%S%z")
+        await running.client.call("t", b"{}", 5)
+    await running.client.call("t", b"{}", 5)
+    signed = datetime.strptime(running.service.requests[1]["x-amz-date"], "%Y%m%dT%H%M%S%z")
     assert abs(signed - ahead) < timedelta(minutes=1)
 
 
-async def test_a_small_difference_is_not_corrected(stage: Stage) -> None:
-    """A wrong secret is answered with the same code: that must not move the clock."""
+async def test_small_clock_skew_is_not_corrected(running: Setup) -> None:
+    """A wrong secret key gives the same code, and must not change the clock."""
     near = datetime.now(UTC) + timedelta(seconds=100)
-    stage.service.script = [fault(403, "SignatureDoesNotMatch", date=near), fine]
+    running.service.script = [fault(403, "SignatureDoesNotMatch", date=near), fine]
     with pytest.raises(QueueCallError):
-        await stage.client.call("t", b"{}", 5)
-    await stage.client.call("t", b"{}", 5)
-    signed = datetime.strptime(stage.service.requests[1]["x-amz-date"], "%Y%m%dT%H%M%S%z")
+        await running.client.call("t", b"{}", 5)
+    await running.client.call("t", b"{}", 5)
+    signed = datetime.strptime(running.service.requests[1]["x-amz-date"], "%Y%m%dT%H%M%S%z")
     assert abs(signed - datetime.now(UTC)) < timedelta(seconds=50)
 
 
-async def test_a_server_that_says_nothing_ends_in_a_timeout() -> None:
-    """The call is given up after its own time, waiting for a connection included."""
+async def test_a_call_times_out() -> None:
+    """The timeout of a call includes the wait for a connection."""
     forever = asyncio.Event()
 
-    async def silent(request: web.Request) -> web.StreamResponse:
+    async def hanging(request: web.Request) -> web.StreamResponse:
         await forever.wait()
         return web.Response()
 
     app = web.Application()
-    app.router.add_post("/", silent)
+    app.router.add_post("/", hanging)
     async with TestServer(app) as server:
         client = JsonClient(str(server.make_url("/")), "us-east-1", Renewing(), connections=1)
         calls = [asyncio.create_task(client.call("t", b"{}", 0.2), name="call") for _ in range(2)]
@@ -209,8 +209,8 @@ async def test_a_server_that_says_nothing_ends_in_a_timeout() -> None:
 
 
 @pytest.mark.parametrize("error", [RuntimeError("credentials still expired"), OSError("no route")])
-async def test_credentials_that_cannot_be_had_are_our_own_error(error: Exception) -> None:
-    """A provider may raise anything, once: the call fails, the daemon does not."""
+async def test_a_failed_credential_source_fails_the_call(error: Exception) -> None:
+    """Whatever a provider raises, the call fails and the daemon goes on."""
 
     class Broken:
         async def get_frozen_credentials(self) -> Frozen:
@@ -224,9 +224,9 @@ async def test_credentials_that_cannot_be_had_are_our_own_error(error: Exception
 
 
 @pytest.mark.parametrize("body", ['{"message": "größer"}'.encode("latin-1"), b"[" * 100_000])
-async def test_an_error_nobody_can_read_is_its_status(stage: Stage, body: bytes) -> None:
-    """Bodies that are not UTF-8, or nested beyond measure."""
-    stage.service.script = [lambda _: web.Response(status=500, body=body)]
+async def test_an_unreadable_error_becomes_its_status(running: Setup, body: bytes) -> None:
+    """A body that is not UTF-8, or nested too deeply."""
+    running.service.script = [lambda _: web.Response(status=500, body=body)]
     with pytest.raises(QueueCallError) as caught:
-        await stage.client.call("t", b"{}", 5)
+        await running.client.call("t", b"{}", 5)
     assert caught.value.code == "Http500"

@@ -1,4 +1,4 @@
-"""The host of a database's URL says which instance, or whose writer, it is."""
+"""Parsing the host names of RDS and Aurora endpoints."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ HASH = "c9akciq32rc9"
         (f"lake.cluster-{HASH}.eu-west-1.rds.amazonaws.com.evil.example", None),
     ],
 )
-def test_an_endpoint_is_read_from_its_name(host: str, endpoint: RdsEndpoint | None) -> None:
-    """Every form that RDS and Aurora give their hosts, and nobody else's."""
+def test_host_names_are_parsed(host: str, endpoint: RdsEndpoint | None) -> None:
+    """Every form of RDS and Aurora host names, and no other name."""
     assert rds_endpoint(host) == endpoint
 
 
@@ -41,16 +41,16 @@ def test_an_endpoint_is_read_from_its_name(host: str, endpoint: RdsEndpoint | No
         ((f"lake-1.{HASH}.eu-west-1.rds.amazonaws.com", f"lake.cluster-{HASH}.eu-west-1.rds.amazonaws.com"), "lake"),
     ],
 )
-def test_of_several_hosts_only_the_writers_is_sure(hosts: tuple[str, ...], name: str | None) -> None:
-    """With two instances in the URL nobody knows which one writes."""
+def test_several_hosts_need_a_writer_endpoint(hosts: tuple[str, ...], name: str | None) -> None:
+    """With two instances in the URL it is unknown which one is the writer."""
     endpoint = endpoint_of(hosts)
     assert (endpoint.name if endpoint else None) == name
 
 
 @pytest.mark.parametrize(
-    ("instance_id", "is_given_by_rds"),
+    ("instance_id", "is_assigned_by_rds"),
     [("db-ABCDEFGHIJKLMNOPQRSTU1VW2X", True), ("db-production", False), ("lake-1", False)],
 )
-def test_a_resource_id_is_told_from_a_name(instance_id: str, *, is_given_by_rds: bool) -> None:
-    """A name may begin with db- as well; RDS keeps it in lower case."""
-    assert is_resource_id(instance_id) == is_given_by_rds
+def test_a_resource_id_is_not_a_name(instance_id: str, *, is_assigned_by_rds: bool) -> None:
+    """A name may begin with db- as well, but RDS stores it in lower case."""
+    assert is_resource_id(instance_id) == is_assigned_by_rds

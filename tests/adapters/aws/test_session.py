@@ -1,4 +1,4 @@
-"""The words for what AWS says, and the region a queue's URL names."""
+"""Region, endpoint and error translation."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from subscriber.errors import ConfigurationError
         ("http://sqs.us-east-1.localhost.localstack.cloud:4566/000000000000/events", None),
     ],
 )
-def test_the_region_is_read_from_the_url(url: str, region: str | None) -> None:
-    """All forms AWS gave queue URLs over the years; a custom endpoint names none."""
+def test_the_region_of_a_queue_url(url: str, region: str | None) -> None:
+    """All forms of queue URLs; a custom endpoint names no region."""
     assert region_of(url) == region
 
 
-def test_aws_region_counts_before_its_older_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_region_has_priority(monkeypatch: pytest.MonkeyPatch) -> None:
     """ECS sets AWS_REGION, botocore alone reads AWS_DEFAULT_REGION."""
     monkeypatch.setenv("AWS_REGION", "eu-west-3")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
@@ -41,8 +41,8 @@ def test_aws_region_counts_before_its_older_name(monkeypatch: pytest.MonkeyPatch
     assert session.get_config_variable("region") == "eu-west-3"
 
 
-def test_no_region_anywhere_is_a_mistake_in_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unless every queue's URL names its own."""
+def test_a_missing_region_is_a_configuration_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless every queue URL names its region."""
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
@@ -51,23 +51,23 @@ def test_no_region_anywhere_is_a_mistake_in_the_settings(monkeypatch: pytest.Mon
         session_with_region(("http://127.0.0.1/000000000000/events",))
 
 
-def test_an_endpoint_is_a_host_alone() -> None:
-    """A path would be dropped without a word, so it is refused with one."""
+def test_an_endpoint_has_no_path() -> None:
+    """SQS clients would silently drop the path, so it is rejected."""
     queue = "http://127.0.0.1:4566/000000000000/events"
     require_usable_endpoint(queue, "http://127.0.0.1:4566")
     with pytest.raises(ConfigurationError, match="has a path"):
         require_usable_endpoint(queue, "http://127.0.0.1:4566/sqs")
 
 
-def test_botocore_repeats_nothing() -> None:
-    """Retries live in one layer, ours; stated, because botocore's defaults differ from release to release."""
+def test_botocore_does_not_retry() -> None:
+    """Only our own layer retries; explicit, because botocore's defaults differ between releases."""
     config = client_config(connections=3, read_timeout_seconds=20)
     assert config.retries == {"mode": "standard", "total_max_attempts": 1}
     assert (config.max_pool_connections, config.connect_timeout, config.read_timeout) == (3, 5, 20)
 
 
 def client_error(**error: str) -> ClientError:
-    """What botocore raises for an answer with this error."""
+    """The exception of botocore for this error."""
     return ClientError({"Error": error}, "ReceiveMessage")
 
 
@@ -89,7 +89,7 @@ def client_error(**error: str) -> ClientError:
         (ConnectionResetError(), "ConnectionResetError", False),
     ],
 )
-def test_failures_become_one_word(error: BaseException, code: str, is_permanent: bool) -> None:
-    """The query protocol's code where there is one, a short name elsewhere, and whether waiting helps."""
+def test_exceptions_become_queue_call_errors(error: BaseException, code: str, is_permanent: bool) -> None:
+    """The query protocol's code if there is one, else a short name; and whether the error is permanent."""
     ours = call_error(error)
     assert (ours.code, ours.is_permanent) == (code, is_permanent)

@@ -1,4 +1,4 @@
-"""Our signature is botocore's, whatever is signed."""
+"""Our signature equals that of botocore."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORDS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/
 def botocore_headers(
     headers: dict[str, str], body: bytes, credentials: Credentials, region: str, now: int
 ) -> dict[str, str]:
-    """What botocore makes of the same request, at the same time."""
+    """The headers of botocore for the same request and time."""
     request = AWSRequest("POST", f"https://{headers['host']}/", headers=headers, data=body)
     theirs = TheirCredentials(credentials.access_key, credentials.secret_key, credentials.token)
     with mock.patch("botocore.auth.get_current_datetime", return_value=datetime.fromtimestamp(now, UTC)):
@@ -35,7 +35,9 @@ def botocore_headers(
     credentials=st.builds(Credentials, access_key=WORDS, secret_key=WORDS, token=st.none() | WORDS),
     host=st.sampled_from(["sqs.us-east-1.amazonaws.com", "127.0.0.1:4566", "sqs-fips.us-gov-west-1.amazonaws.com"]),
 )
-def test_the_signature_is_botocores(body: bytes, now: int, region: str, credentials: Credentials, host: str) -> None:
+def test_the_signature_equals_botocores(
+    body: bytes, now: int, region: str, credentials: Credentials, host: str
+) -> None:
     """For random bodies, dates, regions and credentials, with and without a session token."""
     signer = Signer(host, region)
     ours = signer.headers("AmazonSQS.ReceiveMessage", body, credentials, now)
@@ -48,8 +50,8 @@ def test_the_signature_is_botocores(body: bytes, now: int, region: str, credenti
     assert ours == {name: theirs[name] for name in ours}
 
 
-def test_a_new_day_or_secret_makes_a_new_key() -> None:
-    """The key is kept for a day and a secret, and for no longer."""
+def test_a_new_day_or_secret_needs_a_new_key() -> None:
+    """The cached key is valid for one day and one secret key."""
     signer = Signer("sqs.us-east-1.amazonaws.com", "us-east-1")
     today, tomorrow = Credentials("a", "secret"), 86_400.0
     first = signer.headers("t", b"", today, 0.0)["authorization"]
@@ -59,7 +61,7 @@ def test_a_new_day_or_secret_makes_a_new_key() -> None:
 
 
 def test_a_secret_is_not_shown() -> None:
-    """Credentials may end up in a traceback; their secrets may not."""
+    """Credentials may appear in a traceback, their secrets may not."""
     shown = repr(Credentials("AKIA", "the-secret", "the-token"))
     assert "AKIA" in shown
     assert "the-" not in shown
@@ -67,7 +69,7 @@ def test_a_secret_is_not_shown() -> None:
 
 @pytest.mark.parametrize("token", [None, "a-token"])
 def test_headers_are_signed_in_alphabetical_order(token: str | None) -> None:
-    """The template relies on the order in which the headers are put together."""
+    """The template of the canonical request relies on their order."""
     headers = Signer("h", "r").headers("t", b"", Credentials("a", "s", token), 0.0)
     names = list(headers)[:-1]
     assert names == sorted(names)

@@ -1,4 +1,4 @@
-"""What cannot be put into a request is our own error, said once, and nothing of it is sent."""
+"""Values that a request cannot contain are QueueCallErrors, and nothing is sent."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from tests.adapters.aws.test_json_client import Frozen, Renewing
 
 
 @pytest.mark.parametrize("token", ["pasted…", "with a line\n"])
-async def test_credentials_that_no_header_can_hold_are_refused(token: str) -> None:
-    """They would break the request, or put a header of their own into it."""
+async def test_credentials_unfit_for_a_header_are_rejected(token: str) -> None:
+    """They would break the request or inject a header."""
 
     class Pasted:
         async def get_frozen_credentials(self) -> Frozen:
             return Frozen("key", "secret", token)
 
     client = JsonClient("http://127.0.0.1:9", "us-east-1", Pasted(), connections=1)
-    with pytest.raises(QueueCallError, match="no header may have"):
+    with pytest.raises(QueueCallError, match="cannot contain"):
         await client.call("t", b"{}", 5)
     await client.close()
 
 
-async def test_a_host_that_is_no_name_is_our_own_error() -> None:
-    """Empty labels and the like, which IDNA refuses."""
+async def test_an_invalid_host_name_is_a_queue_call_error() -> None:
+    """For example an empty label, which IDNA rejects."""
     client = JsonClient("http://queue..example", "us-east-1", Renewing(), connections=1)
     with pytest.raises(QueueCallError):
         await client.call("t", b"{}", 5)

@@ -1,4 +1,4 @@
-"""Over HTTP: what is sent to the agent, and what is made of everything it may answer."""
+"""Over HTTP: the requests to the agent, and the outcome of everything it may answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 import structlog
 
-from subscriber.adapters.ecs import agent as edge
+from subscriber.adapters.ecs import agent as agent_module
 from subscriber.adapters.ecs.agent import EcsAgent, task_identity
 from subscriber.adapters.ecs.answers import Denied, Granted, TaskIdentity
 from tests.adapters.aws.scripted_server import Server, running
@@ -46,32 +46,32 @@ DENIALS: list[tuple[Answer, str, bool]] = [
 ]
 
 
-async def test_an_order_is_passed_on() -> None:
-    """Protection is asked for with its expiry, and released without one."""
+async def test_a_request_is_sent() -> None:
+    """The request for protection has an expiry, the release has none."""
     async with ecs_agent() as agent:
         ours = EcsAgent.of(agent.environment)
         assert ours is not None
-        assert [await ours.give("protect"), await ours.give("release")] == [Granted(), Granted()]
+        assert [await ours.send("protect"), await ours.send("release")] == [Granted(), Granted()]
     assert agent.requests == [{"ProtectionEnabled": True, "ExpiresInMinutes": 10}, {"ProtectionEnabled": False}]
 
 
 @pytest.mark.parametrize(("answer", "code", "is_lasting"), DENIALS, ids=lambda value: str(value)[:40])
-async def test_every_answer_has_its_word(answer: Answer, code: str, is_lasting: bool) -> None:
-    """Each documented failure, and each that is not, is told by its code and never raised."""
+async def test_every_answer_has_its_code(answer: Answer, code: str, is_lasting: bool) -> None:
+    """Each failure, documented or not, is returned with its code and never raised."""
     async with ecs_agent() as agent:
         agent.answers.append(answer)
-        said = await EcsAgent(agent.environment["ECS_AGENT_URI"]).give("protect")
-    assert isinstance(said, Denied)
-    assert (said.code, said.is_lasting) == (code, is_lasting)
-    assert said.advice
+        outcome = await EcsAgent(agent.environment["ECS_AGENT_URI"]).send("protect")
+    assert isinstance(outcome, Denied)
+    assert (outcome.code, outcome.is_lasting) == (code, is_lasting)
+    assert outcome.advice
 
 
-async def test_a_denial_says_what_the_agent_said() -> None:
-    """The message, and the request a support case would ask for."""
+async def test_a_denial_contains_the_agents_message() -> None:
+    """And the request id, which a support case needs."""
     async with ecs_agent() as agent:
         agent.answers.append(error(400, "AccessDeniedException", "not authorized", "12345-abc"))
-        said = await EcsAgent(agent.environment["ECS_AGENT_URI"]).give("protect")
-    assert said == Denied(
+        outcome = await EcsAgent(agent.environment["ECS_AGENT_URI"]).send("protect")
+    assert outcome == Denied(
         code="AccessDeniedException",
         detail="not authorized (request 12345-abc)",
         advice="Give the task role ecs:UpdateTaskProtection (config/ecs/task-role-policy.json).",
@@ -79,36 +79,36 @@ async def test_a_denial_says_what_the_agent_said() -> None:
     )
 
 
-async def test_an_agent_that_is_not_there() -> None:
-    """Nobody listens."""
+async def test_an_agent_that_does_not_listen() -> None:
+    """The connection fails."""
     async with ecs_agent() as agent:
         address = agent.environment["ECS_AGENT_URI"]
-    said = await EcsAgent(address).give("release")
-    assert isinstance(said, Denied)
-    assert said.code == "Unreachable"
+    outcome = await EcsAgent(address).send("release")
+    assert isinstance(outcome, Denied)
+    assert outcome.code == "Unreachable"
 
 
 @pytest.mark.parametrize("address", ["", "not an address", "http://[bad"])
-async def test_an_address_that_is_none(address: str) -> None:
-    """Whatever the variable holds, nothing is raised."""
-    said = await EcsAgent(address).give("protect")
-    assert isinstance(said, Denied)
-    assert said.code == "Unreachable"
+async def test_an_invalid_address(address: str) -> None:
+    """Nothing is raised, whatever the variable contains."""
+    outcome = await EcsAgent(address).send("protect")
+    assert isinstance(outcome, Denied)
+    assert outcome.code == "Unreachable"
 
 
 async def silent(server: Server, reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
-    """Takes the request and says nothing."""
+    """Reads the request and does not answer."""
     await server.request(reader)
     await reader.read()
 
 
-async def test_an_agent_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The call ends by itself."""
-    monkeypatch.setattr(edge, "PROTECTION_SECONDS", 0.05)
+async def test_an_agent_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The call ends after its time limit."""
+    monkeypatch.setattr(agent_module, "PROTECTION_SECONDS", 0.05)
     async with running(silent) as (_, port):
-        said = await EcsAgent(f"http://127.0.0.1:{port}").give("protect")
-    assert isinstance(said, Denied)
-    assert said.code == "Timeout"
+        outcome = await EcsAgent(f"http://127.0.0.1:{port}").send("protect")
+    assert isinstance(outcome, Denied)
+    assert outcome.code == "Timeout"
 
 
 async def endless(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -121,36 +121,36 @@ async def endless(server: Server, reader: asyncio.StreamReader, writer: asyncio.
 
 
 async def test_an_answer_without_end_is_cut_off() -> None:
-    """No more is read than any answer can need."""
+    """The client reads no more than any answer needs."""
     async with running(endless) as (_, port):
-        said = await EcsAgent(f"http://127.0.0.1:{port}").give("protect")
-    assert isinstance(said, Denied)
-    assert said.code == "HTTP 200"
+        outcome = await EcsAgent(f"http://127.0.0.1:{port}").send("protect")
+    assert isinstance(outcome, Denied)
+    assert outcome.code == "HTTP 200"
 
 
-async def test_a_cancelled_order_leaves_nothing_open() -> None:
+async def test_a_cancelled_request_leaves_nothing_open() -> None:
     """The connection is closed; an unclosed session would be a warning, which is an error here."""
     async with running(silent) as (server, port):
-        giving = asyncio.create_task(EcsAgent(f"http://127.0.0.1:{port}").give("protect"), name="giving")
-        await server.asked.wait()
-        giving.cancel()
+        sending = asyncio.create_task(EcsAgent(f"http://127.0.0.1:{port}").send("protect"), name="sending")
+        await server.received.wait()
+        sending.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await giving
+            await sending
         await server.left.wait()
 
 
-def test_nothing_is_asked_outside_of_ecs() -> None:
-    """Without the variables there is no agent."""
+def test_there_is_no_agent_outside_of_ecs() -> None:
+    """Without its variable."""
     assert EcsAgent.of({}) is None
 
 
 async def test_no_identity_outside_of_ecs() -> None:
-    """And nobody is asked who we are."""
+    """And no request is made."""
     assert await task_identity({}) is None
 
 
 async def test_the_task_id_is_the_worker() -> None:
-    """The metadata tell who we are; the last part of the ARN is our name."""
+    """The metadata contain the identity; the last part of the ARN is the name of the worker."""
     async with ecs_agent() as agent:
         with structlog.testing.capture_logs() as lines:
             task = await task_identity(agent.environment)
@@ -159,17 +159,17 @@ async def test_the_task_id_is_the_worker() -> None:
     assert [line["event"] for line in lines] == ["worker.named"]
 
 
-async def test_metadata_that_come_late_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_late_metadata_are_requested_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """The endpoint may not be ready when the container is."""
-    monkeypatch.setattr(edge, "IDENTITY_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(agent_module, "IDENTITY_PAUSE_SECONDS", 0.01)
     async with ecs_agent() as agent:
         agent.metadata_answers += [(500, "not yet"), (200, "{}")]
         assert await task_identity(agent.environment) == IDENTITY
 
 
 async def test_without_metadata_the_start_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three tries, one line, and no name."""
-    monkeypatch.setattr(edge, "IDENTITY_PAUSE_SECONDS", 0.01)
+    """Three attempts, one log line, and no name."""
+    monkeypatch.setattr(agent_module, "IDENTITY_PAUSE_SECONDS", 0.01)
     async with ecs_agent() as agent:
         agent.metadata_answers += [(404, "no such container")] * 3
         with structlog.testing.capture_logs() as lines:

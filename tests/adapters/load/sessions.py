@@ -1,4 +1,4 @@
-"""Sessions of a real database that do something for as long as a test needs it."""
+"""Sessions of a real database that run statements for as long as a test needs them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ async def connected(url: str) -> AsyncIterator[Connection]:
 
 @asynccontextmanager
 async def sessions(url: str, *statements: str) -> AsyncIterator[None]:
-    """Sessions that run these statements, one each, while the block runs; every one has begun when it does."""
+    """Sessions that run these statements, one each, while the block runs; all have started before it."""
     async with AsyncExitStack() as opened:
         watcher = await opened.enter_async_context(connected(url))
         workers = [await opened.enter_async_context(connected(url)) for _ in statements]
@@ -39,7 +39,7 @@ async def sessions(url: str, *statements: str) -> AsyncIterator[None]:
             for worker, statement in zip(workers, statements, strict=True)
         ]
         try:
-            while await watcher.fetchval(_IS_AT_IT, pids) < len(pids):  # noqa: ASYNC110 - the server tells no event
+            while await watcher.fetchval(_IS_AT_IT, pids) < len(pids):  # noqa: ASYNC110 – the server sends no event
                 await asyncio.sleep(0.01)
             yield
         finally:

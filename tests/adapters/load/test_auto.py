@@ -1,4 +1,4 @@
-"""Which source is taken, and that the log says why not the others."""
+"""Which source `auto` chooses, and that the log says why it skips the others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 import structlog
 
 from subscriber.adapters.load.open import open_sensor
-from subscriber.adapters.load.sensor import Sensor, SensorOptions
+from subscriber.adapters.load.sensor import SensorOptions
 from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.control.load_monitor import Sensor, read_sensor
 from subscriber.errors import SensorError
 from testkit.aws.aws_services import AwsServices, Fault
 from tests.adapters.load.answers import cluster, instance, metrics, points
@@ -23,15 +24,15 @@ NO_INSTANCE = "neither the database's host nor SUBSCRIBER_DATABASE_INSTANCE_ID n
 
 
 class Opened(msgspec.Struct):
-    """What `auto` came to."""
+    """The result of opening."""
 
     sensor: Sensor | None
     line: Mapping[str, Any]
-    """What it logged."""
+    """Its log line."""
 
 
 async def opened(options: SensorOptions) -> Opened:
-    """Open, with exactly one line about it."""
+    """Open a sensor, which logs exactly one line about it."""
     with structlog.testing.capture_logs() as lines:
         sensor = await open_sensor(options)
     (line,) = [line for line in lines if line["event"] == "load.source"]
@@ -40,7 +41,7 @@ async def opened(options: SensorOptions) -> Opened:
 
 @pytest.fixture
 def rds(services: AwsServices) -> AwsServices:
-    """A role that may look at RDS, Performance Insights and CloudWatch."""
+    """A role that may read RDS, Performance Insights and CloudWatch."""
     services.answer("rds", "DescribeDBClusters", cluster())
     services.answer("rds", "DescribeDBInstances", instance())
     services.answer("pi", "GetResourceMetrics", points(33.0))
@@ -49,7 +50,7 @@ def rds(services: AwsServices) -> AwsServices:
 
 
 async def test_a_database_on_this_machine_is_read_from_its_processes(local_options: SensorOptions) -> None:
-    """The best of all, and nothing else is asked."""
+    """The best source; no other is read."""
     found = await opened(local_options)
     assert found.sensor is not None
     await found.sensor.close()
@@ -58,80 +59,80 @@ async def test_a_database_on_this_machine_is_read_from_its_processes(local_optio
         "log_level": "info",
         "source": "local",
         "chosen_by": "auto",
-        "refused": {},
+        "skipped": {},
     }
 
 
 async def test_an_instance_of_rds_is_read_by_performance_insights(rds: AwsServices, aws_options: SensorOptions) -> None:
-    """The best for Aurora; the database itself is not asked."""
+    """The best source for Aurora; the sensor does not query the database itself."""
     found = await opened(aws_options)
     assert found.sensor is not None
     reading = await found.sensor.read()
     await found.sensor.close()
     assert (reading and reading.cpu_percent, found.sensor.period_seconds) == (33.0, 5.0)
-    assert (found.line["source"], found.line["refused"]) == (
+    assert (found.line["source"], found.line["skipped"]) == (
         "performance_insights",
         {"local": "the database is RDS's"},
     )
 
 
-async def test_where_that_is_not_allowed_the_database_is_asked(
+async def test_without_that_permission_the_database_itself_is_read(
     rds: AwsServices, aws_options: SensorOptions, local_options: SensorOptions
 ) -> None:
-    """Denied, not Aurora, and then sessions against the processors that RDS's class has."""
+    """IAM denies it, the server is not Aurora, so sessions count against the processors of the instance class."""
     rds.answer("pi", "GetResourceMetrics", Fault.denied("pi:GetResourceMetrics"))
     found = await opened(msgspec.structs.replace(local_options, hosts=(WRITER_HOST,), vcpus=None))
     assert found.sensor is not None
     await found.sensor.close()
-    assert (found.line["source"], list(found.line["refused"])) == (
+    assert (found.line["source"], list(found.line["skipped"])) == (
         "active_sessions",
         ["local", "performance_insights", "aurora_stat"],
     )
-    assert "the role needs pi:GetResourceMetrics" in found.line["refused"]["performance_insights"]
-    assert "it is not Aurora, or of an earlier release" in found.line["refused"]["aurora_stat"]
+    assert "the role needs pi:GetResourceMetrics" in found.line["skipped"]["performance_insights"]
+    assert "it is not Aurora, or of an earlier release" in found.line["skipped"]["aurora_stat"]
 
 
 async def test_cloudwatch_is_the_last_resort(rds: AwsServices, aws_options: SensorOptions) -> None:
-    """Performance Insights has nothing yet, the database cannot be reached: a late truth is better than none."""
+    """Performance Insights has no point yet, the database is unreachable: a late reading is better than none."""
     rds.answer("pi", "GetResourceMetrics", points(None, None))
     found = await opened(aws_options)
     assert found.sensor is not None
     reading = await found.sensor.read()
     await found.sensor.close()
     assert (reading and reading.cpu_percent, found.line["source"]) == (30.0, "cloudwatch")
-    assert found.line["refused"]["performance_insights"] == "it has no reading yet"
+    assert found.line["skipped"]["performance_insights"] == "it has no reading yet"
 
 
 @pytest.mark.usefixtures("services")
-async def test_where_none_answers_there_is_none_and_one_warning(aws_options: SensorOptions) -> None:
-    """The daemon goes on without: the line names every source and its reason."""
+async def test_without_any_answer_there_is_no_sensor_and_one_warning(aws_options: SensorOptions) -> None:
+    """The daemon goes on without one: the log line names every source and its reason."""
     found = await opened(aws_options)
     assert (found.sensor, found.line["log_level"], found.line["source"]) == (None, "warning", "none")
     order = ["local", "performance_insights", "aurora_stat", "active_sessions", "cloudwatch"]
-    assert list(found.line["refused"]) == order
+    assert list(found.line["skipped"]) == order
     found = await opened(msgspec.structs.replace(aws_options, hosts=("index.example",)))
-    assert (found.line["refused"]["performance_insights"], found.line["refused"]["cloudwatch"]) == 2 * (NO_INSTANCE,)
+    assert (found.line["skipped"]["performance_insights"], found.line["skipped"]["cloudwatch"]) == 2 * (NO_INSTANCE,)
 
 
 async def test_none_is_no_sensor(aws_options: SensorOptions) -> None:
-    """Nobody is asked, and nothing said."""
+    """No source is read, and nothing is logged."""
     with structlog.testing.capture_logs() as lines:
         assert await open_sensor(msgspec.structs.replace(aws_options, source="none")) is None
     assert lines == []
 
 
-async def test_a_source_that_was_named_is_taken_at_its_word(aws_options: SensorOptions) -> None:
-    """Whether it answers shows when it is read: the start does not wait for it."""
+async def test_a_named_source_is_not_tried(aws_options: SensorOptions) -> None:
+    """Whether it answers shows at its first read: opening does not wait for it."""
     found = await opened(msgspec.structs.replace(aws_options, source="active_sessions", vcpus=2.0))
     assert found.sensor is not None
     assert (found.sensor.source, found.line["chosen_by"]) == ("active_sessions", "SUBSCRIBER_DATABASE_LOAD_SOURCE")
     with pytest.raises(SensorError, match="active_sessions: "):
-        await found.sensor.read()
+        await read_sensor(found.sensor)
     await found.sensor.close()
 
 
 async def test_a_stop_while_sources_are_tried_leaves_nothing_open(aws_options: SensorOptions) -> None:
-    """A database that accepts and says nothing is given up with the task that waits for it."""
+    """The connection to a database that accepts and never answers ends with the task that waits for it."""
     silent: set[asyncio.StreamWriter] = set()
     accepted = asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""CloudWatch: the newest minute that has ended, and what load means where capacity moves."""
+"""CloudWatch: the newest minute that has ended, and the meaning of load where the capacity changes."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from subscriber.adapters.aws import calls
 from subscriber.adapters.load.cloudwatch import METRICS, capacity_shares, newest_reading
 from subscriber.adapters.load.open import open_sensor
-from subscriber.adapters.load.sensor import Sensor, SensorOptions
+from subscriber.adapters.load.sensor import SensorOptions
+from subscriber.control.load_monitor import Sensor, read_sensor
 from subscriber.errors import SensorError
 from subscriber.signals import LoadReading
-from testkit.aws.aws_services import Answer, AwsServices, Fault, Silence
+from testkit.aws.aws_services import Answer, AwsServices, Fault, NoAnswer
 from tests.adapters.load.answers import cluster, instance, metrics
 from tests.fixtures.queues import OpenClient
 
@@ -37,7 +38,7 @@ async def sensor_for(options: SensorOptions, instance_id: str | None = "lake-1")
 
 
 async def test_the_newest_minute_of_a_provisioned_instance(services: AwsServices, aws_options: SensorOptions) -> None:
-    """One metric is asked for, and its mean is the load as it stands."""
+    """One metric is requested, and its mean is the load."""
     services.answer("rds", "DescribeDBInstances", instance())
     services.answer("cloudwatch", "GetMetricData", metrics(cpu={LAST_MINUTE - 60: 20.0, LAST_MINUTE: 30.0}))
     sensor = await sensor_for(aws_options)
@@ -56,7 +57,7 @@ async def test_the_newest_minute_of_a_provisioned_instance(services: AwsServices
 async def test_a_serverless_instance_is_read_against_its_capacity(
     services: AwsServices, aws_options: SensorOptions
 ) -> None:
-    """Ten percent of the maximum is eighty of an eighth of it; a minute whose capacity is missing is passed over."""
+    """Ten percent of the maximum is eighty of an eighth of it; a minute whose capacity is missing is skipped."""
     services.answer("rds", "DescribeDBInstances", SERVERLESS)
     services.answer("rds", "DescribeDBClusters", cluster(ServerlessV2ScalingConfiguration=CAPACITY))
     newest = {LAST_MINUTE - 120: 5.0, LAST_MINUTE - 60: 10.0, LAST_MINUTE: 20.0}
@@ -72,8 +73,8 @@ async def test_a_serverless_instance_is_read_against_its_capacity(
     assert [query["MetricStat"]["Metric"]["MetricName"] for query in asked] == list(METRICS.values())
 
 
-async def test_without_rds_the_endpoint_tells_whom_to_ask(services: AwsServices, aws_options: SensorOptions) -> None:
-    """The role of writer stands for whoever has it, a name for the instance; that RDS is denied is one line."""
+async def test_without_rds_the_endpoint_gives_the_dimensions(services: AwsServices, aws_options: SensorOptions) -> None:
+    """The writer role or the instance name; the denial of RDS is one log line."""
     services.answer("cloudwatch", "GetMetricData", metrics(cpu={LAST_MINUTE: 30.0}, used={}, capacity={}))
     for instance_id, dimensions in (
         (None, [{"Name": "DBClusterIdentifier", "Value": "lake"}, {"Name": "Role", "Value": "WRITER"}]),
@@ -88,8 +89,8 @@ async def test_without_rds_the_endpoint_tells_whom_to_ask(services: AwsServices,
         assert [query["MetricStat"]["Metric"]["Dimensions"] for query in asked] == 3 * [dimensions]
 
 
-async def test_without_rds_a_capacity_gives_serverless_away(services: AwsServices, aws_options: SensorOptions) -> None:
-    """An instance that has a capacity is a serverless one, and read as such."""
+async def test_without_rds_a_capacity_means_serverless(services: AwsServices, aws_options: SensorOptions) -> None:
+    """The load of an instance with a capacity is computed against that."""
     answer = metrics(cpu={LAST_MINUTE: 30.0}, used={LAST_MINUTE: 50.0}, capacity={LAST_MINUTE: 8.0})
     services.answer("cloudwatch", "GetMetricData", answer)
     sensor = await sensor_for(aws_options)
@@ -98,11 +99,11 @@ async def test_without_rds_a_capacity_gives_serverless_away(services: AwsService
 
 
 async def test_all_pages_are_read(services: AwsServices, aws_options: SensorOptions) -> None:
-    """An answer in parts is put together."""
+    """An answer in several pages is combined."""
     services.answer("rds", "DescribeDBInstances", instance())
     first = metrics("PartialData", cpu={LAST_MINUTE: 30.0}) | {"NextToken": "more"}
-    rest = metrics(cpu={LAST_MINUTE - 60: 20.0})
-    services.answer("cloudwatch", "GetMetricData", lambda asked: rest if "NextToken" in asked else first)
+    second = metrics(cpu={LAST_MINUTE - 60: 20.0})
+    services.answer("cloudwatch", "GetMetricData", lambda asked: second if "NextToken" in asked else first)
     sensor = await sensor_for(aws_options)
     assert await sensor.read() == LoadReading(30.0, LAST_MINUTE + 60, 60.0)
     await sensor.close()
@@ -115,7 +116,7 @@ async def test_all_pages_are_read(services: AwsServices, aws_options: SensorOpti
         (Fault("InternalServiceFault", 500, "try later"), "GetMetricData failed: InternalServiceFault: try later"),
         (Fault("ThrottlingException", 400, "Rate exceeded"), "GetMetricData failed: ThrottlingException: Rate"),
         (Fault("AccessDeniedException", 400, "no"), "no .the role needs cloudwatch:GetMetricData."),
-        (Silence(), "GetMetricData failed: Timeout: no answer within 0.3 s"),
+        (NoAnswer(), "GetMetricData failed: Timeout: no answer within 0.3 s"),
         (metrics("InternalError", cpu={}), "has no answer for CPUUtilization: InternalError"),
         (metrics("Forbidden", cpu={}), "has no answer for CPUUtilization: Forbidden"),
         (metrics(cpu={LAST_MINUTE: 400.0}), "a load of 400 % cannot be true"),
@@ -129,19 +130,19 @@ async def test_a_failure_is_one_sentence_in_time(
     answer: Answer,
     sentence: str,
 ) -> None:
-    """Whatever the service does, `read` raises SensorError within its limit."""
-    if isinstance(answer, Silence):
+    """For any answer of the service, a read raises SensorError within its limit."""
+    if isinstance(answer, NoAnswer):
         monkeypatch.setattr(calls, "CALL_SECONDS", 0.3)
     services.answer("rds", "DescribeDBInstances", instance())
     services.answer("cloudwatch", "GetMetricData", answer)
     sensor = await sensor_for(aws_options)
     with pytest.raises(SensorError, match=sentence):
-        await sensor.read()
+        await read_sensor(sensor)
     await sensor.close()
 
 
-def test_only_what_has_ended_and_can_be_told_counts() -> None:
-    """The running minute is passed over, and so is one without capacity; without any there is no reading."""
+def test_only_an_ended_minute_with_a_load_counts() -> None:
+    """The running minute is skipped, and so is one without capacity; without any other there is no reading."""
     load = {MINUTE: 10.0, MINUTE + 60: 20.0}
     assert newest_reading(load, {}, MINUTE + 120, is_serverless=False) == LoadReading(20.0, MINUTE + 120, 60.0)
     assert newest_reading(load, {}, MINUTE + 119, is_serverless=False) == LoadReading(10.0, MINUTE + 60, 60.0)
@@ -156,7 +157,7 @@ def test_only_what_has_ended_and_can_be_told_counts() -> None:
     st.one_of(st.floats(min_value=0, max_value=2), st.just(math.nan), st.just(math.inf)),
 )
 def test_a_serverless_load_is_a_load(percent: float, share: float) -> None:
-    """Whatever the capacity, the load is between what CloudWatch says and a hundred; or there is none."""
+    """For any capacity, the load is between CloudWatch's value and a hundred; or there is none."""
     reading = newest_reading({MINUTE: percent}, {MINUTE: share}, MINUTE + 60, is_serverless=True)
     if reading is None:
         assert not 0 < share < math.inf
@@ -164,8 +165,8 @@ def test_a_serverless_load_is_a_load(percent: float, share: float) -> None:
         assert percent <= reading.cpu_percent <= 100
 
 
-def test_either_metric_tells_the_share() -> None:
-    """The percentage of the maximum goes before the units, which need the maximum to be known."""
+def test_either_metric_gives_the_share() -> None:
+    """The percentage of the maximum takes precedence over the units, which need a known maximum."""
     series = {"cpu": {}, "used": {MINUTE: 25.0}, "capacity": {MINUTE: 8.0, MINUTE + 60: 4.0}}
     assert capacity_shares(series, 16.0) == {MINUTE: 0.25, MINUTE + 60: 0.25}
     assert capacity_shares(series, None) == {MINUTE: 0.25}
@@ -178,7 +179,7 @@ async def test_localstack_answers_alike(
     localstack_url: str,
     aws_environment: pytest.MonkeyPatch,
 ) -> None:
-    """What was put into a CloudWatch that keeps points itself comes out as their mean over the minute."""
+    """Points that were put into a CloudWatch emulator come back as their mean over the minute."""
     minute = (time.time() // 60 - 2) * 60
     data = [
         {

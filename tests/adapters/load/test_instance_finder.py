@@ -1,4 +1,4 @@
-"""Which instance of RDS the database is, and how many processors it has."""
+"""The RDS instance of the database, and its number of processors."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Finding: TypeAlias = Callable[..., InstanceFinder]
 
 @pytest.fixture
 async def finder(aws_options: SensorOptions) -> AsyncIterator[Finding]:
-    """A way to make finders for the cluster, or for options changed from that."""
+    """Makes finders for the cluster, or for changed options."""
     calls = AwsCalls("eu-west-1")
     yield lambda **changes: InstanceFinder(msgspec.structs.replace(aws_options, **changes), calls)
     await calls.close()
 
 
 async def test_the_writer_of_a_cluster_is_found(services: AwsServices, finder: Finding) -> None:
-    """The cluster says who writes, RDS who that is; and it is not asked again for a while."""
+    """From the cluster's members; the result is cached for a while."""
     services.answer("rds", "DescribeDBClusters", cluster("lake-1"))
     services.answer("rds", "DescribeDBInstances", instance("lake-1"))
     found = finder()
@@ -44,7 +44,7 @@ async def test_the_writer_of_a_cluster_is_found(services: AwsServices, finder: F
 
 
 async def test_a_failover_is_followed(services: AwsServices, finder: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When its time has come the cluster is asked for its writer again."""
+    """The finder looks up the writer of the cluster again periodically."""
     services.answer("rds", "DescribeDBClusters", cluster("lake-1"))
     services.answer("rds", "DescribeDBInstances", lambda asked: instance(asked["DBInstanceIdentifier"]))
     found = finder()
@@ -57,7 +57,7 @@ async def test_a_failover_is_followed(services: AwsServices, finder: Finding, mo
 async def test_facts_are_kept_while_rds_fails(
     services: AwsServices, finder: Finding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A look-up that is throttled costs one line of the log, however often; after five minutes it is a failure."""
+    """A throttled lookup is one log line, however often it repeats; after five minutes it is a failure."""
     services.answer("rds", "DescribeDBClusters", cluster())
     services.answer("rds", "DescribeDBInstances", instance())
     found = finder()
@@ -85,7 +85,7 @@ async def test_facts_are_kept_while_rds_fails(
 async def test_an_instance_is_found_without_its_cluster(
     services: AwsServices, finder: Finding, changes: dict[str, object], asked: dict[str, object]
 ) -> None:
-    """A host of its own or a given id is enough, and nothing else is asked."""
+    """The host of an instance or a configured id is enough; there is no other request."""
     services.answer("rds", "DescribeDBInstances", instance())
     assert await finder(**changes).facts() == LAKE_1
     assert [each.parameters for each in services.requests] == [asked]
@@ -94,22 +94,22 @@ async def test_an_instance_is_found_without_its_cluster(
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"hosts": (f"lake.proxy-{ENDPOINT}",)}, "behind the proxy endpoint lake cannot be told"),
-        ({"hosts": (f"lake.cluster-ro-{ENDPOINT}",)}, "behind the reader endpoint lake cannot be told"),
+        ({"hosts": (f"lake.proxy-{ENDPOINT}",)}, "the proxy endpoint lake does not identify an instance"),
+        ({"hosts": (f"lake.cluster-ro-{ENDPOINT}",)}, "the reader endpoint lake does not identify an instance"),
         ({"hosts": ("index.example",)}, "names no instance of RDS: set SUBSCRIBER_DATABASE_INSTANCE_ID"),
         ({}, "rds:DescribeDBClusters failed: AccessDenied: .* .the role needs rds:DescribeDBClusters."),
     ],
 )
-async def test_what_cannot_be_found_is_said(
+async def test_an_unknown_instance_is_an_error(
     services: AwsServices, finder: Finding, changes: dict[str, object], sentence: str
 ) -> None:
-    """One sentence, and what to do about it."""
+    """One sentence with the remedy."""
     with pytest.raises(SensorError, match=sentence):
         await finder(**changes).facts()
 
 
-async def test_a_missing_instance_or_writer_is_said(services: AwsServices, finder: Finding) -> None:
-    """The account may not have it, or the cluster be in the middle of a failover."""
+async def test_a_missing_instance_or_writer_is_an_error(services: AwsServices, finder: Finding) -> None:
+    """The account may not have it, or the cluster may be in a failover."""
     services.answer("rds", "DescribeDBClusters", cluster(None))
     with pytest.raises(SensorError, match="cluster lake has no writer at this moment"):
         await finder().facts()
@@ -122,7 +122,7 @@ async def test_a_missing_instance_or_writer_is_said(services: AwsServices, finde
 
 
 async def test_a_serverless_instance_is_known_with_its_range(services: AwsServices, finder: Finding) -> None:
-    """The cluster says how far its capacity may grow; where that is not ours to ask it is one line of the log."""
+    """The cluster has the range of its capacity; a denial is one log line."""
     capacity = {"MinCapacity": 0.5, "MaxCapacity": 64.0}
     services.answer("rds", "DescribeDBClusters", cluster(ServerlessV2ScalingConfiguration=capacity))
     services.answer("rds", "DescribeDBInstances", instance(instance_class="db.serverless"))
@@ -135,8 +135,8 @@ async def test_a_serverless_instance_is_known_with_its_range(services: AwsServic
     assert [line["event"] for line in lines] == ["instance.partially_known", "instance.found"]
 
 
-async def test_vcpus_are_asked_of_ec2(services: AwsServices, finder: Finding) -> None:
-    """EC2 knows the type that the class is named after; it is asked once."""
+async def test_vcpus_come_from_ec2(services: AwsServices, finder: Finding) -> None:
+    """EC2 knows the type that the class is named after; there is one request."""
     services.answer("rds", "DescribeDBInstances", instance(instance_class="db.r9x.large"))
     types = {"InstanceTypes": [{"InstanceType": "r9x.large", "VCpuInfo": {"DefaultVCpus": 3}}]}
     services.answer("ec2", "DescribeInstanceTypes", types)
@@ -146,7 +146,7 @@ async def test_vcpus_are_asked_of_ec2(services: AwsServices, finder: Finding) ->
 
 
 async def test_vcpus_follow_the_writer(services: AwsServices, finder: Finding, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A failover may lead to an instance of another size."""
+    """After a failover the writer may have another size."""
     classes = {"lake-1": "db.r6g.large", "lake-2": "db.r6g.4xlarge"}
     services.answer(
         "rds",
@@ -170,13 +170,13 @@ async def test_vcpus_follow_the_writer(services: AwsServices, finder: Finding, m
     ids=["by the name of the class", "as chosen"],
 )
 async def test_vcpus_without_ec2(services: AwsServices, finder: Finding, changes: dict[str, Any], vcpus: float) -> None:
-    """Where EC2 may not be asked the class's name or the chosen features tell; that is no end."""
+    """Without permission to ask EC2, the class's name or the chosen features give the number."""
     services.answer("rds", "DescribeDBInstances", instance(**changes))
     assert await finder(instance_id="lake-1").vcpus() == vcpus
 
 
-async def test_vcpus_nobody_knows(services: AwsServices, finder: Finding) -> None:
-    """What the operator says counts without asking; else the sentence names the setting."""
+async def test_unknown_vcpus(services: AwsServices, finder: Finding) -> None:
+    """A configured number needs no request; without one the error names the setting."""
     assert await finder(vcpus=12.0).vcpus() == 12.0
     assert services.requests == []
     for changes, answer in (
@@ -211,5 +211,5 @@ async def test_vcpus_nobody_knows(services: AwsServices, finder: Finding) -> Non
     ],
 )
 def test_the_rule_of_class_names(instance_class: str, vcpus: int | None) -> None:
-    """`large` is two, each `x` four; where the rule does not hold nothing is claimed."""
+    """`large` is two, each `x` four; None where the rule does not hold."""
     assert vcpus_by_name(instance_class) == vcpus

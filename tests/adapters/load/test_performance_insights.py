@@ -1,4 +1,4 @@
-"""Performance Insights: the newest second that has a value, and what the service may do instead of answering."""
+"""Performance Insights: the newest second with a value, and every way in which the service may fail."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 from subscriber.adapters.aws import calls
 from subscriber.adapters.load.open import open_sensor
 from subscriber.adapters.load.performance_insights import METRIC, Point, newest_reading
-from subscriber.adapters.load.sensor import Sensor, SensorOptions
+from subscriber.adapters.load.sensor import SensorOptions
+from subscriber.control.load_monitor import Sensor, read_sensor
 from subscriber.errors import SensorError
 from subscriber.signals import LoadReading
-from testkit.aws.aws_services import Answer, AwsServices, Fault, Raw, Silence
+from testkit.aws.aws_services import Answer, AwsServices, Fault, NoAnswer, RawBody
 from tests.adapters.load.answers import RESOURCE_ID, cluster, instance, points
 
 NOW = 1_795_000_000.0
@@ -29,7 +30,7 @@ async def sensor_for(options: SensorOptions, instance_id: str | None = RESOURCE_
 
 
 async def test_the_newest_second_is_read(services: AwsServices, aws_options: SensorOptions) -> None:
-    """One call with the resource id as it was given; the end of the newest second is when it was taken."""
+    """One call with the configured resource id; the reading was taken at the end of the newest second."""
     newest_at = int(time.time()) - 12
     services.answer("pi", "GetResourceMetrics", points(10.0, 20.5, newest_at=newest_at))
     sensor = await sensor_for(aws_options)
@@ -51,7 +52,7 @@ async def test_the_newest_second_is_read(services: AwsServices, aws_options: Sen
 
 
 async def test_the_writer_is_looked_up(services: AwsServices, aws_options: SensorOptions) -> None:
-    """From a cluster's endpoint the way leads over its writer to the id that is asked for."""
+    """A cluster's endpoint leads to its writer, and that to the resource id of the request."""
     services.answer("rds", "DescribeDBClusters", cluster())
     services.answer("rds", "DescribeDBInstances", instance())
     services.answer("pi", "GetResourceMetrics", points(33.0))
@@ -63,12 +64,12 @@ async def test_the_writer_is_looked_up(services: AwsServices, aws_options: Senso
     assert [request["Identifier"] for request in services.asked("pi", "GetResourceMetrics")] == [RESOURCE_ID]
 
 
-async def test_an_instance_without_it_is_refused(services: AwsServices, aws_options: SensorOptions) -> None:
-    """Where it is switched off the sentence says so, and the service is not asked."""
+async def test_an_instance_without_it_is_an_error(services: AwsServices, aws_options: SensorOptions) -> None:
+    """Where it is off the sentence says so, and the service gets no request."""
     services.answer("rds", "DescribeDBInstances", instance(PerformanceInsightsEnabled=False))
     sensor = await sensor_for(aws_options, instance_id="lake-1")
     with pytest.raises(SensorError, match="Performance Insights is off for instance lake-1: turn it on"):
-        await sensor.read()
+        await read_sensor(sensor)
     await sensor.close()
     assert services.asked("pi", "GetResourceMetrics") == []
 
@@ -82,12 +83,12 @@ async def test_an_instance_without_it_is_refused(services: AwsServices, aws_opti
         ((None, None), None),
         ((), None),
     ],
-    ids=["seconds that come late are null", "a value that is none", "idle", "nothing yet", "no points at all"],
+    ids=["late seconds are null", "NaN", "idle", "nothing yet", "no points at all"],
 )
-async def test_what_has_no_value_is_passed_over(
+async def test_points_without_a_value_are_skipped(
     services: AwsServices, aws_options: SensorOptions, values: tuple[float | None, ...], newest: float | None
 ) -> None:
-    """The newest point with a value counts; without any there is no reading, and that is no failure."""
+    """The newest point with a value counts; without any there is no reading, which is no failure."""
     services.answer("pi", "GetResourceMetrics", points(*values))
     sensor = await sensor_for(aws_options)
     reading = await sensor.read()
@@ -96,7 +97,7 @@ async def test_what_has_no_value_is_passed_over(
 
 
 async def test_all_pages_are_read(services: AwsServices, aws_options: SensorOptions) -> None:
-    """A token leads to the next page; a list without an end is left after ten."""
+    """A token leads to the next page; after ten pages the sensor reads no more."""
     pages = {None: points(10.0, newest_at=NOW) | {"NextToken": "b"}, "b": points(30.0, newest_at=NOW + 1)}
     services.answer("pi", "GetResourceMetrics", lambda asked: pages[asked.get("NextToken")])
     sensor = await sensor_for(aws_options)
@@ -117,10 +118,10 @@ async def test_all_pages_are_read(services: AwsServices, aws_options: SensorOpti
         (Fault("InvalidArgumentException", 400, "no"), "failed: InvalidArgumentException: no"),
         (Fault("NotAuthorizedException", 400, "no"), "no .the role needs pi:GetResourceMetrics."),
         (Fault("AccessDeniedException", 400, "no"), "no .the role needs pi:GetResourceMetrics."),
-        (Silence(), "failed: Timeout: no answer within 0.3 s"),
-        (Raw(b"<html>"), "NoAnswer: an answer without MetricList"),
-        (Raw(b"[]"), "performance_insights: "),
-        (Raw(b'{"MetricList": [{"Key": {"Metric": "' + METRIC.encode() + b'"}, "DataPoints": [{}]}]}'), "KeyError"),
+        (NoAnswer(), "failed: Timeout: no answer within 0.3 s"),
+        (RawBody(b"<html>"), "NoAnswer: an answer without MetricList"),
+        (RawBody(b"[]"), "performance_insights: "),
+        (RawBody(b'{"MetricList": [{"Key": {"Metric": "' + METRIC.encode() + b'"}, "DataPoints": [{}]}]}'), "KeyError"),
         (points(400.0), "a load of 400 % cannot be true"),
         (points(-3.0), "a load of -3 % cannot be true"),
         (points(math.inf), "a load of inf % cannot be true"),
@@ -133,32 +134,31 @@ async def test_a_failure_is_one_sentence_in_time(
     answer: Answer,
     sentence: str,
 ) -> None:
-    """Whatever the service does, `read` raises SensorError within its limit, and asks no second time by itself."""
-    if isinstance(answer, Silence):
+    """For any answer of the service, a read raises SensorError within its limit, after one request."""
+    if isinstance(answer, NoAnswer):
         monkeypatch.setattr(calls, "CALL_SECONDS", 0.3)
     services.answer("pi", "GetResourceMetrics", answer)
     sensor = await sensor_for(aws_options)
     with pytest.raises(SensorError, match=sentence):
-        await sensor.read()
-    assert await sensor.read() is None, "it rests after a failure"
+        await read_sensor(sensor)
     await sensor.close()
     assert len(services.requests) == 1
 
 
 @pytest.mark.usefixtures("services")
 async def test_no_credentials_are_a_sentence(aws_environment: pytest.MonkeyPatch, aws_options: SensorOptions) -> None:
-    """A role that was forgotten is said in one line as well."""
+    """A missing role is one sentence as well."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         aws_environment.delenv(name)
     aws_environment.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
     aws_environment.setenv("AWS_CONFIG_FILE", "/nonexistent")
     sensor = await sensor_for(aws_options)
     with pytest.raises(SensorError, match="pi:GetResourceMetrics failed: NoCredentials"):
-        await sensor.read()
+        await read_sensor(sensor)
     await sensor.close()
 
 
-def test_a_point_stands_for_the_time_between_points() -> None:
+def test_a_point_covers_the_time_between_points() -> None:
     """Every second with Enhanced Monitoring at one, every minute without; a gap in between makes no window longer."""
     seconds = [Point(NOW + 1, 1.0), Point(NOW + 2, 2.0), Point(NOW + 7, 3.0)]
     assert newest_reading(seconds) == LoadReading(3.0, NOW + 7, 1.0)

@@ -1,4 +1,4 @@
-"""Rows to store: one that is fine, and random ones which collide as often as they can."""
+"""Sample rows: a valid one, and random ones that often collide."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def row(**changes: Any) -> ObjectEvent:
-    """A row that can be stored, but for what is asked to be otherwise."""
+    """A valid row with some fields changed."""
     plain = ObjectEvent(
         bucket="bucket",
         key="folder/object",
@@ -30,7 +30,7 @@ def row(**changes: Any) -> ObjectEvent:
 
 
 def colliding_row(random: Random, key: str, version_id: str = "") -> ObjectEvent:
-    """A row whose fields come from very few values, so that ties reach the last place of the order."""
+    """A row whose fields have very few values, so that ties reach the last field of the order."""
     return row(
         key=key,
         version_id=version_id,
@@ -44,7 +44,7 @@ def colliding_row(random: Random, key: str, version_id: str = "") -> ObjectEvent
 
 
 def message(message_id: str = "m-1", body: str = "{}", receive_count: int = 1) -> Message:
-    """A message as the queue gives it."""
+    """A received message."""
     return Message(
         queue="http://queue.test/1/main",
         message_id=message_id,

@@ -1,4 +1,4 @@
-"""Tokens of IAM: signed as RDS checks them, one for every connection, and taken whole by a real server under TLS."""
+"""IAM tokens: signed as RDS expects, one per connection, and accepted in full by a real server with TLS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import ConfigurationError, StoreError, Treatment
 from subscriber.observe import log
 from tests.adapters.postgres.object_rows import row
-from tests.adapters.postgres.tls_proxy import tls_front
+from tests.adapters.postgres.tls_proxy import tls_proxy
 from tests.fixtures.log import logged
 
 HOST = "lake.cluster-c9akciq32rc9.eu-central-1.rds.amazonaws.com"
@@ -30,7 +30,7 @@ ENDPOINT = AuthOptions(method="iam", host=HOST, port=5432, user="lake writer")
 
 
 async def token_of(auth: AuthOptions) -> str:
-    """What the source of logins gives for a first connection."""
+    """The token for a first connection."""
     async with authenticated(NOWHERE, auth) as options:
         assert options.logins is not None
         login = await options.logins.login([])
@@ -40,7 +40,7 @@ async def token_of(auth: AuthOptions) -> str:
 
 
 def signature_of(token: str, secret_key: str) -> str:
-    """The signature a token must have: worked out anew from "Create a signed request", query string."""
+    """The expected signature of a token, computed from "Create a signed request", query string."""
     parts = urlsplit(f"https://{token}")
     query = {name: value for name, value in parse_qsl(parts.query) if name != "X-Amz-Signature"}
     canonical = "&".join(f"{quote(n, safe='-_.~')}={quote(v, safe='-_.~')}" for n, v in sorted(query.items()))
@@ -57,7 +57,7 @@ def signature_of(token: str, secret_key: str) -> str:
 
 @pytest.mark.usefixtures("aws_environment")
 async def test_a_token_is_what_rds_expects() -> None:
-    """A request to connect as this user at this endpoint, in its region, good for fifteen minutes, rightly signed."""
+    """A correctly signed request to connect as this user to this endpoint, in its region, valid for fifteen minutes."""
     token = await token_of(ENDPOINT)
     parts = urlsplit(f"https://{token}")
     query = dict(parse_qsl(parts.query))
@@ -68,35 +68,35 @@ async def test_a_token_is_what_rds_expects() -> None:
 
 
 @pytest.mark.usefixtures("aws_environment", "own_log")
-async def test_a_token_is_hidden_from_the_log() -> None:
-    """It opens the database for a quarter of an hour to whoever reads it."""
+async def test_a_token_is_redacted_in_the_log() -> None:
+    """It gives access to the database for fifteen minutes."""
     stream = io.BytesIO()
     log.configure("info", "json", stream=stream)
     token = await token_of(ENDPOINT)
-    log.get_logger().info("database.refuses", detail=f"<{token}>")
+    log.get_logger().info("database.rejects", detail=f"<{token}>")
     assert logged(stream)[-1]["detail"] == "<***>"
 
 
 @pytest.mark.usefixtures("aws_environment")
-async def test_a_name_of_ones_own_is_in_the_region_of_the_environment() -> None:
-    """Where the host is none of RDS's the region is that of the session."""
+async def test_a_custom_name_uses_the_region_of_the_environment() -> None:
+    """If the host is not an RDS endpoint, the region is that of the session."""
     token = await token_of(msgspec.structs.replace(ENDPOINT, host="index.example"))
     assert "%2Feu-west-1%2Frds-db%2F" in token
 
 
-async def test_without_credentials_there_is_no_token(aws_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Nobody to sign for: a failure of credentials, in one sentence."""
+async def test_missing_credentials_give_no_token(aws_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One sentence about the credentials of the role."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         aws_environment.delenv(name)
     aws_environment.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     aws_environment.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
-    with pytest.raises(StoreError, match="look at the credentials of the task's role") as caught:
+    with pytest.raises(StoreError, match="check the credentials of the task's role") as caught:
         await token_of(ENDPOINT)
     assert caught.value.treatment is Treatment.CREDENTIALS
 
 
-async def test_without_a_region_there_is_no_start(aws_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A profile that does not exist is told before the first write."""
+async def test_an_unknown_profile_is_a_configuration_error(aws_environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An unknown profile fails before the first write."""
     aws_environment.setenv("AWS_PROFILE", "nobody")
     aws_environment.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     with pytest.raises(ConfigurationError, match="SUBSCRIBER_DATABASE_AUTH=iam: the AWS settings cannot be used"):
@@ -105,7 +105,7 @@ async def test_without_a_region_there_is_no_start(aws_environment: pytest.Monkey
 
 @pytest.fixture
 async def token_user(migrated: StoreOptions, database: asyncpg.Connection[asyncpg.Record]) -> AsyncIterator[str]:
-    """A user of the real server without a password yet, who may write to the test's schema."""
+    """A database user without a password that can write to the test's schema."""
     role = f"iam_{migrated.schema[6:18]}"
     await database.execute(f"CREATE ROLE {role} LOGIN SUPERUSER")
     yield role
@@ -119,17 +119,17 @@ async def test_a_token_opens_a_connection_to_a_real_server(
     aws_environment: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    """The whole token goes through TLS as the password, and a later one, which the server knows not, is refused.
+    """The whole token is sent as the password with TLS, and another token is rejected.
 
-    The server checks it as it checks any password: it is given the token of the moment as that of the user.
+    The server checks it like any password: the test sets the current token as the password of the user.
     """
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    async with tls_front(migrated.url, authority) as (port, _):
+    async with tls_proxy(migrated.url, authority) as (port, _):
         url = f"postgresql://{token_user}@localhost:{port}/postgres"
-        given = msgspec.structs.replace(migrated, url=url, tls="verify-full", ca_file=tmp_path / "ca.pem")
+        connecting = msgspec.structs.replace(migrated, url=url, tls="verify-full", ca_file=tmp_path / "ca.pem")
         auth = AuthOptions(method="iam", host="localhost", port=port, user=token_user)
-        async with authenticated(given, auth) as options:
+        async with authenticated(connecting, auth) as options:
             assert options.logins is not None
             tokens = _Fixed(await options.logins.login([]))
             assert len(tokens.password) > 300
@@ -138,7 +138,7 @@ async def test_a_token_opens_a_connection_to_a_real_server(
             assert await store.store([row()]) == 1
             await store.close()
             aws_environment.setenv("AWS_SECRET_ACCESS_KEY", "another")
-        async with authenticated(given, auth) as options:
+        async with authenticated(connecting, auth) as options:
             store = PostgresStore(options)
             with pytest.raises(StoreError) as caught:
                 await store.open()
@@ -147,12 +147,12 @@ async def test_a_token_opens_a_connection_to_a_real_server(
 
 
 class _Fixed:
-    """A source that gives one login, once: tokens of the next second would be others."""
+    """A LoginSource with one fixed login, because a token of the next second would differ."""
 
     def __init__(self, login: Login | None) -> None:
         assert login is not None
         self._login = login
         self.password = login.password
 
-    async def login(self, refused: object) -> Login | None:
-        return None if refused else self._login
+    async def login(self, rejected: object) -> Login | None:
+        return None if rejected else self._login

@@ -1,4 +1,4 @@
-"""A password that is rotated, step by step, while connections are made all the time."""
+"""A password rotation, step by step, while new connections are opened continuously."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ WRITERS = 3
 
 
 class Rotation:
-    """A user of the real database whose password a real LocalStack holds, rotated step by step as by a Lambda."""
+    """A database user whose password is in LocalStack's Secrets Manager; rotates it as the Lambda of RDS does."""
 
     def __init__(self, admin: asyncpg.Connection[asyncpg.Record], client: Any, secret_id: str, role: str) -> None:
         self._admin, self._client, self._secret_id, self._role = admin, client, secret_id, role
 
     async def rotate(self, between: Callable[[], Awaitable[None]]) -> None:
-        """createSecret, setSecret, finishSecret, and what is to happen between any two."""
+        """createSecret, setSecret, finishSecret; `between` runs between two steps."""
         old = await self._version_of("AWSCURRENT")
         new = uuid.uuid4().hex
         secret = json.dumps({"username": self._role, "password": new})
-        made = await self._client.put_secret_value(
+        created = await self._client.put_secret_value(
             SecretId=self._secret_id, SecretString=secret, VersionStages=["AWSPENDING"]
         )
         await between()
         await self._admin.execute(f"ALTER ROLE {self._role} PASSWORD '{new}'")
-        await between()  # whoever connects now is ahead of AWSCURRENT
+        await between()  # the database is ahead of AWSCURRENT
         await self._client.update_secret_version_stage(
             SecretId=self._secret_id,
             VersionStage="AWSCURRENT",
-            MoveToVersionId=made["VersionId"],
+            MoveToVersionId=created["VersionId"],
             RemoveFromVersionId=old,
         )
 
@@ -56,7 +56,7 @@ class Rotation:
 async def rotation(
     migrated: StoreOptions, database: asyncpg.Connection[asyncpg.Record], localstack_url: str, aws_client: OpenClient
 ) -> AsyncIterator[tuple[Rotation, str]]:
-    """A user who may write to the test's schema, and the id of the secret that holds its password."""
+    """A user that can write to the test's schema, and the id of the secret with its password."""
     role, first = f"rotated_{uuid.uuid4().hex[:12]}", uuid.uuid4().hex
     quoted = '"' + migrated.schema.replace('"', '""') + '"'
     await database.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{first}'")
@@ -71,31 +71,31 @@ async def rotation(
         await database.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
-async def test_a_rotation_under_load_is_noticed_by_nobody(
+async def test_a_rotation_under_load_fails_no_connection(
     migrated: StoreOptions,
     database: asyncpg.Connection[asyncpg.Record],
     rotation: tuple[Rotation, str],
     localstack_url: str,
     aws_environment: pytest.MonkeyPatch,
 ) -> None:
-    """While a password is rotated again and again, connections are made all the time, and none of them fails."""
+    """During repeated rotations, writers open new connections all the time, and none fails."""
     aws_environment.setenv("AWS_ENDPOINT_URL", localstack_url)
-    ongoing, secret_id = rotation
-    place = migrated.url.rpartition("@")[2]
-    nameless = msgspec.structs.replace(migrated, url=f"postgresql://{place}", connections_max=2)
-    made: list[str] = []
+    rotating, secret_id = rotation
+    address = migrated.url.rpartition("@")[2]
+    nameless = msgspec.structs.replace(migrated, url=f"postgresql://{address}", connections_max=2)
+    written: list[str] = []
     ended = asyncio.Event()
 
     async def keep_writing(writer: int, options: StoreOptions) -> None:
         while not ended.is_set():
-            store = PostgresStore(options)  # each with a connection of its own
-            made.append(f"{writer}/{len(made)}")
-            assert await store.store([row(key=made[-1])]) == 1
+            store = PostgresStore(options)  # a new connection each
+            written.append(f"{writer}/{len(written)}")
+            assert await store.store([row(key=written[-1])]) == 1
             await store.close()
 
     async def more_connections() -> None:
-        enough = len(made) + 2 * WRITERS  # so each writer began and ended one meanwhile
-        while len(made) < enough:  # noqa: ASYNC110 - the writers tell nobody
+        enough = len(written) + 2 * WRITERS  # so that each writer has opened and closed one meanwhile
+        while len(written) < enough:  # noqa: ASYNC110 - no event to wait for
             await asyncio.sleep(0.005)
 
     async with (
@@ -106,7 +106,7 @@ async def test_a_rotation_under_load_is_noticed_by_nobody(
         for number in range(WRITERS):
             writers.create_task(keep_writing(number, options), name=f"writer {number}")
         for _ in range(ROTATIONS):
-            await ongoing.rotate(more_connections)
+            await rotating.rotate(more_connections)
             await more_connections()
         ended.set()
-    assert await database.fetchval("SELECT count(*) FROM object_versions") == len(made)
+    assert await database.fetchval("SELECT count(*) FROM object_versions") == len(written)

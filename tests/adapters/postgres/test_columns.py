@@ -1,4 +1,4 @@
-"""The parameters of the upsert: joined texts that come apart as they were, whatever they hold."""
+"""The parameters of the upsert: joined texts split into the original values."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ texts = st.text(st.sampled_from([UNIT_SEPARATOR, "\x01", "\x02", "a", "Ã©", "ðŸª
 
 
 @given(st.lists(st.tuples(texts, st.none() | texts), min_size=1, max_size=8))
-def test_what_was_joined_comes_apart(values: list[tuple[str, str | None]]) -> None:
-    """For any texts, the separator itself among them, each column splits into its values and one empty text."""
+def test_joined_texts_split_into_the_originals(values: list[tuple[str, str | None]]) -> None:
+    """For any texts, also with the separator in them, each column splits into its values and one empty text."""
     rows = [row(key=key, etag=etag) for key, etag in values]
     parameters = upsert_parameters(rows)
     separator = str(parameters[-1])
@@ -30,15 +30,15 @@ def test_what_was_joined_comes_apart(values: list[tuple[str, str | None]]) -> No
     assert str(parameters[2]).count(separator) == len(rows)
 
 
-def test_the_separator_is_the_usual_one_until_a_key_holds_it() -> None:
-    """Then the first character that is free, and it is never a surrogate, which no text can hold."""
+def test_the_separator_changes_if_a_key_contains_it() -> None:
+    """Then it is the first unused character, and never a surrogate, which text cannot contain."""
     assert upsert_parameters([row(key="a/b")])[-1] == UNIT_SEPARATOR
     assert upsert_parameters([row(key=f"a{UNIT_SEPARATOR}b\x01")])[-1] == "\x02"
     assert unused_character("".join(map(chr, range(0xD800)))) == "\ue000"
 
 
-def test_rows_that_hold_every_character_are_halved() -> None:
-    """It takes several megabytes, and halves of it have room again."""
+def test_rows_with_every_character_are_bisected() -> None:
+    """It takes several megabytes, and each half has unused characters again."""
     with pytest.raises(StoreError) as caught:
         unused_character("".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)])))
     assert caught.value.treatment is Treatment.BISECT
@@ -48,7 +48,7 @@ def test_rows_that_hold_every_character_are_halved() -> None:
 async def test_separators_and_empty_texts_are_stored_as_they_are(
     store: PostgresStore, database: Database, count: int
 ) -> None:
-    """One row or more, empty version ids and sequencers, keys with the separator in front, within and behind."""
+    """One row or more, empty version ids and sequencers, keys with the separator at every position."""
     rows = [row(key=f"\x1f{n}\x1fa\x1f\x01", version_id="", sequencer="") for n in range(count)]
     assert await store.store(rows) == count
     found = await database.fetch("SELECT key, version_id, sequencer FROM object_versions ORDER BY key")

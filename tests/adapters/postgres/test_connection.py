@@ -1,4 +1,4 @@
-"""One connection: what it asks of the server, and what it asks of the kernel."""
+"""One connection: session settings, TCP keepalive, logins and TLS."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def _connected(options: StoreOptions, **changes: Any) -> AsyncIterator[Con
 
 
 def _socket_of(connection: Connection) -> Any:
-    return connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # asyncpg shows its socket nowhere else
+    return connection._transport.get_extra_info("socket")  # type: ignore[attr-defined]  # asyncpg has no public access to it
 
 
 async def _keepalive(options: StoreOptions) -> tuple[int, ...]:
@@ -42,15 +42,15 @@ async def _keepalive(options: StoreOptions) -> tuple[int, ...]:
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="a platform without these options")
-def test_the_kernel_watches_the_peer(postgres_url: str) -> None:
-    """A dead peer is found in ten seconds, idle or in the middle of sending, on the loop that we run on."""
+def test_tcp_keepalive_is_set(postgres_url: str) -> None:
+    """A dead peer is detected within ten seconds, idle or while sending, on the event loop that we use."""
     options = StoreOptions(url=postgres_url, tls="disable")
     found = uvloop.run(_keepalive(options))
     assert (bool(found[0]), *found[1:]) == (True, 5, 1, 5, 10_000)
 
 
-async def test_what_is_acknowledged_is_durable(store_options: StoreOptions, postgres_url: str) -> None:
-    """Commits wait for the disk even where the database, or the URL, has it otherwise."""
+async def test_commits_are_synchronous(store_options: StoreOptions, postgres_url: str) -> None:
+    """Commits wait for the disk even if the defaults of the database, or the URL, differ."""
     url = f"{postgres_url}?synchronous_commit=off&default_transaction_isolation=serializable"
     async with _connected(store_options, url=url, application_name="subscriber-7") as connection:
         names = ["synchronous_commit", "transaction_isolation", "jit", "TimeZone", "application_name"]
@@ -59,14 +59,14 @@ async def test_what_is_acknowledged_is_durable(store_options: StoreOptions, post
 
 
 @pytest.mark.parametrize(("ours", "servers"), [(30.0, "29s"), (1.0, "900ms")])
-async def test_the_server_gives_up_first(store_options: StoreOptions, ours: float, servers: str) -> None:
-    """The server's statement timeout is a little below ours, so that a slow statement has an outcome."""
+async def test_the_server_times_out_first(store_options: StoreOptions, ours: float, servers: str) -> None:
+    """The server's statement timeout is a little shorter than ours, so that a slow statement has a known outcome."""
     async with _connected(store_options, write_timeout_seconds=ours) as connection:
         assert await connection.fetchval("SHOW statement_timeout") == servers
 
 
 async def test_a_socket_directory_may_be_the_host(postgres_server: LocalPostgres) -> None:
-    """The server is reached over its Unix socket, which is never encrypted even if TLS is asked for."""
+    """The connection uses the Unix socket, which is never encrypted, even if TLS is required."""
     options = StoreOptions(url=postgres_server.socket_url, tls="verify-full")
     connection = await connect(options, tls_context(options))
     assert _socket_of(connection).family == socket.AF_UNIX
@@ -74,8 +74,8 @@ async def test_a_socket_directory_may_be_the_host(postgres_server: LocalPostgres
     await connection.close()
 
 
-async def test_what_libpq_keeps_to_itself_is_kept_from_the_server(store_options: StoreOptions) -> None:
-    """Parameters of a libpq URL that speak of the client's network do not reach a server that has no idea."""
+async def test_client_parameters_are_not_sent_to_the_server(store_options: StoreOptions) -> None:
+    """Client-side parameters of a libpq URL are not sent to the server, which would reject them."""
     url = (
         f"{store_options.url}?connect_timeout=3&keepalives=1&keepalives_idle=9&lock_timeout=77"
         "&keepalives_interval=2&keepalives_count=3&tcp_user_timeout=1&gssencmode=disable"
@@ -85,71 +85,70 @@ async def test_what_libpq_keeps_to_itself_is_kept_from_the_server(store_options:
 
 
 class _Logins:
-    """Gives these in turn, one for each that was refused, and remembers how often it was asked."""
+    """Returns the passwords in turn, and records the number of rejected logins of each call."""
 
     def __init__(self, *passwords: str) -> None:
         self._passwords = passwords
-        self.asked: list[int] = []
+        self.calls: list[int] = []
 
-    async def login(self, refused: Sequence[Login]) -> Login | None:
-        self.asked.append(len(refused))
-        return Login(self._passwords[len(refused)]) if len(refused) < len(self._passwords) else None
+    async def login(self, rejected: Sequence[Login]) -> Login | None:
+        self.calls.append(len(rejected))
+        return Login(self._passwords[len(rejected)]) if len(rejected) < len(self._passwords) else None
 
 
 def _without_password(options: StoreOptions, logins: _Logins) -> tuple[StoreOptions, str]:
-    login, _, place = options.url.rpartition("@")
-    return msgspec.structs.replace(options, url=f"postgresql://postgres@{place}", logins=logins), login.rpartition(":")[
-        2
-    ]
+    login, _, address = options.url.rpartition("@")
+    nameless = msgspec.structs.replace(options, url=f"postgresql://postgres@{address}", logins=logins)
+    return nameless, login.rpartition(":")[2]
 
 
-async def test_a_login_is_asked_for_every_connection(store_options: StoreOptions) -> None:
-    """A source of logins is asked anew each time, so that a token is never older than its connection."""
+async def test_every_connection_fetches_a_login(store_options: StoreOptions) -> None:
+    """Every new connection calls the source, so a token is never older than its connection."""
     _, password = _without_password(store_options, _Logins())
     logins = _Logins(password)
     options, _ = _without_password(store_options, logins)
     for _ in range(2):
         await (await connect(options, None)).close()
-    assert logins.asked == [0, 0]
+    assert logins.calls == [0, 0]
 
 
-async def test_a_refused_login_is_replaced_by_the_next(store_options: StoreOptions) -> None:
-    """Where the server refuses a password and the source knows another, the caller never hears of it."""
+async def test_the_next_login_is_tried(store_options: StoreOptions) -> None:
+    """If the server rejects a password and the source has another, the caller sees no failure."""
     _, password = _without_password(store_options, _Logins())
     logins = _Logins("stale", password)
     options, _ = _without_password(store_options, logins)
     await (await connect(options, None)).close()
-    assert logins.asked == [0, 1]
+    assert logins.calls == [0, 1]
 
 
-async def test_refusals_have_an_end(store_options: StoreOptions) -> None:
-    """A source that knows ever more wrong passwords is asked a few times; the failure is that of the server."""
+async def test_the_number_of_logins_is_limited(store_options: StoreOptions) -> None:
+    """A source with endless wrong passwords is called a few times; the error is that of the server."""
     logins = _Logins(*map(str, range(100)))
     options, _ = _without_password(store_options, logins)
     with pytest.raises(StoreError) as caught:
         await connect(options, None)
     assert (caught.value.treatment, caught.value.sqlstate) == (Treatment.CREDENTIALS, "28P01")
-    assert len(logins.asked) < 10
+    assert len(logins.calls) < 10
 
 
 @pytest.mark.parametrize("url", ["postgresql://u:secret@h:port/", "postgresql://u:secret@h/?a", "postgresql://[/"])
-async def test_a_url_that_cannot_be_read(url: str) -> None:
-    """A URL the driver cannot read is a mistake of configuration, told without its password."""
+async def test_an_invalid_url(url: str) -> None:
+    """An invalid URL is a configuration error whose text does not contain the password."""
     with pytest.raises(ConfigurationError) as caught:
         await connect(StoreOptions(url=url), None)
     assert "secret" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
-def test_the_password_shows_nowhere(store_options: StoreOptions) -> None:
-    """A repr ends up in tracebacks and logs: it holds neither URL nor password."""
+def test_the_password_is_not_shown(store_options: StoreOptions) -> None:
+    """A repr may appear in tracebacks and logs, so it has neither URL nor password."""
     password = store_options.url.rpartition("@")[0].rpartition(":")[2]
     assert password not in repr(store_options)
     assert password not in str(store_options)
 
 
 def test_tls_verifies_certificate_and_name() -> None:
-    """There is TLS with verification of both, or none."""
+    """TLS verifies certificate and host name, or is off."""
     options = StoreOptions(url="postgresql://db.test/")
     context = tls_context(options)
     assert context is not None
@@ -159,8 +158,8 @@ def test_tls_verifies_certificate_and_name() -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
-def test_a_useless_ca_file_is_told_at_the_start(tmp_path: Path, content: bytes | None) -> None:
-    """A CA file that is not there or holds no certificate is a mistake of configuration."""
+def test_an_unusable_ca_file_is_a_configuration_error(tmp_path: Path, content: bytes | None) -> None:
+    """A CA file that is missing or has no certificate is a configuration error."""
     ca_file = tmp_path / "ca.pem"
     if content is not None:
         ca_file.write_bytes(content)

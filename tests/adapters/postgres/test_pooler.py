@@ -1,7 +1,7 @@
-"""Behind PgBouncer with transaction pooling: everything works, and every write is as durable and as bounded.
+"""PgBouncer with transaction pooling: everything works, and writes are equally durable and bounded in time.
 
-The pooler is Debian's; where its package is not installed these tests are skipped, and the report says so. Two
-sessions serve many connections, so that consecutive transactions of one connection do meet strangers' sessions.
+Without Debian's package of PgBouncer these tests are skipped. Two sessions serve many connections, so that consecutive
+transactions of one connection use sessions that others used in between.
 """
 
 from __future__ import annotations
@@ -33,26 +33,26 @@ WRITERS = 6
 
 @pytest.fixture(scope="module")
 def pooled_url(postgres_url: str) -> Iterator[str]:
-    """The shared server, behind a pooler with two sessions."""
+    """The shared server behind a pooler with two sessions."""
     with pgbouncer(postgres_url, sessions=2) as pooler:
         yield pooler.url
 
 
 @pytest.fixture
 def pooled(store_options: StoreOptions, pooled_url: str) -> StoreOptions:
-    """How to reach the test's schema through the pooler."""
+    """The options of the test's schema through the pooler."""
     return msgspec.structs.replace(store_options, url=pooled_url, pooler="transaction", connections_max=WRITERS)
 
 
-async def test_a_schema_is_made_and_checked_through_the_pooler(pooled: StoreOptions) -> None:
-    """Migrations, their lock included, and the check of the schema need no session of their own."""
+async def test_migrating_and_checking_through_the_pooler(pooled: StoreOptions) -> None:
+    """Migrations with their lock, and the check of the schema, need no session of their own."""
     applied = await asyncio.gather(*(migrate(pooled) for _ in range(3)))
     assert sorted(map(len, applied))[:2] == [0, 0]
     await check_schema(pooled)
 
 
-async def test_a_pooler_that_was_not_named_is_refused_with_its_remedy(pooled: StoreOptions) -> None:
-    """It does not let a session begin with settings: an operator has to say that it is there."""
+async def test_an_undeclared_pooler_is_reported(pooled: StoreOptions) -> None:
+    """The pooler rejects our startup parameters; the failure says that a setting must declare it."""
     store = PostgresStore(msgspec.structs.replace(pooled, pooler="none"))
     with pytest.raises(StoreError) as caught:
         await store.ping()
@@ -61,7 +61,7 @@ async def test_a_pooler_that_was_not_named_is_refused_with_its_remedy(pooled: St
 
 
 async def test_many_writers_share_few_sessions(pooled: StoreOptions) -> None:
-    """Six connections write a hundred batches and quarantine beside it over two sessions, and all rows are there."""
+    """Six connections write a hundred batches and quarantine messages over two sessions; all rows are stored."""
     await migrate(pooled)
     store = PostgresStore(pooled)
 
@@ -84,8 +84,8 @@ async def test_many_writers_share_few_sessions(pooled: StoreOptions) -> None:
     await connection.close()
 
 
-async def test_each_transaction_is_told_what_a_session_would_be(pooled: StoreOptions) -> None:
-    """Durability, isolation and the timeout hold inside a unit of work, and leave nothing behind in the session."""
+async def test_session_settings_apply_to_each_transaction(pooled: StoreOptions) -> None:
+    """Durability, isolation and timeout apply inside a unit of work, and do not remain in the session."""
     options = msgspec.structs.replace(pooled, write_timeout_seconds=7.0)
     settings = session_settings(options)
     connection = await connect(options, None)
@@ -102,8 +102,8 @@ async def test_each_transaction_is_told_what_a_session_would_be(pooled: StoreOpt
         await connection.close()
 
 
-async def test_what_the_server_refuses_leaves_a_good_connection(pooled: StoreOptions) -> None:
-    """A bad value fails as without a pooler, and the same connection writes the next row."""
+async def test_a_rejected_row_leaves_a_usable_connection(pooled: StoreOptions) -> None:
+    """A bad value fails as without a pooler, and the connection writes the next row."""
     await migrate(pooled)
     store = PostgresStore(msgspec.structs.replace(pooled, connections_max=1))
     try:
@@ -117,8 +117,8 @@ async def test_what_the_server_refuses_leaves_a_good_connection(pooled: StoreOpt
         await store.close()
 
 
-async def test_a_write_that_takes_too_long_ends_in_time(pooled: StoreOptions, database: asyncpg.Connection) -> None:
-    """The server itself gives a stuck statement up, behind a pooler too, and the store goes on."""
+async def test_a_stuck_write_times_out(pooled: StoreOptions, database: asyncpg.Connection) -> None:
+    """The server cancels a stuck statement, also behind a pooler, and the store goes on."""
     await migrate(pooled)
     store = PostgresStore(msgspec.structs.replace(pooled, write_timeout_seconds=1.0))
     try:
@@ -132,8 +132,8 @@ async def test_a_write_that_takes_too_long_ends_in_time(pooled: StoreOptions, da
         await store.close()
 
 
-async def test_the_sensor_asks_through_the_pooler(pooled: StoreOptions) -> None:
-    """The statistics of the server can be read, statement after statement."""
+async def test_the_sensor_reads_through_the_pooler(pooled: StoreOptions) -> None:
+    """The statistics of the server can be read repeatedly."""
     connection = LoadConnection(pooled)
     try:
         assert [await connection.value("load_may_see_all") for _ in range(5)] == [True] * 5
@@ -142,6 +142,6 @@ async def test_the_sensor_asks_through_the_pooler(pooled: StoreOptions) -> None:
 
 
 def test_local_settings_are_one_text() -> None:
-    """What the pooler follows by itself is left out, the rest is set for one transaction each."""
+    """Settings that the pooler tracks are left out; the others are set for one transaction."""
     text = local_settings({"timezone": "UTC", "jit": "off", "application_name": "x", "statement_timeout": "5"})
     assert text == "SET LOCAL jit = 'off'; SET LOCAL statement_timeout = '5'"

@@ -1,4 +1,4 @@
-"""The store's connections: used again after success, dropped after doubt, never more than allowed."""
+"""The store's connections: reused after a known outcome, dropped after an unknown one, limited in number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 @asynccontextmanager
 async def _locked(database: Database) -> AsyncIterator[None]:
-    """While nobody can write to the index."""
+    """Lock the index table for the block."""
     async with database.transaction():
         await database.execute("LOCK TABLE object_versions")
         yield
@@ -29,23 +29,23 @@ async def _locked(database: Database) -> AsyncIterator[None]:
 
 async def _until(condition: Any) -> None:
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  -- the store tells nobody
+        while not condition():  # noqa: ASYNC110  -- no event to wait for
             await asyncio.sleep(0.005)
 
 
 async def _waiting(database: Database) -> int:
-    """How many sessions wait for the lock of `_locked`."""
+    """The number of sessions that wait for the lock of `_locked`."""
     return int(await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'relation'"))
 
 
 async def _until_waiting(database: Database, count: int) -> None:
     async with asyncio.timeout(10):
-        while await _waiting(database) < count:  # noqa: ASYNC110  -- the server tells nobody
+        while await _waiting(database) < count:  # noqa: ASYNC110  -- no event to wait for
             await asyncio.sleep(0.005)
 
 
-async def test_one_connection_serves_one_writer_for_ever(store: PostgresStore) -> None:
-    """Writes one after another share a connection, on which the statement is prepared once."""
+async def test_sequential_writes_share_a_connection(store: PostgresStore) -> None:
+    """Sequential writes share a connection, on which the statement is prepared once."""
     (connection,) = store._idle
     for number in range(20):
         await store.store([row(key=f"{number}")])
@@ -54,16 +54,16 @@ async def test_one_connection_serves_one_writer_for_ever(store: PostgresStore) -
     assert 20 in [record["runs"] for record in prepared]
 
 
-async def test_a_row_that_fails_keeps_the_connection(store: PostgresStore) -> None:
-    """A refused row says nothing against the connection."""
+async def test_a_rejected_row_keeps_the_connection(store: PostgresStore) -> None:
+    """A rejected row does not affect the connection."""
     before = list(store._idle)
     with pytest.raises(StoreError):
         await store.store([row(size_bytes=-1)])
     assert store._idle == before
 
 
-async def test_doubt_drops_the_connection_and_its_siblings(store: PostgresStore, database: Database) -> None:
-    """When one connection turns out to lead to the wrong node, the idle ones are not trusted either."""
+async def test_a_wrong_node_drops_all_idle_connections(store: PostgresStore, database: Database) -> None:
+    """If one connection leads to the wrong node, the idle ones are dropped too."""
     async with _locked(database):
         writes = [asyncio.create_task(store.store([row(key=f"{n}")]), name=f"write {n}") for n in range(3)]
         await _until_waiting(database, 3)
@@ -77,8 +77,8 @@ async def test_doubt_drops_the_connection_and_its_siblings(store: PostgresStore,
     assert all(connection.is_closed() for connection in idle)
 
 
-async def test_the_last_given_back_is_the_first_taken(store: PostgresStore, database: Database) -> None:
-    """In quiet times one of many connections does the work, and the rest may be dropped by whoever likes."""
+async def test_the_most_recent_connection_is_reused_first(store: PostgresStore, database: Database) -> None:
+    """With low load one of many connections does all the work."""
     async with _locked(database):
         writes = [asyncio.create_task(store.store([row(key=f"{n}")]), name=f"write {n}") for n in range(3)]
         await _until_waiting(database, 3)
@@ -89,7 +89,7 @@ async def test_the_last_given_back_is_the_first_taken(store: PostgresStore, data
 
 
 async def test_no_more_connections_than_allowed(migrated: StoreOptions, database: Database) -> None:
-    """Of many writers at once as many are under way as there may be connections; the others follow."""
+    """Only as many writes run at once as there may be connections; the others wait."""
     store = PostgresStore(msgspec.structs.replace(migrated, connections_max=3))
     async with _locked(database):
         writes = [asyncio.create_task(store.store([row(key=f"{n}")]), name=f"write {n}") for n in range(10)]
@@ -100,8 +100,8 @@ async def test_no_more_connections_than_allowed(migrated: StoreOptions, database
     await store.close()
 
 
-async def test_a_cancelled_write_leaves_nothing_behind(migrated: StoreOptions, database: Database) -> None:
-    """Cancelled while it waits for a connection or for the server, a write frees its place and its connection."""
+async def test_a_cancelled_write_frees_its_connection(migrated: StoreOptions, database: Database) -> None:
+    """A write that is cancelled while it waits for a connection or for the server frees both."""
     store = PostgresStore(msgspec.structs.replace(migrated, connections_max=1))
     async with _locked(database):
         writing = asyncio.create_task(store.store([row()]), name="write")
@@ -122,7 +122,7 @@ async def test_a_cancelled_write_leaves_nothing_behind(migrated: StoreOptions, d
 
 @pytest.mark.parametrize("steps", range(12))
 async def test_cancelled_at_any_step(migrated: StoreOptions, steps: int) -> None:
-    """Whichever await the cancellation meets, connecting and preparing included, the store works on."""
+    """Cancelled at any await, also while connecting and preparing, the store stays usable."""
     store = PostgresStore(msgspec.structs.replace(migrated, connections_max=1))
     writing = asyncio.create_task(store.store([row()]), name="write")
     for _ in range(steps * 2):
@@ -135,8 +135,8 @@ async def test_cancelled_at_any_step(migrated: StoreOptions, steps: int) -> None
     await store.close()
 
 
-async def test_closing_ends_writes_under_way(store: PostgresStore, database: Database) -> None:
-    """A write that is under way when the store closes fails instead of hanging, and none begins afterwards."""
+async def test_closing_ends_writes_in_progress(store: PostgresStore, database: Database) -> None:
+    """A write in progress fails instead of hanging, and no new write starts."""
     async with _locked(database):
         writing = asyncio.create_task(store.store([row()]), name="write")
         await _until_waiting(database, 1)
@@ -149,22 +149,22 @@ async def test_closing_ends_writes_under_way(store: PostgresStore, database: Dat
         await store.store([row()])
 
 
-async def test_a_changed_schema_is_met_without_a_failure(store: PostgresStore, database: Database) -> None:
-    """A migration that adds a column while we run is none of our business."""
+async def test_an_added_column_does_not_matter(store: PostgresStore, database: Database) -> None:
+    """A migration may add a column while the daemon runs."""
     await store.store([row(sequencer="1")])
     await database.execute("ALTER TABLE object_versions ADD owner text")
     assert await store.store([row(sequencer="2")]) == 1
 
 
-async def test_waiting_for_a_connection_counts(migrated: StoreOptions, database: Database) -> None:
-    """A write that gets no connection in time fails within the write timeout as well."""
+async def test_the_timeout_includes_waiting_for_a_connection(migrated: StoreOptions, database: Database) -> None:
+    """A write that gets no connection fails within the write timeout."""
     store = PostgresStore(msgspec.structs.replace(migrated, connections_max=1))
-    patient = asyncio.create_task(store.store([row()]), name="write")
+    first = asyncio.create_task(store.store([row()]), name="write")
     async with _locked(database):
         await _until(lambda: bool(store._busy))
         store._options = msgspec.structs.replace(store._options, write_timeout_seconds=0.05)
         with pytest.raises(StoreError) as caught:
             await store.store([row()])
         assert caught.value.word == "timeout"
-    assert await patient == 1
+    assert await first == 1
     await store.close()

@@ -1,4 +1,4 @@
-"""From failure to treatment: the real error, caused in a real server."""
+"""Failures caused in a real server, and their treatments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS = [row(key="a"), row(key="b")]
 
 
 async def failure(store: PostgresStore, *, rows: Any = ROWS) -> tuple[Treatment, str, str | None]:
-    """What storing fails with."""
+    """The failure of a write: treatment, word, SQLSTATE."""
     with pytest.raises(StoreError) as caught:
         await store.store(rows)
     assert caught.value.__cause__ is not None
@@ -43,7 +43,7 @@ async def until_waiting(database: Database) -> None:
 
 @asynccontextmanager
 async def _another(options: StoreOptions, **changes: Any) -> AsyncIterator[PostgresStore]:
-    """A store like the test's, but for `changes`; not opened, so that opening may fail."""
+    """A store with changed options; not opened, so that opening may fail."""
     store = PostgresStore(msgspec.structs.replace(options, **changes))
     try:
         yield store
@@ -52,7 +52,7 @@ async def _another(options: StoreOptions, **changes: Any) -> AsyncIterator[Postg
 
 
 async def test_deadlock(store: PostgresStore, database: Database) -> None:
-    """The victim of a deadlock is told to write again, and then it works on the same connection."""
+    """The victim of a deadlock writes again, on the same connection."""
     await store.store(ROWS)
     newer = [msgspec.structs.replace(event, sequencer="F") for event in ROWS]
     await database.execute("SET deadlock_timeout = '1h'")  # so that the store is the one to notice
@@ -66,14 +66,14 @@ async def test_deadlock(store: PostgresStore, database: Database) -> None:
 
 
 async def test_lock_timeout(migrated: StoreOptions, database: Database) -> None:
-    """A lock that is not had in time, where the operator has set such a time, is asked for again."""
+    """A write that exceeds the lock_timeout of the operator is repeated."""
     async with _another(migrated, url=f"{migrated.url}?lock_timeout=30") as store, database.transaction():
         await database.execute("LOCK TABLE object_versions")
         assert await failure(store) == (Treatment.RETRY, "lock_timeout", "55P03")
 
 
 async def test_statement_timeout(migrated: StoreOptions, database: Database) -> None:
-    """The server gives up a little before we do, so that the outcome is known: not done, and slow down."""
+    """The server times out a little earlier than we do, so the outcome is known: not done; back off."""
     async with _another(migrated, write_timeout_seconds=0.6) as store:
         await store.open()
         async with database.transaction():
@@ -83,14 +83,14 @@ async def test_statement_timeout(migrated: StoreOptions, database: Database) -> 
 
 
 async def test_read_only_session(store: PostgresStore) -> None:
-    """A session that became read-only, as on a demoted writer, is left, and the next one is asked."""
+    """A session that became read-only, as on a demoted writer, is dropped, and a new one is opened."""
     await store._idle[-1].execute("SET default_transaction_read_only = on")
     assert await failure(store) == (Treatment.RECONNECT, "read_only", "25006")
     assert await store.store(ROWS) == 2
 
 
 async def test_ping_notices_a_read_only_session(store: PostgresStore) -> None:
-    """A ping is good only where a write would be."""
+    """A ping succeeds only if a write would."""
     await store._idle[-1].execute("SET default_transaction_read_only = on")
     with pytest.raises(StoreError) as caught:
         await store.ping()
@@ -99,13 +99,13 @@ async def test_ping_notices_a_read_only_session(store: PostgresStore) -> None:
 
 
 async def test_read_only_host(migrated: StoreOptions) -> None:
-    """A host that takes no writes is not even connected to."""
+    """Connecting to a read-only host fails."""
     async with _another(migrated, url=f"{migrated.url}?default_transaction_read_only=on") as store:
         assert await failure(store) == (Treatment.RECONNECT, "read_only", None)
 
 
-async def test_session_ended_in_the_middle(store: PostgresStore, database: Database) -> None:
-    """A session that an administrator ends under a statement is replaced."""
+async def test_a_session_terminated_during_a_statement(store: PostgresStore, database: Database) -> None:
+    """A session that an administrator terminates during a statement is replaced."""
     async with database.transaction():
         await database.execute("LOCK TABLE object_versions")
         writing = asyncio.create_task(failure(store), name="write")
@@ -117,7 +117,7 @@ async def test_session_ended_in_the_middle(store: PostgresStore, database: Datab
 
 
 async def test_statement_cancelled_by_an_administrator(store: PostgresStore, database: Database) -> None:
-    """A cancelled statement did nothing; the database wants less for a while."""
+    """A cancelled statement has no effect; the treatment is to back off."""
     async with database.transaction():
         await database.execute("LOCK TABLE object_versions")
         writing = asyncio.create_task(failure(store), name="write")
@@ -164,7 +164,7 @@ OPERATORS_DOING = [
 
 
 @pytest.mark.parametrize(("sql", "treatment", "word", "sqlstate"), OPERATORS_DOING)
-async def test_what_an_operator_did_to_the_schema(
+async def test_a_schema_changed_by_an_operator(
     store: PostgresStore,
     database: Database,
     schema: str,
@@ -174,7 +174,7 @@ async def test_what_an_operator_did_to_the_schema(
     word: str,
     sqlstate: str,
 ) -> None:
-    """A schema that was changed by hand is no fault of a message, unless it refuses single rows."""
+    """A manually changed schema is not a poison message, unless it rejects single rows."""
     await database.execute(sql.replace("{schema}", quoted(schema)))
     assert await failure(store) == (treatment, word, sqlstate)
 
@@ -184,7 +184,7 @@ async def test_what_an_operator_did_to_the_schema(
     [({"key": "nul\0"}, "22021"), ({"key": "half\udc00"}, "22000"), ({"size_bytes": 2**63}, "22000")],
 )
 async def test_unstorable_value(store: PostgresStore, bad: dict[str, Any], sqlstate: str) -> None:
-    """A value that no column can hold is a matter of its row, whether driver or server refuses it."""
+    """A value that a column cannot store concerns its row, whether driver or server rejects it."""
     found = await failure(store, rows=[row(), row(**{"key": "bad"} | bad)])
     assert found == (Treatment.BISECT, "unstorable_value", sqlstate)
 
@@ -204,7 +204,7 @@ def _login(options: StoreOptions, role: str, password: str = "secret") -> str:
 
 
 async def test_wrong_password(migrated: StoreOptions, database: Database) -> None:
-    """A refused password asks for fresh credentials, and never shows in the text."""
+    """A rejected password needs fresh credentials, and does not appear in the text."""
     async with _role(database, "") as role, _another(migrated, url=_login(migrated, role, "stale")) as store:
         with pytest.raises(StoreError) as caught:
             await store.open()
@@ -213,13 +213,13 @@ async def test_wrong_password(migrated: StoreOptions, database: Database) -> Non
 
 
 async def test_no_privilege(migrated: StoreOptions, database: Database) -> None:
-    """A role without rights is for the operator to mend."""
+    """Only an operator can grant the missing privileges."""
     async with _role(database, "") as role, _another(migrated, url=_login(migrated, role)) as store:
         assert await failure(store) == (Treatment.STOP, "no_privilege", "42501")
 
 
 async def test_too_many_connections(migrated: StoreOptions, database: Database) -> None:
-    """A server, or role, without a free connection is asked for less."""
+    """Without a free connection, of server or role, the treatment is to back off."""
     async with (
         _role(database, "CONNECTION LIMIT 0") as role,
         _another(migrated, url=_login(migrated, role)) as store,
@@ -228,7 +228,7 @@ async def test_too_many_connections(migrated: StoreOptions, database: Database) 
 
 
 async def test_missing_database(migrated: StoreOptions) -> None:
-    """A database that does not exist is for the operator to make."""
+    """Only an operator can create the missing database."""
     async with _another(migrated, url=migrated.url.rpartition("/")[0] + "/nowhere") as store:
         assert await failure(store) == (Treatment.STOP, "no_database", "3D000")
 
@@ -237,14 +237,14 @@ async def test_missing_database(migrated: StoreOptions) -> None:
     ("parameter", "word", "sqlstate"),
     [("no_such_thing=1", "unknown_name", "42704"), ("lock_timeout=soon", "driver", "22023")],
 )
-async def test_useless_parameter(migrated: StoreOptions, *, parameter: str, word: str, sqlstate: str) -> None:
-    """A parameter of the URL which the server refuses is for the operator to correct: it is no fault of a row."""
+async def test_rejected_parameter(migrated: StoreOptions, *, parameter: str, word: str, sqlstate: str) -> None:
+    """Only an operator can correct a URL parameter that the server rejects; no row is at fault."""
     async with _another(migrated, url=f"{migrated.url}?{parameter}") as store:
         assert await failure(store) == (Treatment.STOP, word, sqlstate)
 
 
-async def test_encryption_where_there_is_none(migrated: StoreOptions) -> None:
-    """Asked for TLS, we never fall back to plain text: the operator decides which side is to change."""
+async def test_a_server_without_tls_is_not_used(migrated: StoreOptions) -> None:
+    """With TLS required there is no fallback to plain text: an operator has to change one side."""
     async with _another(migrated, tls="verify-full") as store:
         treatment, word, _ = await failure(store)
     assert (treatment, word) == (Treatment.STOP, "no_tls")

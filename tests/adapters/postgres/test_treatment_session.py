@@ -1,4 +1,4 @@
-"""From failure to treatment: what can befall a session, and what may be wrong with the server's own files."""
+"""Failures of sessions and of the server's files, and their treatments."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ MANY = [row(key=f"{number:05}" + "x" * 500) for number in range(500)]
         ("SET work_mem = '64kB'; SET temp_file_limit = '1kB'", Treatment.BACK_OFF, "resources", "53400"),
     ],
 )
-async def test_what_was_done_to_the_session(
+async def test_a_changed_session(
     store: PostgresStore, *, sql: str, treatment: Treatment, word: str, sqlstate: str
 ) -> None:
-    """A session that was changed underneath us: statements gone, as behind a pooler, or a limit that is too low."""
+    """Somebody changed the session: prepared statements are gone, as behind a pooler, or a limit is too low."""
     await store.store(ROWS)
     await store._idle[-1].execute(sql)
     assert await failure(store, rows=MANY) == (treatment, word, sqlstate)
@@ -52,7 +52,7 @@ _TRIGGER = """
         ("PERFORM nowhere.nothing()", Treatment.STOP, "no_schema", "3F000"),
     ],
 )
-async def test_what_a_trigger_meets(
+async def test_an_error_inside_a_trigger(
     store: PostgresStore,
     database: Database,
     schema: str,
@@ -62,13 +62,13 @@ async def test_what_a_trigger_meets(
     word: str,
     sqlstate: str,
 ) -> None:
-    """A trigger that does what cannot be done just then fails with the server's word for it, not with its own."""
+    """A trigger that fails with an error of the server is treated by that error, not as a raised exception."""
     await database.execute(_TRIGGER.replace("{act}", act).replace("{schema}", quoted(schema)))
     assert await failure(store) == (treatment, word, sqlstate)
 
 
-async def test_a_session_that_was_idle_for_too_long(store: PostgresStore) -> None:
-    """Its end is noticed before it is used: a write finds another, and nothing fails."""
+async def test_an_expired_idle_session(store: PostgresStore) -> None:
+    """A closed session is detected before it is used: the write takes another, and nothing fails."""
     session = store._idle[-1]
     await session.execute("SET idle_session_timeout = 1")
     async with asyncio.timeout(10):
@@ -78,7 +78,7 @@ async def test_a_session_that_was_idle_for_too_long(store: PostgresStore) -> Non
 
 
 async def test_a_session_in_a_broken_transaction(store: PostgresStore) -> None:
-    """A transaction that somebody left broken takes no statement; the session is left behind."""
+    """A failed open transaction accepts no statement; the session is dropped."""
     await store.store(ROWS)
     session = store._idle[-1]
     await session.execute("BEGIN")
@@ -88,17 +88,17 @@ async def test_a_session_in_a_broken_transaction(store: PostgresStore) -> None:
     assert await store.store(ROWS) == 0
 
 
-async def test_prepared_statements_mixed_up(store: PostgresStore) -> None:
-    """A name that is taken, as where a pooler gives us somebody else's session."""
+async def test_a_prepared_name_that_is_taken(store: PostgresStore) -> None:
+    """The name is taken, as if a pooler gave us the session of another client."""
     session = store._idle[-1]
-    number = asyncpg.connection._uid + 1  # type: ignore[attr-defined]  # the driver's count of names
+    number = asyncpg.connection._uid + 1  # type: ignore[attr-defined]  # the driver's counter of names
     for name in range(number, number + 5):
         await session.execute(f'PREPARE "__asyncpg_stmt_{name:x}__" AS SELECT 1')
     assert await failure(store) == (Treatment.RECONNECT, "statement_mixed", "42P05")
 
 
 async def test_a_serialization_race(store: PostgresStore, database: Database) -> None:
-    """Where a session was made stricter than ours, who loses a race is told to write again."""
+    """With a stricter isolation level, the transaction that fails to serialize is repeated."""
     await store.store(ROWS)
     await store._idle[-1].execute("SET default_transaction_isolation = 'repeatable read'")
     newer = [msgspec.structs.replace(event, sequencer="F") for event in ROWS]
@@ -109,13 +109,13 @@ async def test_a_serialization_race(store: PostgresStore, database: Database) ->
     assert await writing == (Treatment.RETRY, "serialization", "40001")
 
 
-async def test_a_version_named_twice(store: PostgresStore) -> None:
-    """A fault of ours would be told apart from a bad row, and repeated."""
+async def test_a_duplicate_version(store: PostgresStore) -> None:
+    """A bug of ours differs from a bad row, and is repeated."""
     assert await failure(store, rows=[row(), row()]) == (Treatment.RETRY, "duplicate_row", "21000")
 
 
-async def test_a_connection_closed_underneath(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between taking it and writing on it: the driver's word carries no code, and a new one is made."""
+async def test_a_connection_closed_before_the_write(store: PostgresStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Closed between taking it and writing: the driver's error has no code, and a new connection is opened."""
     session = store._idle[-1]
     await session.close()
     monkeypatch.setattr(type(session), "is_closed", lambda _: False)
@@ -135,7 +135,7 @@ async def _own_store(server: LocalPostgres) -> AsyncIterator[PostgresStore]:
 
 
 async def _file_of(server: LocalPostgres) -> Path:
-    """Where the server keeps the table; the server is stopped afterwards."""
+    """The file of the table; the server is stopped afterwards."""
     await migrate(StoreOptions(url=server.url, tls="disable"))
     connection = await asyncpg.connect(server.url)
     path: str = await connection.fetchval("SELECT pg_relation_filepath('subscriber.object_versions')")
@@ -146,7 +146,7 @@ async def _file_of(server: LocalPostgres) -> Path:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a platform without a device that is always full")
 async def test_a_full_disk(postgres_server: LocalPostgres) -> None:
-    """The kernel has no room for the table: nothing is wrong with a row, and an operator has to make some."""
+    """The disk is full: no row is at fault, and an operator has to free space."""
     path = await _file_of(postgres_server)
     path.unlink()
     path.symlink_to("/dev/full")
@@ -158,8 +158,8 @@ async def test_a_full_disk(postgres_server: LocalPostgres) -> None:
         postgres_server.stop("immediate")
 
 
-async def test_a_file_that_is_missing(postgres_server: LocalPostgres) -> None:
-    """The table's file is gone: the database's operating system fails."""
+async def test_a_missing_file(postgres_server: LocalPostgres) -> None:
+    """The table's file is missing: a system error."""
     path = await _file_of(postgres_server)
     path.unlink()
     postgres_server.start()
@@ -168,8 +168,8 @@ async def test_a_file_that_is_missing(postgres_server: LocalPostgres) -> None:
     postgres_server.stop("immediate")
 
 
-async def test_a_page_that_is_corrupt(postgres_server: LocalPostgres) -> None:
-    """What the table holds is no page: the database says so, and only its operator can mend it."""
+async def test_a_corrupt_page(postgres_server: LocalPostgres) -> None:
+    """A page of the table is corrupt: only an operator can fix it."""
     path = await _file_of(postgres_server)
     path.write_bytes(b"\xff" * 8192)
     postgres_server.start()
@@ -178,7 +178,7 @@ async def test_a_page_that_is_corrupt(postgres_server: LocalPostgres) -> None:
 
 
 async def test_a_server_without_memory(postgres_server: LocalPostgres) -> None:
-    """Its table of locks is full, which is memory that all sessions share: less is asked for, and nothing is wrong."""
+    """The shared lock table is full: the treatment is to write less at a time."""
     await migrate(StoreOptions(url=postgres_server.url, tls="disable"))
     connection = await asyncpg.connect(postgres_server.url)
     take_all = "PERFORM pg_advisory_xact_lock(n) FROM generate_series(1, 10000000) AS n"
@@ -191,7 +191,7 @@ async def test_a_server_without_memory(postgres_server: LocalPostgres) -> None:
 
 
 async def test_a_server_that_is_shutting_down(postgres_server: LocalPostgres) -> None:
-    """While it waits for its last client it takes no new one: wait, and knock again."""
+    """While it waits for its last client it accepts no new one: the treatment is to reconnect."""
     last_client = await asyncpg.connect(postgres_server.url)
     try:
         psutil.Process(postgres_server.process_ids()[0]).terminate()

@@ -1,4 +1,4 @@
-"""From failure to treatment: the table, and errors that no test can cause cheaply."""
+"""The table of failures, and errors that no test can cause cheaply."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ from subscriber.errors import FAILURES, DatabaseError, ExitCode, Treatment, fail
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else None,
 )
-def test_what_is_hard_to_cause(error: Exception, treatment: Treatment, word: str) -> None:
-    """Errors that a test cannot cause cheaply find their row of the table, too."""
+def test_errors_that_are_hard_to_cause(error: Exception, treatment: Treatment, word: str) -> None:
+    """Errors that a test cannot cause cheaply also have a row in the table."""
     failure = store_error(error)
     assert (failure.treatment, failure.word) == (treatment, word)
 
 
-def test_a_row_is_never_blamed_for_anything_but_itself() -> None:
-    """HALVE ends in quarantine: only classes that speak of a value or a row may lead there."""
+def test_only_errors_about_rows_lead_to_quarantine() -> None:
+    """BISECT ends in quarantine: only SQLSTATE classes about a value or a row may have it."""
     halving = {key for key, failure in FAILURES.items() if failure.treatment is Treatment.BISECT}
     assert halving == {"22", "23502", "23503", "23514"}
 
 
 @pytest.mark.parametrize("key", FAILURES)
-def test_every_row_of_the_table_can_be_read(key: str) -> None:
-    """A key is a code, a class or a family; a word fits a label; the advice is a sentence."""
+def test_every_row_of_the_table_is_well_formed(key: str) -> None:
+    """A key is a code, a class or a family; a word is fit for a metric label; the advice is a sentence."""
     failure = failure_of(key)
     assert re.fullmatch("[0-9A-Z]{2}|[0-9A-Z]{5}|[a-z_]{6,}", key)
     assert re.fullmatch("[a-z_]+", failure.word)
@@ -69,7 +69,7 @@ def test_every_row_of_the_table_can_be_read(key: str) -> None:
 
 
 def test_a_store_error_is_a_sentence_for_the_operator() -> None:
-    """Its text begins with the advice and ends with what the database said; its exit code is the database's."""
+    """Its text starts with the advice and ends with the database's message; its exit code is the database's."""
     error = store_error(asyncpg.DiskFullError("could not extend file\nDETAIL: a row"))
     assert str(error) == "The database's disk is full. (disk_full 53100: could not extend file)"
     assert isinstance(error, DatabaseError)
@@ -77,5 +77,5 @@ def test_a_store_error_is_a_sentence_for_the_operator() -> None:
 
 
 def test_details_can_be_logged() -> None:
-    """Half of a surrogate pair in what the driver says does not break the log."""
+    """A lone surrogate in the driver's message does not break the log."""
     assert store_error(asyncpg.DataError("bad \ud800")).detail == "bad \\ud800"

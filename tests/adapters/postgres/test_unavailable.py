@@ -1,4 +1,4 @@
-"""A server that goes, falls, or says nothing: writes end in time, and the store works again when it is back."""
+"""A server that stops, crashes or hangs: writes end in time, and the store works again after the recovery."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WRITE_TIMEOUT_SECONDS = 0.8
 
 @pytest.fixture
 async def own_store(postgres_server: LocalPostgres) -> AsyncIterator[PostgresStore]:
-    """An open store on a server of the test's own."""
+    """An open store on a dedicated server."""
     options = StoreOptions(url=postgres_server.url, tls="disable", write_timeout_seconds=WRITE_TIMEOUT_SECONDS)
     await migrate(options)
     store = PostgresStore(options)
@@ -37,8 +37,8 @@ async def _failure(store: PostgresStore) -> tuple[Treatment, str]:
     return caught.value.treatment, caught.value.word
 
 
-async def test_away_and_back(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
-    """While the server is away writes say so; when it is back the same store works again."""
+async def test_a_restart(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
+    """Writes fail while the server is down; afterwards the same store works again."""
     postgres_server.stop()
     assert (await _failure(own_store))[0] is Treatment.RECONNECT
     assert await _failure(own_store) == (Treatment.RECONNECT, "unreachable")
@@ -49,8 +49,8 @@ async def test_away_and_back(own_store: PostgresStore, postgres_server: LocalPos
     assert await own_store.store([row()]) == 1
 
 
-async def test_what_was_stored_survives_a_crash(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
-    """What a call of store said was applied is there after the server fell down and came back."""
+async def test_committed_rows_survive_a_crash(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
+    """Committed rows are still there after a crash."""
     assert await own_store.store([row()]) == 1
     postgres_server.restart("immediate")
     with suppress(StoreError):  # the first answer may be the end of the old connection
@@ -58,10 +58,10 @@ async def test_what_was_stored_survives_a_crash(own_store: PostgresStore, postgr
     assert await own_store.store([row()]) == 0
 
 
-async def test_a_restart_between_writes_is_hardly_noticed(
+async def test_a_restart_between_writes_fails_no_write(
     own_store: PostgresStore, postgres_server: LocalPostgres
 ) -> None:
-    """An idle connection whose end was noticed meanwhile is not used for a write."""
+    """A closed idle connection is not used for a write."""
     postgres_server.restart()
     async with asyncio.timeout(5):
         while not own_store._idle[-1].is_closed():  # noqa: ASYNC110  -- until the loop has read the end
@@ -69,8 +69,8 @@ async def test_a_restart_between_writes_is_hardly_noticed(
     assert await own_store.store([row()]) == 1
 
 
-async def test_silence_ends_in_time(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
-    """A server that says nothing at all costs one write timeout, and its connection is not used again."""
+async def test_a_hung_server_times_out(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
+    """A hung server costs one write timeout, and its connection is not reused."""
     frozen = [psutil.Process(pid) for pid in postgres_server.process_ids()]
     for process in frozen:
         process.suspend()
@@ -86,8 +86,8 @@ async def test_silence_ends_in_time(own_store: PostgresStore, postgres_server: L
     await own_store.ping()
 
 
-async def test_closing_a_silent_server_is_bounded(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
-    """Closing waits no longer than it was told to, even for a server that does not answer."""
+async def test_closing_with_a_hung_server_is_bounded(own_store: PostgresStore, postgres_server: LocalPostgres) -> None:
+    """Closing takes at most its timeout, even if the server does not answer."""
     frozen = [psutil.Process(pid) for pid in postgres_server.process_ids()]
     for process in frozen:
         process.suspend()

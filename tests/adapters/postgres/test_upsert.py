@@ -1,4 +1,4 @@
-"""The upsert statement: its guard is the order of events, its keys are S3's, its locks have one order."""
+"""The upsert statement: its guard is the order of events, it stores every S3 key, and it locks rows in one order."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ async def _table(database: Database) -> dict[tuple[str, str, str], ObjectEvent]:
 
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_the_guard_agrees_with_the_order_of_events(store: PostgresStore, database: Database, seed: int) -> None:
-    """For thousands of random pairs, many of them tied, the database keeps the one Python calls newer."""
+    """For thousands of random pairs, many of them tied, the database keeps the event that Python orders last."""
     random = Random(seed)
     pairs = [(colliding_row(random, f"{n}"), colliding_row(random, f"{n}")) for n in range(PAIRS)]
     assert await store.store([first for first, _ in pairs]) == PAIRS
@@ -60,8 +60,8 @@ async def test_the_guard_agrees_with_the_order_of_events(store: PostgresStore, d
     assert await _table(database) == expected
 
 
-async def test_any_order_of_the_same_rows_gives_the_same_table(store: PostgresStore, database: Database) -> None:
-    """Shuffled, repeated and cut anew, the same rows end in the same table."""
+async def test_the_order_of_writes_does_not_matter(store: PostgresStore, database: Database) -> None:
+    """Shuffled, repeated and batched differently, the same rows give the same table."""
     random = Random(3)
     events = [colliding_row(random, f"{random.randrange(60)}", random.choice(["", "v"])) for _ in range(900)]
     tables = []
@@ -73,15 +73,15 @@ async def test_any_order_of_the_same_rows_gives_the_same_table(store: PostgresSt
             taken = list(batch.values())
             random.shuffle(taken)
             await store.store(taken)
-            # What another event of the same version displaced from this batch comes again in a later one.
+            # An event that a newer one of the same version displaced from this batch comes again in a later batch.
             stream = [e for e in stream[:300] if batch[version_of(e)] != e] + stream[300:]
         tables.append(await _table(database))
     assert len(tables[0]) > 100
     assert all(table == tables[0] for table in tables)
 
 
-async def test_the_newest_write_stamps_the_row(store: PostgresStore, database: Database) -> None:
-    """`ingested_at` moves when a row gets new content, and only then."""
+async def test_only_new_content_changes_ingested_at(store: PostgresStore, database: Database) -> None:
+    """`ingested_at` changes only when a row gets new content."""
     await store.store([row(sequencer="5")])
     first = await database.fetchval("SELECT ingested_at FROM object_versions")
     await store.store([row(sequencer="4")])
@@ -90,8 +90,8 @@ async def test_the_newest_write_stamps_the_row(store: PostgresStore, database: D
     assert await database.fetchval("SELECT ingested_at FROM object_versions") > first
 
 
-async def test_hostile_keys_come_back_as_they_went(store: PostgresStore, database: Database) -> None:
-    """Every character a key can have but NUL is stored as it is, and no two keys become one."""
+async def test_unusual_keys_are_stored_unmodified(store: PostgresStore, database: Database) -> None:
+    """Every character that a key can have, except NUL, is stored unmodified, and keys stay distinct."""
     every_character = [chr(code) for code in range(1, 0x3000) if not 0xD800 <= code < 0xE000]
     events = [row(key=key) for key in sorted({*HOSTILE_KEYS, *every_character})]
     assert await store.store(events) == len(events)
@@ -99,7 +99,7 @@ async def test_hostile_keys_come_back_as_they_went(store: PostgresStore, databas
 
 
 async def test_the_largest_version_fits_the_index(store: PostgresStore, database: Database) -> None:
-    """The longest bucket, key and version id there can be, not compressible, make a row."""
+    """The longest possible bucket, key and version id, incompressible, can be stored."""
     random = Random(5)
     characters = [chr(code) for code in range(0x10000, 0x10FFFF)]
     four_byte_key = "".join(random.choices(characters, k=256))
@@ -115,7 +115,7 @@ async def test_the_largest_version_fits_the_index(store: PostgresStore, database
 
 
 async def test_writers_of_the_same_rows_never_deadlock(store: PostgresStore) -> None:
-    """Two writers with the same rows in opposite orders wait for one another in line, not in a circle."""
+    """Two writers with the same rows in opposite orders wait for each other without a deadlock."""
     rows = [row(key=f"{n:04}") for n in range(800)]
     for attempt in range(12):
         newer = [msgspec.structs.replace(event, sequencer=f"{attempt + 1:04X}1") for event in rows]
@@ -124,8 +124,8 @@ async def test_writers_of_the_same_rows_never_deadlock(store: PostgresStore) -> 
             writers.create_task(store.store(newer[::-1]), name="backwards")
 
 
-def test_the_statement_takes_the_fields_in_their_order() -> None:
-    """The columns of the statement are the fields of an ObjectEvent, in that order: arrays go by position."""
+def test_the_statement_has_the_fields_in_order() -> None:
+    """The columns of the statement are the fields of ObjectEvent in the same order, since parameters go by position."""
     text = statement("upsert", "any")
     lists = re.findall(r"\(\s*(bucket, key, version_id, [a-z_, ]+?)\s*\)", text)
     assert lists[0].split(", ") == list(ObjectEvent.__struct_fields__)
@@ -133,16 +133,16 @@ def test_the_statement_takes_the_fields_in_their_order() -> None:
 
 
 async def test_scattered_updates_touch_no_index(store: PostgresStore, database: Database) -> None:
-    """Overwriting objects here and there is HOT: nothing but the key is indexed, and pages have room."""
+    """Scattered updates are HOT: only the key is indexed, and pages have free space."""
     random = Random(6)
     rows = [row(key=f"{n:06}") for n in range(3000)]
     await store.store(rows)
     for attempt in range(1, 31):
         part = random.sample(rows, 100)
         await store.store([msgspec.structs.replace(event, sequencer=f"F{attempt:02}1") for event in part])
-    await store.close()  # a session reports its counts when it ends, at the latest
+    await store.close()  # a session reports its statistics at its end at the latest
     async with asyncio.timeout(10):
-        while (counts := await _update_counts(database))[0] < 3000:  # noqa: ASYNC110  -- nobody is told
+        while (counts := await _update_counts(database))[0] < 3000:  # noqa: ASYNC110  -- no event to wait for
             await asyncio.sleep(0.02)
     updates, hot_updates = counts
     assert hot_updates / updates > 0.9

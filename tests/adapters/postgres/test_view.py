@@ -1,4 +1,4 @@
-"""The view `objects`: what exists, worked out from the versions, and cheap to page through."""
+"""The view `objects`: the existing objects, derived from the versions, with fast pages."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ PRESENT, MARKER, REMOVED = "present", "delete_marker", "removed"
 
 
 def _visible(events: Iterable[ObjectEvent]) -> set[tuple[str, str, str]]:
-    """The view's rule in Python: per key the newest version that is not removed, if it is present."""
+    """The view's rule in Python: per key the newest version that is not removed, if its state is `present`."""
     newest: dict[tuple[str, str], ObjectEvent] = {}
     for event in events:
         if event.state != REMOVED:
             held = newest.get((event.bucket, event.key), event)
-            place = max(held, event, key=lambda e: (order_of(e), e.version_id))
-            newest[event.bucket, event.key] = place
+            newer = max(held, event, key=lambda e: (order_of(e), e.version_id))
+            newest[event.bucket, event.key] = newer
     return {version_of(event) for event in newest.values() if event.state == PRESENT}
 
 
@@ -50,10 +50,10 @@ def _visible(events: Iterable[ObjectEvent]) -> set[tuple[str, str, str]]:
         pytest.param([("v1", MARKER, "2"), ("v2", PRESENT, "2")], None, id="a tie: the marker is newer"),
     ],
 )
-async def test_what_a_reader_sees(
+async def test_the_visible_version(
     store: PostgresStore, database: Database, versions: list[tuple[str, str, str]], visible: str | None
 ) -> None:
-    """Of a key's versions the newest that is not removed is shown, unless it is a delete marker."""
+    """For each key the view shows the newest version that is not removed, unless it is a delete marker."""
     events = [row(version_id=v, state=state, sequencer=sequencer) for v, state, sequencer in versions]
     await store.store(events)
     found = [record["version_id"] for record in await database.fetch("SELECT version_id FROM objects")]
@@ -61,7 +61,7 @@ async def test_what_a_reader_sees(
 
 
 async def test_the_view_agrees_with_the_order_of_events(store: PostgresStore, database: Database) -> None:
-    """For many keys with tied versions the view shows what the order of events calls the newest."""
+    """For many keys with tied versions the view shows the last one in the order of events."""
     random = Random(11)
     events = [colliding_row(random, f"{n % 700}", f"v{n // 700}") for n in range(2800)]
     await store.store(events)
@@ -80,7 +80,7 @@ async def test_keys_come_in_the_order_of_s3(store: PostgresStore, database: Data
 
 @pytest.fixture
 async def crowded(store: PostgresStore, database: Database) -> Database:
-    """Fifty thousand versions of thirty thousand keys under three hundred prefixes, analysed."""
+    """Fifty thousand versions of thirty thousand keys under three hundred prefixes, with statistics."""
     await database.execute(
         """INSERT INTO object_versions
                (bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag)
@@ -103,12 +103,21 @@ async def _explain(database: Database, query: str, *arguments: object) -> list[d
     return _nodes(json.loads(text)[0]["Plan"])
 
 
-PAGE = """SELECT * FROM objects WHERE bucket = $1 AND key >= $2 AND key < $3 ORDER BY key LIMIT 50"""
+PAGE = """SELECT * FROM objects WHERE bucket = $1 AND {condition} ORDER BY key LIMIT 50"""
 
 
-async def test_a_page_of_a_prefix_reads_the_primary_key(crowded: Database) -> None:
-    """A page of a prefix walks the primary key from where it begins, and sorts no more than a key's versions."""
-    nodes = await _explain(crowded, PAGE, "bucket", "p17/", "p170")
+@pytest.mark.parametrize(
+    ("condition", "arguments"),
+    [
+        pytest.param("key >= $2 AND key < $3", ("p17/", "p170"), id="range"),
+        pytest.param("key LIKE 'p17/%'", (), id="LIKE"),
+    ],
+)
+async def test_a_page_of_a_prefix_reads_the_primary_key(
+    crowded: Database, condition: str, arguments: tuple[str, ...]
+) -> None:
+    """A page of a prefix scans only its range of the primary key, and sorts only the versions of single keys."""
+    nodes = await _explain(crowded, PAGE.format(condition=condition), "bucket", *arguments)
     kinds = {node["Node Type"] for node in nodes}
     scans = [node for node in nodes if "Scan" in node["Node Type"] and "Relation Name" in node]
     assert [node.get("Index Name") for node in scans] == ["object_versions_pkey"]
@@ -117,7 +126,7 @@ async def test_a_page_of_a_prefix_reads_the_primary_key(crowded: Database) -> No
 
 
 async def test_one_object_is_read_by_its_key(crowded: Database) -> None:
-    """Looking up one key touches a handful of pages."""
+    """Reading one key touches a few pages."""
     query = "SELECT * FROM objects WHERE bucket = $1 AND key = $2"
     nodes = await _explain(crowded, query, "bucket", "p17/000017")
     scans = [node for node in nodes if "Scan" in node["Node Type"] and "Relation Name" in node]

@@ -1,4 +1,4 @@
-"""The write room on the real database, with rows put below decode: what the server refuses, and what it does not."""
+"""The write stage on the real database, with rows that decode would not produce."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ LEASE = Lease(queue="q", expires_at=1e12, handles=set())
 
 
 def delivery(number: int, *events: ObjectEvent) -> Delivery:
-    """One message with these events in it."""
+    """One message with these events."""
     return Delivery(message=Message("q", f"id-{number}", f"handle-{number}", "{}", 0.0, 1, LEASE), events=events)
 
 
 async def written(store: PostgresStore, deliveries: list[Delivery]) -> tuple[Receipt, ...]:
-    """The receipts of one batch that went through the room."""
+    """The receipts of one batch from the write stage."""
     batches: Channel[Batch] = Channel(1)
     receipts: Channel[tuple[Receipt, ...]] = Channel(1)
     metrics = Metrics()
@@ -63,7 +63,7 @@ async def written(store: PostgresStore, deliveries: list[Delivery]) -> tuple[Rec
 async def test_one_bad_message_among_a_thousand(
     store: PostgresStore, database: asyncpg.Connection[asyncpg.Record], bad: ObjectEvent, reason: str
 ) -> None:
-    """It alone goes to quarantine, with its reason; all the others are stored."""
+    """Only it goes to quarantine, with its reason; all others are stored."""
     deliveries = [
         delivery(number, msgspec.structs.replace(row(), key=f"key-{number:04}")) for number in range(MESSAGES)
     ]
@@ -72,15 +72,15 @@ async def test_one_bad_message_among_a_thousand(
     assert [receipt.verdict for receipt in receipts].count("stored") == MESSAGES - 1
     assert (receipts[BAD_POSITION].verdict, receipts[BAD_POSITION].reason) == ("quarantined", reason)
     assert await database.fetchval("SELECT count(*) FROM objects") == MESSAGES - 1
-    (kept,) = await database.fetch("SELECT message_id, reason, detail FROM quarantined_messages")
-    assert (kept["message_id"], kept["reason"]) == (f"id-{BAD_POSITION}", reason)
-    assert kept["detail"]
+    (quarantined,) = await database.fetch("SELECT message_id, reason, detail FROM quarantined_messages")
+    assert (quarantined["message_id"], quarantined["reason"]) == (f"id-{BAD_POSITION}", reason)
+    assert quarantined["detail"]
 
 
 async def test_a_message_with_a_good_and_a_bad_record(
     store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
 ) -> None:
-    """Its body is kept whole, and its good record is stored all the same."""
+    """Its whole body is quarantined, and its good record is stored."""
     good = msgspec.structs.replace(row(), key="good")
     bad = msgspec.structs.replace(row(), key="bad", size_bytes=2**63)
     (receipt,) = await written(store, [delivery(0, good, bad)])
@@ -91,12 +91,12 @@ async def test_a_message_with_a_good_and_a_bad_record(
 async def test_without_the_quarantines_table(
     store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
 ) -> None:
-    """The bad messages stay in the queue, to come again after a while; the healthy ones are stored and deleted."""
+    """The bad messages stay in the queue with a retry delay; the good ones are stored and deleted."""
     await database.execute("DROP TABLE quarantined_messages")
     bad = delivery(2, msgspec.structs.replace(row(), size_bytes=-1))
-    refused = msgspec.structs.replace(delivery(3), rejection=Rejection(reason="not_json", detail="it is none"))
+    rejected = msgspec.structs.replace(delivery(3), rejection=Rejection(reason="not_json", detail="it is none"))
     healthy = [delivery(number, msgspec.structs.replace(row(), key=f"{number}")) for number in (0, 1)]
-    receipts = await written(store, [healthy[0], bad, refused, healthy[1]])
+    receipts = await written(store, [healthy[0], bad, rejected, healthy[1]])
     assert [(receipt.verdict, receipt.reason) for receipt in receipts] == [
         ("stored", ""),
         ("retry_later", "schema_mismatch"),

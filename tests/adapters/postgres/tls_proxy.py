@@ -1,4 +1,4 @@
-"""A small front that speaks TLS before the lab's PostgreSQL, which is built without it."""
+"""A TLS proxy in front of the test PostgreSQL, which is built without TLS."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 """PostgreSQL, "Message Formats": length 8 and the code 80877103."""
 
 
-class TlsFront:
-    """Takes what a client says under TLS to a server that knows no TLS."""
+class TlsProxy:
+    """Terminates TLS and forwards to a server without TLS."""
 
     def __init__(self, host: str, port: int, authority: trustme.CA) -> None:
-        self._behind = (host, port)
+        self._upstream = (host, port)
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert("localhost").configure_cert(self._context)
         self.encrypted = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One client, until either side leaves."""
+        """Serve one client until either side closes."""
         try:
             assert await reader.readexactly(8) == SSL_REQUEST
             writer.write(b"S")
             await writer.start_tls(self._context)
             self.encrypted += 1
-            inner_reader, inner_writer = await asyncio.open_connection(*self._behind)
+            inner_reader, inner_writer = await asyncio.open_connection(*self._upstream)
             await asyncio.wait(
                 [
                     asyncio.create_task(_copy(reader, inner_writer), name="to the server"),
@@ -38,7 +38,7 @@ class TlsFront:
                 ]
             )
         except OSError:
-            pass  # the client did not like the certificate
+            pass  # the client rejected the certificate
         finally:
             writer.close()
 
@@ -51,13 +51,13 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def tls_front(server_url: str, authority: trustme.CA) -> AsyncIterator[tuple[int, TlsFront]]:
-    """A front on a free port, with a certificate for `localhost`, before the server at `server_url`."""
-    behind = urlsplit(server_url)
-    front = TlsFront(behind.hostname or "", behind.port or 0, authority)
-    server = await asyncio.start_server(front.serve, "127.0.0.1", 0)
+async def tls_proxy(server_url: str, authority: trustme.CA) -> AsyncIterator[tuple[int, TlsProxy]]:
+    """A proxy on a free port with a certificate for `localhost`, in front of the server at `server_url`."""
+    upstream = urlsplit(server_url)
+    proxy = TlsProxy(upstream.hostname or "", upstream.port or 0, authority)
+    server = await asyncio.start_server(proxy.serve, "127.0.0.1", 0)
     try:
-        yield server.sockets[0].getsockname()[1], front
+        yield server.sockets[0].getsockname()[1], proxy
     finally:
         server.close()
         await server.wait_closed()

@@ -1,4 +1,4 @@
-"""The queues' edge against our queue server: what is received, settled, handed back, and how failures look."""
+"""The SQS client against real servers: receive, delete, visibility, release and errors."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ async def queue(make_queue: MakeQueue) -> FreshQueue:
 
 
 @pytest.fixture
-async def edge(queue: FreshQueue, sqs_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sqs]:
-    """The edge, open on that queue."""
+async def client(queue: FreshQueue, sqs_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Sqs]:
+    """An open client for that queue."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", sqs_endpoint)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
@@ -39,11 +39,11 @@ def lease_of(queue: FreshQueue) -> Lease:
     return Lease(queue=queue.url, expires_at=0.0, handles=set())
 
 
-async def test_a_message_comes_as_the_queue_gave_it(edge: Sqs, queue: FreshQueue) -> None:
-    """Body, ids, the time it was sent and how often it was received; under the lease of its poll."""
+async def test_a_received_message_is_complete(client: Sqs, queue: FreshQueue) -> None:
+    """Body, ids, send time and receive count, with the lease of its poll."""
     await queue.send("hello\nwörld 🪣")
     lease = lease_of(queue)
-    (message,) = await edge.receive(lease)
+    (message,) = await client.receive(lease)
     assert message.body == "hello\nwörld 🪣"
     assert message.queue == queue.url
     assert message.receive_count == 1
@@ -51,69 +51,70 @@ async def test_a_message_comes_as_the_queue_gave_it(edge: Sqs, queue: FreshQueue
     assert message.lease is lease
 
 
-async def test_an_empty_queue_gives_no_messages(edge: Sqs, queue: FreshQueue) -> None:
-    """After the wait, an empty list."""
-    assert await edge.receive(lease_of(queue)) == []
+async def test_an_empty_queue_returns_no_messages(client: Sqs, queue: FreshQueue) -> None:
+    """An empty list after the wait."""
+    assert await client.receive(lease_of(queue)) == []
 
 
-async def test_deleting_counts_what_the_queue_says(edge: Sqs, queue: FreshQueue) -> None:
-    """A valid handle is done; one that never was a handle is not, and does not hide the other's success."""
+async def test_deleting_reports_each_entry(client: Sqs, queue: FreshQueue) -> None:
+    """A valid handle is deleted; an invalid one fails without affecting the other."""
     await queue.send("a")
-    (message,) = await edge.receive(lease_of(queue))
-    answer = await edge.delete(queue.url, [message.receipt_handle, "no handle at all"])
+    (message,) = await client.receive(lease_of(queue))
+    answer = await client.delete(queue.url, [message.receipt_handle, "no handle at all"])
     assert answer.done == (0,)
     assert [position for position, _ in answer.failed] == [1]
     assert await queue.counts() == (0, 0, 0)
 
 
-async def test_hidden_messages_stay_hidden_and_handed_back_ones_return_at_once(edge: Sqs, queue: FreshQueue) -> None:
-    """Visibility is changed by entry; zero means now."""
+async def test_visibility_is_set_per_message(client: Sqs, queue: FreshQueue) -> None:
+    """Each entry has its own visibility timeout; zero makes a message visible at once."""
     await queue.send("a", "b")
-    messages = [message for _ in range(2) for message in await edge.receive(lease_of(queue))]
+    messages = [message for _ in range(2) for message in await client.receive(lease_of(queue))]
     assert len(messages) == 2
-    hidden, back = messages
-    assert await edge.change_visibility(queue.url, [(hidden.receipt_handle, 600)]) == BatchAnswer(done=(0,))
-    assert await edge.release(queue.url, [back.receipt_handle]) == 1
-    (again,) = await edge.receive(lease_of(queue))
-    assert again.body == back.body
+    delayed, released = messages
+    assert await client.change_visibility(queue.url, [(delayed.receipt_handle, 600)]) == BatchAnswer(done=(0,))
+    assert await client.release(queue.url, [released.receipt_handle]) == BatchAnswer(done=(0,))
+    (again,) = await client.receive(lease_of(queue))
+    assert again.body == released.body
     assert again.receive_count == 2
 
 
-async def test_any_number_is_handed_back(edge: Sqs, queue: FreshQueue) -> None:
-    """More than the ten that one call takes."""
+async def test_any_number_of_messages_is_released(client: Sqs, queue: FreshQueue) -> None:
+    """More than the ten of one call."""
     await queue.send(*(str(number) for number in range(23)))
     handles: list[str] = []
     while len(handles) < 23:
-        handles += [message.receipt_handle for message in await edge.receive(lease_of(queue))]
-    assert await edge.release(queue.url, handles) == 23
+        handles += [message.receipt_handle for message in await client.receive(lease_of(queue))]
+    answer = await client.release(queue.url, handles)
+    assert (sorted(answer.done), answer.failed) == (list(range(23)), ())
     assert await queue.counts() == (23, 0, 0)
 
 
-async def test_a_poll_that_waits_does_not_hold_up_a_delete(edge: Sqs, queue: FreshQueue) -> None:
-    """Receiving and settling share no connection: all polls are open, and the delete is answered before them."""
+async def test_a_waiting_poll_does_not_delay_a_delete(client: Sqs, queue: FreshQueue) -> None:
+    """Polls and deletes have separate connections: the delete finishes while all polls are open."""
     await queue.send("a")
-    (message,) = await edge.receive(lease_of(queue))
-    polls = [asyncio.create_task(edge.receive(lease_of(queue)), name="poll") for _ in range(3)]
+    (message,) = await client.receive(lease_of(queue))
+    polls = [asyncio.create_task(client.receive(lease_of(queue)), name="poll") for _ in range(3)]
     await asyncio.sleep(0)
-    answer = await edge.delete(queue.url, [message.receipt_handle])
+    answer = await client.delete(queue.url, [message.receipt_handle])
     assert answer.done == (0,)
     assert not any(poll.done() for poll in polls)
     await asyncio.gather(*polls)
 
 
-async def test_a_queue_that_is_gone_has_its_name(edge: Sqs, queue: FreshQueue) -> None:
-    """QueueDoesNotExist, and waiting does not help."""
+async def test_a_missing_queue_is_a_permanent_error(client: Sqs, queue: FreshQueue) -> None:
+    """The code is QueueDoesNotExist, and the error is permanent."""
     nowhere = f"{queue.url}-nowhere"
-    edge._regions[nowhere] = edge._regions[queue.url]
-    edge._receive_bodies[nowhere] = receive_body(nowhere, 1, 30)
-    for call in (edge.attributes(nowhere), edge.receive(Lease(queue=nowhere, expires_at=0.0, handles=set()))):
+    client._regions[nowhere] = client._regions[queue.url]
+    client._receive_bodies[nowhere] = receive_body(nowhere, 1, 30)
+    for call in (client.attributes(nowhere), client.receive(Lease(queue=nowhere, expires_at=0.0, handles=set()))):
         with pytest.raises(QueueCallError) as caught:
             await call
         assert (caught.value.code, caught.value.is_permanent) == ("QueueDoesNotExist", True)
 
 
-async def test_a_network_that_is_gone_is_our_own_error(queue: FreshQueue, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing but QueueCallError leaves the edge."""
+async def test_a_network_failure_is_a_queue_call_error(queue: FreshQueue, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client raises nothing but QueueCallError."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")

@@ -1,4 +1,4 @@
-"""What the queue answers to a batch, as far as it can be believed."""
+"""Decoding the responses of batch calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from subscriber.model import BatchAnswer
 
 
 def test_each_entry_is_done_or_failed() -> None:
-    """By its position in the call; one that is not named is neither."""
+    """By its position in the call; an entry that the response does not name is neither."""
     answer = b'{"Successful":[{"Id":"0"},{"Id":"2"}],"Failed":[{"Id":"1","Code":"InternalError","SenderFault":false}]}'
     assert batch_answer(answer, 4) == BatchAnswer(done=(0, 2), failed=((1, "InternalError"),))
 
@@ -18,14 +18,14 @@ def test_each_entry_is_done_or_failed() -> None:
 @pytest.mark.parametrize(
     ("answer", "detail"),
     [
-        (b'{"Successful":[{"Id":"2"}]}', "it speaks of entry 2, and 2 were sent"),
-        (b'{"Failed":[{"Id":"-1","Code":"InternalError"}]}', "it speaks of entry -1, and 2 were sent"),
+        (b'{"Successful":[{"Id":"2"}]}', "it names entry 2, but 2 were sent"),
+        (b'{"Failed":[{"Id":"-1","Code":"InternalError"}]}', "it names entry -1, but 2 were sent"),
         (b'{"Successful":[{"Id":"one"}]}', "invalid literal"),
         (b"<html>", "invalid character"),
     ],
 )
-def test_an_answer_about_other_entries_is_none(answer: bytes, detail: str) -> None:
-    """It must not settle somebody else's message, nor end the task that asked."""
+def test_a_malformed_batch_response_is_an_error(answer: bytes, detail: str) -> None:
+    """It must neither settle another message nor end the calling task."""
     with pytest.raises(QueueCallError, match=detail) as failure:
         batch_answer(answer, 2)
     assert failure.value.code == "UnreadableAnswer"

@@ -1,4 +1,4 @@
-"""A seed is a run: its plan, its load and what is known of each message never differ; the record remembers it."""
+"""A seed defines a run: plan, load and expectations are reproducible, and the record can be resumed."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from testkit.workload.backlogs import key
 MESSAGES = 4_000
 
 
-def test_a_plan_is_its_seed() -> None:
-    """The same seed is the same plan, and another is another."""
+def test_a_seed_defines_the_plan() -> None:
+    """The same seed gives the same plan, another seed gives another plan."""
     assert plan_of(7, MESSAGES) == plan_of(7, MESSAGES) != plan_of(7 + len(FAULTS), MESSAGES)
 
 
-def test_seeds_in_a_row_go_through_all_faults() -> None:
-    """As many seeds as there are faults meet each of them; no run has two of one group, which would undo each other."""
+def test_consecutive_seeds_cycle_through_all_faults() -> None:
+    """As many seeds as there are faults include each of them; no run has two faults of one group."""
     plans = [plan_of(seed, MESSAGES) for seed in range(100, 100 + len(FAULTS))]
     assert {plan.faults[0] for plan in plans} == set(FAULTS)
     for plan in plans:
@@ -33,56 +33,58 @@ def test_seeds_in_a_row_go_through_all_faults() -> None:
         assert len(set(groups)) == len(groups)
 
 
-def test_three_hundred_seeds_meet_each_fault_five_times() -> None:
-    """What `make chaos` promises without further words."""
+def test_three_hundred_seeds_include_each_fault_five_times() -> None:
+    """The default number of runs of `make chaos` covers every fault."""
     plans = [plan_of(seed, MESSAGES) for seed in range(1, 301)]
     assert min(sum(name in plan.faults for plan in plans) for name in FAULTS) >= 5
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_what_a_message_told_is_what_stands_in_it(seed: int) -> None:
-    """The judge knows rows without reading bodies; the daemon's decode, which reads them, finds the same."""
+def test_expectations_match_the_decoded_bodies(seed: int) -> None:
+    """The load knows the rows without reading bodies; the daemon's decode reads the bodies and finds the same rows."""
     load = ChaosLoad(seed, MESSAGES)
     lease = Lease(queue="q", expires_at=0.0, handles=set())
     for index in range(MESSAGES):
-        told = load.told(index, "id")
+        expected = load.expected(index, "id")
         delivery = decode(Message("q", "id", "h", load.body(index), 0.0, 1, lease))
-        assert delivery.events == told.events
-        assert told.is_readable == (delivery.rejection is None)
-        assert told.body is None if told.is_readable else told.body == load.body(index).encode()
+        assert delivery.events == expected.events
+        assert expected.is_readable == (delivery.rejection is None)
+        assert expected.body is None if expected.is_readable else expected.body == load.body(index).encode()
 
 
-def test_the_quarantine_may_hold_refused_objects_alone() -> None:
-    """Those that the faults of a plan refuse, with the bodies the queue has."""
-    plan = plan_of(list(FAULTS).index("object-refused-by-check"), MESSAGES)
+def test_only_messages_of_rejected_objects_may_be_quarantined() -> None:
+    """Those are the objects that the faults of a plan reject, with the bodies that the queue holds."""
+    plan = plan_of(list(FAULTS).index("object-rejected-by-check"), MESSAGES)
     load = ChaosLoad(3, 30_000)
-    tolds = [load.told(index, "id", plan.refused_objects) for index in range(load.messages)]
-    refusable = {index: told for index, told in enumerate(tolds) if told.refusable}
-    keys = {name for told in refusable.values() for _, name, _ in told.refusable}
-    assert keys == {key(number) for number in plan.refused_objects}
-    assert all(told.body == load.body(index).encode() for index, told in refusable.items())
-    assert {len(told.events) for told in refusable.values()} == {1, 2, 3, 4, 5}
-    assert not plan_of(list(FAULTS).index("deadlocks"), MESSAGES, is_short=True).refused_objects
+    messages = [load.expected(index, "id", plan.rejected_objects) for index in range(load.messages)]
+    may_be_rejected = {index: message for index, message in enumerate(messages) if message.may_be_rejected}
+    keys = {name for message in may_be_rejected.values() for _, name, _ in message.may_be_rejected}
+    assert keys == {key(number) for number in plan.rejected_objects}
+    assert all(message.body == load.body(index).encode() for index, message in may_be_rejected.items())
+    assert {len(message.events) for message in may_be_rejected.values()} == {1, 2, 3, 4, 5}
+    assert not plan_of(list(FAULTS).index("deadlocks"), MESSAGES, is_short=True).rejected_objects
 
 
-def test_a_load_is_not_all_alike() -> None:
-    """Rows told of once, rows told of often and out of order, messages without a row, and nonsense."""
-    tolds = [ChaosLoad(3, 30_000).told(index, "id") for index in range(30_000)]
-    events = [event for told in tolds for event in told.events]
+def test_a_load_is_varied() -> None:
+    """Rows with one event, rows with many events out of order, messages without a row, and unreadable messages."""
+    messages = [ChaosLoad(3, 30_000).expected(index, "id") for index in range(30_000)]
+    events = [event for message in messages for event in message.events]
     hot = [event.sequencer for event in events if event.key == key(7)]
     assert hot != sorted(hot)
     assert {event.state for event in events} == {"present", "removed", "delete_marker"}
-    assert any(not told.events and told.is_readable for told in tolds)
-    assert any(not told.events and not told.is_readable for told in tolds)
-    assert any(len(told.events) > 1 and not told.is_readable for told in tolds)
-    twice = [
-        [event.sequencer for event in told.events if event.key == told.events[-1].key] for told in tolds if told.events
+    assert any(not message.events and message.is_readable for message in messages)
+    assert any(not message.events and not message.is_readable for message in messages)
+    assert any(len(message.events) > 1 and not message.is_readable for message in messages)
+    sequencers = [
+        [event.sequencer for event in message.events if event.key == message.events[-1].key]
+        for message in messages
+        if message.events
     ]
-    assert any(len(told) > 2 and told != sorted(told) for told in twice)
+    assert any(len(each) > 2 and each != sorted(each) for each in sequencers)
 
 
 def test_half_of_a_load_waits_and_the_rest_arrives_evenly() -> None:
-    """The backlog tells when the next message comes, gives what is there, and ends."""
+    """The backlog knows the time of the next arrival, hands out what has arrived, and ends."""
     backlog = ArrivingBacklog(ChaosLoad(1, 100, seconds=10.0), started_at=1000.0)
     assert len(backlog.take(1000, 1000.0)) == 50
     due = backlog.next_arrival(1000.0)
@@ -98,16 +100,16 @@ def test_the_record_is_resumed_and_becomes_a_table(tmp_path: Path) -> None:
     failed = RunResult(plan=plan_of(2, MESSAGES), events=5_000, errors=("lost: 1\n  trace",))
     plan = plan_of(2 + len(FAULTS), MESSAGES)
     alone = msgspec.structs.replace(plan, occurrences=plan.occurrences[:1])
-    good = RunResult(plan=alone, events=6_000, signs={"database.unavailable network": 2})
-    mended = RunResult(plan=plan_of(3, MESSAGES))
-    for result in (failed, good, msgspec.structs.replace(mended, errors=("stuck",)), mended):
+    good = RunResult(plan=alone, events=6_000, symptoms={"database.unavailable network": 2})
+    repaired = RunResult(plan=plan_of(3, MESSAGES))
+    for result in (failed, good, msgspec.structs.replace(repaired, errors=("stuck",)), repaired):
         append_result(record, result)
     results = read_record(record)
-    assert results == [failed, good, mended]
+    assert results == [failed, good, repaired]
     write_table(table, record, results)
     text = table.read_text()
     name = failed.plan.faults[0]
     row = next(line for line in text.splitlines() if line.startswith(f"| {name} |"))
     assert row.split(" | ")[2] == "2"
     assert row.split(" | ")[4:] == ["11,000", "database.unavailable network", "seed 2 |"]
-    assert f"In all 3 runs with {3 * MESSAGES:,} messages of 11,000 events; 1 of them with an error." in text
+    assert f"Total: 3 runs with {3 * MESSAGES:,} messages of 11,000 events; 1 of the runs had an error." in text

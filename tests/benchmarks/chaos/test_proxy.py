@@ -1,4 +1,4 @@
-"""The network of the chaos does to what passes what it is told to, and nothing else."""
+"""The proxy of the chaos tests treats traffic as its mode says, and in no other way."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMITTED = b"INSERT 0 5\0"
 
 
 class Ends:
-    """A client, and the server it reaches through the network."""
+    """A client, and the server that it reaches through the proxy."""
 
     def __init__(self, between: Network, client: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
         self.between = between
@@ -23,19 +23,19 @@ class Ends:
         self.server_writer: asyncio.StreamWriter
 
     async def to_server(self, data: bytes) -> bytes:
-        """What arrives at the server of what the client sends."""
+        """Sends data from the client; returns what arrives at the server."""
         self.client_writer.write(data)
         return await self.server_reader.readexactly(len(data))
 
     async def to_client(self, data: bytes) -> bytes:
-        """What arrives at the client of what the server sends."""
+        """Sends data from the server; returns what arrives at the client."""
         self.server_writer.write(data)
         return await self.client_reader.readexactly(len(data))
 
 
 @pytest.fixture
 async def ends() -> AsyncIterator[Ends]:
-    """Two ends with a fair network between them."""
+    """Client and server with a proxy in mode `normal` between them."""
     accepted: asyncio.Queue[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Queue(1)
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -52,25 +52,25 @@ async def ends() -> AsyncIterator[Ends]:
                 await writer.wait_closed()
 
 
-async def test_fair(ends: Ends) -> None:
-    """Both ways, whatever it is."""
+async def test_normal(ends: Ends) -> None:
+    """Data passes unchanged in both directions."""
     assert await ends.to_server(b"question") == b"question"
     assert await ends.to_client(COMMITTED) == COMMITTED
 
 
-async def test_silence_keeps_what_was_sent_until_it_ends(ends: Ends) -> None:
-    """Nothing arrives and nobody hangs up; afterwards everything arrives."""
-    ends.between.set_weather("silent")
+async def test_silence_holds_data_back_until_it_ends(ends: Ends) -> None:
+    """Nothing arrives and no connection is closed; afterwards everything arrives."""
+    ends.between.set_mode("silent")
     sending = asyncio.create_task(ends.to_server(b"hello?"), name="sending")
     done, _ = await asyncio.wait({sending}, timeout=0.2)
     assert not done
-    ends.between.set_weather("fair")
+    ends.between.set_mode("normal")
     assert await sending == b"hello?"
 
 
-async def test_a_commit_is_cut_off_from_its_answer(ends: Ends) -> None:
-    """Other answers pass; the word that a row is stored does not, and both sides are hung up on."""
-    ends.between.set_weather("cut_after_commit")
+async def test_connections_are_cut_after_a_commit(ends: Ends) -> None:
+    """Other responses pass; the confirmation of a commit does not, and both sides are reset."""
+    ends.between.set_mode("cut_after_commit")
     assert await ends.to_server(b"insert") == b"insert"
     assert await ends.to_client(b"parsed") == b"parsed"
     ends.server_writer.write(COMMITTED)
@@ -81,17 +81,17 @@ async def test_a_commit_is_cut_off_from_its_answer(ends: Ends) -> None:
 
 
 async def test_a_reset_breaks_every_connection(ends: Ends) -> None:
-    """Neither end is told why."""
+    """Both ends see a closed connection."""
     assert await ends.to_server(b"here") == b"here"
     ends.between.reset_all()
     with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
         await ends.client_reader.readexactly(1)
 
 
-async def test_slow_is_late(ends: Ends) -> None:
-    """What passes takes the given time longer."""
+async def test_slow_delays_data(ends: Ends) -> None:
+    """Data arrives later by the given time."""
     ends.between.slow_seconds = 0.2
-    ends.between.set_weather("slow")
+    ends.between.set_mode("slow")
     clock = asyncio.get_running_loop().time
     began = clock()
     assert await ends.to_server(b"late") == b"late"

@@ -1,7 +1,7 @@
-"""The real daemon under seeded faults: nothing is lost, nothing is wrong, nothing is deleted too early.
+"""The real daemon under seeded faults: no message is lost, no row is wrong, no message is deleted too early.
 
-The same driver as `make chaos`, with less of everything. A run that fails says its seed; `make chaos SEED=…
-RUNS=1` is its long form.
+The driver is that of `make chaos`, with shorter plans. A failed run prints its seed; `make chaos SEED=… RUNS=1`
+repeats it at full length.
 """
 
 from __future__ import annotations
@@ -31,21 +31,21 @@ SHORT = (
     "password-rotated",
     "deadlocks",
     "table-changed",
-    "object-refused-everywhere",
-    "rows-refused",
+    "object-rejected-everywhere",
+    "rows-rejected",
     "network-silent",
     "network-reset",
     "network-cut-after-commit",
     "sqs-500",
     "sqs-failed-entries",
-    "sqs-lost-answers",
+    "sqs-lost-responses",
     "sqs-duplicates",
     "sqs-short-visibility",
     "sqs-clock-skewed",
     "credentials-expired",
     "wall-clock-jumps",
 )
-"""Of every kind those that say much in a short time; `make chaos` has them all, and together."""
+"""Of every group the faults that show most in a short time; `make chaos` has all of them, and combinations."""
 
 
 @pytest.fixture(scope="module")
@@ -57,16 +57,16 @@ def database() -> Iterator[ChaosDatabase]:
 
 @pytest.fixture(scope="module")
 def queue() -> Iterator[ChaosQueue]:
-    """One queue server that remembers."""
+    """One queue server with an audit log."""
     with chaos_queues() as made:
         yield made
 
 
 @pytest.mark.parametrize("seed", [pytest.param(NAMES.index(name), id=name) for name in SHORT])
-async def test_a_history_under_fault_is_right(database: ChaosDatabase, queue: ChaosQueue, seed: int) -> None:
-    """Every message is stored, quarantined or without a row; every row is the newest told; no delete came early."""
+async def test_the_history_under_a_fault_is_correct(database: ChaosDatabase, queue: ChaosQueue, seed: int) -> None:
+    """Every message is stored, quarantined or without a row; every row is the newest event; no delete is early."""
     await database.prepare()
     plan = plan_of(seed, MESSAGES, is_short=True)
     result = await run(plan, database, queue)
-    assert not result.errors, f"{plan.printed()}\n" + "\n".join(result.errors)
+    assert not result.errors, f"{plan.describe()}\n" + "\n".join(result.errors)
     assert result.stored + result.quarantined > MESSAGES * 0.9

@@ -1,4 +1,4 @@
-"""Decode against the fuzzer, in small; and the fuzzer against itself: its judge notices, and its bodies are wide."""
+"""A short fuzz run of decode, and tests of the fuzzer: its oracle finds faults, and its bodies are varied."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.fuzz.mutate import Mutator
-from benchmarks.fuzz.oracle import Judge, Wrong
-from benchmarks.fuzz.reference import reading_of
+from benchmarks.fuzz.oracle import DecodeOracle, MismatchError
+from benchmarks.fuzz.reference import reference_meanings
 from subscriber.events.decode import decode
 from subscriber.events.rejection import REASONS
 from subscriber.model import Delivery, Message, Rejection
@@ -27,43 +27,45 @@ BODIES = 4_000
 
 
 def test_thousands_of_bodies() -> None:
-    """None is read otherwise than by the reference, and between them they reach every reason but two."""
-    judge, mutator = Judge(), Mutator(seed=7)
+    """Decode and the reference agree on all of them, and they reach every reason of rejection but two."""
+    oracle, mutator = DecodeOracle(), Mutator(seed=7)
     for _ in range(BODIES):
-        judge.judge(mutator.body())
-    assert judge.outcomes["understood"] > BODIES / 4
-    assert judge.outcomes["events"] > BODIES / 5
-    assert judge.outcomes["unsure"] < BODIES / 50
-    assert judge.outcomes["refused out of caution"] < BODIES / 20
-    assert REASONS - set(judge.reasons) <= {"bucket_not_allowed", "too_many_records"}
+        oracle.check(mutator.body())
+    assert oracle.outcomes["understood"] > BODIES / 4
+    assert oracle.outcomes["events"] > BODIES / 5
+    assert oracle.outcomes["unsure"] < BODIES / 50
+    assert oracle.outcomes["rejected out of caution"] < BODIES / 20
+    assert REASONS - set(oracle.reasons) <= {"bucket_not_allowed", "too_many_records"}
 
 
 @PROPERTY
 @given(st.lists(record_likes | json_values, max_size=4))
 def test_any_records(records: list[object]) -> None:
-    """Whatever stands in the records, both readings agree."""
-    Judge().judge(body(*records))
+    """Decode and the reference agree on any records."""
+    DecodeOracle().check(body(*records))
 
 
 @pytest.mark.parametrize("case", corpus(), ids=lambda case: case.name)
 def test_the_corpus_agrees_with_the_reference(case: Case) -> None:
-    """What the table of expectation says was written by hand; the reference comes to the same."""
-    reading = reading_of(case.body)
-    if all(meaning.verdict != "unsure" for meaning in reading):
+    """The reference gives the expected result of each case, which was written by hand."""
+    reading = reference_meanings(case.body)
+    if all(meaning.outcome != "unsure" for meaning in reading):
         found = [meaning.event for meaning in reading if meaning.event]
         assert found == [msgspec.structs.astuple(event) for event in case.events]
         assert [meaning.label for meaning in reading if meaning.label] == list(case.ignored)
-        assert any(meaning.verdict == "refused" for meaning in reading) == (case.reason is not None)
+        assert any(meaning.outcome == "rejected" for meaning in reading) == (case.reason is not None)
 
 
-def test_the_reference_is_seldom_unsure() -> None:
-    """It has an answer to nine in ten cases of the corpus."""
-    unsure = [case.name for case in corpus() if any(meaning.verdict == "unsure" for meaning in reading_of(case.body))]
+def test_the_reference_is_rarely_unsure() -> None:
+    """It has an outcome for nine in ten cases of the corpus."""
+    unsure = [
+        case.name for case in corpus() if any(meaning.outcome == "unsure" for meaning in reference_meanings(case.body))
+    ]
     assert len(unsure) < len(corpus()) / 10
 
 
 def test_the_same_seed_gives_the_same_bodies() -> None:
-    """A fault that was found can be found again."""
+    """A fault that was found can be reproduced."""
     first, second, other = Mutator(1), Mutator(1), Mutator(2)
     assert [first.body() for _ in range(200)] == [second.body() for _ in range(200)]
     assert first.body() != other.body()
@@ -82,7 +84,7 @@ def _changed(**changes: object) -> Callable[[Message], Delivery]:
     return reading
 
 
-def _fickle() -> Callable[[Message], Delivery]:
+def _inconsistent() -> Callable[[Message], Delivery]:
     numbers = itertools.count()
     return lambda message: Delivery(message, rejection=Rejection("not_json", f"the {next(numbers)}th time"))
 
@@ -91,7 +93,7 @@ def _fickle() -> Callable[[Message], Delivery]:
     ("reading", "problem"),
     [
         (_raises, "decode raised ValueError"),
-        (_fickle(), "two things"),
+        (_inconsistent(), "two results"),
         (Delivery, "the reference says"),
         (_changed(key="other"), "the reference says"),
         (_changed(key="a\0b"), "the key has a NUL"),
@@ -107,8 +109,8 @@ def _fickle() -> Callable[[Message], Delivery]:
         (lambda message: msgspec.structs.replace(decode(message), ignored=("x",)), "the reference says"),
     ],
 )
-def test_the_judge_notices(reading: Callable[[Message], Delivery], problem: str) -> None:
-    """Each promise of decode, broken once, is found."""
-    Judge().judge(body(record()))
-    with pytest.raises(Wrong, match=problem):
-        Judge(reading).judge(body(record()))
+def test_the_oracle_finds_each_fault(reading: Callable[[Message], Delivery], problem: str) -> None:
+    """Each guarantee of decode, broken once, is found."""
+    DecodeOracle().check(body(record()))
+    with pytest.raises(MismatchError, match=problem):
+        DecodeOracle(reading).check(body(record()))

@@ -1,1 +1,1 @@
-"""The real plant of the governor: its arithmetic on made-up curves, its parts on a real server."""
+"""The live benchmark of the governor: its figures on synthetic series, its parts on a real server."""

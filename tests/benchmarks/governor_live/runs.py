@@ -1,4 +1,4 @@
-"""Made-up runs on a plant of one core."""
+"""Synthetic runs on a database with one core."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CEILING = 60.0
 
 
 def samples(busy: Callable[[float], float], seconds: float = ENDS, row_microseconds: float = 150.0) -> list[Sample]:
-    """A run whose database is busy by `busy(second)`, percent, all of it with our rows."""
+    """A run in which the daemon's rows use `busy(second)` percent of the database."""
     used, found = 0.0, []
     for number in range(int(seconds / INTERVAL_SECONDS) + 1):
         at = number * INTERVAL_SECONDS

@@ -1,4 +1,4 @@
-"""The plant's parts on a real server: rows that cost, a neighbor who takes his share, a flood judged half-way."""
+"""The parts of the live benchmark on a real server: expensive rows, a noisy neighbor, a backlog drained in part."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import os
 import pytest
 
 from benchmarks.governor_live import cpu_pinning
-from benchmarks.governor_live.control_api import Controller
-from benchmarks.governor_live.environment import Drained, plant
+from benchmarks.governor_live.control_api import ControlClient
+from benchmarks.governor_live.environment import DrainResult, live_environment
 from benchmarks.governor_live.noisy_neighbor import noisy_neighbor_of
-from benchmarks.governor_live.row_cost import TRIGGER_MICROSECONDS, burden
+from benchmarks.governor_live.row_cost import TRIGGER_MICROSECONDS, make_rows_expensive
 from benchmarks.governor_live.run import GOVERNED
-from benchmarks.governor_live.timeline import Act, follow
+from benchmarks.governor_live.timeline import Action, run_timeline
 from benchmarks.loadtest.samples import Meter, daemon_as_consumer
 from testkit.local_stack import running_daemon
 from testkit.terminal import Screen
@@ -25,49 +25,49 @@ SECONDS = 4.0
 MESSAGES = 100_000
 
 
-def test_the_governor_steers_a_database_with_a_neighbor() -> None:
-    """Acts happen in their order; ceiling and CPU are seen, a row costs what the trigger burns; nothing is lost."""
+def test_the_governor_controls_a_database_with_a_neighbor() -> None:
+    """Actions happen in order; samples have ceiling and CPU, a row costs what the trigger burns; nothing is lost."""
     load = BacklogLoad("flood", MESSAGES)
-    with plant() as built, noisy_neighbor_of(built.parts.postgres) as neighbor:
-        queue_url = built.parts.make_queue("plant")
-        with running_daemon(built.parts, queue_url, GOVERNED) as daemon:
-            burden(built.parts.postgres.url)
-            burden(built.parts.postgres.url)  # a second time it is there already
-            controller, done = Controller(daemon), list[str]()
-            controller.wait_for_sensor()
+    with live_environment() as environment, noisy_neighbor_of(environment.parts.postgres) as neighbor:
+        queue_url = environment.parts.make_queue("governor-live")
+        with running_daemon(environment.parts, queue_url, GOVERNED) as daemon:
+            make_rows_expensive(environment.parts.postgres.url)
+            make_rows_expensive(environment.parts.postgres.url)  # a second call does nothing
+            client, done = ControlClient(daemon), list[str]()
+            client.wait_for_sensor()
 
             def flood(_: object) -> None:
-                load.attach(built.parts.client, queue_url)
+                load.attach(environment.parts.client, queue_url)
                 done.append("flood")
 
             def limit(_: object) -> None:
-                controller.fix(100)
+                client.fix(100)
                 done.append("limit")
 
-            acts = [Act(2, "limit", limit), Act(0, "flood", flood)]
-            meter = Meter(built.parts, queue_url, daemon_as_consumer(daemon))
-            with built.watched() as disturbance, neighbor.at_work(0.2):
-                samples = follow(meter, MESSAGES, acts, SECONDS, Screen(io.StringIO()))
-            assert controller.status().fixed_limit == controller.status().limit_at_most
-            controller.release()
-            assert controller.status().mode == "auto"
+            actions = [Action(2, "limit", limit), Action(0, "flood", flood)]
+            meter = Meter(environment.parts, queue_url, daemon_as_consumer(daemon))
+            with environment.watched() as disturbance, neighbor.active(0.2):
+                samples = run_timeline(meter, MESSAGES, actions, SECONDS, Screen(io.StringIO()))
+            assert client.status().fixed_limit == client.status().limit_at_most
+            client.release()
+            assert client.status().mode == "auto"
             exit_code = daemon.stop()
-        run = built.judged("flood", Drained(load, queue_url, samples, exit_code, {}), {})
+        run = environment.checked_run("flood", DrainResult(load, queue_url, samples, exit_code, {}), {})
     assert done == ["flood", "limit"]
     assert run.is_flawless
     assert 0 < run.figures.messages < MESSAGES
     assert run.figures.cpu_microseconds_per_message["database"] > TRIGGER_MICROSECONDS / 2
     assert any(each.cpu_ceiling_percent is not None for each in samples)
-    assert (disturbance.percent is None) is (built.cores is None)
+    assert (disturbance.percent is None) is (environment.cores is None)
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core cannot be divided")
-def test_cores_are_given_back() -> None:
-    """In the block this process is off the database's core, afterwards everything is as before."""
+def test_cpu_affinity_is_restored() -> None:
+    """Inside the block this process is off the database's core; afterwards its affinity is as before."""
     before = os.sched_getaffinity(0)
-    with cpu_pinning.apart() as divided:
+    with cpu_pinning.pinned() as divided:
         assert divided is not None
         assert os.sched_getaffinity(0) == divided.others == before - {divided.database}
-        assert str(divided.database) in cpu_pinning.told(divided)
+        assert str(divided.database) in cpu_pinning.describe(divided)
     assert os.sched_getaffinity(0) == before
-    assert "NOT held" in cpu_pinning.told(None)
+    assert "NOT pinned" in cpu_pinning.describe(None)

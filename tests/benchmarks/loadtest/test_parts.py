@@ -1,4 +1,4 @@
-"""What the load test stands on: the slow network, the rules of the model, and peers that may not die unseen."""
+"""Parts of the load test: the latency proxy, the rules of the Lambda model, and competitors that fail."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 
 from benchmarks.baselines.lambda_model import BATCHES_AT_MOST, begins_after_seconds
 from benchmarks.loadtest.competitors import COMPETITORS, mq_bridge
-from benchmarks.loadtest.samples import peer_as_consumer
-from testkit.latency_proxy import Delay, slow_network
-from testkit.process import PartError, child_process
+from benchmarks.loadtest.samples import competitor_as_consumer
+from testkit.latency_proxy import Delay, latency_proxy
+from testkit.process import ProcessError, child_process
 
 
 async def test_order_is_kept_and_each_round_trip_is_longer() -> None:
-    """Round trips take at least the least delay, bring back what was sent, in order; a hang-up passes through."""
-    hung_up = asyncio.Event()
+    """Round trips take at least the minimum delay and keep the order; a closed connection is passed on."""
+    closed = asyncio.Event()
 
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65_536):
@@ -27,17 +27,17 @@ async def test_order_is_kept_and_each_round_trip_is_longer() -> None:
             await writer.drain()
         writer.close()
         await writer.wait_closed()
-        hung_up.set()
+        closed.set()
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     async with server, asyncio.timeout(30):
-        with slow_network(server.sockets[0].getsockname()[1], Delay(5, 10)) as port:
+        with latency_proxy(server.sockets[0].getsockname()[1], Delay(5, 10)) as port:
             await talk(*await asyncio.open_connection("127.0.0.1", port))
-            await hung_up.wait()
+            await closed.wait()
 
 
 async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Ten small round trips, one large one, and a good-bye."""
+    """Ten small round trips, one large one, and a close."""
     started = time.monotonic()
     for number in range(10):
         writer.write(number.to_bytes(4, "big"))
@@ -50,29 +50,29 @@ async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
     await writer.wait_closed()
 
 
-def test_the_model_grows_by_its_documented_rules() -> None:
-    """Five readers begin at once, the 300 of a minute evenly after them, the last of 1,250 after some four minutes."""
+def test_the_lambda_model_scales_by_its_documented_rules() -> None:
+    """Five readers start at once, 300 a minute evenly after them, the last of 1,250 after some four minutes."""
     assert [begins_after_seconds(number) for number in range(5)] == [0] * 5
     assert begins_after_seconds(5) > 0
     assert begins_after_seconds(5 + 300 - 1) == 60
     assert begins_after_seconds(BATCHES_AT_MOST - 1) == 249
 
 
-def test_a_peer_that_dies_ends_the_measurement() -> None:
-    """Nobody waits for a peer that has ended before it was told to, and the reason is shown."""
-    with child_process("a peer", [sys.executable, "-c", "raise SystemExit('out of luck')"]) as child:
+def test_a_competitor_that_dies_ends_the_measurement() -> None:
+    """A competitor that exits before it is stopped raises an error with the end of its log."""
+    with child_process("a competitor", [sys.executable, "-c", "raise SystemExit('no database')"]) as child:
         child.wait_until(lambda: None if child.is_running else True, 20)
-        with pytest.raises(PartError, match="out of luck"):
-            peer_as_consumer(child).counters()
+        with pytest.raises(ProcessError, match="no database"):
+            competitor_as_consumer(child).counters()
 
 
-def test_a_contender_without_its_environment_says_how_to_get_it(tmp_path: Path) -> None:
-    """Whoever runs the contest by hand is told which command installs the peer that is missing."""
+def test_a_competitor_without_its_environment_names_the_remedy(tmp_path: Path) -> None:
+    """The error names the command that installs the missing competitor."""
     absent = msgspec.structs.replace(mq_bridge("mq-bridge", "", 1), interpreter=tmp_path / "mq-bridge/bin/python")
-    with pytest.raises(PartError, match=r"mq-bridge is not installed in \S+/mq-bridge: `make bench`"):
+    with pytest.raises(ProcessError, match=r"mq-bridge is not installed in \S+/mq-bridge: `make bench`"):
         absent.command("queue")
 
 
-def test_no_two_contenders_share_a_queue() -> None:
-    """Each drains a queue that nobody has touched before."""
+def test_no_two_competitors_share_a_queue() -> None:
+    """Each drains a queue of its own."""
     assert len({competitor.queue_name for competitor in COMPETITORS}) == len(COMPETITORS)

@@ -1,1 +1,1 @@
-"""The simulator: its plant, its laws, and the scenarios with their ranges."""
+"""The simulator, the controllers that it compares, and the scenarios with their expected ranges."""

@@ -1,4 +1,4 @@
-"""The governor in every scenario: does it come out within the ranges that the scenario's file states?"""
+"""The governor in every scenario: its figures are within the ranges that the scenario file states."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from benchmarks.simulation.scenario import names, read
 from benchmarks.simulation.simulator import simulate
 
 pytestmark = pytest.mark.usefixtures("untraced")
-"""Hours are simulated here; tests/control covers the law."""
+"""These tests simulate hours; tests/control covers the governor."""
 
 
 @pytest.mark.parametrize("name", names())
 def test_the_governor_keeps_the_ranges_of(name: str) -> None:
-    """Each figure of each span, of the very function that the daemon runs."""
+    """Every figure of every span, for the function that the daemon runs."""
     scenario = read(name)
     assert scenario.expected
     record = simulate(name, scenario, GOVERNOR)

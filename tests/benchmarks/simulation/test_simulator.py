@@ -1,4 +1,4 @@
-"""The simulated database, queue, sensor and tasks: do they keep the laws that real ones keep?"""
+"""The simulated database, queue, sensor and tasks obey the same laws as real ones."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.simulation.backlog import Backlog
-from benchmarks.simulation.controller import GOVERNOR, Bounds, Law
+from benchmarks.simulation.controller import GOVERNOR, Bounds, ControllerSpec
 from benchmarks.simulation.controllers.fixed import Fixed
 from benchmarks.simulation.database import Database, DatabaseOptions, Statement
-from benchmarks.simulation.scenario import Event, Fleet, LeadIn, Load, Scenario
+from benchmarks.simulation.scenario import Event, Fleet, Load, Scenario, WarmUp
 from benchmarks.simulation.sensor import Sensor, SensorOptions
 from benchmarks.simulation.simulator import simulate
 from subscriber.control.reading import Reading
 
 pytestmark = pytest.mark.usefixtures("untraced")
-"""Hours are simulated here; tests/control covers the law."""
+"""These tests simulate hours; tests/control covers the governor."""
 
 EXACT = DatabaseOptions(cores=4, row_cpu_microseconds=100, contention=0, variation=0)
 
 
 class Client:
-    """Owns statements."""
+    """An owner of statements."""
 
     def has_stored(self, statement: Statement) -> None:
-        """Nothing to note."""
+        """Ignores the commit."""
 
 
 def statements(database: Database, number: int) -> float:
-    """So many of a thousand rows at once; seconds until the first is done."""
+    """Starts `number` statements of a thousand rows at once; returns the seconds until the first finishes."""
     for _ in range(number):
         database.begin(Statement(Client(), 1000, 0.0), 0.0)
     return database.next_finish_in()
 
 
 @given(number=st.integers(1, 64), cores=st.floats(0.5, 32))
-def test_no_more_is_used_than_there_is_and_than_is_asked(number: int, cores: float) -> None:
+def test_utilization_is_at_most_capacity_and_demand(number: int, cores: float) -> None:
     """The two bounds of operational analysis, and Little's law between time and throughput."""
     database = Database(msgspec.structs.replace(EXACT, cores=cores))
     seconds = statements(database, number)
@@ -50,25 +50,25 @@ def test_no_more_is_used_than_there_is_and_than_is_asked(number: int, cores: flo
     assert database.busy_seconds * cores == pytest.approx(number * 0.102, rel=1e-6)
 
 
-def test_a_neighbor_takes_his_share_and_stretches_ours() -> None:
-    """Eight of ours and eight of his on four cores: each statement takes four times as long."""
+def test_a_neighbor_takes_its_share_and_slows_our_statements() -> None:
+    """Eight of ours and eight of the neighbor on four cores: each statement takes four times as long."""
     database = Database(EXACT)
     database.neighbor_cores = 8.0
     assert statements(database, 8) == pytest.approx(0.106 * (8 * 0.102 / 0.106 + 8) / 4, rel=0.01)
 
 
-def test_what_is_abandoned_is_not_finished() -> None:
-    """The others go on as if it had never been."""
+def test_aborted_statements_do_not_finish() -> None:
+    """The other statements continue."""
     database, other = Database(EXACT), Client()
     statements(database, 3)
     database.begin(Statement(other, 1000, 0.0), 0.0)
-    assert len(database.abandon(other)) == 1
-    assert len(database.abandon()) == 3
+    assert len(database.abort(other)) == 1
+    assert len(database.abort()) == 3
     assert database.next_finish_in() == math.inf
 
 
 def test_the_oldest_message_is_as_old_as_its_arrival() -> None:
-    """In order of arrival, whatever the rate was in between."""
+    """Messages are taken in order of arrival, at any rate."""
     backlog = Backlog()
     backlog.rate = 10.0
     for second in range(1, 11):
@@ -82,8 +82,8 @@ def test_the_oldest_message_is_as_old_as_its_arrival() -> None:
     assert backlog.age_seconds() == 0.0
 
 
-def test_a_backlog_may_be_older_than_the_world() -> None:
-    """Its messages are evenly as old as up to its age."""
+def test_a_backlog_may_be_older_than_the_simulation() -> None:
+    """The ages of its messages are spread evenly up to its age."""
     backlog = Backlog()
     backlog.add(1000.0, 100.0)
     assert backlog.age_seconds() == pytest.approx(100.0)
@@ -91,18 +91,18 @@ def test_a_backlog_may_be_older_than_the_world() -> None:
     assert backlog.age_seconds() == pytest.approx(50.0)
 
 
-def test_a_sensor_tells_of_windows_that_have_ended_and_only_when_they_are_due() -> None:
-    """The mean of each whole window; none of one in which it could not see."""
+def test_a_sensor_reports_past_windows_when_they_are_due() -> None:
+    """It reports the mean of each whole window, and skips a window in which the database was down."""
     sensor = Sensor(SensorOptions(window_seconds=2, delay_seconds=1.5, noise_percent=0), seed=1)
     for second in range(1, 9):
-        sensor.look(float(second), 0.25 * second, is_blind=second == 5)
+        sensor.sample(float(second), 0.25 * second, is_database_down=second == 5)
     assert sensor.newest(3.4) is None
     first = sensor.newest(3.5)
     assert first is not None
     assert (first.cpu_percent, first.taken_at, first.window_seconds) == (25.0, 2.0, 2.0)
-    blind = sensor.newest(7.6)
-    assert blind is not None
-    assert blind.taken_at == 4.0
+    gap = sensor.newest(7.6)
+    assert gap is not None
+    assert gap.taken_at == 4.0
     last = sensor.newest(9.5)
     assert last is not None
     assert last.taken_at == 8.0
@@ -111,12 +111,12 @@ def test_a_sensor_tells_of_windows_that_have_ended_and_only_when_they_are_due() 
 EVENTFUL = Scenario(
     question="",
     seconds=120,
-    lead_in=LeadIn(seconds=0),
+    warm_up=WarmUp(seconds=0),
     fleet=Fleet(tasks=3),
     load=Load(messages_per_second=20_000.0),
     events=(
         Event(20, start_tasks=2),
-        Event(40, database_away_seconds=10),
+        Event(40, database_down_seconds=10),
         Event(60, stop_tasks=2),
         Event(80, kill_tasks=1),
     ),
@@ -124,24 +124,24 @@ EVENTFUL = Scenario(
 
 
 def test_no_message_is_lost_or_stored_twice() -> None:
-    """Stored, waiting, in a statement, or in the lease of a task that died: through an outage and a deployment."""
-    law = Law("half open", "", lambda bounds: Fixed(bounds.limit_at_most / 2))
-    last = simulate("eventful", EVENTFUL, law).seconds[-1]
+    """Through an outage and a deployment each is stored, waiting, in a statement, or leased by a killed task."""
+    spec = ControllerSpec("half open", "", lambda bounds: Fixed(bounds.limit_at_most / 2))
+    last = simulate("eventful", EVENTFUL, spec).seconds[-1]
     inside = last.arrived - last.waiting - last.stored
     assert 0 <= inside <= 1000 * 4 * 4
     assert last.stored > 0.9 * last.arrived
 
 
 def test_the_same_seed_gives_the_same_run_and_another_one_another() -> None:
-    """Second by second."""
+    """Compared second by second."""
     short = msgspec.structs.replace(EVENTFUL, seconds=60)
     assert simulate("a", short, GOVERNOR) == simulate("a", short, GOVERNOR)
     assert simulate("a", short, GOVERNOR) != simulate("a", msgspec.structs.replace(short, seed=2), GOVERNOR)
 
 
-def test_the_lead_in_is_lived_through_and_not_recorded() -> None:
-    """Ten per cent of the database, for as long as it lasts; the record begins with the limit it ended with."""
-    scenario = Scenario(question="", seconds=10, lead_in=LeadIn(seconds=60), load=Load(backlog_messages=1e6))
+def test_the_warm_up_runs_and_is_not_recorded() -> None:
+    """It uses ten percent of the database; the record starts with the limit at the end of the warm-up."""
+    scenario = Scenario(question="", seconds=10, warm_up=WarmUp(seconds=60), load=Load(backlog_messages=1e6))
     record = simulate("after", scenario, GOVERNOR)
     assert [each.at for each in record.seconds] == list(range(1, 11))
     (path,) = record.paths
@@ -150,20 +150,20 @@ def test_the_lead_in_is_lived_through_and_not_recorded() -> None:
     assert record.seconds[0].arrived == pytest.approx(61 * 0.1 * scenario.database.rows_per_second + 1e6, rel=0.1)
 
 
-def test_what_a_task_holds_is_not_visible_in_the_queue() -> None:
-    """Laws that go by the queue's count see nothing wait while messages only linger."""
+def test_messages_held_by_a_task_are_not_visible_in_the_queue() -> None:
+    """Controllers that use the queue's count see no backlog while messages only linger."""
     seen: list[int | None] = []
 
-    class Looking(Fixed):
-        """Remembers what the queue said."""
+    class Recording(Fixed):
+        """Records the backlog of each reading."""
 
         def decide(self, reading: Reading) -> float:
-            """The same as ever."""
+            """Always the same limit."""
             seen.append(reading.backlog_messages)
             return super().decide(reading)
 
-    scenario = Scenario(question="", seconds=30, lead_in=LeadIn(seconds=30), load=Load(backlog_messages=1e6))
-    simulate("looking", scenario, Law("looking", "", lambda _: Looking(1.0)))
+    scenario = Scenario(question="", seconds=30, warm_up=WarmUp(seconds=30), load=Load(backlog_messages=1e6))
+    simulate("recording", scenario, ControllerSpec("recording", "", lambda _: Recording(1.0)))
     assert set(seen[:29]) == {0}
     assert min(each or 0 for each in seen[31:]) > 100_000
 
@@ -171,5 +171,5 @@ def test_what_a_task_holds_is_not_visible_in_the_queue() -> None:
 def test_a_duty_cycle_is_what_the_limit_says() -> None:
     """A limit of a quarter uses a quarter, on average."""
     scenario = Scenario(question="", seconds=300, load=Load(backlog_messages=1e9))
-    record = simulate("quarter", scenario, Law("quarter", "", lambda _: Fixed(0.25)))
+    record = simulate("quarter", scenario, ControllerSpec("quarter", "", lambda _: Fixed(0.25)))
     assert sum(each.used for each in record.seconds) / 300 == pytest.approx(0.25, rel=0.02)

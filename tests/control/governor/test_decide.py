@@ -1,4 +1,4 @@
-"""The governor without a sensor, and what is the same with one: brakes, calm, outages, bounds."""
+"""The governor without a sensor, and the rules that do not need one: failures, slowness, outages, bounds."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ OPTIONS = GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_s
 
 
 def reading(*, taken_at: float = 1.0, failures: int = 0, statement_seconds: float | None = 0.1) -> Reading:
-    """What was seen in a second."""
+    """The reading of one second."""
     return Reading(taken_at=taken_at, rows_per_second=100.0, statement_seconds=statement_seconds, failures=failures)
 
 
 def decisions(options: GovernorOptions, start: float, readings: list[Reading]) -> list[Decision]:
-    """One after the other."""
+    """The decisions on these readings, in order."""
     state, found = GovernorState(limit=start), []
     for seen in readings:
         state, decision = decide(options, state, seen)
@@ -45,23 +45,23 @@ def decisions(options: GovernorOptions, start: float, readings: list[Reading]) -
     ],
 )
 def test_one_reading_one_decision_with_its_reason(limit: float, seen: Reading, expected: tuple[float, str]) -> None:
-    """Failures halve, slowness takes three tenths, quiet gives a quarter back; the bounds hold."""
+    """Failures halve the limit, slowness takes three tenths, a quiet second adds a quarter; the bounds hold."""
     (found,) = decisions(OPTIONS, limit, [seen])
     assert found.reason == expected[1]
     assert found.limit == pytest.approx(expected[0])
 
 
 def test_a_congestion_is_cut_once() -> None:
-    """Failures and slow statements of the next five seconds are of the same event; later ones are not."""
-    hurts = [reading(taken_at=second, failures=1) for second in range(1, 6)]
+    """Failures and slow statements of the next five seconds belong to the same event; later ones do not."""
+    failing = [reading(taken_at=second, failures=1) for second in range(1, 6)]
     again = reading(taken_at=6, statement_seconds=10)
-    found = decisions(OPTIONS, 8, [*hurts, again])
+    found = decisions(OPTIONS, 8, [*failing, again])
     assert [each.reason for each in found] == ["failures", *["braked"] * 4, "slow"]
     assert [each.limit for each in found] == pytest.approx([4, 4, 4, 4, 4, 2.8])
 
 
 def test_an_outage_moves_nothing_until_a_statement_succeeds() -> None:
-    """A second without failures is no sign of health; recovery waits five seconds after the first success."""
+    """A second without failures does not prove health; recovery begins five seconds after the first success."""
     silent = [reading(taken_at=second, statement_seconds=None) for second in range(2, 40)]
     healthy = [reading(taken_at=second) for second in range(40, 46)]
     found = decisions(OPTIONS, 8, [reading(failures=3, statement_seconds=None), *silent, *healthy])
@@ -74,14 +74,14 @@ def test_an_outage_moves_nothing_until_a_statement_succeeds() -> None:
     assert {each.limit for each in found[:-2]} == {4}
 
 
-def test_from_the_floor_quiet_leads_back_to_the_top() -> None:
-    """Within half a minute of readings, however deep the fall was."""
+def test_quiet_seconds_restore_the_highest_limit() -> None:
+    """Within half a minute, from the lowest limit."""
     found = decisions(OPTIONS, OPTIONS.limit_at_least, [reading(taken_at=second) for second in range(30)])
     assert found[-1].limit == OPTIONS.limit_at_most
 
 
-def test_without_a_sensor_a_task_starts_at_the_top_and_with_one_at_the_floor() -> None:
-    """Feedback that is off must not hold anybody back; feedback that is on must first be heard."""
+def test_a_task_starts_at_the_highest_limit_and_with_a_sensor_at_the_lowest() -> None:
+    """Without feedback nothing limits the task; with feedback it first needs a reading."""
     assert GovernorState.at_start(OPTIONS).limit == 8
     with_sensor = GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_seconds=10, has_load_signal=True)
     assert GovernorState.at_start(with_sensor).limit == 0.05
@@ -99,25 +99,25 @@ READINGS = st.lists(
 
 @given(least=st.floats(0.01, 4), span=st.floats(0, 30), readings=READINGS, start=st.floats(0, 1))
 def test_the_limit_stays_in_bounds(least: float, span: float, readings: list[Reading], start: float) -> None:
-    """For any bounds, any start between them and any sequence of readings; it rises only when nothing hurts."""
+    """For any bounds, any start between them and any sequence of readings; no rise on failures or slow statements."""
     options = GovernorOptions(limit_at_least=least, limit_at_most=least + span, slow_statement_seconds=10)
     state = GovernorState(limit=least + span * start)
     for second, seen in enumerate(readings):
         before = state.limit
         state, decision = decide(options, state, reading_at(seen, second))
         assert least <= decision.limit <= least + span
-        hurts = seen.failures > 0 or (seen.statement_seconds or 0) >= 10
-        assert not (hurts and decision.limit > before)
-        assert hurts or decision.limit >= before
+        is_bad = seen.failures > 0 or (seen.statement_seconds or 0) >= 10
+        assert not (is_bad and decision.limit > before)
+        assert is_bad or decision.limit >= before
 
 
 def reading_at(seen: Reading, second: int) -> Reading:
-    """The same, taken at another time."""
+    """The same reading at another time."""
     return reading(taken_at=second, failures=seen.failures, statement_seconds=seen.statement_seconds)
 
 
 def test_a_reading_is_the_difference_of_two_tallies() -> None:
-    """Rates by the time that really passed, the mean of what succeeded in between."""
+    """Rates by the time that really passed, and the mean of the statements in between."""
     before = WriteTally(rows=100, statements=1, seconds=5.0, failures=2)
     now = WriteTally(rows=400, statements=3, seconds=6.0, failures=2)
     assert reading_between(before, now, taken_at=7.0, elapsed_seconds=1.5) == Reading(
@@ -126,7 +126,7 @@ def test_a_reading_is_the_difference_of_two_tallies() -> None:
 
 
 def test_a_second_without_statements_has_no_mean() -> None:
-    """Nothing was seen, which is not the same as fast."""
+    """None is unknown, which is not the same as fast."""
     tally = WriteTally(rows=100, statements=1, seconds=5.0, failures=0)
     later = WriteTally(rows=100, statements=1, seconds=5.0, failures=4)
     assert reading_between(tally, later, 1.0, 1.0) == Reading(1.0, 0.0, None, 4)

@@ -1,4 +1,4 @@
-"""The governor with a sensor: what it does of a reading, and what it does without one."""
+"""The governor with a sensor: its decisions on readings, and without new ones."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from subscriber.signals import LoadReading
 from tests.control.readings import OPTIONS, SENSOR_DELAY_SECONDS, busy, run, settled
 
 
-def test_a_reading_inside_the_dead_band_moves_nothing() -> None:
-    """A limit that twitches with the sensor's error helps nobody."""
+def test_a_reading_inside_the_dead_band_changes_nothing() -> None:
+    """The limit does not follow the sensor's noise."""
     _, decisions = run(settled(4.0), range(20, 40), lambda at, limit: busy(at, limit, 57.0 + at % 3))
     assert {(each.limit, each.reason) for each in decisions} == {(4.0, "steady")}
 
 
-def test_a_reading_of_the_past_is_carried_to_today_before_it_counts() -> None:
-    """The second of two equal readings tells of the limit before the first one's cut, and is answered by less.
+def test_a_reading_of_the_past_is_scaled_to_the_present() -> None:
+    """The second of two equal readings belongs to the limit before the first cut, so its cut is smaller.
 
-    Our rows explain 58 of the 90 points, so a cut frees no more than its part of 58; a third at most is foreign.
+    Our rows explain 58 of the 90 points, so a cut frees no more than its part of 58; at most a third is external.
     """
     _, (first, second) = run(settled(4.0), (20, 21), lambda at, limit: busy(at, limit, 90.0))
-    foreign, own, aim = 30.0, 60.0, 58.0
-    assert first.limit == pytest.approx(4.0 * ((aim - foreign) / own) ** 0.6, rel=0.01)
-    today = 32.0 + 58.0 * first.limit / 4.0
-    own_today = today - foreign
-    assert second.predicted_percent == pytest.approx(today, rel=0.01)
-    assert second.limit == pytest.approx(first.limit * ((aim - foreign) / own_today) ** 0.6, rel=0.01)
+    external, own, aim = 30.0, 60.0, 58.0
+    assert first.limit == pytest.approx(4.0 * ((aim - external) / own) ** 0.6, rel=0.01)
+    present = 32.0 + 58.0 * first.limit / 4.0
+    own_now = present - external
+    assert second.predicted_percent == pytest.approx(present, rel=0.01)
+    assert second.limit == pytest.approx(first.limit * ((aim - external) / own_now) ** 0.6, rel=0.01)
 
 
-def test_growth_is_refused_without_evidence() -> None:
-    """Room alone is no reason: nobody waited for the limiter."""
+def test_there_is_no_growth_without_evidence() -> None:
+    """Free CPU alone is no reason: no batch waited for the limiter."""
     seen = busy(20, 4.0, 20.0, limit_reached=False)
     state, decision = decide(OPTIONS, msgspec.structs.replace(settled(4.0), was_reached=False), seen)
     assert (decision.limit, decision.reason) == (4.0, "not_needed")
     assert state.limit == 4.0
 
 
-def test_a_gate_that_was_hardly_used_says_nothing_of_more() -> None:
-    """The reading of an idle time would promise anything."""
+def test_a_hardly_used_limiter_does_not_show_the_cost_of_more() -> None:
+    """The reading of an idle window would allow any limit."""
     readings = {20.0: 58.0, 21.0: 31.0}  # the second of them is of a window that saw half a second of work
     state, decisions = run(
         settled(4.0),
@@ -51,8 +51,8 @@ def test_a_gate_that_was_hardly_used_says_nothing_of_more() -> None:
     assert state.limit == 4.0
 
 
-def test_a_new_task_waits_for_a_reading_of_its_own_time() -> None:
-    """What was measured before its first write says nothing of what its writes cost."""
+def test_a_new_task_waits_for_a_reading_of_its_own_writes() -> None:
+    """A window before its first write does not contain their cost."""
     old = LoadReading(10.0, taken_at=-200.0, window_seconds=60.0)
     seen = busy(1, 0.05, None, load=old, load_age_seconds=150.0)
     _, decision = decide(OPTIONS, GovernorState.at_start(OPTIONS), seen)
@@ -68,20 +68,20 @@ def test_the_ceiling_rises_with_lateness() -> None:
     assert (decision.reason, decision.ceiling_percent, decision.urgency) == ("below_ceiling", 85.0, 1.0)
 
 
-def test_a_repeated_reading_of_the_sensor_is_none() -> None:
-    """One step for one reading, however often it is told."""
-    said = LoadReading(90.0, taken_at=18.5, window_seconds=1.0)
+def test_a_repeated_reading_of_the_sensor_is_not_new() -> None:
+    """One step per reading, however often it is repeated."""
+    newest = LoadReading(90.0, taken_at=18.5, window_seconds=1.0)
 
     def repeated(at: float, limit: float) -> Reading:
-        return busy(at, limit, None, load=said, load_age_seconds=at - said.taken_at)
+        return busy(at, limit, None, load=newest, load_age_seconds=at - newest.taken_at)
 
     _, decisions = run(settled(4.0), range(20, 26), repeated)
-    assert [each.reason for each in decisions] == ["above_ceiling", *["no_news"] * 5]
+    assert [each.reason for each in decisions] == ["above_ceiling", *["no_new_reading"] * 5]
     assert len({each.limit for each in decisions}) == 1
 
 
-def test_slow_rows_brake_before_the_sensor_tells_and_once() -> None:
-    """A row that takes three times its best is cut by the ratio; that it goes on is the same event."""
+def test_slow_rows_brake_before_the_sensor_reports_it_and_once() -> None:
+    """Rows that take three times their best lower the limit by the ratio; while it lasts it is the same event."""
     _, decisions = run(
         settled(4.0), range(20, 30), lambda at, limit: busy(at, limit, None, statement_seconds=0.3, load=None)
     )
@@ -90,8 +90,8 @@ def test_slow_rows_brake_before_the_sensor_tells_and_once() -> None:
     assert cuts[0].limit == pytest.approx(4.0 / cuts[0].row_time_ratio)
 
 
-def test_slow_rows_of_an_open_gate_are_not_cut() -> None:
-    """A limit that holds nobody back is not what makes them slow; once it does, the cut comes."""
+def test_slow_rows_of_a_hardly_used_limiter_do_not_brake() -> None:
+    """A limit that delays no write is not what makes rows slow; once it does, it is lowered."""
     idle = {"limit_reached": False, "concurrency_used": 0.1}
     state, decisions = run(
         settled(4.0), range(20, 30), lambda at, limit: busy(at, limit, None, statement_seconds=0.3, load=None, **idle)
@@ -101,7 +101,7 @@ def test_slow_rows_of_an_open_gate_are_not_cut() -> None:
     assert decisions[0].reason == "slow_rows"
 
 
-def test_idle_seconds_do_not_hide_what_the_first_busy_one_tells() -> None:
+def test_idle_seconds_do_not_mask_the_first_busy_one() -> None:
     """A new task's first reading of its own work lets it grow, however long it has waited for work."""
     state, _ = run(
         GovernorState.at_start(OPTIONS),
@@ -115,7 +115,7 @@ def test_idle_seconds_do_not_hide_what_the_first_busy_one_tells() -> None:
 
 
 def test_a_bigger_batch_is_no_congestion() -> None:
-    """Ten times the time for ten times the rows is the same pace."""
+    """Ten times the time for ten times the rows is the same time per row."""
     state, _ = run(
         GovernorState(limit=4.0, load_taken_at=-100.0),
         range(20),
@@ -125,34 +125,34 @@ def test_a_bigger_batch_is_no_congestion() -> None:
     assert {each.limit for each in decisions} == {4.0}
 
 
-def test_a_sensor_that_falls_silent_freezes_growth_and_then_caps_it() -> None:
-    """Fifteen seconds of patience, then no growth, after a minute half of the last limit it knew."""
+def test_a_stale_sensor_freezes_growth_and_then_caps_the_limit() -> None:
+    """No growth after fifteen seconds; after a minute half of the limit at its last reading."""
     _, decisions = run(settled(4.0), range(20, 200), lambda at, limit: busy(at, limit, None))
     reasons = [each.reason for each in decisions]
-    assert reasons == ["no_news"] * 14 + ["signal_lost"] * 45 + ["fallback"] * 121
+    assert reasons == ["no_new_reading"] * 14 + ["signal_lost"] * 45 + ["fallback"] * 121
     assert {each.limit for each in decisions[:59]} == {4.0}
     assert [each.limit for each in decisions[59:]] == pytest.approx([2.0] * 121)
 
 
-def test_a_sensor_that_never_spoke_leaves_one_writer() -> None:
-    """From the floor, on evidence, by two per cent a second."""
+def test_without_any_reading_the_cap_is_one_writer() -> None:
+    """From the lowest limit, on evidence, by two percent a second."""
     state, _ = run(GovernorState.at_start(OPTIONS), range(400), lambda at, limit: busy(at, limit, None))
     assert state.limit == 1.0
 
 
-def test_a_sensor_that_speaks_once_a_minute_may_be_silent_for_longer() -> None:
-    """Its patience is three windows."""
+def test_a_sensor_with_a_window_of_a_minute_becomes_stale_later() -> None:
+    """After three windows."""
 
     def slow(at: float, limit: float) -> Reading:
         window = LoadReading(58.0, taken_at=at // 60 * 60, window_seconds=60.0)
         return busy(at, limit, None, load=window, load_age_seconds=at % 60)
 
     _, decisions = run(GovernorState(limit=4.0, load_taken_at=-100.0), range(120, 600), slow)
-    assert {each.reason for each in decisions} <= {"no_news", "steady", "unmeasured"}
+    assert {each.reason for each in decisions} <= {"no_new_reading", "steady", "unmeasured"}
 
 
-def test_an_outage_is_not_taken_for_room() -> None:
-    """The CPU of a database that is away is low; growth waits for a window that began after the first success."""
+def test_an_outage_does_not_count_as_free_cpu() -> None:
+    """The CPU of an unavailable database is low; growth waits for a window that began after the first success."""
     state, _ = run(
         settled(4.0), range(20, 50), lambda at, limit: busy(at, limit, 0.0, statement_seconds=None, failures=at == 20)
     )
@@ -163,15 +163,15 @@ def test_an_outage_is_not_taken_for_room() -> None:
     assert first >= 4 > SENSOR_DELAY_SECONDS
 
 
-def test_a_neighbor_is_told_apart_and_not_scaled() -> None:
-    """CPU that our rows do not explain stays where it is, whatever our limit: only ours is held against the room."""
+def test_external_load_is_recognized_and_not_scaled() -> None:
+    """CPU that our rows do not explain does not follow our limit: only our part is compared with what it leaves."""
     _, decision = decide(OPTIONS, settled(4.0), busy(20, 4.0, 80.0))
     assert decision.external_percent == pytest.approx(80.0 / 4, rel=0.15)
     assert decision.limit < 4.0 * (58 / 80) ** 0.6
 
 
 def test_a_task_that_finds_the_database_loaded_moves_towards_its_share() -> None:
-    """Where others were before it, it grows a little inside the dead band, as every small task does."""
+    """Where others were first, it grows slightly inside the dead band, as every small task does."""
     _, decisions = run(GovernorState.at_start(OPTIONS), range(300), lambda at, limit: busy(at, limit, 57.0))
     assert decisions[-1].reason == "sharing"
     assert 0.1 < decisions[-1].limit < 0.7

@@ -1,4 +1,4 @@
-"""What holds of the governor for any sequence of readings, possible or not."""
+"""Properties of the governor for any sequence of readings, possible or not."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LOADS = st.none() | st.builds(
 
 
 def seconds_of(numbers: st.SearchStrategy[float]) -> st.SearchStrategy[list[Reading]]:
-    """A row of readings, a second apart."""
+    """A series of readings, a second apart."""
     seconds = st.builds(
         Reading,
         taken_at=st.just(0.0),
@@ -59,7 +59,7 @@ BOUNDS = st.tuples(st.floats(0.01, 4), st.floats(0, 30), st.booleans()).map(
 
 @given(options=BOUNDS, readings=seconds_of(ANY | SENSIBLE))
 def test_the_limit_is_a_number_within_its_bounds(options: GovernorOptions, readings: list[Reading]) -> None:
-    """Whatever a sensor, a clock or a tally says: NaN and infinity included."""
+    """For any values of a sensor, a clock or a tally: NaN and infinity included."""
     state = GovernorState.at_start(options)
     for seen in readings:
         state, decision = decide(options, state, seen)
@@ -69,7 +69,7 @@ def test_the_limit_is_a_number_within_its_bounds(options: GovernorOptions, readi
 
 
 def mostly_well() -> st.SearchStrategy[list[Reading]]:
-    """A row of readings a second apart, in which little hurts, with a sensor that is often heard."""
+    """A series of readings a second apart, with few failures and a sensor that often has a new reading."""
     seconds = st.builds(
         Reading,
         taken_at=st.just(0.0),
@@ -84,7 +84,7 @@ def mostly_well() -> st.SearchStrategy[list[Reading]]:
         rows_per_statement=st.floats(1, 1000),
     )
 
-    def in_a_row(row: list[Reading]) -> list[Reading]:
+    def a_second_apart(row: list[Reading]) -> list[Reading]:
         return [
             msgspec.structs.replace(
                 each,
@@ -94,11 +94,11 @@ def mostly_well() -> st.SearchStrategy[list[Reading]]:
             for at, each in enumerate(row)
         ]
 
-    return st.lists(seconds, min_size=5, max_size=40).map(in_a_row)
+    return st.lists(seconds, min_size=5, max_size=40).map(a_second_apart)
 
 
 def test_it_rises_only_on_evidence() -> None:
-    """A batch has waited, nothing hurts, and the sensor's news show room; or it is silent, and rows are quick."""
+    """A batch waited, nothing fails, and a new reading shows free CPU; or the sensor is stale and rows are quick."""
     rises = 0
 
     @given(readings=mostly_well() | seconds_of(SENSIBLE), start=st.floats(0.05, 8))
@@ -107,7 +107,7 @@ def test_it_rises_only_on_evidence() -> None:
         rises += rises_in(readings, start)
 
     holds()
-    assert rises >= 10, "that would say nothing"
+    assert rises >= 10, "too few rises for a meaningful test"
 
 
 def rises_in(readings: list[Reading], start: float) -> int:
@@ -122,8 +122,8 @@ def rises_in(readings: list[Reading], start: float) -> int:
             assert was_reached
             assert not seen.failures
             assert decision.reason in {"below_ceiling", "sharing", "fallback"}
-            room = decision.cpu_percent is not None and decision.cpu_percent < (decision.ceiling_percent or 0)
-            assert room or decision.reason == "fallback"
+            has_free_cpu = decision.cpu_percent is not None and decision.cpu_percent < (decision.ceiling_percent or 0)
+            assert has_free_cpu or decision.reason == "fallback"
         if state.load_taken_at != before.load_taken_at:
             was_reached = False
     return rises
@@ -131,7 +131,7 @@ def rises_in(readings: list[Reading], start: float) -> int:
 
 @given(limit=st.floats(0.1, 8), cpu=st.floats(69, 100), lag=st.floats(0, 10))
 def test_it_falls_while_the_cpu_is_above_the_ceiling(limit: float, cpu: float, lag: float) -> None:
-    """Five readings that say so, of times in which the limit was what it is, lower it; above one, the first does."""
+    """Five such readings, with windows under the present limit, lower it; above one, the first does."""
     _, decisions = run(settled(limit), range(20, 25), lambda at, now: busy(at, now, cpu, lag_seconds=lag))
     assert decisions[-1].limit < limit
     assert decisions[0].limit < limit or limit < 1
@@ -139,19 +139,19 @@ def test_it_falls_while_the_cpu_is_above_the_ceiling(limit: float, cpu: float, l
 
 @given(readings=seconds_of(SENSIBLE), repeats=st.integers(1, 5))
 def test_one_step_for_one_reading(readings: list[Reading], repeats: int) -> None:
-    """The same reading once more changes nothing, in the state neither."""
+    """A repeated reading changes neither limit nor state."""
     state = GovernorState.at_start(OPTIONS)
     for seen in readings:
         state, decision = decide(OPTIONS, state, seen)
         for _ in range(repeats):
             again, repeated = decide(OPTIONS, state, seen)
             assert again == state
-            assert (repeated.limit, repeated.reason) == (decision.limit, "no_news")
+            assert (repeated.limit, repeated.reason) == (decision.limit, "no_new_reading")
 
 
 @given(readings=seconds_of(SENSIBLE))
 def test_the_same_readings_lead_to_the_same_decisions(readings: list[Reading]) -> None:
-    """There is no clock and no chance in it."""
+    """The governor uses neither a clock nor randomness."""
     runs = []
     for _ in range(2):
         state, decisions = GovernorState.at_start(OPTIONS), []
@@ -164,8 +164,8 @@ def test_the_same_readings_lead_to_the_same_decisions(readings: list[Reading]) -
 
 @settings(max_examples=5, deadline=None)
 @given(period=st.floats(0.1, 5))
-def test_what_is_remembered_is_bounded(period: float) -> None:
-    """In time and in number, however long it runs and however often it is asked."""
+def test_the_memory_is_bounded(period: float) -> None:
+    """In time and in number, for any run time and any period."""
     state, _ = run(
         GovernorState.at_start(OPTIONS),
         (number * period for number in range(2000)),

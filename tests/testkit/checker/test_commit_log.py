@@ -1,4 +1,4 @@
-"""The commit log of a real server is read row for row, with the time of each commit."""
+"""The commit log of a real server returns every row with its commit time."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ GONE = msgspec.structs.replace(
 
 @pytest.fixture(scope="module")
 def logical_postgres() -> Iterator[LocalPostgres]:
-    """A server that writes what logical decoding needs."""
+    """A server with wal_level = logical."""
     with LocalPostgres(durable=False, logical=True) as server:
         yield server
 
 
-async def test_the_log_tells_what_was_written_and_when(logical_postgres: LocalPostgres) -> None:
-    """An insert, an update and a quarantined body, each once, between the moments around its call; DDL says nothing."""
+async def test_the_log_has_each_write_with_its_commit_time(logical_postgres: LocalPostgres) -> None:
+    """An insert, an update and a quarantined body, each with a time within its call; DDL gives no change."""
     options = StoreOptions(url=logical_postgres.url, schema="seen", tls="disable")
     connection = await asyncpg.connect(logical_postgres.url, server_settings={"timezone": "UTC"})
     log, store = CommitLog(connection, "seen", "seen"), PostgresStore(options)
@@ -61,7 +61,7 @@ async def test_the_log_tells_what_was_written_and_when(logical_postgres: LocalPo
     assert sorted([*at, *moments]) == [moments[0], at[0], moments[1], at[1], moments[2], at[2], moments[3]]
 
 
-def test_a_line_that_cannot_be_read_is_an_error() -> None:
-    """Silence about a row would look like a loss, or hide one."""
-    with pytest.raises(ValueError, match="no row of the index"):
+def test_a_line_that_cannot_be_parsed_is_an_error() -> None:
+    """A skipped row would look like a loss, or hide one."""
+    with pytest.raises(ValueError, match="not a row of the index"):
         list(parsed(["BEGIN 7", "table seen.object_versions: INSERT: bucket[text]:'b'", "COMMIT 7"], "seen"))

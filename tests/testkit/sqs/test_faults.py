@@ -1,4 +1,4 @@
-"""The queue server fails when it is asked to, in the words of the real service, and never otherwise."""
+"""Injected faults fail as in the real service, and nothing fails without a fault plan."""
 
 from __future__ import annotations
 
@@ -13,100 +13,100 @@ from testkit.sqs import QueueServer, local_queue_server
 from testkit.sqs.raw_client import QueueFault, RawClient
 
 ALWAYS = 1.0
-GUEST = {"guest": "secret"}
+TEST_KEY = {"test": "secret"}
 
 
 class Faulty:
-    """A queue with three messages; the host sets faults, the guest meets them."""
+    """A queue with three messages; `admin` injects faults, which affect only `client`."""
 
-    def __init__(self, host: RawClient, guest: RawClient, url: str) -> None:
-        self.host = host
-        self.guest = guest
+    def __init__(self, admin: RawClient, client: RawClient, url: str) -> None:
+        self.admin = admin
+        self.client = client
         self.url = url
 
-    def go_wrong(self, **fields: Any) -> None:
-        """Let this hold from now on."""
-        self.host.call_lab("SetFaults", **{"AcceptedKeys": GUEST, **fields})
+    def inject(self, **fields: Any) -> None:
+        """Replace the active faults."""
+        self.admin.call_admin("SetFaults", **{"AcceptedKeys": TEST_KEY, **fields})
 
     def receive(self, **fields: Any) -> list[dict[str, Any]]:
-        """The guest asks for ten."""
-        answer = self.guest.call("ReceiveMessage", QueueUrl=self.url, MaxNumberOfMessages=10, **fields)
+        """The client receives up to ten messages."""
+        answer = self.client.call("ReceiveMessage", QueueUrl=self.url, MaxNumberOfMessages=10, **fields)
         messages: list[dict[str, Any]] = answer.get("Messages", [])
         return messages
 
     def delete(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
-        """The guest deletes these."""
+        """The client deletes these messages in one batch."""
         entries = [
             {"Id": str(number), "ReceiptHandle": message["ReceiptHandle"]} for number, message in enumerate(messages)
         ]
-        answer: dict[str, Any] = self.guest.call("DeleteMessageBatch", QueueUrl=self.url, Entries=entries)
+        answer: dict[str, Any] = self.client.call("DeleteMessageBatch", QueueUrl=self.url, Entries=entries)
         return answer
 
     def in_flight(self) -> int:
-        """What the host sees."""
+        """The number of messages in flight, as `admin` sees it."""
         names = ["ApproximateNumberOfMessagesNotVisible"]
-        answer = self.host.call("GetQueueAttributes", QueueUrl=self.url, AttributeNames=names)
+        answer = self.admin.call("GetQueueAttributes", QueueUrl=self.url, AttributeNames=names)
         return int(answer["Attributes"][names[0]])
 
 
 @pytest.fixture(scope="module")
-def attentive_server() -> Iterator[QueueServer]:
-    """A server that remembers what it saw."""
-    with local_queue_server(keeps_history=True) as server:
+def recording_server() -> Iterator[QueueServer]:
+    """A server with an audit log."""
+    with local_queue_server(keeps_audit_log=True) as server:
         yield server
 
 
 @pytest.fixture
-def faulty(attentive_server: QueueServer, request: pytest.FixtureRequest) -> Iterator[Faulty]:
-    """A fresh queue, and no fault before and after."""
-    url = attentive_server.endpoint_url
-    with RawClient(url) as host, RawClient(url, "guest", "secret") as guest:
+def faulty(recording_server: QueueServer, request: pytest.FixtureRequest) -> Iterator[Faulty]:
+    """A new queue, without faults before and after the test."""
+    url = recording_server.endpoint_url
+    with RawClient(url) as admin, RawClient(url, "test", "secret") as client:
         name = f"q{abs(hash(request.node.name))}"
-        queue: str = host.call("CreateQueue", QueueName=name)["QueueUrl"]
-        host.call_lab("SetFaults", AcceptedKeys=GUEST)
+        queue: str = admin.call("CreateQueue", QueueName=name)["QueueUrl"]
+        admin.call_admin("SetFaults", AcceptedKeys=TEST_KEY)
         for body in "abc":
-            host.call("SendMessage", QueueUrl=queue, MessageBody=body)
-        yield Faulty(host, guest, queue)
-        host.call_lab("SetFaults")
-        host.call("DeleteQueue", QueueUrl=queue)
+            admin.call("SendMessage", QueueUrl=queue, MessageBody=body)
+        yield Faulty(admin, client, queue)
+        admin.call_admin("SetFaults")
+        admin.call("DeleteQueue", QueueUrl=queue)
 
 
-def test_nothing_goes_wrong_unasked(faulty: Faulty) -> None:
-    """An empty plan is an honest queue, for guests too."""
+def test_nothing_fails_without_a_fault(faulty: Faulty) -> None:
+    """With an empty plan the queue works for the client too."""
     assert len(faulty.delete(faulty.receive())["Successful"]) == 3
     assert faulty.in_flight() == 0
 
 
 @pytest.mark.parametrize(
-    ("refusal", "kind"),
+    ("failure", "kind"),
     [("internal", "InternalFailure"), ("throttled", "RequestThrottled"), ("unavailable", "ServiceUnavailable")],
 )
-def test_a_refused_call_has_no_effect(faulty: Faulty, refusal: str, kind: str) -> None:
-    """The guest is refused and nothing is in flight; the host goes on."""
-    faulty.go_wrong(RefusedShare=ALWAYS, Refusal=refusal)
+def test_a_failed_call_has_no_effect(faulty: Faulty, failure: str, kind: str) -> None:
+    """The client's call fails and nothing is in flight; `admin` is not affected."""
+    faulty.inject(FailedCallShare=ALWAYS, Failure=failure)
     with pytest.raises(QueueFault, match=kind):
         faulty.receive()
     assert faulty.in_flight() == 0
 
 
-def test_an_unknown_refusal_is_refused(faulty: Faulty) -> None:
-    """A plan that means nothing is not taken."""
+def test_an_unknown_kind_of_failure_is_rejected(faulty: Faulty) -> None:
+    """An invalid plan is not activated."""
     with pytest.raises(QueueFault, match="InvalidParameterValue"):
-        faulty.go_wrong(Refusal="sulking")
+        faulty.inject(Failure="unknown")
 
 
 def test_a_lost_answer_had_its_effect(faulty: Faulty) -> None:
-    """The line goes dead, and the messages are in flight."""
-    faulty.go_wrong(LostAnswerShare=ALWAYS)
+    """The connection is dropped, and the messages are in flight."""
+    faulty.inject(LostAnswerShare=ALWAYS)
     with pytest.raises(ConnectionError):
         faulty.receive()
     assert faulty.in_flight() == 3
 
 
 def test_failed_entries_are_a_fault_of_the_service(faulty: Faulty) -> None:
-    """The call is answered with 200; every entry has failed, by nobody's fault but the service's."""
+    """The call is answered with 200; every entry has failed, not by the sender's fault."""
     messages = faulty.receive()
-    faulty.go_wrong(FailedEntryShare=ALWAYS)
+    faulty.inject(FailedEntryShare=ALWAYS)
     failed = faulty.delete(messages)["Failed"]
     assert [(entry["Code"], entry["SenderFault"]) for entry in failed] == [("InternalError", False)] * 3
     assert faulty.in_flight() == 3
@@ -115,76 +115,76 @@ def test_failed_entries_are_a_fault_of_the_service(faulty: Faulty) -> None:
 def test_a_forgotten_delete_looks_done(faulty: Faulty) -> None:
     """Success is reported, and the messages are still there."""
     messages = faulty.receive()
-    faulty.go_wrong(ForgottenDeleteShare=ALWAYS)
+    faulty.inject(ForgottenDeleteShare=ALWAYS)
     assert len(faulty.delete(messages)["Successful"]) == 3
     assert faulty.in_flight() == 3
 
 
 def test_duplicates_come_at_once(faulty: Faulty) -> None:
-    """What was handed out is handed out again, under another handle."""
-    faulty.go_wrong(DuplicateShare=ALWAYS)
+    """The received messages are received again, with another handle."""
+    faulty.inject(DuplicateShare=ALWAYS)
     first, second = faulty.receive(), faulty.receive()
     assert {message["MessageId"] for message in first} == {message["MessageId"] for message in second}
     assert not {message["ReceiptHandle"] for message in first} & {message["ReceiptHandle"] for message in second}
 
 
 def test_postponed_messages_come_later_and_count_no_receive(faulty: Faulty) -> None:
-    """Nobody is told of them now; when they come it is their first time."""
-    faulty.go_wrong(PostponedShare=ALWAYS)
+    """The receive is empty; when the messages are delivered, their receive count is 1."""
+    faulty.inject(PostponedShare=ALWAYS)
     assert faulty.receive() == []
-    faulty.go_wrong()
+    faulty.inject()
     late: list[dict[str, Any]] = []
     while len(late) < 3:
         late += faulty.receive(WaitTimeSeconds=5, MessageSystemAttributeNames=["All"])
     assert [message["Attributes"]["ApproximateReceiveCount"] for message in late] == ["1"] * 3
 
 
-def test_visibility_is_shorter_than_asked(faulty: Faulty) -> None:
-    """Asked for a minute, given none."""
-    faulty.go_wrong(VisibilitySecondsAtMost=0)
+def test_visibility_is_shorter_than_requested(faulty: Faulty) -> None:
+    """The request asks for a minute and gets zero seconds."""
+    faulty.inject(VisibilitySecondsAtMost=0)
     assert len(faulty.receive(VisibilityTimeout=60)) == 3
     assert faulty.in_flight() == 0
 
 
-def test_the_wall_in_flight_is_silent(faulty: Faulty) -> None:
-    """A long poll at the wall comes back empty and says nothing; the wall falls with the plan."""
-    faulty.go_wrong(InFlightLimit=2)
+def test_a_long_poll_at_the_in_flight_limit_is_empty(faulty: Faulty) -> None:
+    """A long poll at the limit returns no message and no error; the limit ends with the plan."""
+    faulty.inject(InFlightLimit=2)
     assert [len(faulty.receive(WaitTimeSeconds=1)) for _ in range(2)] == [2, 0]
-    faulty.go_wrong()
+    faulty.inject()
     assert len(faulty.receive()) == 1
 
 
-def test_an_expired_key_is_told_so_and_a_renewed_one_is_good(faulty: Faulty) -> None:
-    """Who comes with the old key learns that it has expired."""
-    faulty.go_wrong(AcceptedKeys={})
+def test_an_expired_key_is_rejected_and_a_renewed_one_accepted(faulty: Faulty) -> None:
+    """A call with the old key gets ExpiredToken."""
+    faulty.inject(AcceptedKeys={})
     with pytest.raises(QueueFault, match="ExpiredTokenException"):
         faulty.receive()
-    faulty.go_wrong()
+    faulty.inject()
     assert len(faulty.receive()) == 3
 
 
-def test_a_clock_that_is_off_refuses_guests_only(faulty: Faulty) -> None:
-    """A signature of now is not one of the service's now."""
-    faulty.go_wrong(ClockOffsetSeconds=3600)
+def test_a_skewed_service_clock_affects_the_client_only(faulty: Faulty) -> None:
+    """A signature with the current time is invalid by the service's clock."""
+    faulty.inject(ClockOffsetSeconds=3600)
     with pytest.raises(QueueFault, match="InvalidSignatureException"):
         faulty.receive()
     assert faulty.in_flight() == 0
 
 
-def test_time_can_be_over(faulty: Faulty) -> None:
-    """Every visibility timeout ends when the host says so."""
+def test_visibility_timeouts_can_be_expired(faulty: Faulty) -> None:
+    """ExpireVisibility ends every visibility timeout."""
     assert len(faulty.receive(VisibilityTimeout=60)) == 3
-    faulty.host.call_lab("ExpireVisibility", QueueUrl=faulty.url)
+    faulty.admin.call_admin("ExpireVisibility", QueueUrl=faulty.url)
     assert len(faulty.receive()) == 3
 
 
-def test_the_witness_tells_every_receive_and_the_delete(faulty: Faulty) -> None:
-    """Two receives of all, one delete: the moments lie in order, and what is left is named."""
+def test_the_audit_log_has_every_receive_and_the_delete(faulty: Faulty) -> None:
+    """Two receives of all messages and one delete: the times are in order, and the remaining messages are listed."""
     began = time.time()
     faulty.receive(VisibilityTimeout=0)
     messages = faulty.receive(VisibilityTimeout=60)
     faulty.delete(messages[:1])
-    answer = faulty.host.call_lab("TakeHistory", QueueUrl=faulty.url)
+    answer = faulty.admin.call_admin("TakeAuditLog", QueueUrl=faulty.url)
     lines = {line[0]: line for line in answer["Lines"]}
     _, _, received_at, deleted_at = lines[messages[0]["MessageId"]]
     moments = [began, *received_at, deleted_at, time.time()]
@@ -192,15 +192,15 @@ def test_the_witness_tells_every_receive_and_the_delete(faulty: Faulty) -> None:
     assert (len(moments), moments) == (5, sorted(moments))
     assert [len(line[2]) for line in lines.values()] == [2, 2, 2]
     assert set(answer["Queued"]) == lines.keys() - {messages[0]["MessageId"]}
-    assert faulty.host.call_lab("TakeHistory", QueueUrl=faulty.url).get("Lines") is None
+    assert faulty.admin.call_admin("TakeAuditLog", QueueUrl=faulty.url).get("Lines") is None
 
 
-def test_a_usual_server_remembers_nothing(queue_server: QueueServer) -> None:
-    """Without being asked to, it keeps no line of anything."""
+def test_a_server_without_an_audit_log_records_nothing(queue_server: QueueServer) -> None:
+    """The audit log is empty unless the server is started with one."""
     with RawClient(queue_server.endpoint_url) as client:
-        url = client.call("CreateQueue", QueueName="forgetful")["QueueUrl"]
+        url = client.call("CreateQueue", QueueName="unrecorded")["QueueUrl"]
         client.call("SendMessage", QueueUrl=url, MessageBody="a")
         client.call("ReceiveMessage", QueueUrl=url)
-        answer = msgspec.json.encode(client.call_lab("TakeHistory", QueueUrl=url))
+        answer = msgspec.json.encode(client.call_admin("TakeAuditLog", QueueUrl=url))
         client.call("DeleteQueue", QueueUrl=url)
     assert b"Lines" not in answer

@@ -1,4 +1,4 @@
-"""What our own queue server promises beyond the laws it shares with others."""
+"""Behavior of the SQS emulator beyond the contracts that it shares with LocalStack."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _poll(client: RawClient, url: str, seconds: int) -> None:
 
 
 def _round_trip(client: RawClient) -> None:
-    # What was sent, or hung up, on other connections before this is known to the server after it.
+    # The server has processed all earlier requests and closed connections when this call returns.
     client.call("ListQueues", QueueNamePrefix="x")
 
 
@@ -44,7 +44,7 @@ def _bodies(answer: bytes) -> list[str]:
 
 
 def test_the_oldest_poll_is_answered_first(queue_server: QueueServer, client: RawClient) -> None:
-    """Messages go to waiting polls in the order the polls came."""
+    """Messages go to waiting polls in the order in which the polls arrived."""
     url = _create(client)
     with RawClient(queue_server.endpoint_url) as first, RawClient(queue_server.endpoint_url) as second:
         for poller in (first, second):
@@ -55,8 +55,8 @@ def test_the_oldest_poll_is_answered_first(queue_server: QueueServer, client: Ra
         assert [_bodies(poller.read()) for poller in (first, second)] == [["a"], ["b"]]
 
 
-def test_a_poll_whose_caller_hung_up_gets_nothing(queue_server: QueueServer, client: RawClient) -> None:
-    """A message is not handed to a connection that is gone."""
+def test_a_poll_of_a_closed_connection_gets_no_message(queue_server: QueueServer, client: RawClient) -> None:
+    """A message is not delivered to a closed connection."""
     url = _create(client)
     with RawClient(queue_server.endpoint_url) as gone:
         _poll(gone, url, 10)
@@ -68,7 +68,7 @@ def test_a_poll_whose_caller_hung_up_gets_nothing(queue_server: QueueServer, cli
 
 
 def test_dead_letters_wake_a_poll_of_their_queue(queue_server: QueueServer, client: RawClient) -> None:
-    """A poll that waits at the dead-letter queue is answered when a receive elsewhere moves a message."""
+    """A poll of the dead-letter queue is answered when a receive from its source queue moves a message."""
     dead_url = _create(client)
     arn = client.call("GetQueueAttributes", QueueUrl=dead_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
     policy = msgspec.json.encode({"deadLetterTargetArn": arn, "maxReceiveCount": "1"}).decode()
@@ -82,7 +82,7 @@ def test_dead_letters_wake_a_poll_of_their_queue(queue_server: QueueServer, clie
 
 
 def test_too_many_in_flight_is_an_error_for_short_polls_only() -> None:
-    """At the limit a short poll is refused, a long poll waits in silence and goes on after a deletion."""
+    """At the limit a short poll fails; a long poll waits, and gets a message after a delete."""
     with (
         local_queue_server(in_flight_limit=1) as server,
         RawClient(server.endpoint_url) as client,
@@ -101,8 +101,8 @@ def test_too_many_in_flight_is_an_error_for_short_polls_only() -> None:
         assert _bodies(poller.read()) == ["b"]
 
 
-def test_a_backlog_is_attached_and_drawn_from(client: RawClient) -> None:
-    """The lab's own operation gives a queue messages that are made when they are asked for."""
+def test_a_backlog_is_attached_and_received(client: RawClient) -> None:
+    """AttachBacklog gives a queue messages that are generated when they are received."""
     url = _create(client)
     client.attach_backlog(url, "benchmarks.loadtest.queue_server_speed:s3_backlog", count=25)
     answer = client.call("GetQueueAttributes", QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
@@ -115,8 +115,8 @@ def test_a_backlog_is_attached_and_drawn_from(client: RawClient) -> None:
         client.attach_backlog(url, "benchmarks.loadtest.queue_server_speed:nothing")
 
 
-def test_what_is_not_implemented_says_so(client: RawClient) -> None:
-    """FIFO queues, message attributes and unknown operations are refused in words."""
+def test_unimplemented_features_are_rejected(client: RawClient) -> None:
+    """FIFO queues, message attributes and unknown operations are rejected with a message."""
     with pytest.raises(QueueFault, match="FIFO queues are not implemented"):
         client.call("CreateQueue", QueueName="a.fifo")
     with pytest.raises(QueueFault, match="FIFO queues are not implemented"):
@@ -128,8 +128,8 @@ def test_what_is_not_implemented_says_so(client: RawClient) -> None:
         client.call("SendMessage", QueueUrl=_create(client), MessageBody="a", MessageAttributes=attributes)
 
 
-def test_unfit_parameters_are_named(client: RawClient) -> None:
-    """A missing parameter and one of the wrong type are told by name."""
+def test_invalid_parameters_are_named(client: RawClient) -> None:
+    """The error names a missing parameter, and one of the wrong type."""
     url = _create(client)
     with pytest.raises(QueueFault, match=r"MissingRequiredParameterException.*QueueUrl"):
         client.call("ReceiveMessage")
@@ -149,20 +149,20 @@ def test_unfit_parameters_are_named(client: RawClient) -> None:
         pytest.param(b"POST / HTTP/1.1\r\nX: " + b"x" * (MAX_REQUEST_BYTES + 1), b"413", id="too long"),
     ],
 )
-def test_a_request_of_a_stranger_is_refused(queue_server: QueueServer, request_bytes: bytes, status: bytes) -> None:
-    """What is not HTTP, not signed or too long gets an answer in the service's shape."""
+def test_an_invalid_request_is_rejected(queue_server: QueueServer, request_bytes: bytes, status: bytes) -> None:
+    """A request that is not HTTP, not signed or too long gets an error response of the service's shape."""
     address = urlsplit(queue_server.endpoint_url)
-    with socket.create_connection((address.hostname, address.port), 5) as stranger:
-        stranger.settimeout(5)
-        with contextlib.suppress(ConnectionError):  # it may hang up while we are still talking
-            stranger.sendall(request_bytes)
-        assert stranger.recv(100).startswith(b"HTTP/1.1 " + status)
+    with socket.create_connection((address.hostname, address.port), 5) as connection:
+        connection.settimeout(5)
+        with contextlib.suppress(ConnectionError):  # the server may close it while we are still sending
+            connection.sendall(request_bytes)
+        assert connection.recv(100).startswith(b"HTTP/1.1 " + status)
 
 
 def test_a_second_request_before_the_answer_ends_the_connection(queue_server: QueueServer, client: RawClient) -> None:
-    """Requests are not pipelined: one that comes while a poll waits is refused."""
+    """Requests cannot be pipelined: a request during a waiting poll is rejected."""
     url = _create(client)
     _poll(client, url, 10)
     client.send(client.build("AmazonSQS.ReceiveMessage", {"QueueUrl": url}))
-    with pytest.raises(QueueFault, match="still to come"):
+    with pytest.raises(QueueFault, match="not been answered yet"):
         client.read()

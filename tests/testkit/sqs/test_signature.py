@@ -1,4 +1,4 @@
-"""Our check of signatures against botocore's own signing."""
+"""The emulator's signature check accepts what botocore signs, and nothing else."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def _signed(draw: st.DrawFn) -> tuple[SignedRequest, SignatureChecker, float]:
 def test_what_botocore_signs_is_accepted(
     signed: tuple[SignedRequest, SignatureChecker, float], skew_seconds: int
 ) -> None:
-    """Any body, moment, region and credentials pass, on a clock up to a quarter of an hour away."""
+    """Any body, time, region and credentials pass, with a clock skew of up to 15 minutes."""
     request, checker, moment = signed
     checker.check(request, moment + skew_seconds)
 
 
 @given(_signed(), st.data())
-def test_any_altered_byte_is_refused(
+def test_any_altered_byte_is_rejected(
     signed: tuple[SignedRequest, SignatureChecker, float], data: st.DataObject
 ) -> None:
-    """One byte changed in the body, a signed header, the path, the method or the signature is enough."""
+    """One changed byte in the body, a signed header, the path, the method or the signature is enough."""
     request, checker, moment = signed
     headers = ["host", "x-amz-date", "x-amz-target", "content-type", "x-odd", "authorization"]
     parts = ["method", "target", *(["body"] if request.body else []), *headers]
@@ -84,19 +84,19 @@ def test_any_altered_byte_is_refused(
         fields["headers"] = {**request.headers, part.encode(): new}
     else:
         fields[part] = new
-    with pytest.raises(errors.Refused):
+    with pytest.raises(errors.RejectedError):
         checker.check(SignedRequest(**fields), moment)
 
 
 @given(_signed(), st.integers(1, 10**6), st.sampled_from([-1, 1]))
-def test_a_clock_that_is_off_is_refused(
+def test_a_skewed_clock_is_rejected(
     signed: tuple[SignedRequest, SignatureChecker, float], beyond_seconds: int, side: int
 ) -> None:
-    """A signature older or newer than a quarter of an hour is refused, and says by how much."""
+    """A signature more than 15 minutes old or ahead is rejected, and the error says by how much."""
     request, checker, moment = signed
-    with pytest.raises(errors.Refused, match=r"Signature (expired|not yet current)") as refused:
+    with pytest.raises(errors.RejectedError, match=r"Signature (expired|not yet current)") as raised:
         checker.check(request, moment + side * (TOLERANCE_SECONDS + beyond_seconds))
-    assert refused.value.fault == errors.SIGNATURE_DOES_NOT_MATCH
+    assert raised.value.fault == errors.SIGNATURE_DOES_NOT_MATCH
 
 
 @pytest.mark.parametrize(
@@ -109,21 +109,21 @@ def test_a_clock_that_is_off_is_refused(
         (_FORM.format("local", "s3"), errors.SIGNATURE_DOES_NOT_MATCH),
     ],
 )
-def test_an_unfit_authorization_names_its_fault(authorization: str, fault: errors.Fault) -> None:
-    """No signature, half a signature, another's key and another service are different faults."""
+def test_an_invalid_authorization_has_its_own_fault(authorization: str, fault: errors.Fault) -> None:
+    """A missing signature, an incomplete one, an unknown key and another service are different faults."""
     headers = {b"host": b"h", b"x-amz-date": b"20260101T000000Z", b"authorization": authorization.encode()}
-    with pytest.raises(errors.Refused) as refused:
+    with pytest.raises(errors.RejectedError) as raised:
         SignatureChecker("local", "local").check(SignedRequest(b"POST", b"/", headers, b""), 1_767_225_600.0)
-    assert refused.value.fault == fault
+    assert raised.value.fault == fault
 
 
-def test_an_unsigned_amz_header_is_refused() -> None:
-    """A header that directs the request must be covered by the signature."""
+def test_an_unsigned_amz_header_is_rejected() -> None:
+    """The signature must cover every x-amz header."""
     headers = {b"host": b"h", b"x-amz-date": amz_date(1_767_225_600.0).encode()}
     authorization = sign(SignedRequest(b"POST", b"/", headers, b""), "local", "local", "us-east-1").encode()
     checker = SignatureChecker("local", "local")
     signed = {**headers, b"authorization": authorization}
     checker.check(SignedRequest(b"POST", b"/", signed, b""), 1_767_225_600.0)
     smuggled = {**signed, b"x-amz-target": b"AmazonSQS.PurgeQueue"}
-    with pytest.raises(errors.Refused, match="x-amz-target"):
+    with pytest.raises(errors.RejectedError, match="x-amz-target"):
         checker.check(SignedRequest(b"POST", b"/", smuggled, b""), 1_767_225_600.0)

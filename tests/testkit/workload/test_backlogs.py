@@ -1,4 +1,4 @@
-"""What a backlog tells is what its expected table holds: two ways through one formula, met by the daemon's decoder."""
+"""The messages of a generated backlog, decoded by the daemon, give the rows that the backlog expects."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from benchmarks.baselines.index_rows import newest, rows_of
 from subscriber.events.decode import decode
 from subscriber.model import Delivery, Lease, Message, ObjectEvent
 from testkit.workload.backlogs import BacklogLoad, backlog
-from testkit.workload.mixed_backlog import CHAPTER_MESSAGES
+from testkit.workload.mixed_backlog import BLOCK_MESSAGES
 
 
 def delivered(load: BacklogLoad) -> list[Delivery]:
-    """Every message of a backlog, as the daemon reads it."""
+    """Every message of a backlog, as the daemon decodes it."""
     lease = Lease("queue", 0.0, set())
     taken = backlog(load.kind, load.messages, load.spacing).take(load.messages, 0.0)
     return [decode(Message("queue", str(i), "handle", body, 0.0, 1, lease)) for i, (body, _) in enumerate(taken)]
@@ -36,25 +36,25 @@ def winners(deliveries: list[Delivery]) -> list[ObjectEvent]:
 
 LOADS = st.builds(
     BacklogLoad, st.sampled_from(["flood", "hot"]), st.integers(min_value=1, max_value=300), st.integers(1, 50)
-) | st.builds(BacklogLoad, st.just("mixed"), st.just(CHAPTER_MESSAGES))
+) | st.builds(BacklogLoad, st.just("mixed"), st.just(BLOCK_MESSAGES))
 
 
 @given(LOADS)
-def test_the_table_is_what_was_told(load: BacklogLoad) -> None:
-    """The newest events of all messages are the expected rows, in the same order, and the rest is unreadable."""
+def test_the_expected_rows_are_the_newest_events(load: BacklogLoad) -> None:
+    """The newest events of all messages are the expected rows in the same order; the other messages are undecodable."""
     deliveries = delivered(load)
-    told = [
+    found = [
         (event.bucket, event.key, event.version_id, event.state, event.size_bytes, event.etag)
         for event in winners(deliveries)
     ]
     expected = [(row.bucket, row.key, row.version_id, row.state, row.size_bytes, row.etag) for row in load.versions()]
-    assert told == expected
+    assert found == expected
     assert sum(delivery.rejection is not None for delivery in deliveries) == load.quarantined
 
 
 @pytest.mark.parametrize("kind", ["flood", "hot"])
-def test_peers_read_as_the_daemon_does(kind: str) -> None:
-    """The rows that peers make of native bodies are those of the daemon's decoder."""
+def test_baselines_decode_as_the_daemon_does(kind: str) -> None:
+    """The rows that the baselines make of native bodies are those of the daemon's decoder."""
     load = BacklogLoad("hot" if kind == "hot" else "flood", 250)
     rows = newest(row for index in range(load.messages) for row in rows_of(load.body(index)))
     theirs = [(row.key, row.state, row.sequencer, row.event_time, row.size_bytes, row.etag) for row in sorted(rows)]
@@ -67,24 +67,24 @@ def test_peers_read_as_the_daemon_does(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["flood", "hot"])
 def test_a_flat_body_is_the_row(kind: str) -> None:
-    """What stands in a flat body is, column by column, the row that is read from the native body of this index."""
+    """A flat body has, column by column, the row of the native body with the same index."""
     native = BacklogLoad("hot" if kind == "hot" else "flood", 250, spacing=3)
     flat = msgspec.structs.replace(native, is_flat=True)
     taken = backlog(**msgspec.structs.asdict(flat)).take(250, 0.0)
-    told = [msgspec.convert(msgspec.json.decode(body), dict[str, Any]) for body, _ in taken]
-    columns = [{**row, "event_time": datetime.fromisoformat(row["event_time"])} for row in told]
+    rows = [msgspec.convert(msgspec.json.decode(body), dict[str, Any]) for body, _ in taken]
+    columns = [{**row, "event_time": datetime.fromisoformat(row["event_time"])} for row in rows]
     assert columns == [rows_of(native.body(index))[0]._asdict() for index in range(250)]
 
 
 def test_only_rows_have_flat_bodies() -> None:
-    """Chapters tell of more than rows: a flat telling of them would be another load under the same name."""
+    """A mixed backlog has messages without a row, so it has no flat form."""
     with pytest.raises(ValueError, match="flat"):
-        BacklogLoad("mixed", CHAPTER_MESSAGES, is_flat=True)
+        BacklogLoad("mixed", BLOCK_MESSAGES, is_flat=True)
 
 
-def test_a_mixed_backlog_tells_of_everything() -> None:
-    """A chapter holds deletes, versions, duplicates and every envelope, and comes in whole."""
-    load = BacklogLoad("mixed", CHAPTER_MESSAGES)
+def test_a_mixed_backlog_has_all_kinds_of_messages() -> None:
+    """A block has deletes, versions, duplicates and every envelope, and only whole blocks are allowed."""
+    load = BacklogLoad("mixed", BLOCK_MESSAGES)
     bodies = [load.body(index) for index in range(load.messages)]
     assert len(set(bodies)) < len(bodies)
     assert any('"Type":"Notification"' in body for body in bodies)
@@ -92,5 +92,5 @@ def test_a_mixed_backlog_tells_of_everything() -> None:
     rows = list(load.versions())
     assert {row.state for row in rows} == {"present", "delete_marker", "removed"}
     assert any(row.version_id for row in rows)
-    with pytest.raises(ValueError, match="chapters"):
-        list(BacklogLoad("mixed", CHAPTER_MESSAGES + 1).versions())
+    with pytest.raises(ValueError, match="blocks"):
+        list(BacklogLoad("mixed", BLOCK_MESSAGES + 1).versions())

@@ -1,4 +1,4 @@
--- The first $1 buckets of the index, each found by one step down the primary key: the table's size does not matter.
+-- The first $1 buckets of the index. Each takes one search in the primary key, so the size of the table does not matter.
 
 WITH RECURSIVE found (bucket, number) AS (
     (SELECT bucket, 1 FROM :"schema".object_versions ORDER BY bucket LIMIT 1)

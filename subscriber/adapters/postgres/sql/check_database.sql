@@ -1,6 +1,6 @@
--- What the server and the user's own role are, and how many connections there is room for.
+-- Facts about the server and the user's role, and the number of free connections.
 --
--- Connections of others are counted without their content, which needs no right. A pooler's are not ours to count.
+-- Counting the connections of other users needs no privilege. The connections of a pooler are not counted here.
 
 SELECT
     current_user::text AS user_name,

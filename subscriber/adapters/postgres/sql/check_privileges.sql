@@ -1,5 +1,5 @@
--- Which of the privileges $3 on the columns $4 of the tables $2 of schema $1 this user lacks, whether by a grant on the
--- table or on the column. A table or a column that does not exist lacks none.
+-- The privileges $3 on the columns $4 of the tables $2 in schema $1 that this user lacks; a grant on the table or on the
+-- column is sufficient. Tables and columns that do not exist are left out.
 
 SELECT wanted.relation, wanted.privilege, wanted.attribute
 FROM unnest($2::text[], $3::text[], $4::text[]) WITH ORDINALITY AS wanted (relation, privilege, attribute, number)

@@ -1,7 +1,7 @@
--- How many sessions are on a processor or waiting for one: active, and waiting for nothing that PostgreSQL knows of.
+-- The number of sessions that use a CPU or wait for one: active sessions without a wait event.
 --
--- Parallel and autovacuum workers have a row and a state of their own, so they count. This session does not, and
--- neither do rows that are hidden from us: they have no state, and nothing they wait for.
+-- Parallel and autovacuum workers have rows of their own, so they count. This session does not count, nor do rows whose
+-- details this user may not see: they have no state.
 
 SELECT count(*)
 FROM pg_stat_activity

@@ -1,4 +1,4 @@
--- Which process serves this session, and since when.
+-- The backend process of this session and its start time.
 
 SELECT pid, backend_start
 FROM pg_stat_activity

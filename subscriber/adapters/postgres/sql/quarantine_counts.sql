@@ -1,4 +1,4 @@
--- How many messages are kept for each reason, those that wait and those that were replayed; filters as in the page.
+-- The number of quarantined messages for each reason, waiting and replayed, by the filters $1 to $5.
 
 SELECT
     reason,
@@ -7,10 +7,7 @@ SELECT
     min(quarantined_at) AS oldest,
     max(quarantined_at) AS newest
 FROM :"schema".quarantined_messages
-WHERE ($1::text[] IS NULL OR reason = ANY ($1))
-    AND ($2::text IS NULL OR queue = $2 OR right(queue, length($2) + 1) = '/' || $2)
-    AND ($3::timestamptz IS NULL OR quarantined_at < $3)
-    AND ($4::timestamptz IS NULL OR quarantined_at >= $4)
-    AND ($5::boolean IS NULL OR (replayed_at IS NOT NULL) = $5)
+WHERE
+:quarantine_filter
 GROUP BY reason
 ORDER BY waiting DESC, reason

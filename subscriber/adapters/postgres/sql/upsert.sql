@@ -1,12 +1,12 @@
--- Writes one batch: a row per object version, kept only where it is newer than what is there.
+-- Upserts one batch: one row per object version, applied only if it is newer than the stored row.
 --
--- One parameter per column, so that the text stays the same for any number of rows and is planned once. Columns of text
--- come as one text each, every value with the separator $10 behind it; that makes one row too many, the only one without
--- a time.
--- ORDER BY gives all writers one order in which to lock rows, so that they never wait for each other in a circle.
--- The comparison is the total order of events; nothing in it is NULL, because a NULL would read as "not newer".
--- No ETag and an empty one are the same in that order, hence the same in the table.
--- The row count is what was applied; rows that were there already, or are older, count nothing.
+-- There is one parameter per column, so the statement is the same for any number of rows and is planned once. A text
+-- column arrives as one text in which the separator $10 follows every value; splitting it gives one extra row, the only
+-- one without a time.
+-- ORDER BY makes all writers lock rows in the same order, which prevents deadlocks between them.
+-- The comparison is the total order of events; no operand is NULL, because a NULL would mean "not newer".
+-- A missing ETag and an empty one are equal in that order, hence both are stored as NULL.
+-- The row count is the number of applied rows; unchanged and older rows do not count.
 
 INSERT INTO :"schema".object_versions AS stored (
     bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag

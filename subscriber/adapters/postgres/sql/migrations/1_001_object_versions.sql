@@ -1,11 +1,11 @@
--- The index: one row per object version, kept by the newest event about it.
+-- The index: one row per object version, with the content of its newest event.
 --
--- Text is compared byte by byte (COLLATE "C"): the order of events, and of keys as S3 lists them, must not
--- depend on a locale, nor an index on the version of a library. The checks are the limits which decode holds
--- before; they are repeated here because the table outlives any decoder.
+-- Text is compared byte by byte (COLLATE "C"): neither the order of events nor that of keys, as S3 lists them, may depend
+-- on a locale, nor an index on the version of a library. The checks repeat the limits of decode, because the table
+-- outlives any decoder.
 --
--- All updates are HOT as long as no column outside the key is indexed and pages have room: hence fillfactor 90.
--- An index of your own on the other columns costs every update an index entry.
+-- All updates are HOT as long as only the key is indexed and pages have free space: hence fillfactor 90. An additional
+-- index on other columns costs every update an index entry.
 
 CREATE TABLE :"schema".object_versions (
     bucket      text COLLATE "C" NOT NULL CHECK (octet_length(bucket) BETWEEN 1 AND 255),

@@ -1,12 +1,13 @@
--- What a reader sees: the objects that exist, one row per key.
+-- The view for readers: the objects that exist, one row per key.
 --
--- Of a key's versions the newest that is not removed counts, if it is not a delete marker. So removing a delete
--- marker brings the object back, and removing an old version for good changes nothing. "Newest" is the very
--- order of upsert.sql, from the newest down, and the version to settle what that leaves open.
+-- For each key it shows the newest version that is not removed, unless that version is a delete marker. So removing a
+-- delete marker restores the object, and deleting an old version permanently changes nothing. "Newest" is the order of
+-- upsert.sql, descending; version_id breaks ties.
 --
--- A page of a prefix reads the primary key only:
---     SELECT … FROM objects WHERE bucket = 'b' AND key >= 'logs/' AND key < 'logs0' ORDER BY key LIMIT 1000
--- (the end of a prefix is the prefix with its last byte raised by one; LIKE would not use the index).
+-- A page of a prefix reads only a range of the primary key:
+--     SELECT … FROM objects WHERE bucket = 'b' AND key LIKE 'logs/%' ORDER BY key LIMIT 1000
+-- LIKE uses the index because the collation is "C"; escape % and _ in the prefix. With a parameter instead of a literal
+-- pattern, write the range: key >= 'logs/' AND key < 'logs0' (the prefix with its last byte incremented).
 
 CREATE VIEW :"schema".objects AS
 SELECT bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag, ingested_at

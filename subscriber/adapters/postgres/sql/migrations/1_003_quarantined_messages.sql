@@ -1,7 +1,7 @@
--- Messages that could not become rows, kept byte for byte until somebody looks and replays them.
+-- Messages that could not become rows, stored byte for byte until somebody replays them.
 --
--- The body is bytea because it is what text may not be: it can hold NUL and half of a surrogate pair
--- (UTF-8 with surrogates encoded as if they were characters).
+-- The body is bytea because the type text cannot store NUL and lone surrogates (it is UTF-8 in which surrogates are
+-- encoded like characters).
 
 CREATE TABLE :"schema".quarantined_messages (
     queue          text COLLATE "C" NOT NULL,

@@ -1,4 +1,4 @@
--- Who had a quarantined message written after all, beside when.
+-- Adds the user who replayed a quarantined message.
 
 ALTER TABLE :"schema".quarantined_messages ADD COLUMN replayed_by text COLLATE "C";
 

@@ -1,4 +1,4 @@
-"""What only the lab can be asked: messages out of nothing, faults on purpose, and what the queue has seen."""
+"""Operations that the real service does not have: generated backlogs, fault injection and the audit log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from testkit.sqs.faults import Faults
 from testkit.sqs.signature import SignatureChecker
 
 
-class LabOperations:
+class AdminOperations:
     """The operations that the real service does not have."""
 
     def __init__(self, account: Account, checker: SignatureChecker, faults: Faults, audit_log: AuditLog) -> None:
@@ -20,7 +20,7 @@ class LabOperations:
         self._audit_log = audit_log
 
     def attach_backlog(self, request: shapes.AttachBacklogRequest, _now: float) -> shapes.Nothing:
-        """Let the queue make messages as they are asked for."""
+        """Let the queue generate messages when they are received."""
         queue = self._account.at(request.queue_url)
         try:
             queue.backlog = load_backlog(request.function, request.arguments)
@@ -29,7 +29,7 @@ class LabOperations:
         return shapes.Nothing()
 
     def set_faults(self, plan: shapes.FaultPlan, _now: float) -> shapes.Nothing:
-        """Let this go wrong from now on, and nothing else."""
+        """Replace the active fault plan."""
         self._faults.set(plan)
         self._checker.accept(plan.accepted_keys)
         for queue in self._account:
@@ -37,13 +37,13 @@ class LabOperations:
         return shapes.Nothing()
 
     def expire_visibility(self, request: shapes.QueueRequest, _now: float) -> shapes.Nothing:
-        """Let every visibility timeout of a queue be over, as if so much time had passed."""
+        """End every visibility timeout of a queue now."""
         self._account.at(request.queue_url).expire()
         return shapes.Nothing()
 
-    def take_history(self, request: shapes.QueueRequest, now: float) -> shapes.HistoryAnswer:
-        """What a queue saw, which is then forgotten, and what is still in it."""
+    def take_audit_log(self, request: shapes.QueueRequest, now: float) -> shapes.AuditLogAnswer:
+        """Return and drop the audit log of a queue, with the ids of the messages that are still in it."""
         queue = self._account.at(request.queue_url)
         queued = [message.message_id for message in queue.messages()]
-        untold = queue.backlog.available(now) if queue.backlog else 0
-        return shapes.HistoryAnswer(self._audit_log.tell(queue.name), queued, untold)
+        remaining = queue.backlog.available(now) if queue.backlog else 0
+        return shapes.AuditLogAnswer(self._audit_log.take(queue.name), queued, remaining)

@@ -1,0 +1,31 @@
+"""`subscriber run` and `subscriber migrate`."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from subscriber import app
+from subscriber.cli.environment import read_settings
+
+
+@click.command()
+@click.option("--migrate", is_flag=True, help="Upgrade the database schema first.")
+def run(*, migrate: bool) -> None:
+    """Process events from the queues until SIGTERM or SIGINT.
+
+    The first signal finishes what is held, for at most SUBSCRIBER_STOP_TIMEOUT_SECONDS. A second one releases it at
+    once: SQS delivers those messages again.
+    """
+    sys.exit(app.run(read_settings(), migrate=migrate))
+
+
+@click.command()
+def migrate() -> None:
+    """Create or upgrade the database schema, then exit."""
+    applied = app.migrate(read_settings())
+    for name in applied:
+        click.echo(f"applied {name}")
+    if not applied:
+        click.echo("the schema is up to date")

@@ -1,0 +1,48 @@
+"""What the core asks of its two services: protocols at the boundary, implemented in `adapters`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from subscriber.model import BatchAnswer, Lease, Message, ObjectEvent, Rejection
+
+
+class QueueClient(Protocol):
+    """SQS. Every call raises QueueCallError and nothing else; none retries."""
+
+    async def receive(self, lease: Lease) -> list[Message]:
+        """Long-poll `lease.queue`: at most MESSAGES_PER_POLL messages."""
+        ...
+
+    async def delete(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
+        """Delete at most ENTRIES_PER_CALL messages by their receipt handles."""
+        ...
+
+    async def change_visibility(self, queue: str, entries: Sequence[tuple[str, int]]) -> BatchAnswer:
+        """Keep at most ENTRIES_PER_CALL messages invisible: receipt handle, seconds from now."""
+        ...
+
+    async def release(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
+        """Make any number of messages visible at once, so that another consumer can receive them.
+
+        Raises:
+            QueueCallError: a call failed; the calls before it have taken effect.
+        """
+        ...
+
+
+class Store(Protocol):
+    """PostgreSQL. Every call raises StoreError, or its work is committed."""
+
+    async def store(self, rows: Sequence[ObjectEvent]) -> int:
+        """Upsert `rows` (one per object version, in key order); return how many replaced an older row or none."""
+        ...
+
+    async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
+        """Store whole message bodies with the reason of their rejection."""
+        ...
+
+    async def ping(self) -> None:
+        """Succeed if the database answers and accepts writes."""
+        ...
