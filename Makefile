@@ -21,7 +21,7 @@ help: ## list the commands
 
 setup: $(ENVIRONMENT) ## make the environment in .venv and nothing else
 
-demo: $(ENVIRONMENT) ## run the whole pipeline here for a minute, then print a summary (STAY=1 keeps it running)
+demo: $(ENVIRONMENT) ## run the whole pipeline here for about 45 seconds, then print a summary (STAY=1 keeps it running)
 	@$(RUN)/python -m benchmarks.demo
 
 bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## run the load test, a quarter of an hour in all (SCENARIO=… for one scenario)
@@ -79,7 +79,8 @@ $(ENVIRONMENT): requirements/dev.txt pyproject.toml | $(UV)
 $(PGBOUNCER):
 	@mkdir -p $(@D)
 	@if command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer \
-	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && apt-get update -qq >/dev/null 2>&1 \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	       && echo "fetching PgBouncer with apt-get, which a few tests need" && apt-get update -qq >/dev/null 2>&1 \
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null 2>&1; }; \
 	then touch $@; else echo "PgBouncer cannot be fetched here (it takes apt-get as root): its tests are skipped."; fi
 

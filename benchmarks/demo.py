@@ -1,6 +1,6 @@
-"""The demo: runs the whole pipeline on this machine for a minute, then accounts for every message.
+"""The demo: runs the whole pipeline on this machine for about 45 seconds, then accounts for every message.
 
-`python -m benchmarks.demo` (or `make demo`) starts PostgreSQL, a queue server and the real daemon. It sends 200 events
+`python -m benchmarks.demo` (or `make demo`) starts PostgreSQL, an SQS emulator and the real daemon. It sends 200 events
 a second with a burst of 5,000, including duplicates, events out of order and unreadable messages, and shows the
 pipeline's progress. At the end it compares the index with the simulated buckets that the events describe, and looks for
 every message in the index and the quarantine. The exit code is not 0 if a message is lost or a row is wrong.
@@ -73,10 +73,10 @@ def demonstrate(screen: Screen) -> int:
         screen.styled("subscriber", "bold")
         + " – keeps an index of S3 objects in PostgreSQL, from the events in a queue\n"
     )
-    screen.say("  starting PostgreSQL, a queue server and the daemon …")
+    screen.say("  starting PostgreSQL, an SQS emulator and the daemon …")
     with tempfile.TemporaryDirectory(prefix="subscriber-demo-") as folder, demo_stack(SETTINGS) as running:
         buckets = PLAN.buckets()
-        screen.say(f"  sending {_profile()}, with duplicates, reordering, deletes, a few unreadable")
+        screen.say(f"  sending {_profile()}, with duplicates, reordering, deletes and a few unreadable bodies")
         screen.say(
             "  wait: age of messages when received; batching and writing come on top, see send to commit below\n"
         )
@@ -243,7 +243,7 @@ def put(key: str) -> str:
         with RawClient(f"{address.scheme}://{address.netloc}") as client:
             client.call("SendMessage", QueueUrl=queue_url, MessageBody=body_of(event))
     except OSError as error:
-        sys.exit(f"no queue server at {address.netloc} ({error}): is the demo still running?")
+        sys.exit(f"no SQS emulator at {address.netloc} ({error}): is the demo still running?")
     return f"sent ObjectCreated:Put of s3://{PUT_BUCKET}/{key}"
 
 

@@ -34,7 +34,7 @@ from subscriber.flow.breaker import PROBE_BACKOFF
 from subscriber.flow.leases import InFlightLimits, VisibilityLeases
 from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.flow.release import release_all
-from subscriber.flow.shutdown import StopRequest, unless
+from subscriber.flow.shutdown import StopRequest, run_until
 from subscriber.observe.log import get_logger, name_worker
 from subscriber.observe.metrics import Metrics
 from subscriber.options import (
@@ -121,7 +121,7 @@ class Daemon:
             self._database = await adapters.enter_async_context(authenticated(database, auth_options(settings)))
             store = PostgresStore(self._database)
             adapters.push_async_callback(store.close, STORE_CLOSE_SECONDS)
-            opened = await unless(self._stop.requested, self._open(queues, store, migrate_first=migrate_first))
+            opened = await run_until(self._stop.requested, self._open(queues, store, migrate_first=migrate_first))
             code = await self._run_pipeline(queues, store) if opened else ExitCode.DRAINED
         _log.info("daemon.ended", exit_code=int(code), meaning=code.name.lower())
         return code
@@ -131,14 +131,14 @@ class Daemon:
         pipeline = self._pipeline
         return {
             "started": pipeline is not None,
-            "queues": pipeline is not None and pipeline.is_receiving,
-            "database": pipeline is not None and not pipeline.breaker.is_open,
+            "queues": pipeline is not None and pipeline.queues_answer,
+            "database": pipeline is not None and not pipeline.breaker.is_unavailable,
             "not_stopping": not self._stop.requested.is_set(),
         }
 
     async def _worker(self) -> str:
         """The name of this worker in the log and in the database; empty outside of ECS."""
-        task = await unless(self._stop.requested, task_identity(os.environ))
+        task = await run_until(self._stop.requested, task_identity(os.environ))
         name_worker(worker := task.worker if task else "")
         return worker
 
@@ -207,7 +207,11 @@ class Daemon:
 
     def _regulator_of(self, pipeline: Pipeline, queues: Sqs, load: LoadMonitor) -> Regulator:
         signals = PipelineSignals(
-            pipeline.tally, pipeline.limiter, pipeline.leases, pipeline.arrivals, lambda: pipeline.breaker.is_open
+            pipeline.tally,
+            pipeline.limiter,
+            pipeline.leases,
+            pipeline.arrivals,
+            lambda: pipeline.breaker.is_unavailable,
         )
         backlog = Backlog(self._settings.queue_urls, queues, self._metrics)
         observer = Observer(signals, backlog, load, self._metrics)
@@ -220,7 +224,7 @@ class Daemon:
             report,
             pipeline.limiter,
             leases=pipeline.leases,
-            set_rows_at_most=pipeline.batches.set_rows_at_most,
+            set_rows_at_most=pipeline.batcher.set_rows_at_most,
         )
 
     async def _run_until_drained(self, pipeline: Pipeline) -> ExitCode:
@@ -249,7 +253,7 @@ class Daemon:
         self._metrics.in_process_bytes.set_function(lambda: pipeline.leases.bytes_held)
         self._metrics.concurrency_limit.set_function(lambda: pipeline.limiter.limit)
         self._metrics.concurrency.set_function(lambda: pipeline.limiter.at_work)
-        self._metrics.batch_rows_limit.set_function(lambda: pipeline.batches.rows_at_most)
+        self._metrics.batch_rows_limit.set_function(lambda: pipeline.batcher.rows_at_most)
 
     def _side_task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():

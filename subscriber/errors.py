@@ -29,6 +29,13 @@ class SubscriberError(Exception):
     exit_code = ExitCode.FAILED
 
 
+def innermost(error: Exception) -> Exception:
+    """The one error inside groups of one, as a task group wraps the first failure of its tasks."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
 class ConfigurationError(SubscriberError):
     """Settings that cannot work; the text lists every mistake."""
 

@@ -67,7 +67,7 @@ class Lease(msgspec.Struct, gc=False):
     held_until: float = math.inf
     """When the messages that are still held are released, written or not."""
     oldest_sent_at: float = math.inf
-    """Unix seconds at which the oldest message of its first receive was sent."""
+    """Unix seconds at which the oldest message of the poll that was received for the first time was sent."""
     reserved_bytes: int = 0
     """Reserved for the bodies until the answer arrives."""
 
@@ -139,7 +139,7 @@ class Batch(msgspec.Struct, frozen=True, gc=False):
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """Outcome of a message: exactly one for each received message."""
+    """Outcome of a message: exactly one for each received message, except those released unread at a stop."""
 
     message: Message
     verdict: Verdict

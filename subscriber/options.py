@@ -1,6 +1,7 @@
 """Translates settings into the options of each part.
 
-Every stage and adapter takes a frozen options struct of its own, so that none of them knows the settings.
+A stage or adapter that has options takes a frozen struct of its own, so that none of them knows the settings. `app`
+gives the parts that need only a value or two, such as the leases and the HTTP server, these values themselves.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A local environment for measurements: PostgreSQL and a queue server, each a process of its own.
+"""A local environment for measurements: PostgreSQL and an SQS emulator, each a process of its own.
 
 `local_stack.py` and `benchmarks/loadtest/` add the consumer: the daemon, a baseline or a competitor.
 """
@@ -28,7 +28,7 @@ _COUNTS = (
 
 
 class LocalEnvironment:
-    """A database and a queue server, made by `local_environment`."""
+    """A database and an SQS emulator, made by `local_environment`."""
 
     def __init__(self, postgres: LocalPostgres, server: QueueServer, client: RawClient) -> None:
         self.postgres = postgres
@@ -59,7 +59,7 @@ class LocalEnvironment:
         return self.unfinished(queue_url + _DEAD_LETTERS)
 
     def aws_variables(self) -> dict[str, str]:
-        """The AWS_ environment variables that lead any client to the queue server."""
+        """The AWS_ environment variables that lead any client to the SQS emulator."""
         return {
             "AWS_ENDPOINT_URL_SQS": self.server.endpoint_url,
             "AWS_REGION": REGION,
@@ -74,10 +74,10 @@ class LocalEnvironment:
 
 @contextmanager
 def local_environment(postgres_settings: Mapping[str, str] | None = None) -> Iterator[LocalEnvironment]:
-    """A database and a queue server that run while the block runs.
+    """A database and an SQS emulator that run while the block runs.
 
     Raises:
-        ProcessError: the queue server does not start; with the end of its log.
+        ProcessError: the SQS emulator does not start; with the end of its log.
         LocalPostgresError: PostgreSQL does not start.
     """
     with ExitStack() as parts:

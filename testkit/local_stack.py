@@ -1,4 +1,4 @@
-"""The processes of the demo and the load test: PostgreSQL, a queue server, the real daemon and a load generator.
+"""The processes of the demo and the load test: PostgreSQL, an SQS emulator, the real daemon and a load generator.
 
 Each is a process of its own that ends with its `with` block, also when the block raises.
 """
@@ -68,7 +68,7 @@ class DemoStack:
         """Read the counters of daemon, queue and database.
 
         Raises:
-            ProcessError: the daemon or the queue server does not answer.
+            ProcessError: the daemon or the SQS emulator does not answer.
         """
         try:
             return self._read()
@@ -108,7 +108,7 @@ def running_daemon(
     """Run the daemon with `--migrate` from the queue into the environment's database; yields it once it has started.
 
     Args:
-        parts: the environment with the queue server and the database.
+        parts: the environment with the SQS emulator and the database.
         queue_url: the queue.
         settings: environment variables that override ours.
 
@@ -129,7 +129,7 @@ def running_daemon(
 
 @contextmanager
 def demo_stack(settings: Mapping[str, str] | None = None) -> Iterator[DemoStack]:
-    """PostgreSQL, a queue server and the daemon, all of them ready.
+    """PostgreSQL, an SQS emulator and the daemon, all of them ready.
 
     Args:
         settings: environment variables for the daemon that override ours.

@@ -28,7 +28,7 @@ from testkit.terminal import Screen
 
 RESULTS = Path(__file__).parents[1] / "results"
 RUNS_PER_ENVIRONMENT = 20
-"""Database and queue server are replaced after so many runs, so that leftovers of old runs cannot mask a fault."""
+"""Database and SQS emulator are replaced after so many runs, so that leftovers of old runs cannot mask a fault."""
 
 RUN_SECONDS_AT_MOST = 300.0
 """Enough for faults of half a minute and a minute of draining."""
@@ -36,7 +36,7 @@ RUN_SECONDS_AT_MOST = 300.0
 
 @asynccontextmanager
 async def chaos_environment() -> AsyncIterator[tuple[ChaosDatabase, ChaosQueue]]:
-    """Starts a database and a queue server that serve several runs."""
+    """Starts a database and an SQS emulator that serve several runs."""
     with chaos_database() as database, chaos_queues() as queue:
         await database.prepare()
         yield database, queue

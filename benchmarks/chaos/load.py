@@ -1,6 +1,6 @@
 """The load of a chaos run: messages generated on demand, and the rows that each of them must lead to.
 
-The queue server and the history checker generate the same message from seed and index, in different processes, so
+The SQS emulator and the history checker generate the same message from seed and index, in different processes, so
 none is stored. Each block of 500 messages is of one kind:
 
 mixed: histories of whole buckets in all envelopes, with unreadable bodies in between (`mixed_backlog.py`).
@@ -111,7 +111,7 @@ class ChaosLoad(msgspec.Struct, frozen=True):
 
 
 class ArrivingBacklog:
-    """A load as a backlog of the queue server."""
+    """A load as a backlog of the SQS emulator."""
 
     def __init__(self, load: ChaosLoad, started_at: float) -> None:
         self._load = load

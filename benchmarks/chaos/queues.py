@@ -104,6 +104,6 @@ class ChaosQueue:
 
 @contextmanager
 def chaos_queues() -> Iterator[ChaosQueue]:
-    """Runs a queue server with an audit log while the block runs."""
+    """Runs an SQS emulator with an audit log while the block runs."""
     with local_queue_server(keeps_audit_log=True) as server, RawClient(server.endpoint_url) as client:
         yield ChaosQueue(client, server.endpoint_url)

@@ -1,4 +1,4 @@
-"""The environment: PostgreSQL on a core of its own, and the queue server."""
+"""The environment: PostgreSQL on a core of its own, and the SQS emulator."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DrainResult(msgspec.Struct, frozen=True):
 
 
 class LiveEnvironment(msgspec.Struct, frozen=True):
-    """Database and queue server to measure on. Made by `live_environment`."""
+    """Database and SQS emulator to measure on. Made by `live_environment`."""
 
     parts: LocalEnvironment
     cores: Cores | None
@@ -76,7 +76,7 @@ def live_environment() -> Iterator[LiveEnvironment]:
     """Runs the environment while the block runs; this process and its children stay off the database's core.
 
     Raises:
-        ProcessError: the queue server did not start.
+        ProcessError: the SQS emulator did not start.
         LocalPostgresError: PostgreSQL did not start.
     """
     with pinned() as cores, local_environment(database_settings()) as parts:

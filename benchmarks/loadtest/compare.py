@@ -1,4 +1,4 @@
-"""The daemon and its competitors, one after the other: same queue server, table, messages and machine.
+"""The daemon and its competitors, one after the other: same SQS emulator, table, messages and machine.
 
 Competitors of similar cost take turns, forward and backward, and the median of their drains counts: a drain takes some
 seconds, and the speed of a virtual machine changes by a tenth between two of them. Before each drain the table is

@@ -26,7 +26,7 @@ MQ_BRIDGE_TUNED_CONCURRENCY: Final = 2
 """Found by trying 1, 2, 4, 8 and 16 in turn: five rounds of 60,000 messages each, on two shared virtual cores.
 
 The medians were 9,200, 10,000, 8,600, 8,000 and 10,000 messages a second; single rounds differed from them by 10 to
-25 %. On two cores, mostly used by queue server and database, no value differs from the default by more than the noise;
+25 %. On two cores, mostly used by emulator and database, no value differs from the default by more than the noise;
 2 had the best mean. Machines with more cores may have another optimum.
 """
 _LOOP = "benchmarks.baselines.manual_loop"

@@ -48,7 +48,7 @@ CONTROL_MEANINGS: Final = {
 _FIGURES_IN_A_ROW = 6
 """More columns than this are turned into rows, or the page would scroll sideways."""
 _QUEUE_MICROSECONDS = 1.0
-"""Below this the queue server had no work, and a ratio to it means nothing."""
+"""Below this the SQS emulator had no work, and a ratio to it means nothing."""
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #1668a8; --soft: #8884; --ground: canvas; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
@@ -95,7 +95,7 @@ def page(found: Sequence[Report], scorecard: Scorecard | None = None, pictures: 
         f"<title>Load test</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<h1>Load test</h1>\n"
         "<p>The figures of one section were measured one after the other on the same machine and may be compared. "
         "Times of two sections compare less well: the speed of a virtual machine varies by a third. "
-        "CPU times are per message; <i>÷ queue</i> divides the consumer's by the queue server's of the same run, "
+        "CPU times are per message; <i>÷ queue</i> divides the consumer's by the SQS emulator's of the same run, "
         "a ratio from which the speed of the machine cancels out. "
         "<i>p50 / p99</i> is the time from sending a message to the commit of its row.</p>\n"
         f"{_contents(ordered, has_targets=scorecard is not None)}\n{sections}\n</body>\n</html>\n"

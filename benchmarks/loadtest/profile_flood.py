@@ -2,7 +2,7 @@
 
 The daemon drains a backlog as a real process while py-spy samples its stack two hundred times a second. Each sample
 counts for the component (or library) of the innermost frame that has a name here, so the shares add up to 100 %; the
-CPU time of the same run converts them to microseconds per event. The queue server's CPU time is printed too: its code
+CPU time of the same run converts them to microseconds per event. The SQS emulator's CPU time is printed too: its code
 is the same in every run, so the daemon's time divided by it cancels out the speed of the machine.
 """
 
@@ -37,7 +37,7 @@ COMPONENTS: Final = (
     ("event decoding", ("subscriber/events/", "urllib/parse")),
     ("receive, visibility leases", ("pipeline/receive", "flow/lease", "flow/visibility")),
     ("batch", ("pipeline/batch",)),
-    ("write", ("pipeline/write", "pipeline/attempts", "pipeline/outcomes", "flow/limiter", "flow/breaker")),
+    ("write", ("pipeline/write", "pipeline/retrying_store", "pipeline/outcomes", "flow/limiter", "flow/breaker")),
     ("acknowledge", ("pipeline/acknowledge",)),
     ("channels and wake-ups", ("flow/",)),
     ("metrics and log", ("prometheus_client/", "structlog/", "observe/")),
@@ -87,7 +87,7 @@ def profile(messages: int) -> int:
         lines = (Path(folder) / "stacks").read_text().splitlines()
     of_daemon, of_server = (seconds / messages * 1e6 for seconds in used)
     print(f"{messages:,} events, CPU time per event, while py-spy samples:")
-    print(f"  daemon {of_daemon:.1f} µs, queue server {of_server:.1f} µs, ratio {of_daemon / of_server:.2f}")
+    print(f"  daemon {of_daemon:.1f} µs, SQS emulator {of_server:.1f} µs, ratio {of_daemon / of_server:.2f}")
     for component, share in shares(lines).items():
         print(f"  {component:<42} {share:>6.1%} {share * of_daemon:>6.1f} µs")
     return 0

@@ -67,7 +67,7 @@ class Meter:
     """Takes samples of one drain.
 
     Args:
-        environment: database and queue server.
+        environment: database and SQS emulator.
         queue_url: the queue that is drained.
         consumer: drains it.
         load: fills it, if that is a separate process.

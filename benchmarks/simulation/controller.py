@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from subscriber.control.governor.decide import Decision, GovernorOptions, GovernorState, decide
-from subscriber.control.governor.setpoints import rows_at_most
+from subscriber.control.governor.setpoints import rows_for_cost
 from subscriber.control.reading import Reading
 
 
@@ -89,7 +89,7 @@ class Governor:
     @property
     def batch_rows(self) -> int:
         """The batch size of the last decision."""
-        return rows_at_most(self._options, self._state.cost, self._state.limit)
+        return rows_for_cost(self._options, self._state.cost, self._state.limit)
 
     def decide(self, reading: Reading) -> float:
         """Makes one decision."""

@@ -18,7 +18,7 @@ def values_in(text: str) -> dict[str, str]:
     """The NAME=value lines of a file; the others are blank or comments.
 
     Raises:
-        ValueError: a line is neither, or a value has a character that JSON would have to escape.
+        ValueError: a line is neither, a value is empty, or one has a character that JSON would have to escape.
     """
     values = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -30,6 +30,8 @@ def values_in(text: str) -> dict[str, str]:
         if {'"', "'", "\\"} & set(value):
             raise ValueError(f"line {number}: write the value of {name} as it is, without quotes or backslashes")
         values[name] = value
+    if empty := [name for name, value in values.items() if not value]:
+        raise ValueError(f"write a value for {', '.join(empty)}")
     return values
 
 

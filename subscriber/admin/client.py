@@ -45,9 +45,11 @@ def ask(address: str, token: str | None, command: Mapping[str, object] | None = 
     """Send `command`, or with None only read; the state afterwards.
 
     Raises:
-        ConfigurationError: the daemon rejects the command; the text is its reason.
+        ConfigurationError: there is no token, or the daemon rejects the command; the text is the reason.
         DaemonError: no daemon answers, or its pipeline is not running.
     """
+    if command is not None and token is None:
+        raise ConfigurationError("SUBSCRIBER_CONTROL_TOKEN is not set here; a command needs the daemon's")
     headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
     body = None if command is None else msgspec.json.encode(command)
     request = urllib.request.Request(address, data=body, headers=headers)  # noqa: S310 - http, as address_of made it
@@ -75,7 +77,14 @@ def _rejection(address: str, error: urllib.error.HTTPError) -> ConfigurationErro
         text = msgspec.json.decode(error.read(RESPONSE_BYTES_AT_MOST), type=_Rejected).error
     except (msgspec.DecodeError, UnicodeDecodeError, OSError, http.client.HTTPException):
         return DaemonError(f"what answers at {address} is not a subscriber of this release (HTTP {error.code})")
-    return DaemonError(text) if error.code >= 500 else ConfigurationError(f"the daemon rejects it: {text}")
+    match error.code:
+        case 401:
+            return ConfigurationError("SUBSCRIBER_CONTROL_TOKEN is not the daemon's")
+        case 403:
+            return ConfigurationError("SUBSCRIBER_CONTROL_TOKEN is not set at the daemon, so it accepts no command")
+        case code if code >= 500:
+            return DaemonError(text)
+    return ConfigurationError(f"the daemon rejects it: {text}")
 
 
 def mode_text(status: ControlStatus) -> str:

@@ -116,5 +116,5 @@ def _rejected_response(rejection: Rejection) -> web.Response:
 
 def _json(status: int, body: bytes) -> web.Response:
     return web.Response(
-        status=status, body=body, content_type="application/json", headers={"Cache-Control": "no-store"}
+        status=status, body=body + b"\n", content_type="application/json", headers={"Cache-Control": "no-store"}
     )

@@ -6,6 +6,7 @@ fleet. Readiness is the pipeline's own state, condition by condition.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 
 from aiohttp import web
@@ -112,7 +113,8 @@ class AdminServer:
     async def _readyz(self, _request: web.Request) -> web.Response:
         conditions = dict(self._readiness())
         ready = all(conditions.values())
-        return web.json_response({"ready": ready, "conditions": conditions}, status=200 if ready else 503)
+        text = json.dumps({"ready": ready, "conditions": conditions}) + "\n"
+        return web.Response(text=text, status=200 if ready else 503, content_type="application/json")
 
     async def _metrics(self, _request: web.Request) -> web.Response:
         body = generate_latest(self._registry)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
-from subscriber.check.rules.bucket import bucket_findings, unreadable_bucket
+from subscriber.check.rules.bucket import UnreadableBucket, bucket_findings
 from subscriber.check.rules.finding import Finding
 
 
-async def probe_bucket(calls: AwsCalls, bucket: str, queue_arns: Collection[str]) -> list[Finding]:
-    """Check which events the bucket sends to our queues; a failed S3 call is a finding, not an exception."""
+async def probe_bucket(calls: AwsCalls, bucket: str, queue_arns: Collection[str]) -> list[Finding] | UnreadableBucket:
+    """Check which events the bucket sends to our queues; a failed S3 call is a result, not an exception."""
     try:
         configuration = await calls.call("s3", "GetBucketNotificationConfiguration", Bucket=bucket)
     except AwsCallError as error:
-        return [unreadable_bucket(bucket, error.code, error.detail)]
+        return UnreadableBucket(bucket, error.code, error.detail)
     return bucket_findings(bucket, configuration, queue_arns)

@@ -19,6 +19,7 @@ from subscriber.adapters.sqs.client import Sqs
 from subscriber.check.probe_bucket import probe_bucket
 from subscriber.check.probe_database import buckets_in_index, probe_database
 from subscriber.check.probe_queue import QueueFacts, probe_queue
+from subscriber.check.rules.bucket import UnreadableBucket, unreadable_findings
 from subscriber.check.rules.call import call_finding
 from subscriber.check.rules.finding import Finding
 from subscriber.check.rules.policy import buckets_in, sender_findings
@@ -145,7 +146,10 @@ async def _buckets(settings: Settings, buckets: list[str], facts: list[QueueFact
             await calls.client("s3")  # create the client once, before the probes share it
         async with asyncio.TaskGroup() as probes:
             tasks = [probes.create_task(probe_bucket(calls, each, arns), name="probe bucket") for each in buckets]
-        return [finding for task in tasks for finding in task.result()]
+        results = [task.result() for task in tasks]
+        unreadable = [each for each in results if isinstance(each, UnreadableBucket)]
+        readable = [each for each in results if not isinstance(each, UnreadableBucket)]
+        return [*(finding for each in readable for finding in each), *unreadable_findings(unreadable)]
     finally:
         await calls.close()
 

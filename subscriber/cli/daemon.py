@@ -7,7 +7,8 @@ import sys
 import click
 
 from subscriber import app
-from subscriber.cli.environment import read_settings
+from subscriber.cli.environment import log_failure, read_settings
+from subscriber.errors import innermost
 
 
 @click.command()
@@ -18,13 +19,18 @@ def run(*, migrate: bool) -> None:
     The first signal finishes what is held, for at most SUBSCRIBER_STOP_TIMEOUT_SECONDS. A second one releases it at
     once: SQS delivers those messages again.
     """
-    sys.exit(app.run(read_settings(), migrate=migrate))
+    try:
+        code = app.run(read_settings(), migrate=migrate)
+    except Exception as error:
+        log_failure(innermost(error))
+        raise
+    sys.exit(code)
 
 
 @click.command()
 def migrate() -> None:
     """Create or upgrade the database schema, then exit."""
-    applied = app.migrate(read_settings())
+    applied = app.migrate(read_settings(needs_queues=False))
     for name in applied:
         click.echo(f"applied {name}")
     if not applied:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from subscriber.cli.lazy_group import LazyCommand, LazyGroup
-from subscriber.errors import ExitCode, SubscriberError
+from subscriber.errors import ExitCode, SubscriberError, innermost
 
 _EXIT_CODES = """\b
 Exit codes:
@@ -52,14 +52,7 @@ class _Commands(LazyGroup):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is must be reported here
-            ctx.exit(_explain(_innermost(error)))
-
-
-def _innermost(error: Exception) -> Exception:
-    """The one error inside groups of one, as a task group wraps the first failure of its tasks."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
+            ctx.exit(_explain(innermost(error)))
 
 
 def _explain(error: Exception) -> ExitCode:

@@ -34,7 +34,7 @@ class _Age(click.ParamType[timedelta]):
         """The time as a difference."""
         found = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
         if found is None:
-            self.fail(f"{value!r} is no age: write a number and s, m, h or d, as in 15m", param, ctx)
+            self.fail(f"{value!r} is not an age; write 90s, 15m, 12h or 3d", param, ctx)
         return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 
@@ -73,7 +73,7 @@ def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which
             click.echo(render.message_json(kept))
         return
     counts = commands.counts(settings, filters)
-    click.echo(render.counts_text(counts) if counts else _nothing(settings))
+    click.echo(render.counts_text(counts) if counts else _nothing(settings, filters))
     for line in render.messages_text(commands.messages(settings, filters, limit) if limit else ()):
         click.echo(line)
 
@@ -83,10 +83,18 @@ def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which
 @click.option("--queue", help="Its queue, by URL or name, if two queues have this id.")
 @click.option("--raw", is_flag=True, help="Print only the body, byte for byte.")
 def show(message_id: str, queue: str | None, *, raw: bool) -> None:
-    """Show a message: its reason, its body, what a replay would do."""
-    found = commands.find(_settings(), message_id, queue)
+    """Show a message: its reason, its body, what a replay would do.
+
+    MESSAGE_ID is its id, or the beginning of it if no other id begins so.
+    """
+    prefix = message_id.removesuffix("…").removesuffix("...")
+    if not prefix:
+        raise ConfigurationError("MESSAGE_ID is empty; `subscriber quarantine list` shows the ids")
+    found = commands.find(_settings(), prefix, queue)
     if not found:
         raise ConfigurationError(f"no message {message_id} is in quarantine; `subscriber quarantine list` shows them")
+    if len({kept.message_id for kept, _ in found}) > 1:
+        raise ConfigurationError(render.ambiguous_text(prefix, [kept for kept, _ in found]))
     if raw and len(found) > 1:
         queues = ", ".join(kept.queue for kept, _ in found)
         raise ConfigurationError(f"{len(found)} queues have a message {message_id}: name one with --queue ({queues})")
@@ -112,16 +120,19 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
     """
     settings = _settings()
     options = ReplayOptions(by=by or _user_at_host(), rate=rate, dry_run=dry_run)
-    tally = commands.replay(settings, _filters(is_replayed=False, **which), options, sys.stderr)
+    filters = _filters(is_replayed=False, **which)
+    tally = commands.replay(settings, filters, options, sys.stderr)
     if not tally.seen:
-        click.echo(_nothing(settings))
+        click.echo(_nothing(settings, filters))
         return
     for line in render.tally_text(tally, dry_run=dry_run):
         click.echo(line)
 
 
-def _nothing(settings: Settings) -> str:
-    """The answer where the filters select no message."""
+def _nothing(settings: Settings, filters: Filters) -> str:
+    """The answer where the filters select no message: what there is instead."""
+    if filters.queue is not None and not commands.counts(settings, Filters(queue=filters.queue)):
+        return render.no_queue_text(filters.queue, commands.queues(settings))
     return render.nothing_text(commands.counts(settings, Filters()))
 
 
@@ -151,5 +162,5 @@ def _user_at_host() -> str:
 
 
 def _settings() -> Settings:
-    """The settings; stdout belongs to the result, so the log goes to stderr."""
-    return read_settings(stream=sys.stderr.buffer)
+    """The settings; stdout belongs to the result, so the log goes to stderr. No queue is called."""
+    return read_settings(stream=sys.stderr.buffer, needs_queues=False)

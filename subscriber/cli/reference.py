@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import click
@@ -70,6 +70,8 @@ def settings(*, word: str | None, style: Literal["text", "markdown"] | None, as_
 
     WORD is the name of a setting or a part of it, with or without SUBSCRIBER_, in any case.
     """
+    if as_json and style:
+        raise click.UsageError("--json and --format exclude each other")
     rows = settings_table() if word is None else _settings_named(word)
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(rows)))
@@ -90,7 +92,8 @@ def failures(*, word: str | None, style: Literal["text", "markdown"] | None) -> 
     """
     found = _all_failures() if word is None else _failures_named(word)
     if _is_text(style, word):
-        click.echo("\n\n".join(_failure_text(each) for each in found))
+        note = _class_note(word, found)
+        click.echo("\n\n".join([*note, *(_failure_text(each) for each in found)]))
     else:
         click.echo(failures_table(found), nl=False)
 
@@ -129,7 +132,7 @@ def _settings_named(word: str) -> list[Row]:
     """The setting of that name, or else all whose names contain the word.
 
     Raises:
-        ConfigurationError: there is none; it names the nearest.
+        ConfigurationError: there is none; it names a similar one.
     """
     rows = settings_table()
     name = word.strip().upper().removeprefix(PREFIX)
@@ -137,7 +140,8 @@ def _settings_named(word: str) -> list[Row]:
         row for row in rows if name in row.variable.removeprefix(PREFIX)
     ]
     if not found or not name:
-        raise ConfigurationError(_unknown(word, "setting", PREFIX + name, [row.variable for row in rows]))
+        known = {row.variable.removeprefix(PREFIX): row.variable for row in rows}
+        raise ConfigurationError(_unknown(word, "setting", name, known))
     return found
 
 
@@ -146,12 +150,15 @@ def _all_failures() -> list[KeyedFailure]:
 
 
 def _failures_named(word: str) -> list[KeyedFailure]:
-    """The failures whose key, word or treatment is that word, or else contains it; a whole SQLSTATE always has one.
+    """The failures whose key, word or treatment is that word, or else contains it, by key.
+
+    A whole SQLSTATE always has one.
 
     Raises:
-        ConfigurationError: there is none; it names the nearest.
+        ConfigurationError: there is none; it names a similar one.
     """
-    rows, name = _all_failures(), word.strip().lower()
+    rows = sorted(_all_failures(), key=lambda row: (row.key == _ANY_OTHER, row.key))
+    name = word.strip().lower()
     names = [(row, (row.key.lower(), row.failure.word, row.failure.treatment.value)) for row in rows]
     found = [row for row, its in names if name in its]
     if not found and _SQLSTATE.fullmatch(name.upper()):
@@ -160,13 +167,34 @@ def _failures_named(word: str) -> list[KeyedFailure]:
     if not found:
         found = [row for row, its in names if any(name in one for one in its)]
     if not found or not name:
-        raise ConfigurationError(_unknown(word, "failure", name, [one for _, its in names for one in its]))
+        known = {one: row.key if one == row.key.lower() else one for row, its in names for one in its}
+        raise ConfigurationError(_unknown(word, "failure", name, known))
     return found
 
 
-def _unknown(word: str, kind: str, sought: str, known: Collection[str]) -> str:
-    (nearest,) = difflib.get_close_matches(sought, known, n=1, cutoff=0)
-    return f"no {kind} is named {word!r}; the nearest one is {nearest}"
+def _class_note(word: str | None, found: Sequence[KeyedFailure]) -> Iterator[str]:
+    """Says to which row an SQLSTATE belongs that has none of its own."""
+    code = (word or "").strip().upper()
+    if not _SQLSTATE.fullmatch(code) or code in FAILURES:
+        return
+    key = found[0].key
+    yield f"{code} and its class are not in the table" if key == _ANY_OTHER else f"{code} belongs to class {key}"
+
+
+def _unknown(word: str, kind: str, sought: str, known: Mapping[str, str]) -> str:
+    """The answer to an unknown word: a similar one, if there is one, or the command that lists all.
+
+    Args:
+        word: As it was given.
+        kind: `setting` or `failure`.
+        sought: The word to compare.
+        known: The words to compare it with, and how each is shown.
+    """
+    listed = f"`subscriber {kind}s` lists them"
+    if not word.strip():
+        return f"WORD is empty: name a {kind}; {listed}"
+    nearest = difflib.get_close_matches(sought, known, n=1)
+    return f"no {kind} is named {word!r}; {f'the nearest one is {known[nearest[0]]}' if nearest else listed}"
 
 
 def _settings_text(rows: Iterable[Row]) -> Iterator[str]:

@@ -126,15 +126,15 @@ class Alarms:
         """All active alarms."""
         return tuple(self._active.values())
 
-    def check(self, now: float, *, is_receiving: bool) -> None:
+    def check(self, now: float, *, should_receive: bool) -> None:
         """Check every queue.
 
         Args:
             now: seconds of the event loop's clock.
-            is_receiving: False while nothing polls, during a pause or an outage: then there is no evidence.
+            should_receive: False while nothing polls, during a pause or an outage: then there is no evidence.
         """
         for queue, arrivals in self._arrivals.items():
-            if not is_receiving:
+            if not should_receive:
                 arrivals.reset_silence()
             before = self._active.get(queue)
             health = self._health(queue, arrivals, now)

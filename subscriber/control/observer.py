@@ -90,8 +90,8 @@ class Observer:
         self._before: _Sample | None = None
 
     @property
-    def is_receiving(self) -> bool:
-        """Whether the pipeline polls, as far as the database is concerned."""
+    def is_database_available(self) -> bool:
+        """Whether the circuit breaker is closed; while it is not, polling may be paused."""
         return not self.signals.is_database_unavailable()
 
     async def run(self) -> None:
@@ -114,7 +114,8 @@ class Observer:
         reading = msgspec.structs.replace(
             reading_between(before.tally, sample.tally, now, elapsed_seconds),
             concurrency_used=(sample.usage.permit_seconds - before.usage.permit_seconds) / elapsed_seconds,
-            # During an outage writes that wait for the database hold permits: more permits would not help.
+            # A write that waits for the database releases its permit, but keeps it when it waits a second time. So in
+            # an outage the limiter may be saturated, though more permits would not help.
             limit_reached=is_saturated and not self.signals.is_database_unavailable(),
             lag_seconds=lag_of(youngest, self.signals.leases.oldest_sent_at, self._wall_clock()),
             backlog_messages=self.backlog.visible_messages(now),

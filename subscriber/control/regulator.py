@@ -17,7 +17,7 @@ import msgspec
 
 from subscriber.control.alarms import Alarms
 from subscriber.control.governor.decide import Decision, GovernorOptions, GovernorState, decide
-from subscriber.control.governor.setpoints import rows_at_most
+from subscriber.control.governor.setpoints import rows_for_cost
 from subscriber.control.observer import Observer
 from subscriber.control.overrides import Command, DesiredState, desired_after
 from subscriber.control.reading import Reading
@@ -68,7 +68,7 @@ class Regulator:
         self._reading: Reading | None = None
         self._rate = 0.0
         limiter.set_limit(self._state.limit)
-        set_rows_at_most(rows_at_most(options, self._state.cost, self._state.limit))
+        set_rows_at_most(rows_for_cost(options, self._state.cost, self._state.limit))
         report.mode_is(self._desired.mode)
 
     async def run(self) -> None:
@@ -87,7 +87,7 @@ class Regulator:
         desired = self._desired = desired_after(before, command, bounds.limit_at_least, bounds.limit_at_most)
         if desired.fixed_limit is not None and desired.fixed_limit != limit_before:
             self._limiter.set_limit(desired.fixed_limit)
-            self._set_rows_at_most(rows_at_most(bounds, self._state.cost, desired.fixed_limit))
+            self._set_rows_at_most(rows_for_cost(bounds, self._state.cost, desired.fixed_limit))
         if desired.is_paused and not before.is_paused:
             self._limiter.pause()
             self._leases.pause("operator")
@@ -115,8 +115,8 @@ class Regulator:
         while True:
             await asyncio.sleep(PERIOD_SECONDS)
             reading = self._reading = self._observer.read(clock())
-            is_receiving = self._observer.is_receiving and not self._desired.is_paused
-            self._alarms.check(reading.taken_at, is_receiving=is_receiving)
+            should_receive = self._observer.is_database_available and not self._desired.is_paused
+            self._alarms.check(reading.taken_at, should_receive=should_receive)
             if self._desired.mode == "auto":
                 self._state, decision = decide(self._options, self._state, reading)
                 self._apply(reading, decision)
@@ -136,4 +136,4 @@ class Regulator:
         """
         self._rate += RATE_SMOOTHING * (reading.rows_per_second - self._rate)
         in_progress = (permits_for(self._limiter.limit) + 2) * self._options.batch_max_rows
-        self._leases.set_live_messages(max(in_progress, int(BUDGET_SECONDS * self._rate)))
+        self._leases.set_budget(max(in_progress, int(BUDGET_SECONDS * self._rate)))

@@ -85,7 +85,7 @@ class Report:
             limit_at_most=limits[2],
             fixed_limit=desired.fixed_limit,
             held_messages=held_messages,
-            database_available=self._observer.is_receiving,
+            database_available=self._observer.is_database_available,
             reading=reading,
             sensor=_sensor_status(self._observer.load),
             queues=_queue_statuses(self._observer.backlog, now),

@@ -1,12 +1,13 @@
 """The circuit breaker in front of the database: closed, open or half-open, with a probe and a probation.
 
-The first failure that no row caused opens the circuit: polling pauses, writes wait, and a probe pings the database with
-exponential backoff. A ping that succeeds makes the circuit half-open: the batches that are already held are retried.
-The first write that succeeds closes it; a ping proves less, because a database that answers a ping may still fail every
-write. Where no batch is held, the ping alone closes the circuit, but polling starts on *probation*: each queue receives
-few messages until a write succeeds. Otherwise, while a database fails every write for hours, each message of the queue
-would be received again and again until it reaches the dead-letter queue. Probation also begins after repeated failures
-in the half-open state: one poison message may be the cause, and only writes of other messages can prove it.
+The first failure that no row caused opens the circuit; a deadlock or lock timeout counts as one only after 20 attempts
+(pipeline/retrying_store.py). Polling pauses, writes wait, and a probe pings the database with exponential backoff. A
+ping that succeeds makes the circuit half-open: the batches that are already held are retried. The first write that
+succeeds closes it; a ping proves less, because a database that answers a ping may still fail every write. Where no
+batch is held, the ping alone closes the circuit, but polling starts on *probation*: each queue receives few messages
+until a write succeeds. Otherwise, while a database fails every write for hours, each message of the queue would be
+received again and again until it reaches the dead-letter queue. Probation also begins after repeated failures in the
+half-open state: one poison message may be the cause, and only writes of other messages can prove it.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from subscriber.flow.leases import VisibilityLeases
 from subscriber.observe.log import get_logger
 
 PROBE_BACKOFF = Backoff(first_seconds=0.25, max_seconds=2.0, jitter=0.5)
-"""Between two probes. After a recovery the pipeline waits for the rest of such a delay and for one ping without answer;
-a probe costs one connection and one statement."""
+"""Between two probes. After a recovery the pipeline may still wait for the rest of such a delay and for one ping that
+hangs; a probe costs one connection and one statement."""
 
 HALF_OPEN_FAILURES_BEFORE_PROBATION = 3
 """After so many failed writes in the half-open state, polling resumes on probation."""
@@ -43,8 +44,8 @@ class CircuitBreaker:
         self._report = report
         self._batches_held = 0
         self._opened_at: float | None = None
-        self._has_succeeded = True
-        """Whether a write has succeeded since the last failure."""
+        self._failed_since_success = False
+        """Whether a write has failed since the last success."""
         self._is_stopping = False
         self._probes = 0
         self._half_open_failures = 0
@@ -55,8 +56,8 @@ class CircuitBreaker:
         report(1)
 
     @property
-    def is_open(self) -> bool:
-        """Whether the circuit is open or half-open: the database counts as unavailable."""
+    def is_unavailable(self) -> bool:
+        """Whether the database counts as unavailable: the circuit is open or half-open."""
         return self._opened_at is not None
 
     @asynccontextmanager
@@ -67,7 +68,7 @@ class CircuitBreaker:
             yield
         finally:
             self._batches_held -= 1
-            if self.is_open and not self._batches_held:
+            if self.is_unavailable and not self._batches_held:
                 self._probe_needed.set()  # no batch is left whose success could close the circuit: probe again
 
     @property
@@ -78,7 +79,7 @@ class CircuitBreaker:
     async def wait_until_allowed(self) -> bool:
         """Wait until a write may be tried; False: the pipeline stops and the database is unavailable."""
         await self._writes_allowed.wait()
-        return not (self._is_stopping and self.is_open)
+        return not (self._is_stopping and self.is_unavailable)
 
     def stop(self) -> None:
         """The pipeline drains: from now on nothing waits for the database, whatever its state."""
@@ -86,8 +87,11 @@ class CircuitBreaker:
         self._writes_allowed.set()
 
     def record_failure(self, error: StoreError) -> None:
-        """A write failed for a reason that is not its row: open the circuit, pause polling, start the probe."""
-        self._has_succeeded = False
+        """A write failed for a reason that is not its row: open the circuit, pause polling, start the probe.
+
+        A deadlock or lock timeout is recorded only after 20 attempts; until then it is a transient conflict.
+        """
+        self._failed_since_success = True
         if self._opened_at is None:
             self._opened_at = asyncio.get_running_loop().time()
             self._report(0)
@@ -104,9 +108,9 @@ class CircuitBreaker:
 
     def record_success(self) -> None:
         """A write succeeded: close the circuit and end the probation."""
-        if self._has_succeeded:
+        if not self._failed_since_success:
             return
-        self._has_succeeded = True
+        self._failed_since_success = False
         self._probes = 0
         self._close()
         self._leases.resume()
@@ -130,7 +134,7 @@ class CircuitBreaker:
             if self._probe_needed.is_set() and await self._answers(ping):
                 self._probe_needed.clear()
                 self._writes_allowed.set()
-                if self.is_open and not self._batches_held:
+                if self.is_unavailable and not self._batches_held:
                     self._close()
                     self._leases.begin_probation()
 

@@ -23,7 +23,7 @@ RESERVATION_DECAY_DIVISOR = 4
 """A queue's byte reservation loses a fourth of itself with every poll that returns less."""
 
 CLOCK_RESERVE_SECONDS = 60
-"""Kept of those twelve hours: SQS starts to count before its answer arrives here."""
+"""Kept back from SQS's twelve hours: SQS starts to count before its answer arrives here."""
 
 HOLD_SECONDS = 900.0
 """How long messages that cannot be written are kept, unless the caller says otherwise."""
@@ -87,7 +87,7 @@ class VisibilityLeases:
     ) -> None:
         self.terms = terms_of(visibility_seconds, hold_seconds)
         self._limits = limits
-        self._live_messages = limits.messages
+        self._budget = limits.messages
         self._messages = dict.fromkeys(queues, 0)
         self._bytes = 0
         self._poll_bytes = dict.fromkeys(queues, POLL_BYTES)
@@ -110,16 +110,17 @@ class VisibilityLeases:
 
     @property
     def oldest_sent_at(self) -> float:
-        """Unix seconds at which the oldest held message of its first receive was sent; infinite if there is none.
+        """When the oldest held message that was received for the first time was sent.
 
-        Its resolution is a poll: a message counts until every message of its poll is settled.
+        Unix seconds; infinite if there is none. Its resolution is a poll: a message counts until every message of its
+        poll is settled.
         """
         return min((lease.oldest_sent_at for lease in self._open.values()), default=math.inf)
 
-    def set_live_messages(self, messages: int) -> None:
+    def set_budget(self, messages: int) -> None:
         """Set the live budget, bounded by one poll for each queue below and by the limits above."""
         floor = MESSAGES_PER_POLL * len(self._messages)
-        self._live_messages = max(floor, min(messages, self._limits.messages))
+        self._budget = max(floor, min(messages, self._limits.messages))
         self._wake()
 
     def pause(self, by: Pauser = "outage") -> None:
@@ -134,9 +135,10 @@ class VisibilityLeases:
         self._wake()
 
     def begin_probation(self) -> None:
-        """Replace the outage's pause by probation: until `resume`, a queue gets a lease only below one poll's messages.
+        """Replace the outage's pause by probation.
 
-        If writes go on failing, few messages have used up a receive.
+        Until `resume`, a queue gets a lease only while it holds fewer than ten messages. If writes go on failing, few
+        messages have used up a receive.
         """
         self._on_probation = True
         self._pausers.discard("outage")
@@ -233,7 +235,7 @@ class VisibilityLeases:
         return any(asking and self._messages[other] < held for other, asking in self._asking.items())
 
     def _has_capacity(self, queue: str) -> bool:
-        limits = InFlightLimits(messages=self._live_messages, bytes=self._limits.bytes)
+        limits = InFlightLimits(messages=self._budget, bytes=self._limits.bytes)
         return has_capacity_for_poll(queue, self._messages, self._bytes + self._poll_bytes[queue], limits)
 
     def _wake(self) -> None:

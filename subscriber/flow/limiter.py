@@ -20,7 +20,7 @@ from collections.abc import Callable
 from subscriber.flow.wakeup import Waiters
 from subscriber.signals import LimiterUsage
 
-COOL_DOWN_COUNTS_AT_MOST_SECONDS = 0.5
+COUNTED_WRITE_SECONDS_AT_MOST = 0.5
 """The longest write time that counts for a cool-down: one slow write must not stop all writes for minutes."""
 
 
@@ -31,7 +31,7 @@ def permits_for(limit: float) -> int:
 
 def cool_down_after(worked_seconds: float, limit: float) -> float:
     """Seconds of cool-down after a write of `worked_seconds`, so that on average `limit` permits are in use."""
-    return min(worked_seconds, COOL_DOWN_COUNTS_AT_MOST_SECONDS) * (permits_for(limit) / limit - 1)
+    return min(worked_seconds, COUNTED_WRITE_SECONDS_AT_MOST) * (permits_for(limit) / limit - 1)
 
 
 class _CoolDown:

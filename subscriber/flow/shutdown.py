@@ -30,8 +30,11 @@ class StopRequest:
         self.requested.set()
 
 
-async def unless(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of `work`; None if `event` was set first, after `work` was cancelled and awaited."""
+async def run_until(event: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Run `work` until `event` is set, and return its result.
+
+    Return None if `event` was set first, after `work` was cancelled and awaited.
+    """
     task = asyncio.create_task(work, name="work")
     waiting = asyncio.create_task(event.wait(), name="event")
     try:

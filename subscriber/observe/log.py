@@ -84,6 +84,11 @@ def configure(
     logging.basicConfig(handlers=[_Libraries()], level=max(logging.WARNING, _level_number(level)), force=True)
 
 
+def writes_json() -> bool:
+    """Whether `configure` was called and chose JSON."""
+    return structlog.get_config()["processors"][-1] is _as_json
+
+
 def get_logger() -> FilteringBoundLogger:
     """The logger; it may be obtained before `configure` and follows it."""
     return cast("FilteringBoundLogger", structlog.get_logger())

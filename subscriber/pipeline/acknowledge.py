@@ -24,7 +24,7 @@ from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics, queue_name
 from subscriber.ports import QueueClient
 
-ATTEMPTS_AT_MOST = 5
+CALL_ATTEMPTS_AT_MOST = 5
 RETRY_BACKOFF = Backoff(first_seconds=0.1, max_seconds=5.0, jitter=1)
 """Between attempts of a call: four delays, 1.5 s at most in all, long before any visibility timeout ends."""
 
@@ -79,7 +79,7 @@ def calls_for(receipts: Iterable[Receipt]) -> Iterator[tuple[str, Action, list[M
 def left_to_do(action: Action, messages: Sequence[Message], answer: BatchAnswer) -> list[Message]:
     """Those of `messages` to retry: reported as failed, or not reported at all.
 
-    A message that should become visible, now or later, and whose handle is over, is visible or received already.
+    For a delay or release, a gone handle counts as done: the message is already visible or with another consumer.
     """
     finished = set(answer.done)
     if action != "delete":
@@ -165,7 +165,7 @@ class Acknowledger:
             return left
 
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS_AT_MOST - 1),
+            stop=stop_after_attempt(CALL_ATTEMPTS_AT_MOST - 1),
             wait=lambda state: RETRY_BACKOFF.delay_seconds(1 + state.attempt_number),
             retry=retry_if_result(bool),
             retry_error_callback=lambda _: left,

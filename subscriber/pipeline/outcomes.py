@@ -70,22 +70,22 @@ class BatchOutcome:
         self._not_quarantined: set[str] = set()
 
     @property
-    def open(self) -> int:
-        """How many deliveries are neither committed nor failed themselves."""
+    def undecided_count(self) -> int:
+        """How many deliveries are neither committed nor failed."""
         return sum(
             not self._is_committed(delivery) and delivery.message.receipt_handle not in self._failed
             for delivery in self._deliveries
         )
 
-    def stored(self, deliveries: Sequence[Delivery]) -> None:
+    def record_stored(self, deliveries: Sequence[Delivery]) -> None:
         """Record that every storable row of `deliveries` is committed."""
         self._stored.update(delivery.message.receipt_handle for delivery in deliveries)
 
-    def quarantined(self, delivery: Delivery, rejection: Rejection) -> None:
+    def record_quarantined(self, delivery: Delivery, rejection: Rejection) -> None:
         """Record that the body of `delivery` is committed."""
         self._rejections[delivery.message.receipt_handle] = rejection
 
-    def failed(self, delivery: Delivery, reason: str) -> None:
+    def record_failed(self, delivery: Delivery, reason: str) -> None:
         """Record that neither the index nor the quarantine can store `delivery`, for a reason of its own."""
         self._failed[delivery.message.receipt_handle] = reason
 
@@ -93,8 +93,10 @@ class BatchOutcome:
         """Whether the body of `delivery` is committed."""
         return delivery.message.receipt_handle in self._rejections
 
-    def is_poison(self, delivery: Delivery, successes: int) -> bool:
-        """Record that `delivery` failed alone; whether it did so before and other writes have succeeded since.
+    def record_failed_alone(self, delivery: Delivery, successes: int) -> bool:
+        """Record that `delivery` failed alone; return whether it is poison.
+
+        It is if it failed alone before and other writes have succeeded since.
 
         Args:
             delivery: the only one of its part.
@@ -102,8 +104,8 @@ class BatchOutcome:
         """
         return successes > self._failed_alone.setdefault(delivery.message.receipt_handle, successes)
 
-    def quarantine_keeps_failing(self, bad: Iterable[Delivery], successes: int) -> bool:
-        """Record that the quarantine failed to store `bad`; whether it did so before while rows were stored.
+    def record_quarantine_failure(self, bad: Iterable[Delivery], successes: int) -> bool:
+        """Record that the quarantine failed to store `bad`; return whether it did so before while rows were stored.
 
         Args:
             bad: messages that decode rejected, or that hold an unstorable row.

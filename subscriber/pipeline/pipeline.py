@@ -75,22 +75,22 @@ class Pipeline:
         receipts: Channel[tuple[Receipt, ...]] = Channel(RECEIPTS_IN_CHANNEL)
         decode_message = functools.partial(decode, buckets=options.buckets)
         self._receiver = Receiver(options.receive, queues, decode_message, leases, deliveries, metrics=metrics)
-        self.batches = Batcher(options.batch, deliveries, batches, limiter, metrics)
+        self.batcher = Batcher(options.batch, deliveries, batches, limiter, metrics)
         writer = Writer(batches, receipts, limiter, store, breaker=self.breaker, metrics=metrics)
         self.tally = writer.tally
         acknowledger = Acknowledger(options.acknowledge, receipts, queues, leases, metrics)
-        limiter.watch(self.batches.notify)
+        limiter.watch(self.batcher.notify)
         self._stages: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
             "receive": self._receiver.run,
-            "batch": self.batches.run,
+            "batch": self.batcher.run,
             "write": writer.run,
             "acknowledge": acknowledger.run,
         }
 
     @property
-    def is_receiving(self) -> bool:
+    def queues_answer(self) -> bool:
         """Whether every queue answers."""
-        return self._receiver.is_receiving
+        return self._receiver.queues_answer
 
     @property
     def arrivals(self) -> Mapping[str, Arrivals]:

@@ -113,7 +113,7 @@ class Receiver:
         return self._stopping.is_set()
 
     @property
-    def is_receiving(self) -> bool:
+    def queues_answer(self) -> bool:
         """Whether every queue answers, apart from a few failures in a row."""
         return all(state.failures_in_a_row < FAILURES_BEFORE_NOT_RECEIVING for state in self._states)
 

@@ -24,11 +24,11 @@ from subscriber.flow.limiter import ConcurrencyLimiter, Permit
 from subscriber.model import Batch, Delivery, Receipt, Rejection
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
-from subscriber.pipeline.attempts import PipelineStoppingError, RetryingStore
 from subscriber.pipeline.outcomes import BatchOutcome, Part, halves, held_until, without_expired
+from subscriber.pipeline.retrying_store import PipelineStoppingError, RetryingStore
 from subscriber.ports import Store
 
-ATTEMPTS_AT_MOST = 3
+ATTEMPTS_BEFORE_BISECTION = 3
 """Attempts of a part before it is bisected: more failures than one node, one restart or one lack of memory explains."""
 
 SERVER_WIDE_SQLSTATES = ("53100", "53300", "28")
@@ -95,9 +95,9 @@ class Writer:
                 while rejected:  # the circuit is open, so each attempt waits for the probe
                     rejected = await self._quarantine_rejected(rejected, outcome, permit)
         except TimeoutError:
-            _log.error("batch.given_up", messages=outcome.open)
+            _log.error("batch.given_up", messages=outcome.undecided_count)
         except PipelineStoppingError:
-            _log.warning("batch.released", messages=outcome.open)
+            _log.warning("batch.released", messages=outcome.undecided_count)
         return outcome.receipts(asyncio.get_running_loop().time())
 
     async def _wait_for_database(self, permit: Permit) -> None:
@@ -132,15 +132,15 @@ class Writer:
         return []
 
     def _give_up_quarantine(self, bad: Sequence[Delivery], error: StoreError, outcome: BatchOutcome) -> bool:
-        """Settle messages that the quarantine fails to store repeatedly while the index stores rows.
+        """Record as failed the messages that the quarantine fails to store repeatedly while the index stores rows.
 
         Otherwise a fault of the quarantine table alone would hold up healthy messages, and the pipeline with them.
         """
-        if not outcome.quarantine_keeps_failing(bad, self._retrying_store.successes):
+        if not outcome.record_quarantine_failure(bad, self._retrying_store.successes):
             return False
         self._retrying_store.record_success()
         for delivery in bad:
-            outcome.failed(delivery, error.word)
+            outcome.record_failed(delivery, error.word)
         _log.error("quarantine.failed", message_id=bad[0].message.message_id, messages=len(bad), detail=str(error))
         return True
 
@@ -155,7 +155,7 @@ class Writer:
             except StoreError as error:
                 parts = await self._parts_after(part, error, parts, outcome)
             else:
-                outcome.stored(part.deliveries)
+                outcome.record_stored(part.deliveries)
 
     async def _parts_after(
         self, part: Part, error: StoreError, others: list[Part], outcome: BatchOutcome
@@ -164,24 +164,24 @@ class Writer:
         is_alone = len(part.deliveries) == 1
         # A conflict was already retried often enough for many messages; retrying one alone delays no other message.
         may_retry = not error.treatment.concerns_row and (is_alone or error.treatment is not Treatment.RETRY)
-        if may_retry and part.failures + 1 < ATTEMPTS_AT_MOST:
+        if may_retry and part.failures + 1 < ATTEMPTS_BEFORE_BISECTION:
             return [*others, msgspec.structs.replace(part, failures=part.failures + 1)]
         if not is_alone:
             return [*others, *halves(part.deliveries)]
-        if await self._settle_if_poison(part.deliveries[0], error, outcome):
+        if await self._record_if_poison(part.deliveries[0], error, outcome):
             return others
         # The others first: the success of one of them proves that the database works.
         return [msgspec.structs.replace(part, failures=0), *others]
 
-    async def _settle_if_poison(self, delivery: Delivery, error: StoreError, outcome: BatchOutcome) -> bool:
-        """Settle a message that failed alone, if it is poison and the quarantine or the queue keeps it."""
+    async def _record_if_poison(self, delivery: Delivery, error: StoreError, outcome: BatchOutcome) -> bool:
+        """Record the outcome of a message that failed alone, if it is poison and quarantine or queue keeps it."""
         if error.treatment is not Treatment.BISECT:
-            if is_server_wide(error) or not outcome.is_poison(delivery, self._retrying_store.successes):
+            if is_server_wide(error) or not outcome.record_failed_alone(delivery, self._retrying_store.successes):
                 return False
             self._retrying_store.record_success()
             _log.error("message.poisoned", message_id=delivery.message.message_id, reason=error.word, detail=str(error))
         if not error.treatment.concerns_row:
-            outcome.failed(delivery, error.word)
+            outcome.record_failed(delivery, error.word)
             return True
         try:
             await self._store_singly(delivery, error, outcome)
@@ -193,7 +193,7 @@ class Writer:
         """Quarantine a poison message whole, and store its good events all the same.
 
         Each event has a statement of its own, because an older good event of the same version may follow a bad one. If
-        the quarantine cannot store the body either, the message is not settled: only the queue still has all of it.
+        the quarantine cannot store the body either, the message stays in the queue, which alone still has all of it.
         """
         if not outcome.is_quarantined(delivery):
             rejection = delivery.rejection or Rejection(reason=error.word, detail=error.detail)
@@ -205,7 +205,7 @@ class Writer:
                 if not other.treatment.concerns_row:
                     raise
         if outcome.is_quarantined(delivery):
-            outcome.stored([delivery])
+            outcome.record_stored([delivery])
 
     async def _quarantine(self, rejected: Sequence[RejectedEntry], outcome: BatchOutcome) -> None:
         """Quarantine the bodies; a body that cannot be stored itself stays in the queue alone."""
@@ -216,11 +216,11 @@ class Writer:
                 raise
             if len(rejected) == 1:
                 delivery = rejected[0][0]
-                outcome.failed(delivery, error.word)
+                outcome.record_failed(delivery, error.word)
                 _log.error("quarantine.failed", message_id=delivery.message.message_id, messages=1, detail=str(error))
                 return
             for entry in rejected:
                 await self._quarantine([entry], outcome)
             return
         for delivery, rejection in rejected:
-            outcome.quarantined(delivery, rejection)
+            outcome.record_quarantined(delivery, rejection)

@@ -13,7 +13,13 @@ import uvloop
 from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import check_schema
-from subscriber.adapters.postgres.quarantine import Filters, Quarantine, QuarantinedMessage, ReasonCount
+from subscriber.adapters.postgres.quarantine import (
+    Filters,
+    Quarantine,
+    QuarantinedMessage,
+    QueueCount,
+    ReasonCount,
+)
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError
 from subscriber.events.decode import decode
@@ -29,6 +35,11 @@ T = TypeVar("T")
 def counts(settings: Settings, filters: Filters) -> list[ReasonCount]:
     """The number of quarantined messages for each reason."""
     return _run(settings, lambda options: Quarantine(options).counts(filters))
+
+
+def queues(settings: Settings) -> list[QueueCount]:
+    """The number of quarantined messages of each queue."""
+    return _run(settings, lambda options: Quarantine(options).queues())
 
 
 def messages(settings: Settings, filters: Filters, at_most: int) -> list[QuarantinedMessage]:
@@ -48,7 +59,7 @@ def messages(settings: Settings, filters: Filters, at_most: int) -> list[Quarant
 
 
 def find(settings: Settings, message_id: str, queue: str | None) -> list[tuple[QuarantinedMessage, Delivery]]:
-    """The messages with an id, each with the result of decoding it now."""
+    """The messages with an id, or else those whose id begins so, each with the result of decoding it now."""
 
     async def decoded(options: StoreOptions) -> list[tuple[QuarantinedMessage, Delivery]]:
         found = await Quarantine(options).find(message_id, queue)

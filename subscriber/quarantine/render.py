@@ -7,7 +7,7 @@ from datetime import datetime
 
 import msgspec
 
-from subscriber.adapters.postgres.quarantine import QuarantinedMessage, ReasonCount
+from subscriber.adapters.postgres.quarantine import QuarantinedMessage, QueueCount, ReasonCount
 from subscriber.model import Delivery
 from subscriber.quarantine.replay import Tally
 
@@ -27,12 +27,25 @@ def nothing_text(every: Sequence[ReasonCount]) -> str:
     return f"no message in quarantine matches; the quarantine has {reasons}"
 
 
+def no_queue_text(queue: str, queues: Sequence[QueueCount]) -> str:
+    """The text where no message is of the given queue; it lists the queues, since the name may be misspelled."""
+    if not queues:
+        return "no message is in quarantine"
+    others = ", ".join(f"{_name(each.queue)} ({each.waiting} waiting, {each.replayed} replayed)" for each in queues)
+    return f"no message of queue {printable(queue)} is in quarantine; the quarantine has messages of {others}"
+
+
+def ambiguous_text(prefix: str, candidates: Sequence[QuarantinedMessage]) -> str:
+    """Says that several ids begin with `prefix`, and lists them, a line each."""
+    lines = [f"{printable(each.message_id)}  {each.reason}  {_name(each.queue)}" for each in candidates]
+    return "\n".join([f"several ids begin with {printable(prefix)}; write more of the one to show:", *lines])
+
+
 def messages_text(page: Iterable[QuarantinedMessage]) -> Iterator[str]:
     """A line per message: time, reason, queue, id and detail."""
     for message in page:
         done = f"  replayed {_time(message.replayed_at)}" if message.replayed_at else ""
-        name = message.queue.rpartition("/")[2]
-        where = f"{printable(name)}  {printable(message.message_id)}"
+        where = f"{_name(message.queue)}  {printable(message.message_id)}"
         yield f"{_time(message.quarantined_at)}  {message.reason:<20}  {where}  {printable(message.detail)}{done}"
 
 
@@ -43,7 +56,7 @@ def message_text(message: QuarantinedMessage, delivery: Delivery) -> Iterator[st
         "message": message.message_id,
         "quarantined": _time(message.quarantined_at),
         "reason": f"{message.reason}: {message.detail}",
-        "received": f"{message.receive_count} times",
+        "received": "once" if message.receive_count == 1 else f"{message.receive_count} times",
         "replayed": f"{_time(message.replayed_at)} by {message.replayed_by}" if message.replayed_at else "no",
         "today": _outcome(delivery),
         "body": f"{len(message.body)} bytes",
@@ -73,6 +86,11 @@ def tally_text(tally: Tally, *, dry_run: bool) -> Iterator[str]:
 def printable(text: str) -> str:
     """The text with every non-printable character escaped, so that it cannot control the terminal."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def _name(queue: str) -> str:
+    """The name of a queue, the last part of its URL."""
+    return printable(queue.rpartition("/")[2])
 
 
 def _outcome(delivery: Delivery) -> str:

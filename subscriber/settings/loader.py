@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from subscriber.errors import ConfigurationError
@@ -20,14 +21,21 @@ _TEST_PREFIX = f"{PREFIX}TEST_"
 
 
 def read_settings(
-    environment: Mapping[str, str], declared: Mapping[str, Declared], only: Collection[str] | None = None
+    environment: Mapping[str, str],
+    declared: Mapping[str, Declared],
+    only: Collection[str] | None = None,
+    unset: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Values by name, defaults included, or one ConfigurationError with a line for each mistake.
 
-    With `only`, the other settings are neither read nor checked; a misspelled variable is a mistake all the same.
-
     Variables without our prefix are ignored. An empty value counts as unset, because compose files pass optional
     variables that way.
+
+    Args:
+        environment: The variables of the process.
+        declared: All settings, by name.
+        only: Names of the settings to read and check, if not all; a misspelled variable is a mistake all the same.
+        unset: Values of required settings that the command can do without, for where they are unset.
     """
     ours = {name: value.strip() for name, value in environment.items() if name.startswith(PREFIX)}
     given = {name: value for name, value in ours.items() if value}
@@ -39,13 +47,15 @@ def read_settings(
         if only is not None and name not in only:
             continue
         try:
-            values[name] = _value(variable, declared[name], given.get(variable))
+            text = given.get(variable)
+            use_fallback = text is None and name in unset
+            values[name] = unset[name] if use_fallback else _value(variable, declared[name], text)
         except ValueError as mistake:
             mistakes.append(str(mistake))
     if "database_url" in values:
         tls_given = PREFIX + "DATABASE_TLS" in given
         url = DatabaseUrl.parse(values["database_url"])
-        mistakes += _settle_tls(values, url, tls_given=tls_given)
+        mistakes += _decide_tls(values, url, tls_given=tls_given)
         mistakes += auth_mistakes(values, url)
     mistakes += _broken_constraints(values, declared)
     if mistakes:
@@ -54,8 +64,11 @@ def read_settings(
 
 
 def _unknown(variable: str, variables: Mapping[str, str]) -> str:
-    nearest = difflib.get_close_matches(variable, variables, n=1, cutoff=0)
-    return f"{variable} is not a setting; the nearest one is {nearest[0]}"
+    """Says which setting is similar; the prefix, which all share, does not count."""
+    known = [each.removeprefix(PREFIX) for each in variables]
+    nearest = difflib.get_close_matches(variable.removeprefix(PREFIX), known, n=1)
+    advice = f"the nearest one is {PREFIX}{nearest[0]}" if nearest else "`subscriber settings` lists them"
+    return f"{variable} is not a setting; {advice}"
 
 
 def _value(variable: str, declared: Declared, text: str | None) -> object:
@@ -66,11 +79,11 @@ def _value(variable: str, declared: Declared, text: str | None) -> object:
     try:
         return declared.setting.kind.read(text)
     except ValueError as problem:
-        shown = "" if declared.setting.secret else f" is {text!r}"
+        shown = "" if declared.setting.is_secret else f" is {text!r}"
         raise ValueError(f"{variable}{shown}: {problem}; it takes {declared.setting.kind.expects}") from None
 
 
-def _settle_tls(values: dict[str, Any], url: DatabaseUrl, *, tls_given: bool) -> Iterator[str]:
+def _decide_tls(values: dict[str, Any], url: DatabaseUrl, *, tls_given: bool) -> Iterator[str]:
     """Choose DATABASE_TLS if it is unset, and report a URL that contradicts it."""
     if not tls_given and url.is_local and "database_tls" in values:
         values["database_tls"] = "disable"

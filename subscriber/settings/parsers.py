@@ -42,9 +42,9 @@ class Setting(msgspec.Struct, frozen=True):
     """What it does, and the source of its limits: one or two sentences for the operator."""
     unit: str = ""
     default_shown: str = ""
-    """The default in words, if it depends on something else."""
-    secret: bool = False
-    """Its value is never printed."""
+    """The default in words, if it depends on something else; of a required setting, the commands that require it."""
+    is_secret: bool = False
+    """Its value is never printed or logged."""
     group: str = ""
     """Heading of the group that begins with this setting; empty: it belongs to the group of the setting before."""
 
@@ -238,7 +238,7 @@ def rows_of(declared: Mapping[str, Declared]) -> list[Row]:
             unit=setting.unit,
             takes=setting.kind.expects,
             meaning=setting.meaning,
-            secret=setting.secret,
+            secret=setting.is_secret,
             group=setting.group or rows[-1].group,
         )
         rows.append(row)
@@ -247,6 +247,6 @@ def rows_of(declared: Mapping[str, Declared]) -> list[Row]:
 
 def _default_shown(known: Declared) -> str:
     if known.required:
-        return "required"
+        return known.setting.default_shown or "required"
     number = f"{known.default:g}" if isinstance(known.default, float) else str(known.default)
     return known.setting.default_shown or number

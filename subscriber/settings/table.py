@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import msgspec
 
@@ -39,6 +39,9 @@ from subscriber.settings.parsers import (
     whole,
 )
 
+WRITES_AT_LEAST, WRITES_AT_MOST = 0.01, 64.0
+"""The range of both bounds of the concurrency limit."""
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All that an operator may choose. `from_environment` validates; the constructor checks nothing."""
@@ -48,6 +51,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Setting(
             QUEUE_URLS,
             "The queues to read: standard SQS queues that receive S3 events from S3, SNS or EventBridge.",
+            default_shown="required (run, check)",
             group="Queues and buckets",
         ),
     ]
@@ -64,7 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Setting(
             DATABASE_URL,
             "The database that holds the object index. Its password is never printed or logged.",
-            secret=True,
+            is_secret=True,
             group="Database",
         ),
     ]
@@ -233,7 +237,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     write_min_concurrency: Annotated[
         float,
         Setting(
-            number(0.01, 64, "writes"),
+            number(WRITES_AT_LEAST, WRITES_AT_MOST, "writes"),
             "Minimum concurrency. Below 1 it is a duty cycle: the fraction of time that one writer is active.",
             "writes",
             group="Writes",
@@ -242,7 +246,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     write_max_concurrency: Annotated[
         float,
         Setting(
-            number(0.01, 64, "writes"),
+            number(WRITES_AT_LEAST, WRITES_AT_MOST, "writes"),
             "Maximum concurrent writes, which bounds the connections too. A deployment runs old and new tasks at once.",
             "writes",
         ),
@@ -274,7 +278,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Bearer token that a command to /control must carry. Generate it randomly and protect it like the "
             "password.",
             default_shown="none; commands are rejected",
-            secret=True,
+            is_secret=True,
         ),
     ] = None
     stop_timeout_seconds: Annotated[
@@ -307,33 +311,44 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ] = "auto"
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+    def from_environment(cls, environment: Mapping[str, str], *, needs_queues: bool = True) -> Self:
         """Read every setting, or raise one ConfigurationError with a line for each mistake.
 
         Variables without our prefix are ignored; an empty value counts as unset.
+
+        Args:
+            environment: The variables of the process.
+            needs_queues: Whether QUEUE_URLS is required; a command that calls no queue does without it.
         """
-        return cls(**read_settings(environment, declared_settings()))
+        unset = {} if needs_queues else {"queue_urls": ()}
+        return cls(**read_settings(environment, declared_settings(cls), unset=unset))
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Texts that no log line may contain: the password in each of its forms, the whole URL, and the token."""
-        token = (self.control_token,) if self.control_token else ()
-        return (*DatabaseUrl.parse(self.database_url).secrets, *token)
+        """Texts that no log line may contain: every secret setting, and the database password in each of its forms."""
+        values = (
+            str(value) for name in self._secret_names if name != "database_url" and (value := getattr(self, name))
+        )
+        return (*DatabaseUrl.parse(self.database_url).secrets, *values)
 
     def redacted(self) -> dict[str, object]:
-        """Every setting by name, fit for the log: plain values, password and token replaced by asterisks."""
-        shown = {name: getattr(self, name) for name in self.__struct_fields__}
-        token = self.control_token and "***"
-        return shown | {"database_url": DatabaseUrl.parse(self.database_url).shown, "control_token": token}
+        """Every setting by name, fit for the log: plain values, but asterisks for a secret and for a URL's password."""
+        plain = {name: getattr(self, name) for name in self.__struct_fields__}
+        asterisks = {name: plain[name] and "***" for name in self._secret_names}
+        return plain | asterisks | {"database_url": DatabaseUrl.parse(self.database_url).shown}
+
+    @property
+    def _secret_names(self) -> tuple[str, ...]:
+        return tuple(name for name, known in declared_settings(type(self)).items() if known.setting.is_secret)
 
     def __repr__(self) -> str:
         return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.redacted().items())})"
 
 
 @functools.cache
-def declared_settings() -> Mapping[str, Declared]:
+def declared_settings(settings: type[Settings] = Settings) -> Mapping[str, Declared]:
     """What the class body declares, by field name, in order."""
-    return declared_by(Settings)
+    return declared_by(settings)
 
 
 def settings_table() -> list[Row]:

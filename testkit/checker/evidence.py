@@ -38,7 +38,7 @@ class DeliveryRecord(msgspec.Struct, gc=False):
 
 
 class QueueRecord(msgspec.Struct, frozen=True):
-    """The queue server's record of all messages, by message id."""
+    """The SQS emulator's record of all messages, by message id."""
 
     deliveries: Mapping[str, DeliveryRecord]
     queued: frozenset[str]

@@ -1,7 +1,7 @@
 """Checks the history of every message for loss, wrong rows and early deletes, without relying on the daemon.
 
 It uses four sources of evidence: the events of each sent message (the load); the receives, deletes and remaining
-messages that the queue server recorded; the commits and their times (`commit_log.py`); and the tables at the end.
+messages that the SQS emulator recorded; the commits and their times (`commit_log.py`); and the tables at the end.
 Each message must end in exactly one state: stored (its events applied, or superseded by newer ones), quarantined,
 without anything for the index, or still in the queue. Everything else is a finding, with its trace.
 
@@ -81,7 +81,7 @@ class HistoryChecker:
 
     Args:
         sent: every message that entered the queue.
-        queue: what the queue server recorded.
+        queue: what the SQS emulator recorded.
         changes: every commit, in order.
         tables: the contents of the tables at the end.
     """

@@ -52,6 +52,6 @@ def local_queue_server(
         command.append("--audit-log")
     # Credentials are passed in the environment: every user of the machine can read arguments.
     environment = {"TESTKIT_SQS_ACCESS_KEY": access_key, "TESTKIT_SQS_SECRET_KEY": secret_key}
-    with child_process("the local queue server", command, environment=environment) as child:
+    with child_process("the SQS emulator", command, environment=environment) as child:
         ready = msgspec.json.decode(child.read_line(_START_SECONDS))
         yield QueueServer(child, ready["endpoint_url"])

@@ -29,11 +29,11 @@ _UNSIGNED_HEADERS = (
 
 
 class QueueFault(Exception):  # noqa: N818 - the service calls it a fault
-    """The queue server answered with a fault; the text is its JSON."""
+    """The SQS emulator answered with a fault; the text is its JSON."""
 
 
 class RawClient:
-    """One connection to a queue server."""
+    """One connection to an SQS emulator."""
 
     def __init__(
         self,
@@ -131,5 +131,5 @@ class RawClient:
     def _read(self) -> bytes:
         data = self._socket.recv(_READ_BYTES)
         if not data:
-            raise ConnectionResetError("the queue server closed the connection")
+            raise ConnectionResetError("the SQS emulator closed the connection")
         return data

@@ -97,7 +97,7 @@ class Service:
             send(Answer(errors.fault_body(error), error.fault, moment + ahead))
             return None
         except Exception:
-            LOG.exception("the queue server failed on a request")
+            LOG.exception("the SQS emulator failed on a request")
             failure = errors.INTERNAL_FAILURE.because("The SQS emulator failed; see its log.")
             send(Answer(errors.fault_body(failure), failure.fault))
             return None

@@ -1,6 +1,6 @@
 """Generated backlogs, and the rows that they must produce.
 
-The queue server makes each body from its index. The row checker computes the expected rows with the same formula in
+The SQS emulator makes each body from its index. The row checker computes the expected rows with the same formula in
 another process. Neither side ever holds all of half a million messages in memory.
 """
 
@@ -94,7 +94,7 @@ class BacklogLoad(msgspec.Struct, frozen=True):
 
 
 def backlog(kind: Kind, messages: int, spacing: int, *, is_flat: bool = False) -> Backlog:
-    """The messages of a `BacklogLoad`, with the current time as send time; called by the queue server."""
+    """The messages of a `BacklogLoad`, with the current time as send time; called by the SQS emulator."""
     return GeneratedBacklog(BacklogLoad(kind, messages, spacing, is_flat).body, messages, time.time())
 
 

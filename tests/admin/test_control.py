@@ -38,7 +38,9 @@ class RunningPage:
         async with aiohttp.ClientSession() as session, session.request(method, url, **options) as answer:
             assert answer.content_type == "application/json"
             assert answer.headers["Cache-Control"] == "no-store"
-            return answer.status, json.loads(await answer.text())
+            text = await answer.text()
+            assert text.endswith("}\n")
+            return answer.status, json.loads(text)
 
     async def command(self, body: object, token: str = TOKEN) -> tuple[int, dict[str, Any]]:
         """A command with a token."""

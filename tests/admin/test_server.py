@@ -67,11 +67,11 @@ async def test_readyz_follows_the_conditions(server: AdminServer, pipeline: Pipe
     assert await get(server, "/readyz") == (
         200,
         "application/json; charset=utf-8",
-        '{"ready": true, "conditions": {"database": true, "queue": true}}',
+        '{"ready": true, "conditions": {"database": true, "queue": true}}\n',
     )
     pipeline.conditions = {"database": False, "queue": True}
     status, _, text = await get(server, "/readyz")
-    assert (status, text) == (503, '{"ready": false, "conditions": {"database": false, "queue": true}}')
+    assert (status, text) == (503, '{"ready": false, "conditions": {"database": false, "queue": true}}\n')
 
 
 async def test_metrics_are_in_the_text_format(server: AdminServer) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from subscriber.check.rules.bucket import bucket_findings, unreadable_bucket
+from subscriber.check.rules.bucket import UnreadableBucket, bucket_findings, unreadable_findings
 from subscriber.check.rules.finding import Finding
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:events"
@@ -106,6 +106,19 @@ def test_sns_and_eventbridge_cannot_be_checked(more: dict[str, Any], carrier: st
 )
 def test_an_unreadable_bucket_is_a_note(code: str, words: str) -> None:
     """The daemon itself needs no permission on buckets."""
-    finding = unreadable_bucket("lake", code, "")
+    (finding,) = unreadable_findings([UnreadableBucket("lake", code, "")])
     assert finding.severity == "note"
     assert words in finding.sentence
+
+
+def test_one_cause_is_one_note_with_all_its_buckets() -> None:
+    """S3 names the bucket in its answer; that makes it no other cause."""
+    denied = "not authorized to perform: s3:GetBucketNotification on resource: arn:aws:s3:::{}"
+    buckets = [UnreadableBucket(name, "AccessDenied", denied.format(name)) for name in ("lake", "raw")]
+    gone = UnreadableBucket("old", "NoSuchBucket", "")
+    alone = UnreadableBucket("far", "EndpointConnectionError", "")
+    together, missing, other = unreadable_findings([buckets[0], gone, buckets[1], alone])
+    assert (together.subject, missing.subject, other.subject) == ("buckets lake, raw", "bucket old", "bucket far")
+    assert denied.format("*") in together.problem
+    (single,) = unreadable_findings(buckets[:1])
+    assert denied.format("lake") in single.problem

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import logging
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import NoReturn
 
@@ -77,6 +78,65 @@ def test_mistakes_are_one_line_each_on_stderr(application: Arrange) -> None:
         ["subscriber:", "SUBSCRIBER_QUEUE_URLS"],
         ["subscriber:", "SUBSCRIBER_HTTP_PORT"],
     ]
+
+
+@pytest.fixture
+def own_stdout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The log as the command configures it; the next test has that of before."""
+    before = structlog.get_config()
+    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
+    yield
+    structlog.configure(**before)
+    logging.getLogger().handlers[:] = handlers
+    logging.getLogger().setLevel(level)
+
+
+@pytest.mark.usefixtures("own_stdout")
+def test_a_failed_start_is_one_line_of_the_log_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On stdout as JSON, where an alarm finds the exit code; the sentence goes to stderr as ever."""
+    monkeypatch.setattr(daemon, "app", SimpleNamespace(run=raising(ExceptionGroup("", [SchemaError("too new")]))))
+    failed = invoke("run")
+    (line,) = map(json.loads, failed.stdout.splitlines())
+    assert (failed.exit_code, failed.stderr) == (5, "subscriber: too new\n")
+    assert {name: line[name] for name in line if name != "timestamp"} == {
+        "level": "error",
+        "event": "daemon.ended",
+        "exit_code": 5,
+        "meaning": "schema",
+        "detail": "too new",
+    }
+    wrong = invoke("run", SUBSCRIBER_HTTP_PORT="http", SUBSCRIBER_LOG_FORMAT="JSON")
+    (line,) = map(json.loads, wrong.stdout.splitlines())
+    assert (wrong.exit_code, line["exit_code"], line["meaning"]) == (2, 2, "configuration")
+    assert wrong.stderr == f"subscriber: {line['detail']}\n"
+
+
+@pytest.mark.usefixtures("own_stdout")
+def test_a_console_shows_a_failed_start_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without JSON there is only the sentence on stderr; another command than `run` logs no end of a daemon."""
+    stand_in = SimpleNamespace(run=raising(SchemaError("too new")), migrate=raising(SchemaError("too new")))
+    monkeypatch.setattr(daemon, "app", stand_in)
+    for words, log_format in ((["run"], "console"), (["migrate"], "json")):
+        failed = invoke(*words, SUBSCRIBER_LOG_FORMAT=log_format)
+        assert (failed.exit_code, failed.stdout, failed.stderr) == (5, "", "subscriber: too new\n")
+    wrong = invoke("run", SUBSCRIBER_HTTP_PORT="http", SUBSCRIBER_LOG_FORMAT="console")
+    assert (wrong.exit_code, wrong.stdout) == (2, "")
+
+
+def test_migrate_needs_no_queue(application: Arrange) -> None:
+    """The owner of the schema runs it from any machine; `run` and `check` still need the queues."""
+    settings: list[Settings] = []
+
+    def migrate(given: Settings) -> list[str]:
+        settings.append(given)
+        return []
+
+    application(migrate=migrate, run=raising(AssertionError("not to be called")))
+    assert invoke("migrate", SUBSCRIBER_QUEUE_URLS="").exit_code == 0
+    assert settings[0].queue_urls == ()
+    for command in ("run", "check"):
+        result = invoke(command, SUBSCRIBER_QUEUE_URLS="")
+        assert (result.exit_code, "SUBSCRIBER_QUEUE_URLS is required" in result.output) == (2, True)
 
 
 def test_our_errors_are_a_sentence_and_a_code(application: Arrange) -> None:

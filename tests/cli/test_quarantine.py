@@ -105,7 +105,43 @@ async def test_list_counts_and_shows(cli: QuarantineCli) -> None:
     assert (await cli.run("list", "--older-than", "1h"))[1] == nothing + held
     assert (await cli.run("replay", "--reason", "bad_kye"))[1] == nothing + held
     code, _, errors = await cli.run("list", "--older-than", "yesterday")
-    assert (code, "'yesterday' is no age" in errors) == (2, True)
+    assert (code, "'yesterday' is not an age; write 90s, 15m, 12h or 3d" in errors) == (2, True)
+
+
+async def test_an_unknown_queue_names_the_queues_that_have_messages(cli: QuarantineCli) -> None:
+    """With their counts; a queue with messages that other filters exclude is not unknown."""
+    await cli.keep("{}", "[]")
+    named = "no message of queue nope is in quarantine; the quarantine has messages of events (2 waiting, 0 replayed)\n"
+    assert (await cli.run("list", "--queue", "nope"))[1] == named
+    assert (await cli.run("replay", "--queue", "nope"))[1] == named
+    assert (await cli.run("list", "--queue", "events", "--reason", "bad_key"))[1].startswith("no message in quarantine")
+    await cli.database.execute("DELETE FROM quarantined_messages")
+    assert (await cli.run("list", "--queue", "nope"))[1] == "no message is in quarantine\n"
+
+
+async def test_the_beginning_of_an_id_shows_its_message(cli: QuarantineCli) -> None:
+    """With or without the ellipsis; an id that others begin with shows itself, and several candidates are listed."""
+    await cli.keep(put_body("a.txt"), reason="bad_key")
+    await cli.keep("{}", "[]")
+    for prefix in ("bad", "bad…", "bad_key-0..."):
+        code, out, _ = await cli.run("show", prefix)
+        assert (code, "message      bad_key-000" in out) == (0, True)
+    code, out, errors = await cli.run("show", "not_")
+    assert (code, out) == (2, "")
+    assert errors.splitlines() == [
+        "subscriber: several ids begin with not_; write more of the one to show:",
+        "subscriber: not_json-000  not_json  events",
+        "subscriber: not_json-001  not_json  events",
+    ]
+    await cli.database.execute("UPDATE quarantined_messages SET message_id = 'not_' WHERE message_id = 'not_json-001'")
+    assert "message      not_\n" in (await cli.run("show", "not_"))[1]
+    assert (await cli.run("show", "…"))[0] == 2
+
+
+async def test_no_queue_is_needed(cli: QuarantineCli) -> None:
+    """The commands call the database only."""
+    del cli.environment["SUBSCRIBER_QUEUE_URLS"]
+    assert await cli.run("list") == (0, "no message is in quarantine\n", "")
 
 
 async def test_show_one(cli: QuarantineCli) -> None:

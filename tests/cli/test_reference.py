@@ -84,9 +84,7 @@ def test_a_part_of_a_name_prints_several_settings() -> None:
     ("word", "keys"),
     [
         ("40P01", ["40P01"]),
-        ("40001", ["40"]),
-        ("xx000", ["XX"]),
-        ("99X99", ["any other"]),
+        ("57p", ["57P01", "57P02", "57P03", "57P04", "57P05"]),
         ("deadlock", ["40P01"]),
         ("credentials", ["28"]),
         ("no_d", ["3D000", "57P04"]),
@@ -101,15 +99,42 @@ def test_one_failure_is_printed(word: str, keys: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "note", "key"),
+    [
+        ("40001", "40001 belongs to class 40", "40"),
+        ("xx000", "XX000 belongs to class XX", "XX"),
+        ("99X99", "99X99 and its class are not in the table", "any other"),
+    ],
+)
+def test_a_code_without_a_row_names_the_row_that_applies(word: str, note: str, key: str) -> None:
+    """Its class, or the last row of the table."""
+    first, block = output("failures", word).split("\n\n")
+    assert (first, block.partition("  ")[0]) == (note, key)
+    (row,) = output("failures", word, "--format", "markdown").splitlines()[2:]
+    assert row.split("|")[1].strip(" `") == key
+
+
+def test_json_and_another_format_exclude_each_other() -> None:
+    """It is a usage error."""
+    result = CliRunner().invoke(main, ["settings", "--json", "--format", "text"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--json and --format exclude each other" in result.stderr
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("settings", "log_levl"), "no setting is named 'log_levl'; the nearest one is SUBSCRIBER_LOG_LEVEL"),
-        (("settings", "SUBSCRIBER_"), "no setting is named 'SUBSCRIBER_'; the nearest one is "),
+        (("settings", "SUBSCRIBER_"), "no setting is named 'SUBSCRIBER_'; `subscriber settings` lists them\n"),
         (("failures", "deadlok"), "no failure is named 'deadlok'; the nearest one is deadlock"),
-        (("failures", " "), "no failure is named ' '; the nearest one is "),
+        (("failures", "40p9"), "no failure is named '40p9'; the nearest one is 40P01"),
+        (("failures", "xyzzy"), "no failure is named 'xyzzy'; `subscriber failures` lists them\n"),
+        (("settings", "xyzzy"), "no setting is named 'xyzzy'; `subscriber settings` lists them\n"),
+        (("failures", " "), "WORD is empty: name a failure; `subscriber failures` lists them\n"),
+        (("settings", ""), "WORD is empty: name a setting; `subscriber settings` lists them\n"),
     ],
 )
-def test_an_unknown_word_names_the_nearest(arguments: tuple[str, ...], message: str) -> None:
+def test_an_unknown_word_names_a_similar_one_or_the_list(arguments: tuple[str, ...], message: str) -> None:
     """In one line, with the exit code for invalid settings."""
     result = CliRunner().invoke(main, arguments)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)

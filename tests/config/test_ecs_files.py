@@ -191,6 +191,7 @@ def test_every_event_that_changes_the_index_is_subscribed() -> None:
     ("values", "message"),
     [
         ("ACCOUNT=1\n", "values.env: no value for "),
+        ("ACCOUNT=\nREGION=eu-west-1\nQUEUE=  \n", "values.env: write a value for ACCOUNT, QUEUE"),
         ("# ours\nnonsense\n", "values.env: line 2 is not NAME=value"),
         ('ACCOUNT="1"\n', "values.env: line 1: write the value of ACCOUNT as it is"),
         (None, "No such file"),

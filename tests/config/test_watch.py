@@ -182,6 +182,7 @@ def test_every_filter_matches_an_existing_event() -> None:
     assert [event for event in sorted(events) if f'"{event}"' not in code] == []
     assert all(re.fullmatch(r"\{ (\$\.\w+ !?= \S+)( (&&|\|\|) \$\.\w+ !?= \S+)* \}", pattern) for pattern in patterns)
     assert '_log.info("daemon.ended", exit_code=' in code
+    assert 'get_logger().error("daemon.ended", exit_code=' in code
 
 
 def test_every_alarm_has_an_action_and_a_description() -> None:

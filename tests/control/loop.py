@@ -116,9 +116,9 @@ class RecordingLeases(VisibilityLeases):
         super().__init__(QUEUES, InFlightLimits(messages=1_000_000, bytes=1 << 34), visibility_seconds=300)
         self.budgets: list[int] = []
 
-    def set_live_messages(self, messages: int) -> None:
+    def set_budget(self, messages: int) -> None:
         """How many messages may be held for now."""
-        super().set_live_messages(messages)
+        super().set_budget(messages)
         self.budgets.append(messages)
 
 

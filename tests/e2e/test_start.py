@@ -13,8 +13,10 @@ from tests.e2e.environment import QueueCounts, RunContext, put_body, until
 
 
 async def ended(daemon: DaemonProcess) -> tuple[int, list[str]]:
-    """Its exit code and the plain lines for the operator."""
+    """Its exit code and the plain lines for the operator; the log has the code too, in its last line."""
     code = await asyncio.to_thread(daemon.wait)
+    (line,) = daemon.events("daemon.ended")
+    assert (line["level"], line["exit_code"]) == ("error", code)
     return code, [line["text"] for line in daemon.log if "text" in line]
 
 

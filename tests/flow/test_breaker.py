@@ -31,7 +31,7 @@ class Setup:
 
     def state(self) -> tuple[bool, bool]:
         """Whether the circuit is open, and whether polling is paused."""
-        return self.breaker.is_open, self.leases.is_paused
+        return self.breaker.is_unavailable, self.leases.is_paused
 
     async def ping(self) -> None:
         """Ping the store and record the time."""
@@ -178,7 +178,7 @@ async def test_repeated_failures_while_half_open_begin_the_probation() -> None:
             setup.breaker.record_failure(UNREACHABLE)  # of a write that was already under way: no probe had allowed it
             await setup.breaker.wait_until_allowed()
         assert seen == [False, False, False, True, True]
-        assert setup.breaker.is_open
+        assert setup.breaker.is_unavailable
         setup.breaker.record_success()
         assert (setup.leases.is_paused, setup.leases.is_on_probation) == (False, False)
 

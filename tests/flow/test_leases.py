@@ -171,7 +171,7 @@ async def test_the_live_budget_is_bounded_by_one_poll_per_queue_and_the_limits()
     leases = leases_of(QUEUE, OTHER_QUEUE, messages=60)
 
     async def opened(live_messages: int) -> int:
-        leases.set_live_messages(live_messages)
+        leases.set_budget(live_messages)
         opening = [asyncio.create_task(leases.open(QUEUE), name="open") for _ in range(10)]
         await settle(40)
         done = [task for task in opening if task.done()]
@@ -188,12 +188,12 @@ async def test_the_live_budget_is_bounded_by_one_poll_per_queue_and_the_limits()
 async def test_a_larger_live_budget_wakes_waiting_polls() -> None:
     """The regulator's change reaches polls that already wait."""
     leases = leases_of(messages=100)
-    leases.set_live_messages(10)
+    leases.set_budget(10)
     await leases.open(QUEUE)
     opening = asyncio.create_task(leases.open(QUEUE), name="open")
     await settle()
     assert not opening.done()
-    leases.set_live_messages(20)
+    leases.set_budget(20)
     await opening
 
 

@@ -87,7 +87,7 @@ class LeaseSequences(RuleBasedStateMachine):
     @rule(messages=st.integers(0, 100))
     def regulate(self, messages: int) -> None:
         """The live budget changes."""
-        self.leases.set_live_messages(messages)
+        self.leases.set_budget(messages)
         self.live = max(MESSAGES_PER_POLL * len(self.queues), min(messages, self.limits.messages))
 
     @invariant()

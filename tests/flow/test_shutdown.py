@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from subscriber.flow.shutdown import StopRequest, unless
+from subscriber.flow.shutdown import StopRequest, run_until
 from tests.fakes.virtual_time import settle
 
 
@@ -43,11 +43,11 @@ async def test_work_that_ends_first_returns_its_result() -> None:
         await asyncio.sleep(1)
         return 7
 
-    assert await unless(asyncio.Event(), work()) == 7
+    assert await run_until(asyncio.Event(), work()) == 7
 
 
 async def test_the_event_cancels_the_work_and_waits_for_its_end() -> None:
-    """The work is cancelled, and `unless` returns only after it has cleaned up."""
+    """The work is cancelled, and `run_until` returns only after it has cleaned up."""
     event, steps = asyncio.Event(), list[str]()
 
     async def work() -> int:
@@ -59,7 +59,7 @@ async def test_the_event_cancels_the_work_and_waits_for_its_end() -> None:
         return 7
 
     asyncio.get_running_loop().call_later(2, event.set)
-    assert await unless(event, work()) is None
+    assert await run_until(event, work()) is None
     assert steps == ["cleaned up"]
 
 
@@ -70,7 +70,7 @@ async def test_an_exception_of_the_work_is_raised() -> None:
         raise ValueError("broken")
 
     with pytest.raises(ValueError, match="broken"):
-        await unless(asyncio.Event(), work())
+        await run_until(asyncio.Event(), work())
 
 
 async def test_cancelling_the_wait_cancels_the_work() -> None:
@@ -83,7 +83,7 @@ async def test_cancelling_the_wait_cancels_the_work() -> None:
         finally:
             ended.set()
 
-    waiting = asyncio.create_task(unless(asyncio.Event(), work()), name="unless")
+    waiting = asyncio.create_task(run_until(asyncio.Event(), work()), name="run_until")
     await settle()
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -15,7 +15,7 @@ import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subscriber.observe.log import configure, get_logger
+from subscriber.observe.log import configure, get_logger, writes_json
 from tests.fixtures.log import logged, raised
 
 pytestmark = pytest.mark.usefixtures("own_log")
@@ -184,6 +184,7 @@ def test_format_follows_the_stream() -> None:
     file, terminal = io.BytesIO(), Terminal()
     for stream in (file, terminal):
         configure("info", "auto", stream=stream)
+        assert writes_json() is (stream is file)
         get_logger().info("thing.done")
     assert file.getvalue().startswith(b"{")
     assert not terminal.getvalue().startswith(b"{")

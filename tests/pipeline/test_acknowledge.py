@@ -15,7 +15,7 @@ from subscriber.flow.channel import Channel
 from subscriber.model import BatchAnswer, Receipt
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.acknowledge import (
-    ATTEMPTS_AT_MOST,
+    CALL_ATTEMPTS_AT_MOST,
     AcknowledgeOptions,
     Acknowledger,
     calls_for,
@@ -154,9 +154,9 @@ async def test_attempts_are_bounded_and_the_rest_is_counted() -> None:
     receipts = [receipt() for _ in range(3)]
     begun = asyncio.get_running_loop().time()
     await setup.acknowledge(*receipts)
-    waited = asyncio.get_running_loop().time() - begun - ATTEMPTS_AT_MOST * ROUND_TRIP_SECONDS
+    waited = asyncio.get_running_loop().time() - begun - CALL_ATTEMPTS_AT_MOST * ROUND_TRIP_SECONDS
     assert 0 <= waited <= 1.5
-    assert len(setup.queues.deleted) == ATTEMPTS_AT_MOST == 5
+    assert len(setup.queues.deleted) == CALL_ATTEMPTS_AT_MOST == 5
     assert setup.counts() == (2, 0, 1)
     assert setup.leases.settled == Counter(handles(receipts))
 

@@ -32,21 +32,21 @@ def test_a_message_is_released_until_all_of_it_is_committed(
     one = delivery(object_event(), rejection=own_rejection)
     outcome = BatchOutcome([one])
     if is_quarantined:
-        outcome.quarantined(one, REJECTION)
+        outcome.record_quarantined(one, REJECTION)
     if is_stored:
-        outcome.stored([one])
+        outcome.record_stored([one])
     (receipt,) = outcome.receipts(0.0)
     assert (receipt.message, receipt.verdict) == (one.message, verdict)
     assert outcome.is_quarantined(one) == is_quarantined
-    assert outcome.open == (verdict == "released")
+    assert outcome.undecided_count == (verdict == "released")
 
 
 def test_every_delivery_has_a_receipt_in_order() -> None:
     """Failed ones have a reason; expired ones ask for no call."""
     deliveries = [put(str(number)) for number in range(6)]
     outcome = BatchOutcome(deliveries)
-    outcome.stored(deliveries[1:4])
-    outcome.failed(deliveries[0], "too_large")
+    outcome.record_stored(deliveries[1:4])
+    outcome.record_failed(deliveries[0], "too_large")
     for one in (deliveries[3], deliveries[4]):
         one.message.lease.expired.add(one.message.receipt_handle)
     receipts = outcome.receipts(0.0)
@@ -90,7 +90,7 @@ def test_poison_takes_two_failures_alone_and_a_success_between_them() -> None:
     """One failure proves nothing, nor do many while no other write succeeds."""
     outcome = BatchOutcome([put("a")])
     (one,) = outcome._deliveries
-    assert [outcome.is_poison(one, successes) for successes in (7, 7, 7, 8)] == [False, False, False, True]
+    assert [outcome.record_failed_alone(one, successes) for successes in (7, 7, 7, 8)] == [False, False, False, True]
 
 
 def test_a_batch_is_retried_until_its_last_lease_is_released() -> None:
@@ -105,7 +105,7 @@ def test_a_failed_message_that_expired_gets_no_retry_delay() -> None:
     failed, releasing = put("a"), put("b")
     outcome = BatchOutcome([failed, releasing])
     for one in (failed, releasing):
-        outcome.failed(one, "too_large")
+        outcome.record_failed(one, "too_large")
         one.message.lease.expired.add(one.message.receipt_handle)
     releasing.message.lease.releasing.add(releasing.message.receipt_handle)
     assert [one.verdict for one in outcome.receipts(0.0)] == ["expired", "retry_later"]

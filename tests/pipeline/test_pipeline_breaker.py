@@ -169,7 +169,7 @@ async def test_a_poison_message_that_arrives_alone_delays_no_other(limit: float)
         sent = setup.send(30)
         await asyncio.sleep(60)
         assert (setup.keys(), setup.left(), len(setup.store.quarantined)) == (sent, 0, 1)
-        assert not setup.pipeline.breaker.is_open
+        assert not setup.pipeline.breaker.is_unavailable
 
 
 async def test_when_every_write_fails_few_messages_are_received_on_probation() -> None:

@@ -68,7 +68,11 @@ class RegulatedSetup(Setup):
         super().__init__(limit=WRITERS, store=self.slow_store)
         pipeline = self.pipeline
         signals = PipelineSignals(
-            pipeline.tally, pipeline.limiter, pipeline.leases, pipeline.arrivals, lambda: pipeline.breaker.is_open
+            pipeline.tally,
+            pipeline.limiter,
+            pipeline.leases,
+            pipeline.arrivals,
+            lambda: pipeline.breaker.is_unavailable,
         )
         backlog = Backlog(QUEUES, self.queues, self.metrics)
         observer = Observer(signals, backlog, LoadMonitor("none", None, self.metrics), self.metrics)
@@ -188,7 +192,7 @@ async def test_an_outage_that_ends_during_a_pause_does_not_end_it() -> None:
         setup.apply(Command("pause"))
         second = setup.send(10)
         await asyncio.sleep(60)
-        assert not setup.pipeline.breaker.is_open
+        assert not setup.pipeline.breaker.is_unavailable
         assert setup.keys() == first
         setup.apply(Command("resume"))
         await asyncio.sleep(30)

@@ -197,7 +197,7 @@ async def test_a_queue_that_never_answers_shows_in_readiness(monkeypatch: pytest
     async with setup.running():
         for seconds in (2, 8, 20):
             await asyncio.sleep(seconds)
-            states.append(setup.receiver.is_receiving)
+            states.append(setup.receiver.queues_answer)
     assert states == [True, False, True]
 
 
@@ -217,10 +217,10 @@ async def test_a_failing_queue_is_not_logged_as_recovered_when_another_answers(
     setup.queues.receive = receive  # type: ignore[method-assign]  # one queue fails, for as long as the test says
     async with setup.running():
         await asyncio.sleep(300)
-        states = [setup.receiver.is_receiving]
+        states = [setup.receiver.queues_answer]
         assert "receive.recovered" not in capsys.readouterr().out
         fails = False
         await asyncio.sleep(60)
-        states.append(setup.receiver.is_receiving)
+        states.append(setup.receiver.queues_answer)
     assert states == [False, True]
     assert capsys.readouterr().out.count("receive.recovered") == 1

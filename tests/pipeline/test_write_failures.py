@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from subscriber.errors import Treatment
 from subscriber.model import Delivery
-from subscriber.pipeline.attempts import ATTEMPTS_AT_MOST
+from subscriber.pipeline.retrying_store import CONFLICT_ATTEMPTS_AT_MOST
 from tests.fakes.samples import REJECTION, bad_event, batch, delivery, failing, object_event, put
 from tests.fakes.store import Fail, FailAfterDoing, Fault, Hold, order_of, version_of
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
@@ -31,7 +31,7 @@ async def test_repeated_conflicts_open_the_circuit() -> None:
     """After twenty attempts polling pauses until the write succeeds; the batch is kept."""
     setup = Setup()
     hold = Hold()
-    setup.store.script(*[Fail(failing(Treatment.RETRY))] * ATTEMPTS_AT_MOST, hold)
+    setup.store.script(*[Fail(failing(Treatment.RETRY))] * CONFLICT_ATTEMPTS_AT_MOST, hold)
     async with setup.running():
         await setup.inbox.send(batch(put("a")))
         await hold.reached.wait()

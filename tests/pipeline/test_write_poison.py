@@ -58,7 +58,7 @@ async def test_when_every_row_fails_no_message_is_poison() -> None:
     async with setup.running():
         await setup.inbox.send(batch(*(put(key) for key in "abcd")))
         await asyncio.sleep(600)
-        assert (setup.breaker.is_open, setup.leases.is_on_probation) == (True, True)
+        assert (setup.breaker.is_unavailable, setup.leases.is_on_probation) == (True, True)
         assert (setup.receipts(), setup.reasons()) == ([], {})
         store.failing_keys = frozenset()
         await asyncio.sleep(5)
@@ -78,7 +78,7 @@ async def test_a_success_of_the_quarantine_proves_nothing_about_the_index(treatm
             await setup.inbox.send(batch(delivery(rejection=REJECTION)))
         await asyncio.sleep(100)
         assert [one.verdict for one in setup.receipts()] == ["quarantined"] * 60
-        assert (setup.breaker.is_open, setup.leases.is_on_probation) == (True, True)
+        assert (setup.breaker.is_unavailable, setup.leases.is_on_probation) == (True, True)
         store.failing_keys = frozenset()
         await asyncio.sleep(100)
         assert setup.keys() == set("abcd")

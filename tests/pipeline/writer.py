@@ -74,7 +74,7 @@ class Setup:
 
     def breaker_state(self) -> tuple[bool, bool]:
         """Whether the circuit is open, and whether polling is paused."""
-        return self.breaker.is_open, self.leases.is_paused
+        return self.breaker.is_unavailable, self.leases.is_paused
 
     def keys(self) -> set[str]:
         """Keys of the objects in the index."""

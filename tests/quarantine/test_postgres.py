@@ -10,7 +10,7 @@ import pytest
 
 from subscriber.adapters.postgres import quarantine as postgres_quarantine
 from subscriber.adapters.postgres.connection import StoreOptions
-from subscriber.adapters.postgres.quarantine import Filters, Quarantine
+from subscriber.adapters.postgres.quarantine import Filters, Quarantine, QueueCount
 from subscriber.adapters.postgres.statements import statement
 from tests.quarantine.conftest import QUEUE, Put
 
@@ -92,6 +92,25 @@ async def test_two_queues_may_use_the_same_id(quarantine: Quarantine, put: Put) 
     assert [message.queue for message in await quarantine.find("same", None)] == [QUEUE, OTHER]
     assert [message.queue for message in await quarantine.find("same", "events")] == [QUEUE]
     assert await quarantine.find("none", None) == []
+
+
+async def test_an_id_may_be_a_prefix(quarantine: Quarantine, put: Put) -> None:
+    """Of one message or several; the exact id excludes longer ones."""
+    for name in ("ab", "abc", "abd", "a%"):
+        await put(name)
+    assert [message.message_id for message in await quarantine.find("ab", None)] == ["ab"]
+    assert [message.message_id for message in await quarantine.find("abc", "events")] == ["abc"]
+    assert [message.message_id for message in await quarantine.find("a", None)] == ["a%", "ab", "abc", "abd"]
+    assert [message.message_id for message in await quarantine.find("a%", None)] == ["a%"]
+
+
+async def test_queues_are_counted(quarantine: Quarantine, put: Put) -> None:
+    """Waiting and replayed messages of each."""
+    for name in ("a", "b"):
+        await put(name)
+    await put("c", queue=OTHER)
+    await quarantine.mark(await quarantine.find("a", None), "me")
+    assert await quarantine.queues() == [QueueCount(QUEUE, 1, 1), QueueCount(OTHER, 1, 0)]
 
 
 async def test_a_page_uses_the_primary_key(

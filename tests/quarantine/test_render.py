@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from subscriber.adapters.postgres.quarantine import QuarantinedMessage
@@ -45,6 +46,13 @@ def test_a_message_and_its_decoding() -> None:
     assert "today        would be written: lake/a.txt present" in lines
     assert "reason       not_json: a word" in lines
     assert lines[-1] == put_body("a.txt")
+
+
+@pytest.mark.parametrize(("count", "text"), [(1, "once"), (2, "2 times")])
+def test_the_number_of_receives(count: int, text: str) -> None:
+    """One receive is once."""
+    message = msgspec.structs.replace(quarantined("{}"), receive_count=count)
+    assert f"received     {text}" in list(message_text(message, decode(message_of(message))))
 
 
 def test_a_body_cannot_control_the_terminal() -> None:

@@ -85,6 +85,13 @@ def test_phony_targets_are_the_listed_ones() -> None:
     assert set(phony.split()) == targets(makefile)
 
 
+def test_a_fetch_by_apt_get_is_announced() -> None:
+    """`make test` says so before it installs a program for the whole machine."""
+    (recipe,) = re.findall(r"^\$\(PGBOUNCER\):\n((?:\t.*\n)+)", texts()["Makefile"], re.MULTILINE)
+    announced = recipe.index('echo "fetching PgBouncer with apt-get, which a few tests need"')
+    assert recipe.index("command -v apt-get") < announced < recipe.index("apt-get update")
+
+
 @pytest.mark.parametrize(("group", "lock"), [("runtime", "runtime.txt"), ("dev", "dev.txt")])
 def test_every_requirement_is_locked(group: str, lock: str) -> None:
     """Each declared requirement is pinned, with hashes, to a version it allows."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.errors import ConfigurationError, ExitCode
+from subscriber.settings.parsers import FILE, TOKEN, Setting
 from subscriber.settings.table import Settings, settings_table
 
 REQUIRED = {
@@ -67,11 +69,64 @@ def test_mistakes_are_configuration_errors() -> None:
     assert int(ExitCode.CONFIGURATION) == 2
 
 
+class SettingsWithKeys(Settings, frozen=True, kw_only=True):
+    """The settings and two declared secrets more, one of which is no text."""
+
+    api_key: Annotated[str | None, Setting(TOKEN, "A key.", is_secret=True)] = None
+    key_file: Annotated[Path | None, Setting(FILE, "A file whose path is secret.", is_secret=True)] = None
+
+
+def test_a_declared_secret_is_never_shown(tmp_path: Path) -> None:
+    """The declaration alone keeps a value out of repr, the mapping for the log, errors and log lines."""
+    key_file = tmp_path / "hidden.key"
+    key_file.touch()
+    keys = {"SUBSCRIBER_API_KEY": "sesame-of-the-api", "SUBSCRIBER_KEY_FILE": str(key_file)}
+    settings = SettingsWithKeys.from_environment(REQUIRED | keys | {"SUBSCRIBER_CONTROL_TOKEN": "sesame-control"})
+    assert (settings.api_key, settings.key_file) == ("sesame-of-the-api", key_file)
+    for text in (repr(settings), str(settings), str(settings.redacted())):
+        assert "sesame" not in text
+        assert "hidden" not in text
+    assert {"sesame-of-the-api", "sesame-control", str(key_file)} <= set(settings.secrets)
+    with pytest.raises(ConfigurationError) as caught:
+        SettingsWithKeys.from_environment(REQUIRED | {"SUBSCRIBER_API_KEY": "sesame open"})
+    assert "sesame" not in str(caught.value)
+
+
+def test_an_unset_secret_is_shown_as_unset() -> None:
+    """Nothing is redacted where there is no value, so that the log shows which secrets are configured."""
+    assert read().redacted()["control_token"] is None
+
+
 def test_unknown_variable_names_the_nearest() -> None:
     """A misspelled variable is a mistake that shows the likely spelling."""
     assert mistakes(BATCH_MAX_ROW="10") == [
         "SUBSCRIBER_BATCH_MAX_ROW is not a setting; the nearest one is SUBSCRIBER_BATCH_MAX_ROWS"
     ]
+
+
+def test_an_unknown_variable_without_a_similar_one_names_the_list() -> None:
+    """The prefix, which all settings share, makes none similar."""
+    assert mistakes(XYZZY="10") == ["SUBSCRIBER_XYZZY is not a setting; `subscriber settings` lists them"]
+
+
+def test_queues_may_be_left_out_where_none_is_called() -> None:
+    """Only QUEUE_URLS, and only if it is unset: every other mistake is reported."""
+    environment = {"SUBSCRIBER_DATABASE_URL": REQUIRED["SUBSCRIBER_DATABASE_URL"]}
+    assert Settings.from_environment(environment, needs_queues=False).queue_urls == ()
+    assert Settings.from_environment(REQUIRED, needs_queues=False) == read()
+    for wrong, message in (
+        ({}, "SUBSCRIBER_DATABASE_URL is required"),
+        (environment | {"SUBSCRIBER_QUEUE_URLS": "events"}, "SUBSCRIBER_QUEUE_URLS is 'events'"),
+        (environment | {"SUBSCRIBER_HTTP_PORT": "http"}, "SUBSCRIBER_HTTP_PORT is 'http'"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            Settings.from_environment(wrong, needs_queues=False)
+
+
+def test_the_reference_names_the_commands_that_need_queues() -> None:
+    """It says that the setting is required, and by which commands."""
+    shown = {row.variable: row.default for row in settings_table() if row.default.startswith("required")}
+    assert shown == {"SUBSCRIBER_QUEUE_URLS": "required (run, check)", "SUBSCRIBER_DATABASE_URL": "required"}
 
 
 def test_unknown_variable_counts_even_when_empty() -> None:

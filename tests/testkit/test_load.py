@@ -18,7 +18,7 @@ PLAN = LoadPlan(profile=(Phase(2_000, 0.1), Phase(5_000, 0.1)))
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[RawClient]:
-    """A client of a running queue server."""
+    """A client of a running SQS emulator."""
     with local_queue_server() as server, RawClient(server.endpoint_url) as client:
         yield client
 

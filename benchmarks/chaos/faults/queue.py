@@ -1,4 +1,4 @@
-"""Faults of the queue service; the queue server itself implements most of them (`testkit/sqs/faults.py`)."""
+"""Faults of the queue service; the SQS emulator itself implements most of them (`testkit/sqs/faults.py`)."""
 
 from __future__ import annotations
 

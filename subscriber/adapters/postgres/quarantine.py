@@ -65,6 +65,15 @@ class ReasonCount(msgspec.Struct, frozen=True):
     newest: datetime
 
 
+class QueueCount(msgspec.Struct, frozen=True):
+    """The number of messages of one queue."""
+
+    queue: str
+    """Its URL."""
+    waiting: int
+    replayed: int
+
+
 class Quarantine:
     """The quarantine table. Every method raises StoreError if the database fails, and opens a connection of its own."""
 
@@ -84,12 +93,22 @@ class Quarantine:
             text = statement("quarantine_counts", self._options.schema)
             return [ReasonCount(*row) for row in await connection.fetch(text, *msgspec.structs.astuple(filters))]
 
+    async def queues(self) -> list[QueueCount]:
+        """The number of messages of each queue."""
+        async with session(self._options, _TIMEOUT_SECONDS, if_denied=_IF_DENIED) as connection:
+            rows = await connection.fetch(statement("quarantine_queues", self._options.schema))
+        return [QueueCount(*row) for row in rows]
+
     async def find(self, message_id: str, queue: str | None) -> list[QuarantinedMessage]:
-        """The messages with an id: one, unless two queues assigned the same id."""
+        """The messages with an id: one, unless two queues assigned the same id. If there is none, the id is a prefix.
+
+        With a prefix they are the first twenty whose id begins so.
+        """
         parameters = (*msgspec.structs.astuple(Filters(queue=queue)), message_id)
         async with session(self._options, _TIMEOUT_SECONDS, if_denied=_IF_DENIED) as connection:
             text = statement("quarantine_find", self._options.schema)
-            return [QuarantinedMessage(*row) for row in await connection.fetch(text, *parameters)]
+            found = [QuarantinedMessage(*row) for row in await connection.fetch(text, *parameters)]
+        return [message for message in found if message.message_id == message_id] or found
 
     async def mark(self, replayed: Sequence[QuarantinedMessage], by: str) -> int:
         """Mark messages as replayed; return how many were not marked before."""

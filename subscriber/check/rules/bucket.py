@@ -6,7 +6,7 @@ created events objects are missing in the index; without removed events deleted 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from subscriber.check.rules.finding import Finding, Severity
@@ -71,18 +71,44 @@ def bucket_findings(bucket: str, configuration: Mapping[str, Any], queue_arns: C
     return [_found(severity, bucket, f"{problem}{also}", remedy) for problem, remedy in problems]
 
 
-def unreadable_bucket(bucket: str, code: str, detail: str) -> Finding:
-    """The finding for a configuration that could not be read; the daemon itself never needs it."""
-    kind = aws_error_kind(code)
-    if kind is AwsErrorKind.NOT_FOUND:
-        problem = "is named by a queue's policy or by the index, but does not exist"
-        return _found("note", bucket, problem, "ignore this if the bucket was deleted on purpose")
-    problem = f"its notifications could not be checked ({code}: {detail or 'no details'})"
+class UnreadableBucket(NamedTuple):
+    """A bucket whose configuration could not be read, with S3's error."""
+
+    bucket: str
+    code: str
+    detail: str
+
+
+def unreadable_findings(unreadable: Iterable[UnreadableBucket]) -> list[Finding]:
+    """One finding for each cause, with all its buckets; the daemon itself never needs to read them.
+
+    A detail that names its bucket, as S3's "not authorized" does, is the same cause for every bucket.
+    """
+    buckets: dict[tuple[str, str], list[UnreadableBucket]] = {}
+    for each in unreadable:
+        buckets.setdefault((each.code, each.detail.replace(each.bucket, "*")), []).append(each)
+    found: list[Finding] = []
+    for (code, common), group in buckets.items():
+        if aws_error_kind(code) is AwsErrorKind.NOT_FOUND:
+            found += [_missing_bucket(each.bucket) for each in group]
+        else:
+            names = [each.bucket for each in group]
+            found.append(_unreadable(names, code, group[0].detail if len(group) == 1 else common))
+    return found
+
+
+def _missing_bucket(bucket: str) -> Finding:
+    problem = "is named by a queue's policy or by the index, but does not exist"
+    return _found("note", bucket, problem, "ignore this if the bucket was deleted on purpose")
+
+
+def _unreadable(buckets: Sequence[str], code: str, detail: str) -> Finding:
+    problem = f"notifications could not be checked ({code}: {detail or 'no details'})"
     permission = "allow s3:GetBucketNotification"
     access = "make sure that S3 can be reached (AWS_ENDPOINT_URL_S3, a NAT or the VPC endpoint for S3)"
-    action = permission if kind is AwsErrorKind.DENIED else access
-    remedy = f"to check them, {action}; the daemon does not need it"
-    return _found("note", bucket, problem, remedy)
+    action = permission if aws_error_kind(code) is AwsErrorKind.DENIED else access
+    subject = f"{'bucket' if len(buckets) == 1 else 'buckets'} {', '.join(buckets)}"
+    return Finding("note", ExitCode.QUEUE, subject, problem, f"to check them, {action}; the daemon does not need it")
 
 
 def _no_subscription(bucket: str, carriers: Sequence[str]) -> Finding:

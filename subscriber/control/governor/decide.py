@@ -9,7 +9,7 @@ other rules say when not to (`rules`):
 2. The limit rises only on evidence: a batch waited for the limiter, and a new reading was taken with the limit in use.
 3. A stale sensor first freezes growth and later caps the limit: the pipeline never stops for lack of readings.
 
-The cost of a row decides how many rows a statement may have (`setpoints.rows_at_most`).
+The cost of a row decides how many rows a statement may have (`setpoints.rows_for_cost`).
 
 Where the operator chose no sensor, the limit is the largest allowed; slow statements and errors lower it, and it
 recovers when they end.
@@ -31,7 +31,7 @@ from subscriber.control.governor.memory import (
 )
 from subscriber.control.governor.prediction import Mean, Prediction, is_in_use, memory_seconds, predict
 from subscriber.control.governor.rules import RULES, Adjustment, RuleContext
-from subscriber.control.governor.setpoints import ceiling_percent, rows_at_most, urgency_of
+from subscriber.control.governor.setpoints import ceiling_percent, rows_for_cost, urgency_of
 from subscriber.control.governor.state import Decision, GovernorOptions, GovernorState, Reason
 from subscriber.control.reading import MAX_CLOCK_SKEW_SECONDS, Reading, sanitized
 from subscriber.signals import LoadReading
@@ -39,7 +39,8 @@ from subscriber.signals import LoadReading
 __all__ = ["Decision", "GovernorOptions", "GovernorState", "Reason", "decide"]
 
 STEPS: Final = frozenset({"above_ceiling", "below_ceiling", "slow_rows", "failures", "slow"})
-"""Decisions that change the limit: earlier prediction errors belong to the limit before."""
+"""Reasons after which the running mean of the error starts anew, because earlier errors belong to the limit before.
+`sharing`, `recovering` and `fallback` move it too, but in small steps or without a reading, and keep the mean."""
 
 SHARED_SHARE = 0.1
 """The part of the CPU that our rows must leave unexplained before we assume other users of the database."""
@@ -55,7 +56,7 @@ def decide(options: GovernorOptions, state: GovernorState, reading: Reading) -> 
     """
     seen = sanitized(reading)
     if seen is None or (state.taken_at is not None and seen.taken_at <= state.taken_at):
-        return state, Decision(state.limit, "no_new_reading", rows_at_most(options, state.cost, state.limit))
+        return state, Decision(state.limit, "no_new_reading", rows_for_cost(options, state.cost, state.limit))
     load = _new_load(state, seen)
     state = _with_work(state, seen)
     prediction = None
@@ -100,7 +101,7 @@ def _with_work(state: GovernorState, seen: Reading) -> GovernorState:
         ended_at=seen.taken_at,
         seconds=1.0 if state.taken_at is None else seen.taken_at - state.taken_at,
         used=seen.concurrency_used,
-        expected=state.limit if is_cycling else seen.concurrency_used,
+        long_run_used=state.limit if is_cycling else seen.concurrency_used,
         limit=state.limit,
         rows_per_second=seen.rows_per_second,
     )
@@ -122,10 +123,10 @@ def _with_load(state: GovernorState, seen: Reading, load: LoadReading) -> tuple[
     if span is not None:
         memory = memory_seconds(span.limit, state.row_time.statement_seconds)
         # Averaged with idle seconds, the first busy ones would look as if the limit had hardly been used.
-        before = state.mean if is_in_use(state.mean) == is_in_use(span) else Mean()
+        before = state.usage_mean if is_in_use(state.usage_mean) == is_in_use(span) else Mean()
         mean = before.with_reading(load.cpu_percent, span, load.window_seconds, memory)
         cost = state.cost.with_reading(load.cpu_percent, span, load.window_seconds, seen.taken_at)
-        state = msgspec.structs.replace(state, mean=mean, cost=cost)
+        state = msgspec.structs.replace(state, usage_mean=mean, cost=cost)
     return state, predict(mean, state.cost, ratio, state.limit, load.cpu_percent)
 
 
@@ -151,7 +152,7 @@ def _after(context: RuleContext, adjustment: Adjustment) -> GovernorState:
         load_received_at=now,
         window_seconds=context.load.window_seconds,
         was_reached=False,
-        error_percent=context.confirmed_percent if adjustment.reason not in STEPS else 0.0,
+        mean_error_percent=context.confirmed_percent if adjustment.reason not in STEPS else 0.0,
         shared_until=now + SHARED_SECONDS if _is_shared(context) else state.shared_until,
         trusted_limit=adjustment.limit,
     )
@@ -163,7 +164,7 @@ def _is_shared(context: RuleContext) -> bool:
     assert context.prediction is not None
     if context.state.load_taken_at is None:
         return context.load.cpu_percent > context.ceiling_percent / 2
-    return context.state.cost.external_share(context.state.cost.mean) > SHARED_SHARE
+    return context.state.cost.external_share(context.state.cost.cost_mean) > SHARED_SHARE
 
 
 def _decision(context: RuleContext, adjustment: Adjustment, urgency: float) -> Decision:
@@ -172,7 +173,7 @@ def _decision(context: RuleContext, adjustment: Adjustment, urgency: float) -> D
     return Decision(
         limit=adjustment.limit,
         reason=adjustment.reason,
-        batch_rows=rows_at_most(context.options, context.state.cost, adjustment.limit),
+        batch_rows=rows_for_cost(context.options, context.state.cost, adjustment.limit),
         ceiling_percent=context.ceiling_percent if context.options.has_load_signal else None,
         urgency=urgency,
         cpu_percent=context.load.cpu_percent if context.load else None,

@@ -7,8 +7,8 @@ The time of a row against its recent best is the one signal without delay. It is
 batch takes longer without any congestion. A smaller batch is no congestion either, because part of a statement's time
 does not depend on the number of rows. So a mean statement is compared with the longer of two recent bests: the
 quickest statement, and its own number of rows at the quickest time per row. Neither is longer than the statement could
-have taken, which makes the ratio at most twice too large (where both parts weigh the same): hence the threshold of the
-latency brake.
+have taken, so the ratio may be overstated, by a factor of two at most (where both parts weigh the same): hence the
+threshold of the latency brake.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Work(msgspec.Struct, frozen=True):
     """Length."""
     used: float
     """Mean number of writes in progress."""
-    expected: float
-    """The long-run mean that the limiter allows, if batches wait for it."""
+    long_run_used: float
+    """The limit if a batch waited and it is below one, else `used`."""
     limit: float
     rows_per_second: float
 
@@ -47,7 +47,7 @@ class Span(msgspec.Struct, frozen=True):
     """The mean of the work inside a window of the past."""
 
     used: float
-    expected: float
+    long_run_used: float
     limit: float
     rows_per_second: float
 
@@ -66,7 +66,7 @@ def work_between(past: tuple[Work, ...], begin: float, end: float) -> Span | Non
 
     Entries count by their overlap with the window, so that a window may begin and end anywhere.
     """
-    known = used = expected = limit = rows = 0.0
+    known = used = long_run_used = limit = rows = 0.0
     for work in reversed(past):
         if work.ended_at <= begin:
             break
@@ -74,12 +74,12 @@ def work_between(past: tuple[Work, ...], begin: float, end: float) -> Span | Non
         if overlap > 0:
             known += overlap
             used += overlap * work.used
-            expected += overlap * work.expected
+            long_run_used += overlap * work.long_run_used
             limit += overlap * work.limit
             rows += overlap * work.rows_per_second
     if known <= 0 or known < (end - begin) / 2:
         return None
-    return Span(used / known, expected / known, limit / known, rows / known)
+    return Span(used / known, long_run_used / known, limit / known, rows / known)
 
 
 class WindowedMin(msgspec.Struct, frozen=True):

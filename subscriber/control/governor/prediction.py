@@ -57,20 +57,20 @@ class Mean(msgspec.Struct, frozen=True):
     weight_seconds: float = 0.0
     cpu_percent: float = 0.0
     used: float = 0.0
-    expected: float = 0.0
+    long_run_used: float = 0.0
     limit: float = 0.0
     rows_per_second: float = 0.0
 
-    def with_reading(self, cpu_percent: float, span: Span, window_seconds: float, memory_seconds: float) -> Mean:
-        """The same with one reading more; earlier readings decay over `memory_seconds`."""
-        kept = self.weight_seconds * math.exp(-window_seconds / memory_seconds) if memory_seconds > 0 else 0.0
+    def with_reading(self, cpu_percent: float, span: Span, window_seconds: float, decay_seconds: float) -> Mean:
+        """The same with one reading more; earlier readings decay over `decay_seconds`."""
+        kept = self.weight_seconds * math.exp(-window_seconds / decay_seconds) if decay_seconds > 0 else 0.0
         weight = kept + window_seconds
         share = window_seconds / weight
         return Mean(
             weight,
             self.cpu_percent + share * (cpu_percent - self.cpu_percent),
             self.used + share * (span.used - self.used),
-            self.expected + share * (span.expected - self.expected),
+            self.long_run_used + share * (span.long_run_used - self.long_run_used),
             self.limit + share * (span.limit - self.limit),
             self.rows_per_second + share * (span.rows_per_second - self.rows_per_second),
         )
@@ -78,7 +78,7 @@ class Mean(msgspec.Struct, frozen=True):
 
 def is_in_use(work: Mean | Span) -> bool:
     """Whether enough of the limit was used for the CPU of that time to show its cost."""
-    return work.expected > 0 and work.expected >= USED_SHARE_AT_LEAST * work.limit
+    return work.long_run_used > 0 and work.long_run_used >= USED_SHARE_AT_LEAST * work.limit
 
 
 class RowCost(msgspec.Struct, frozen=True):
@@ -92,11 +92,12 @@ class RowCost(msgspec.Struct, frozen=True):
     """
 
     least: WindowedMin = WindowedMin()
-    mean: Mean = Mean()
+    cost_mean: Mean = Mean()
+    """Recent readings with the rows that caused them."""
 
     def with_reading(self, cpu_percent: float, span: Span, window_seconds: float, now: float) -> RowCost:
         """The same with one reading and the rows of its window."""
-        mean = self.mean.with_reading(cpu_percent, span, window_seconds, COST_MEMORY_SECONDS)
+        mean = self.cost_mean.with_reading(cpu_percent, span, window_seconds, COST_MEMORY_SECONDS)
         least = self.least
         if mean.rows_per_second > 0 and COST_READ_FROM_PERCENT <= mean.cpu_percent < SATURATED_PERCENT:
             least = least.with_sample(mean.cpu_percent / mean.rows_per_second, now)
@@ -117,7 +118,7 @@ class Prediction(msgspec.Struct, frozen=True):
     own_at_most_percent: float
     """Our part by the more cautious of two estimates: the concurrency that was used, and the one that the limiter
     allows in the long run. Below one the first is random, and the second is too high while the limit rises."""
-    error_percent: float
+    uncertainty_percent: float
     """How much larger our part may be because of the sensor's error, which scales as the reading does."""
     is_measured: bool
     """Whether our limit was in use in the window: only then the cost of a higher limit is known."""
@@ -167,12 +168,12 @@ def predict(mean: Mean | None, cost: RowCost, row_time_ratio: float, limit: floa
     if not is_in_use(mean):
         own = demand - external
         return Prediction(own, external, own, READING_ERROR_PERCENT, is_measured=False)
-    cautious = min(mean.expected, max(mean.used, USED_SHARE_AT_LEAST * mean.expected))
+    cautious = min(mean.long_run_used, max(mean.used, USED_SHARE_AT_LEAST * mean.long_run_used))
     return Prediction(
-        own_percent=_scaled(demand, share, limit / mean.expected) - external,
+        own_percent=_scaled(demand, share, limit / mean.long_run_used) - external,
         external_percent=external,
         own_at_most_percent=_scaled(demand, share, limit / cautious) - external,
-        error_percent=READING_ERROR_PERCENT * limit / cautious,
+        uncertainty_percent=READING_ERROR_PERCENT * limit / cautious,
         is_measured=True,
     )
 

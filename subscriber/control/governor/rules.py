@@ -88,8 +88,8 @@ class RuleContext(msgspec.Struct, frozen=True):
     def confirmed_percent(self) -> float:
         """The running mean of that error."""
         if self.load is None:
-            return self.state.error_percent
-        return confirmed_error(self.state.error_percent, self.error_percent, self.load.window_seconds)
+            return self.state.mean_error_percent
+        return confirmed_error(self.state.mean_error_percent, self.error_percent, self.load.window_seconds)
 
     @property
     def is_used(self) -> bool:
@@ -108,7 +108,7 @@ class RuleContext(msgspec.Struct, frozen=True):
 
 
 def after_failures(context: RuleContext) -> Adjustment | None:
-    """Failures halve the limit, once per series; during an outage the limit stays."""
+    """Failures halve the limit, at most once in CALM_SECONDS while they continue; during an outage the limit stays."""
     if context.state.is_failing and context.seen.statement_seconds is None:
         return Adjustment(context.limit, "outage")
     if not context.seen.failures:
@@ -182,7 +182,7 @@ RULES: Final = (after_failures, after_slow_statements, without_sensor, latency_b
 
 def _stepped_up(context: RuleContext) -> float:
     assert context.prediction is not None
-    return stepped_up(context.limit, context.prediction, context.aim_percent, context.state.cost.mean.cpu_percent)
+    return stepped_up(context.limit, context.prediction, context.aim_percent, context.state.cost.cost_mean.cpu_percent)
 
 
 def _reason_not_to_grow(context: RuleContext) -> Adjustment | None:

@@ -50,7 +50,7 @@ UNKNOWN_SHARE: Final = 0.25
 """Of the maximum, while the row cost is unknown and the limit is below one: a new task starts conservatively."""
 
 
-def rows_at_most(options: GovernorOptions, cost: RowCost, limit: float) -> int:
+def rows_for_cost(options: GovernorOptions, cost: RowCost, limit: float) -> int:
     """Rows of a statement, between `ROWS_AT_LEAST` and the operator's maximum; a lower maximum counts alone.
 
     Args:

@@ -57,7 +57,7 @@ class GovernorState(msgspec.Struct, frozen=True):
     taken_at: float | None = None
     """Of the newest reading, loop's clock."""
     past: tuple[Work, ...] = ()
-    mean: Mean = Mean()
+    usage_mean: Mean = Mean()
     """Recent readings with the work that caused them."""
     cost: RowCost = RowCost()
     row_time: RowTime = RowTime()
@@ -77,8 +77,8 @@ class GovernorState(msgspec.Struct, frozen=True):
     """Of the newest cut for either of these."""
     is_congested: bool = False
     """Whether the present congestion has had its cut: one per event, however many readings show it."""
-    error_percent: float = 0.0
-    """Running mean of predicted CPU less ceiling, since the last step."""
+    mean_error_percent: float = 0.0
+    """Running mean of predicted CPU less target, since the last step."""
     shared_until: float | None = None
     """Until then we assume that others load the database too."""
     trusted_limit: float | None = None

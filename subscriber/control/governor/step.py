@@ -75,14 +75,14 @@ def stepped_up(limit: float, prediction: Prediction, aim_percent: float, mean_pe
         return limit
     is_start = max(mean_percent, own + prediction.external_percent) < START_BELOW * aim_percent
     most = START_FACTOR if is_start else FACTOR_AT_MOST
-    own += prediction.error_percent if is_start else 0.0
+    own += prediction.uncertainty_percent if is_start else 0.0
     if own <= 0:
         return limit * most
     return float(limit * min(most, max(1.0, (available / own) ** GAIN)))
 
 
-def shared(limit: float, options: GovernorOptions, error_percent: float, window_seconds: float) -> float:
-    """The limit, moved slightly towards the geometric mean of its bounds, the same point forevery task.
+def shared(limit: float, options: GovernorOptions, mean_error_percent: float, window_seconds: float) -> float:
+    """The limit, moved slightly towards the geometric mean of its bounds, the same point for every task.
 
     Steps multiply: they keep the total right but leave unequal shares unequal. Generators on one grid share its load by
     a droop towards a common point; likewise tasks that see the same CPU converge to equal limits without any messages.
@@ -92,12 +92,12 @@ def shared(limit: float, options: GovernorOptions, error_percent: float, window_
     Args:
         limit: in force.
         options: the bounds.
-        error_percent: CPU minus target, as a mean of the last seconds.
+        mean_error_percent: predicted CPU minus target, as a mean of the last seconds.
         window_seconds: of the reading that leads to this step.
     """
     middle = math.sqrt(options.limit_at_least * options.limit_at_most)
     distance = min(1.0, math.log(middle / limit))
-    if distance < 0 and error_percent <= 0:
+    if distance < 0 and mean_error_percent <= 0:
         return limit
     rate = SHARING_UP_PER_SECOND if distance > 0 else SHARING_DOWN_PER_SECOND
     return float(limit * math.exp(rate * distance * min(SHARING_SECONDS_AT_MOST, window_seconds)))

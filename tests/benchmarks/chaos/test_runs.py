@@ -57,7 +57,7 @@ def database() -> Iterator[ChaosDatabase]:
 
 @pytest.fixture(scope="module")
 def queue() -> Iterator[ChaosQueue]:
-    """One queue server with an audit log."""
+    """One SQS emulator with an audit log."""
     with chaos_queues() as made:
         yield made
 

@@ -193,7 +193,7 @@ def test_a_scenario_that_fails_fails_alone(
 
     def measured(name: str, screen: Screen, folder: Path) -> Report:
         if name == "second":
-            raise error("the queue server died\nthe end of its log")
+            raise error("the SQS emulator died\nthe end of its log")
         return report(name, "", [run()])
 
     write_report(report("second", "", [run()]), tmp_path)
@@ -203,8 +203,8 @@ def test_a_scenario_that_fails_fails_alone(
     assert sorted(path.stem for path in tmp_path.glob("*.json")) == ["first", "targets", "third"]
     scorecard = read_scorecard(tmp_path)
     assert scorecard is not None
-    assert scorecard.failures == {"second": "the queue server died"}
-    assert terminal.getvalue().count("second FAILED: the queue server died") == 2
+    assert scorecard.failures == {"second": "the SQS emulator died"}
+    assert terminal.getvalue().count("second FAILED: the SQS emulator died") == 2
     assert terminal.getvalue().count("the end of its log") == 1
     assert "2 of 3 measured" in terminal.getvalue()
 

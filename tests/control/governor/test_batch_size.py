@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from subscriber.control.governor.decide import decide
 from subscriber.control.governor.memory import WindowedMin
 from subscriber.control.governor.prediction import RowCost
-from subscriber.control.governor.setpoints import ROWS_AT_LEAST, STATEMENT_LOAD_SECONDS, rows_at_most
+from subscriber.control.governor.setpoints import ROWS_AT_LEAST, STATEMENT_LOAD_SECONDS, rows_for_cost
 from tests.control.readings import OPTIONS, busy, run, settled
 
 
@@ -35,19 +35,19 @@ def test_a_statement_takes_a_tenth_of_a_second_of_the_whole_database(
 ) -> None:
     """And has no more rows than the operator's maximum."""
     points = 100 * row_microseconds / 1e6 / cores
-    assert rows_at_most(OPTIONS, costing(points), 0.5) == pytest.approx(rows, abs=1)
+    assert rows_for_cost(OPTIONS, costing(points), 0.5) == pytest.approx(rows, abs=1)
 
 
 @pytest.mark.parametrize(("limit", "rows"), [(0.05, 250), (0.99, 250), (1.0, 1000), (8.0, 1000)])
 def test_an_unknown_row_cost_means_small_statements(limit: float, rows: int) -> None:
     """Below one only: above it several statements average each other."""
-    assert rows_at_most(OPTIONS, RowCost(), limit) == rows
+    assert rows_for_cost(OPTIONS, RowCost(), limit) == rows
 
 
 def test_without_a_sensor_the_maximum_applies() -> None:
     """The operator chose no feedback."""
     options = msgspec.structs.replace(OPTIONS, has_load_signal=False)
-    assert rows_at_most(options, costing(1.0), 0.05) == options.batch_max_rows
+    assert rows_for_cost(options, costing(1.0), 0.05) == options.batch_max_rows
 
 
 @given(
@@ -57,7 +57,7 @@ def test_without_a_sensor_the_maximum_applies() -> None:
 )
 def test_it_keeps_its_bounds(points: float, limit: float, most: int) -> None:
     """For any cost; and a statement above the minimum stays within its share of the CPU."""
-    rows = rows_at_most(msgspec.structs.replace(OPTIONS, batch_max_rows=most), costing(points), limit)
+    rows = rows_for_cost(msgspec.structs.replace(OPTIONS, batch_max_rows=most), costing(points), limit)
     assert min(ROWS_AT_LEAST, most) <= rows <= most
     if math.isfinite(points) and points > 0 and rows > ROWS_AT_LEAST:
         assert rows * points <= 100 * STATEMENT_LOAD_SECONDS * (1 + 1e-9)

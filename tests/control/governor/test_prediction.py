@@ -33,7 +33,9 @@ def test_a_lag_target_that_is_the_maximum_is_a_switch() -> None:
 
 def work(ended_at: float, used: float) -> Work:
     """One second of work."""
-    return Work(ended_at=ended_at, seconds=1.0, used=used, expected=used, limit=2 * used, rows_per_second=10 * used)
+    return Work(
+        ended_at=ended_at, seconds=1.0, used=used, long_run_used=used, limit=2 * used, rows_per_second=10 * used
+    )
 
 
 def test_work_counts_by_its_overlap_with_the_window() -> None:
@@ -66,9 +68,9 @@ def test_a_windowed_minimum_expires(samples: list[tuple[float, float]]) -> None:
         assert known <= least.value <= young
 
 
-def mean(cpu: float, *, used: float = 2.0, expected: float = 2.0, limit: float = 2.0, rows: float = 100.0) -> Mean:
+def mean(cpu: float, *, used: float = 2.0, long_run_used: float = 2.0, limit: float = 2.0, rows: float = 100.0) -> Mean:
     """A mean reading and the work that caused it."""
-    return Mean(1.0, cpu, used, expected, limit, rows)
+    return Mean(1.0, cpu, used, long_run_used, limit, rows)
 
 
 COSTS_ONE_POINT_IN_TWO = RowCost(least=WindowedMin(0.5, 0.5, 0.0))
@@ -92,8 +94,8 @@ def test_without_a_known_row_cost_all_load_is_ours() -> None:
 
 
 def test_growth_uses_the_more_expensive_of_two_estimates() -> None:
-    """The concurrency that was used may be below the expected one; it counts as at least half of that."""
-    found = predict(mean(20.0, used=0.1, expected=0.4, limit=0.4), RowCost(), 1.0, 0.4, 20.0)
+    """The concurrency that was used may be below its long-run mean; it counts as at least half of that."""
+    found = predict(mean(20.0, used=0.1, long_run_used=0.4, limit=0.4), RowCost(), 1.0, 0.4, 20.0)
     assert (found.cpu_percent, found.own_at_most_percent) == pytest.approx((20.0, 40.0))
 
 
@@ -128,8 +130,8 @@ def test_a_slow_start_is_as_fast_as_its_cost_is_known() -> None:
 def test_the_sensors_error_scales_with_the_limit() -> None:
     """Four times the limit of the window means four times the error."""
     mean = Mean(1.0, 2.0, 0.25, 0.25, 0.25, 1000.0)
-    assert predict(mean, RowCost(), 1.0, 1.0, 2.0).error_percent == pytest.approx(4 * 3.0)
-    assert predict(mean, RowCost(), 1.0, 0.25, 2.0).error_percent == pytest.approx(3.0)
+    assert predict(mean, RowCost(), 1.0, 1.0, 2.0).uncertainty_percent == pytest.approx(4 * 3.0)
+    assert predict(mean, RowCost(), 1.0, 0.25, 2.0).uncertainty_percent == pytest.approx(3.0)
 
 
 def test_a_large_or_confirmed_error_needs_a_step() -> None:

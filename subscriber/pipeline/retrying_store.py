@@ -20,7 +20,7 @@ from subscriber.observe.metrics import Metrics
 from subscriber.ports import Store
 from subscriber.signals import WriteTally
 
-ATTEMPTS_AT_MOST = 20
+CONFLICT_ATTEMPTS_AT_MOST = 20
 RETRY_BACKOFF = Backoff(first_seconds=0.05, max_seconds=5.0, jitter=1)
 """After a transient conflict: 20 attempts wait 67 s at most in all."""
 
@@ -115,7 +115,7 @@ class RetryingStore:
 
     async def _with_retries(self, call: Callable[[], Awaitable[T]]) -> T:
         retrying = AsyncRetrying(
-            stop=stop_after_attempt(ATTEMPTS_AT_MOST),
+            stop=stop_after_attempt(CONFLICT_ATTEMPTS_AT_MOST),
             wait=lambda state: RETRY_BACKOFF.delay_seconds(state.attempt_number),
             retry=retry_if_exception(is_transient_conflict),
             reraise=True,
