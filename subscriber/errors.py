@@ -113,8 +113,18 @@ class StoreError(DatabaseError):
     `detail` is the text of the database or the driver. It may quote a row, never a password.
     """
 
-    def __init__(self, treatment: Treatment, word: str, sqlstate: str | None, detail: str, advice: str = "") -> None:
+    def __init__(
+        self,
+        treatment: Treatment,
+        word: str,
+        sqlstate: str | None,
+        detail: str,
+        advice: str = "",
+        *,
+        names_own_constraint: bool = False,
+    ) -> None:
         self.treatment = treatment
+        self.names_own_constraint = names_own_constraint
         self.word = word
         self.sqlstate = sqlstate
         self.detail = detail

@@ -16,6 +16,7 @@ from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
 from subscriber.pipeline.pipeline import PipelineOptions
 from subscriber.pipeline.receive import ReceiveOptions
+from subscriber.pipeline.write import WriteOptions
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.table import Settings
 
@@ -93,6 +94,7 @@ def pipeline_options(settings: Settings) -> PipelineOptions:
             max_messages=settings.batch_max_rows,
             linger_seconds=settings.batch_linger_seconds,
         ),
+        write=WriteOptions(statement_seconds=settings.write_timeout_seconds),
         acknowledge=AcknowledgeOptions(calls_at_most=SETTLE_CALLS_AT_MOST),
         buckets=frozenset(settings.buckets) or None,
     )

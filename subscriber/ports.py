@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -35,8 +36,15 @@ class QueueClient(Protocol):
 class Store(Protocol):
     """PostgreSQL. Every call raises StoreError, or its work is committed."""
 
-    async def store(self, rows: Sequence[ObjectEvent]) -> int:
-        """Upsert `rows` (one per object version, in key order); return how many replaced an older row or none."""
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
+        """Upsert `rows` (one per object version, in key order); return how many replaced an older row or none.
+
+        The server ends the statement after `limit_seconds`, where that is sooner than the write timeout (57014).
+        """
+        ...
+
+    async def rehearse(self, row: ObjectEvent) -> None:
+        """Upsert `row` with all that belongs to it (rights, constraints, triggers), and roll it back."""
         ...
 
     async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:

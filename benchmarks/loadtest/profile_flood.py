@@ -37,7 +37,10 @@ COMPONENTS: Final = (
     ("event decoding", ("subscriber/events/", "urllib/parse")),
     ("receive, visibility leases", ("pipeline/receive", "flow/lease", "flow/visibility")),
     ("batch", ("pipeline/batch",)),
-    ("write", ("pipeline/write", "pipeline/retrying_store", "pipeline/outcomes", "flow/limiter", "flow/breaker")),
+    (
+        "write",
+        ("pipeline/write", "pipeline/attempts", "pipeline/bisection", "pipeline/steps", "flow/limiter", "flow/breaker"),
+    ),
     ("acknowledge", ("pipeline/acknowledge",)),
     ("channels and wake-ups", ("flow/",)),
     ("metrics and log", ("prometheus_client/", "structlog/", "observe/")),

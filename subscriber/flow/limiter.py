@@ -69,6 +69,11 @@ class Permit:
         self._taken_at = None
         self._limiter.release(worked, cool_down=cool_down)
 
+    async def hold(self) -> None:
+        """Wait for a permit, unless it is held."""
+        if self._taken_at is None:
+            await self.reacquire()
+
     async def reacquire(self) -> None:
         """Wait for a permit again, after a release."""
         await self._limiter.acquire(again=True)

@@ -24,7 +24,7 @@ from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.acknowledge import AcknowledgeOptions, Acknowledger
 from subscriber.pipeline.batch import Batcher, BatchOptions
 from subscriber.pipeline.receive import ReceiveOptions, Receiver
-from subscriber.pipeline.write import Writer
+from subscriber.pipeline.write import WriteOptions, Writer
 from subscriber.ports import QueueClient, Store
 from subscriber.signals import Arrivals
 
@@ -39,6 +39,7 @@ class PipelineOptions(msgspec.Struct, frozen=True):
 
     receive: ReceiveOptions
     batch: BatchOptions
+    write: WriteOptions
     acknowledge: AcknowledgeOptions
     buckets: frozenset[str] | None = None
     """Bucket allow-list; None: events of every bucket may become rows."""
@@ -76,8 +77,9 @@ class Pipeline:
         decode_message = functools.partial(decode, buckets=options.buckets)
         self._receiver = Receiver(options.receive, queues, decode_message, leases, deliveries, metrics=metrics)
         self.batcher = Batcher(options.batch, deliveries, batches, limiter, metrics)
-        writer = Writer(batches, receipts, limiter, store, breaker=self.breaker, metrics=metrics)
+        writer = Writer(options.write, batches, receipts, limiter, store, breaker=self.breaker, metrics=metrics)
         self.tally = writer.tally
+        self._comparison = writer.comparison
         acknowledger = Acknowledger(options.acknowledge, receipts, queues, leases, metrics)
         limiter.watch(self.batcher.notify)
         self._stages: dict[str, Callable[[], Coroutine[Any, Any, None]]] = {
@@ -101,14 +103,18 @@ class Pipeline:
         """Run until the pipeline is drained. A stage that fails cancels the others, and its exception is raised."""
         async with asyncio.TaskGroup() as side:
             tasks = [
-                side.create_task(self.breaker.run(self._ping), name="probe"),
+                side.create_task(self.breaker.run(self._probe), name="probe"),
                 side.create_task(self._extender.run(), name="visibility extension"),
+                side.create_task(self._comparison.run(), name="comparison"),
             ]
             try:
                 await self._run_stages()
             finally:
                 for task in tasks:
                     task.cancel()
+
+    async def _probe(self) -> None:
+        await self._comparison.probe(self._ping)
 
     async def _run_stages(self) -> None:
         async with asyncio.TaskGroup() as stages:

@@ -8,12 +8,14 @@ A message is marked after its rows are durable. A replay that is killed in betwe
 not marked; the next replay writes them again, which changes nothing, because the upsert keeps the newer row. So a
 replay may be interrupted, repeated, and run in parallel with another replay and with the daemon.
 
-A message with some records that are still rejected keeps waiting; its other records are written.
+A message with some records that are still rejected keeps waiting; its other records are written. Which message is the
+cause of a failure is found by the same plan as in the daemon (pipeline/bisection.py).
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
@@ -25,7 +27,10 @@ from subscriber.adapters.postgres.quarantine import Filters, Quarantine, Quarant
 from subscriber.errors import StoreError
 from subscriber.events.order import fold
 from subscriber.flow.breaker import PROBE_BACKOFF
-from subscriber.model import Delivery, Lease, Message, ObjectEvent
+from subscriber.model import Delivery, Lease, Message, Receipt
+from subscriber.pipeline.bisection import BatchPlan
+from subscriber.pipeline.comparison import SUSPECTS_AT_MOST, comparison_row
+from subscriber.pipeline.steps import Evidence, StoreRows, Wait
 from subscriber.ports import Store
 
 T = TypeVar("T")
@@ -45,6 +50,8 @@ class ReplayOptions(msgspec.Struct, frozen=True):
     """Messages per second at most; 0: unlimited."""
     dry_run: bool = False
     """Decode only: write no row and mark no message."""
+    statement_seconds: float = 30.0
+    """The write timeout."""
 
 
 class Tally:
@@ -83,6 +90,10 @@ class Replay:
         self._options = options
         self._report = report
         self.tally = Tally()
+        self._evidence = Evidence()
+        self._failures = 0
+        """Failures in a row that no row caused."""
+        self._row_failure: StoreError | None = None
 
     async def run(self, filters: Filters) -> Tally:
         """Replay all messages once, in order.
@@ -117,28 +128,89 @@ class Replay:
 
     async def _write(self, deliveries: Sequence[Delivery]) -> dict[str, str]:
         """Write the rows of deliveries; return the messages that cannot be stored, with the reason."""
-        try:
-            await self._write_rows(fold(event for delivery in deliveries for event in delivery.events))
-        except StoreError as error:
-            if not error.treatment.concerns_row:
-                raise
-            if len(deliveries) == 1:
-                return {deliveries[0].message.message_id: error.word}
-            middle = len(deliveries) // 2
-            return await self._write(deliveries[:middle]) | await self._write(deliveries[middle:])
-        return {}
+        unstorable: dict[str, str] = {}
+        for group in groups(deliveries):
+            for receipt in await self._write_group(group):
+                if receipt.verdict != "stored":
+                    unstorable[receipt.message.message_id] = receipt.reason
+        return unstorable
 
-    async def _write_rows(self, rows: Sequence[ObjectEvent]) -> None:
-        for chunk in _chunks(rows):
-            self.tally.rows += await _with_retries(partial(self._store.store, chunk))
+    async def _write_group(self, deliveries: Sequence[Delivery]) -> tuple[Receipt, ...]:
+        """Carry out the plan of one statement's rows, as the daemon does; the bodies are in quarantine already."""
+        clock = asyncio.get_running_loop().time
+        rows = fold(event for delivery in deliveries for event in delivery.events)
+        known = [msgspec.structs.replace(delivery, rejection=None) for delivery in deliveries]
+        plan = BatchPlan(known, rows, self._options.statement_seconds, lambda *_: True)
+        while (step := plan.next(clock(), self._evidence)) is not None:
+            if isinstance(step, Wait):
+                await self._wait(step, plan)
+                continue
+            error = await self._store_rows(step) if isinstance(step, StoreRows) else None
+            plan.record(step, error, clock(), self._evidence)
+        return plan.remaining_receipts(clock())
+
+    async def _store_rows(self, step: StoreRows) -> StoreError | None:
+        """One statement; its failure is the plan's to explain, unless only an operator or time can mend it.
+
+        Raises:
+            StoreError: the database fails for good, or CALL_ATTEMPTS times in a row.
+        """
+        if not step.rows:
+            return None
+        try:
+            self.tally.rows += await self._store.store(step.rows, step.limit_seconds)
+        except StoreError as error:
+            self._note_failure(error)
+            return error
+        self._failures = 0
+        if step.is_evidence:
+            self._evidence = msgspec.structs.replace(self._evidence, writes=self._evidence.writes + 1)
+        return None
+
+    def _note_failure(self, error: StoreError) -> None:
+        if error.treatment.concerns_row:
+            self._row_failure = error
+            return
+        self._failures += 1
+        if self._failures == CALL_ATTEMPTS or not error.treatment.is_transient:
+            raise error
+
+    async def _wait(self, step: Wait, plan: BatchPlan) -> None:
+        """Wait until a part is due, or make evidence about messages that failed alone.
+
+        Raises:
+            StoreError: our own row fails as well, or many rows fail and none is stored: no message is the cause.
+        """
+        if step.until < math.inf:
+            await asyncio.sleep(max(0.0, step.until - asyncio.get_running_loop().time()))
+            return
+        unexplained = plan.unexplained
+        if len(unexplained) > SUSPECTS_AT_MOST and self._row_failure is not None:
+            raise self._row_failure
+        await _with_retries(partial(self._store.rehearse, comparison_row(unexplained[0])))
+        self._evidence = msgspec.structs.replace(self._evidence, comparisons=self._evidence.comparisons + 1)
+
+
+def groups(deliveries: Sequence[Delivery]) -> Iterator[list[Delivery]]:
+    """Deliveries for one statement each: ROWS_PER_WRITE rows, or more if one message has more."""
+    group: list[Delivery] = []
+    rows = 0
+    for delivery in deliveries:
+        if group and rows + len(delivery.events) > ROWS_PER_WRITE:
+            yield group
+            group, rows = [], 0
+        group.append(delivery)
+        rows += len(delivery.events)
+    if group:
+        yield group
 
 
 def message_of(quarantined: QuarantinedMessage) -> Message:
-    """The message as it was received, for `decode`; it has no receipt handle any more."""
+    """The message as it was received, for `decode`; its receipt handle is only a name."""
     return Message(
         queue=quarantined.queue,
         message_id=f"{quarantined.queue} {quarantined.message_id}",  # an id is unique only within its queue
-        receipt_handle="",
+        receipt_handle=f"{quarantined.queue} {quarantined.message_id}",
         body=_text(quarantined.body),
         sent_at=quarantined.quarantined_at.timestamp(),
         receive_count=quarantined.receive_count,
@@ -161,11 +233,6 @@ def page_messages(rate: float) -> int:
 def pause_for(rate: float, seen: int, elapsed_seconds: float) -> float:
     """Seconds to wait so that `seen` messages in `elapsed_seconds` do not exceed `rate` per second."""
     return 0.0 if rate <= 0 else max(0.0, seen / rate - elapsed_seconds)
-
-
-def _chunks(rows: Sequence[ObjectEvent]) -> Iterator[Sequence[ObjectEvent]]:
-    for start in range(0, len(rows), ROWS_PER_WRITE):
-        yield rows[start : start + ROWS_PER_WRITE]
 
 
 async def _with_retries(call: Callable[[], Awaitable[T]]) -> T:

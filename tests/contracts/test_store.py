@@ -23,23 +23,23 @@ class Inspected:
 
     def __init__(self, store: Store, database: asyncpg.Connection[asyncpg.Record] | None) -> None:
         self.store = store
-        self._database = database
+        self.database = database
 
     async def rows(self) -> dict[tuple[str, str, str], ObjectEvent]:
         """The rows of the index, read directly."""
         if isinstance(self.store, FakeStore):
             return self.store.rows
-        assert self._database is not None
+        assert self.database is not None
         columns = ", ".join(ObjectEvent.__struct_fields__)
-        found = await self._database.fetch(f"SELECT {columns} FROM object_versions")
+        found = await self.database.fetch(f"SELECT {columns} FROM object_versions")
         return {version_of(event): event for event in (ObjectEvent(*record) for record in found)}
 
     async def quarantined(self) -> dict[tuple[str, str], Quarantined]:
         """The quarantined messages, read directly."""
         if isinstance(self.store, FakeStore):
             return self.store.quarantined
-        assert self._database is not None
-        found = await self._database.fetch("SELECT * FROM quarantined_messages")
+        assert self.database is not None
+        found = await self.database.fetch("SELECT * FROM quarantined_messages")
         return {(record["queue"], record["message_id"]): _quarantined(record) for record in found}
 
 

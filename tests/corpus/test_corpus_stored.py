@@ -21,6 +21,7 @@ from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
 from subscriber.pipeline.pipeline import Pipeline, PipelineOptions
 from subscriber.pipeline.receive import ReceiveOptions
+from subscriber.pipeline.write import WriteOptions
 from tests.corpus.everything import corpus
 from tests.corpus.expected import quarantine_of, rows_of, stored_quarantine, stored_rows
 
@@ -28,6 +29,7 @@ QUEUE = "http://queue.example/1/hostile"
 OPTIONS = PipelineOptions(
     receive=ReceiveOptions(queues=(QUEUE,), polls_at_most=4),
     batch=BatchOptions(max_rows=500, max_messages=500, linger_seconds=0.05),
+    write=WriteOptions(statement_seconds=30),
     acknowledge=AcknowledgeOptions(calls_at_most=4),
 )
 

@@ -14,6 +14,7 @@ the first call takes the first fault, and so on; after the last fault every call
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections import deque
 from collections.abc import Sequence
@@ -77,6 +78,8 @@ class FakeStore:
         self.quarantined: dict[tuple[str, str], Quarantined] = {}
         self.stored: list[tuple[ObjectEvent, ...]] = []
         """The rows of every call of `store`, in order, failed calls included."""
+        self.rehearsed: list[tuple[ObjectEvent, ...]] = []
+        """The row of every call of `rehearse`."""
         self.active = 0
         """Calls of `store` under way."""
         self.active_most = 0
@@ -87,8 +90,8 @@ class FakeStore:
         """Script the next calls, one fault per call."""
         self._faults[call].extend(faults)
 
-    async def store(self, rows: Sequence[ObjectEvent]) -> int:
-        """Upsert newer rows and return their number.
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
+        """Upsert newer rows and return their number; a call that is held fails after `limit_seconds`.
 
         Raises:
             StoreError: scripted, or BISECT for a row that cannot be stored; then no row is stored.
@@ -97,7 +100,7 @@ class FakeStore:
         self.active += 1
         self.active_most = max(self.active, self.active_most)
         try:
-            error_after = await self._next_fault("store")
+            error_after = await self._next_fault("store", limit_seconds)
             applied = self._upsert(rows)
         finally:
             self.active -= 1
@@ -119,6 +122,21 @@ class FakeStore:
         if error_after is not None:
             raise error_after
 
+    async def rehearse(self, row: ObjectEvent) -> None:
+        """Do what `store` does with one row, and undo it.
+
+        Raises:
+            StoreError: as `store` raises it.
+        """
+        kept, stored = dict(self.rows), len(self.stored)
+        try:
+            await self.store([row], 1.0)
+        finally:
+            self.rows.clear()
+            self.rows.update(kept)
+            self.rehearsed += self.stored[stored:]
+            del self.stored[stored:]
+
     async def ping(self) -> None:
         """Succeed, unless scripted otherwise.
 
@@ -129,7 +147,7 @@ class FakeStore:
         if error_after is not None:
             raise error_after
 
-    async def _next_fault(self, call: Call) -> BaseException | None:
+    async def _next_fault(self, call: Call, limit_seconds: float = math.inf) -> BaseException | None:
         """Apply the next fault; return the error to raise after the effect, if any."""
         await asyncio.sleep(0)  # a real store never answers within one step of the loop
         fault = self._faults[call].popleft() if self._faults[call] else None
@@ -140,7 +158,11 @@ class FakeStore:
                 return error
             case Hold(reached, released):
                 reached.set()
-                await released.wait()
+                try:
+                    async with asyncio.timeout(None if limit_seconds == math.inf else limit_seconds):
+                        await released.wait()
+                except TimeoutError:
+                    raise store_error(Treatment.BACK_OFF, "57014") from None
         return None
 
     def _upsert(self, rows: Sequence[ObjectEvent]) -> int:
@@ -148,7 +170,7 @@ class FakeStore:
         for row in rows:
             sqlstate = _why_unstorable(row)
             if sqlstate is not None:
-                raise store_error(Treatment.BISECT, sqlstate)
+                raise store_error(Treatment.BISECT, sqlstate, is_own=sqlstate == "23514")
         newest = {version_of(row): msgspec.structs.replace(row, etag=row.etag or None) for row in rows}
         if len(newest) != len(rows):
             raise store_error(Treatment.RETRY, "21000")
@@ -173,11 +195,13 @@ def order_of(row: ObjectEvent) -> tuple[object, ...]:
     return (row.sequencer, row.event_time, not_present, row.state, row.etag or "", size, row.event_name)
 
 
-def store_error(treatment: Treatment, sqlstate: str | None = None, word: str = "scripted") -> StoreError:
+def store_error(
+    treatment: Treatment, sqlstate: str | None = None, word: str = "scripted", *, is_own: bool = False
+) -> StoreError:
     """A failure to script; with an SQLSTATE it has the word of the table."""
     if sqlstate is not None:
         failure = failure_of(sqlstate)
-        return StoreError(treatment, failure.word, sqlstate, "scripted", failure.advice)
+        return StoreError(treatment, failure.word, sqlstate, "scripted", failure.advice, names_own_constraint=is_own)
     return StoreError(treatment, word, None, "scripted")
 
 

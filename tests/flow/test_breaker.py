@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from subscriber.errors import Treatment
-from subscriber.flow.breaker import PROBE_BACKOFF, CircuitBreaker
+from subscriber.flow.breaker import OPEN_AFTER_SECONDS, PROBATION_SECONDS, PROBE_BACKOFF, CircuitBreaker
 from tests.fakes.leases import RecordingLeases
 from tests.fakes.store import Fail, FakeStore, Hold, store_error
 from tests.fakes.virtual_time import settle
@@ -38,6 +38,11 @@ class Setup:
         self.probes.append(asyncio.get_running_loop().time())
         await self.store.ping()
 
+    async def open(self) -> None:
+        """Fail a write, and let no other succeed until the circuit opens."""
+        self.breaker.record_failure(UNREACHABLE)
+        await asyncio.sleep(OPEN_AFTER_SECONDS)
+
     @asynccontextmanager
     async def probing(self) -> AsyncIterator[None]:
         """Run the probe."""
@@ -57,11 +62,15 @@ def test_probe_delays_double_to_two_seconds(attempt: int, chance: float) -> None
     assert bound / 2 <= PROBE_BACKOFF.delay_seconds(attempt + 1, chance) <= bound
 
 
-async def test_a_failure_pauses_polling_and_writes() -> None:
-    """The first failure opens the circuit; a second one changes nothing."""
+async def test_failures_without_a_success_pause_polling_and_writes() -> None:
+    """A second after the first of them the circuit opens; a later one changes nothing."""
     setup = Setup()
     await setup.breaker.wait_until_allowed()
     setup.breaker.record_failure(UNREACHABLE)
+    await asyncio.sleep(OPEN_AFTER_SECONDS / 2)
+    setup.breaker.record_failure(UNREACHABLE)
+    assert setup.state() == (False, False)
+    await asyncio.sleep(OPEN_AFTER_SECONDS / 2)
     setup.breaker.record_failure(UNREACHABLE)
     assert setup.state() == (True, True)
     assert setup.reported == [1, 0]
@@ -89,7 +98,7 @@ async def test_the_probe_backs_off_while_pings_fail(monkeypatch: pytest.MonkeyPa
     async with setup.probing():
         await asyncio.sleep(100)
         assert setup.probes == []
-        setup.breaker.record_failure(UNREACHABLE)
+        await setup.open()
         begun = asyncio.get_running_loop().time()
         await asyncio.sleep(100)
     pauses = [after - before for before, after in zip([begun, *setup.probes], setup.probes, strict=False)]
@@ -100,7 +109,7 @@ async def test_without_a_held_batch_a_successful_ping_closes_the_circuit() -> No
     """No batch is held whose write could prove more than a ping."""
     setup = Setup()
     async with setup.probing():
-        setup.breaker.record_failure(UNREACHABLE)
+        await setup.open()
         await asyncio.sleep(1)
         assert setup.state() == (False, False)
         assert setup.reported == [1, 0, 1]
@@ -110,7 +119,7 @@ async def test_a_ping_alone_resumes_polling_on_probation() -> None:
     """The probation ends with the first successful write."""
     setup = Setup()
     async with setup.probing():
-        setup.breaker.record_failure(UNREACHABLE)
+        await setup.open()
         await asyncio.sleep(1)
         assert (setup.leases.is_paused, setup.leases.is_on_probation) == (False, True)
         setup.breaker.record_success()
@@ -121,14 +130,14 @@ async def test_a_ping_alone_resumes_polling_on_probation() -> None:
 async def test_a_stopping_pipeline_does_not_wait_for_the_database() -> None:
     """Neither while the circuit is open nor when it opens later; while it is closed there is no wait."""
     setup = Setup()
-    setup.breaker.record_failure(UNREACHABLE)
+    await setup.open()
     waiting = asyncio.create_task(setup.breaker.wait_until_allowed(), name="wait")
     await settle()
     setup.breaker.stop()
     assert not await waiting
     setup.breaker.record_success()
     assert await setup.breaker.wait_until_allowed()
-    setup.breaker.record_failure(UNREACHABLE)
+    await setup.open()
     assert not await setup.breaker.wait_until_allowed()
 
 
@@ -136,7 +145,7 @@ async def test_with_a_held_batch_a_ping_allows_its_write_and_the_write_closes_th
     """A database that answers a ping may still fail every write, so polling waits for the write."""
     setup = Setup()
     async with setup.probing(), setup.breaker.holding_batch():
-        setup.breaker.record_failure(UNREACHABLE)
+        await setup.open()
         await setup.breaker.wait_until_allowed()
         await asyncio.sleep(100)
         assert setup.state() == (True, True)
@@ -154,14 +163,16 @@ async def test_a_write_that_fails_again_restarts_the_probe_with_longer_delays(
     waits = []
     clock = asyncio.get_running_loop().time
     async with setup.probing(), setup.breaker.holding_batch():
-        for _ in range(4):
+        await setup.open()
+        for number in range(4):
             begun = clock()
-            setup.breaker.record_failure(UNREACHABLE)
+            if number:
+                setup.breaker.record_failure(UNREACHABLE)
             await setup.breaker.wait_until_allowed()
             waits.append(clock() - begun)
         setup.breaker.record_success()
+        await setup.open()
         begun = clock()
-        setup.breaker.record_failure(UNREACHABLE)
         await setup.breaker.wait_until_allowed()
         waits.append(clock() - begun)
     assert waits == [0.25, 0.5, 1, 2, 0.25]
@@ -172,8 +183,10 @@ async def test_repeated_failures_while_half_open_begin_the_probation() -> None:
     setup = Setup()
     async with setup.probing(), setup.breaker.holding_batch():
         seen = []
-        for _ in range(5):
-            setup.breaker.record_failure(UNREACHABLE)
+        await setup.open()
+        for number in range(5):
+            if number:
+                setup.breaker.record_failure(UNREACHABLE)
             seen.append(setup.leases.is_on_probation)
             setup.breaker.record_failure(UNREACHABLE)  # of a write that was already under way: no probe had allowed it
             await setup.breaker.wait_until_allowed()
@@ -188,7 +201,7 @@ async def test_a_batch_that_is_given_up_does_not_keep_the_circuit_open() -> None
     setup = Setup()
     async with setup.probing():
         async with setup.breaker.holding_batch():
-            setup.breaker.record_failure(UNREACHABLE)
+            await setup.open()
             await setup.breaker.wait_until_allowed()
         assert setup.state() == (True, True)
         await asyncio.sleep(30)
@@ -200,8 +213,7 @@ async def test_a_success_before_the_probe_cancels_it() -> None:
     """A closed circuit sends no ping."""
     setup = Setup()
     async with setup.probing():
-        setup.breaker.record_failure(UNREACHABLE)
-        await settle()
+        await setup.open()
         setup.breaker.record_success()
         await asyncio.sleep(30)
     assert setup.probes == []
@@ -213,7 +225,7 @@ async def test_a_success_during_a_probe_closes_the_circuit() -> None:
     hold = Hold()
     setup.store.script(hold, call="ping")
     async with setup.probing():
-        setup.breaker.record_failure(UNREACHABLE)
+        await setup.open()
         await hold.reached.wait()
         setup.breaker.record_success()
         hold.release()
@@ -221,3 +233,36 @@ async def test_a_success_during_a_probe_closes_the_circuit() -> None:
     assert setup.reported == [1, 0, 1]
     assert len(setup.probes) == 1
     assert not setup.leases.is_on_probation
+
+
+async def test_a_success_between_failures_keeps_the_circuit_closed() -> None:
+    """However many writes fail: as beside one locked row among writes that succeed."""
+    setup = Setup()
+    for _ in range(100):
+        setup.breaker.record_failure(UNREACHABLE)
+        await asyncio.sleep(OPEN_AFTER_SECONDS * 0.9)
+        setup.breaker.record_success()
+    assert setup.reported == [1]
+
+
+async def test_a_probation_without_failures_ends_by_itself() -> None:
+    """A queue may bring no rows, and then no write can end it."""
+    setup = Setup()
+    async with setup.probing():
+        await setup.open()
+        await asyncio.sleep(1)
+        assert setup.leases.is_on_probation
+        await asyncio.sleep(PROBATION_SECONDS)
+        assert (setup.leases.is_paused, setup.leases.is_on_probation) == (False, False)
+    assert setup.reported == [1, 0, 1]
+
+
+async def test_a_failure_on_probation_does_not_end_it() -> None:
+    """It opens the circuit again, unless a write succeeds soon."""
+    setup = Setup()
+    async with setup.probing():
+        await setup.open()
+        await asyncio.sleep(1)
+        setup.breaker.record_failure(UNREACHABLE)
+        await asyncio.sleep(OPEN_AFTER_SECONDS)
+        assert setup.state() == (True, True)

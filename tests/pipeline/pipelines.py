@@ -13,6 +13,7 @@ from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
 from subscriber.pipeline.pipeline import Pipeline, PipelineOptions
 from subscriber.pipeline.receive import ReceiveOptions
+from subscriber.pipeline.write import WriteOptions
 from tests.fakes.queues import FakeQueues
 from tests.fakes.samples import OTHER_QUEUE, QUEUE, put_body
 from tests.fakes.store import FakeStore, Hold
@@ -25,6 +26,7 @@ LIMITS = InFlightLimits(messages=2000, bytes=1 << 26)
 OPTIONS = PipelineOptions(
     receive=ReceiveOptions(queues=QUEUES, polls_at_most=32),
     batch=BatchOptions(max_rows=200, max_messages=200, linger_seconds=0.25),
+    write=WriteOptions(statement_seconds=29.0),
     acknowledge=AcknowledgeOptions(calls_at_most=8),
 )
 

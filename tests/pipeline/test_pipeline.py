@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from subscriber.errors import Treatment
+from subscriber.flow.breaker import OPEN_AFTER_SECONDS
 from subscriber.model import Lease, Message
 from tests.fakes.queues import FailEntries, FakeQueues, call_error
 from tests.fakes.samples import OTHER_QUEUE, QUEUE, failing, put_body
@@ -72,11 +73,11 @@ async def test_every_kind_of_message_is_deleted() -> None:
 async def test_nothing_is_received_while_the_database_is_unavailable() -> None:
     """Open polls end and no other begins; afterwards everything is stored."""
     setup = Setup()
-    setup.store.script(*[Fail(failing(Treatment.RECONNECT))] * 4)
+    setup.store.script(*[Fail(failing(Treatment.RECONNECT))] * 20)
     setup.store.script(*[Fail(failing(Treatment.RECONNECT))] * 5, call="ping")
     setup.send(10)
     async with setup.running():
-        await asyncio.sleep(1)
+        await asyncio.sleep(OPEN_AFTER_SECONDS + 0.5)
         assert setup.count("database_available") == 0
         polls = len(setup.queues.polls)
         sent = setup.send(500)
@@ -93,7 +94,7 @@ async def test_a_stage_that_fails_ends_the_pipeline_with_its_exception(call: str
     """A bug is neither swallowed nor retried, no task is left behind, and received messages are outstanding."""
     setup = Setup()
     if call == "ping":
-        setup.store.script(Fail(failing(Treatment.RECONNECT)))
+        setup.store.script(*[Fail(failing(Treatment.RECONNECT))] * 20)
         setup.store.script(Fail(KeyError("a bug")), call="ping")
     elif call == "store":
         setup.store.script(Fail(KeyError("a bug")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
@@ -26,10 +27,10 @@ class UnavailableStore(FakeStore):
         self._error = failing(treatment)
         self._answers_pings = answers_pings
 
-    async def store(self, rows: tuple[ObjectEvent, ...]) -> int:  # type: ignore[override]  # the pipeline sends tuples
+    async def store(self, rows: tuple[ObjectEvent, ...], limit_seconds: float = math.inf) -> int:  # type: ignore[override]  # the pipeline sends tuples
         """Fail while unavailable."""
         self._fail(self._error)
-        return await super().store(rows)
+        return await super().store(rows, limit_seconds)
 
     async def ping(self) -> None:
         """Succeed or fail."""
@@ -152,11 +153,11 @@ async def test_messages_released_after_the_hold_time_are_visible_soon_whatever_t
 class StoreWithTrigger(FakeStore):
     """An operator's trigger raises for one key."""
 
-    async def store(self, rows: tuple[ObjectEvent, ...]) -> int:  # type: ignore[override]  # the pipeline sends tuples
+    async def store(self, rows: tuple[ObjectEvent, ...], limit_seconds: float = math.inf) -> int:  # type: ignore[override]  # the pipeline sends tuples
         """Fail if that key is among them."""
         if "bad" in {row.key for row in rows}:
             raise failing(Treatment.MAYBE_ROW)
-        return await super().store(rows)
+        return await super().store(rows, limit_seconds)
 
 
 @pytest.mark.parametrize("limit", [4.0, 1.0, 0.05])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -49,9 +50,9 @@ class SlowStore(FakeStore):
         super().__init__()
         self.seconds = seconds
 
-    async def store(self, rows: Sequence[ObjectEvent]) -> int:
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
         """Upsert, slowly."""
-        applied = await super().store(rows)
+        applied = await super().store(rows, limit_seconds)
         self.active += 1
         try:
             await asyncio.sleep(self.seconds)

@@ -3,59 +3,78 @@
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subscriber.errors import Treatment
-from subscriber.model import Delivery
-from subscriber.pipeline.retrying_store import CONFLICT_ATTEMPTS_AT_MOST
+from subscriber.errors import StoreError, Treatment
+from subscriber.flow.breaker import OPEN_AFTER_SECONDS, PROBE_BACKOFF
+from subscriber.model import Delivery, Message, ObjectEvent, Rejection
 from tests.fakes.samples import REJECTION, bad_event, batch, delivery, failing, object_event, put
-from tests.fakes.store import Fail, FailAfterDoing, Fault, Hold, order_of, version_of
+from tests.fakes.store import Fail, FailAfterDoing, FakeStore, Fault, Hold, order_of, version_of
 from tests.fakes.virtual_time import VirtualTimeLoop, settle
 from tests.pipeline.writer import HOLD_SECONDS, Setup
 
 STORED = ("stored", "")
 
 
+class Unavailable(FakeStore):
+    """Every write fails while `error` is set, and every ping while `answers_pings` is not."""
+
+    def __init__(self, treatment: Treatment, *, answers_pings: bool = True) -> None:
+        super().__init__()
+        self.error: StoreError | None = failing(treatment)
+        self.answers_pings = answers_pings
+        self.attempts = 0
+        """Writes of rows that failed."""
+
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
+        """Upsert, unless unavailable."""
+        if self.error is not None:
+            self.attempts += 1
+            raise self.error
+        return await super().store(rows, limit_seconds)
+
+    async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
+        """Store bodies, unless unavailable."""
+        if self.error is not None:
+            raise self.error
+        await super().quarantine(entries)
+
+    async def ping(self) -> None:
+        """Answer, or not."""
+        if self.error is not None and not self.answers_pings:
+            raise self.error
+
+
 async def test_a_transient_conflict_is_retried_and_opens_no_circuit() -> None:
     """A serialization failure says nothing about the health of the database."""
     setup = Setup()
-    setup.store.script(*[Fail(failing(Treatment.RETRY))] * 5)
+    setup.store.script(*[Fail(failing(Treatment.RETRY))] * 2)
     assert await setup.write(put("a")) == [STORED]
     assert setup.reported == [1]
 
 
-async def test_repeated_conflicts_open_the_circuit() -> None:
-    """After twenty attempts polling pauses until the write succeeds; the batch is kept."""
-    setup = Setup()
-    hold = Hold()
-    setup.store.script(*[Fail(failing(Treatment.RETRY))] * CONFLICT_ATTEMPTS_AT_MOST, hold)
-    async with setup.running():
-        await setup.inbox.send(batch(put("a")))
-        await hold.reached.wait()
-        assert setup.breaker_state() == (True, True)
-        hold.release()
-    assert [one.verdict for one in setup.receipts()] == ["stored"]
-    assert setup.breaker_state() == (False, False)
-
-
-@pytest.mark.parametrize("treatment", [Treatment.RECONNECT, Treatment.BACK_OFF, Treatment.CREDENTIALS, Treatment.STOP])
-@pytest.mark.parametrize("call", ["store", "quarantine"])
-async def test_a_failure_of_the_database_opens_the_circuit_and_a_success_closes_it(
-    treatment: Treatment, call: str
+@pytest.mark.parametrize(
+    "treatment",
+    [Treatment.RETRY, Treatment.RECONNECT, Treatment.BACK_OFF, Treatment.CREDENTIALS, Treatment.STOP],
+)
+@pytest.mark.parametrize("has_row", [True, False])
+async def test_when_nothing_succeeds_the_circuit_opens_and_a_success_closes_it(
+    treatment: Treatment, has_row: bool
 ) -> None:
     """Polling pauses until a write has succeeded; then the batch is stored as usual."""
-    setup = Setup()
-    hold = Hold()
-    setup.store.script(Fail(failing(treatment)), hold, call="store" if call == "store" else "quarantine")
-    events = (object_event("a"),) if call == "store" else ()  # a row that is taken would end it
+    store = Unavailable(treatment)
+    setup = Setup(store=store)
+    events = (object_event("a"),) if has_row else ()
     async with setup.running():
         await setup.inbox.send(batch(delivery(*events, rejection=REJECTION)))
-        await hold.reached.wait()
+        await asyncio.sleep(OPEN_AFTER_SECONDS + 0.1)
         assert setup.breaker_state() == (True, True)
-        hold.release()
+        store.error = None
     assert setup.breaker_state() == (False, False)
     assert setup.reported == [1, 0, 1]
     assert [one.verdict for one in setup.receipts()] == ["quarantined"]
@@ -64,40 +83,39 @@ async def test_a_failure_of_the_database_opens_the_circuit_and_a_success_closes_
 
 async def test_writes_wait_while_the_circuit_is_open() -> None:
     """One probe pings; no batch is tried before a ping succeeds."""
-    setup = Setup()
-    setup.store.script(Fail(failing(Treatment.RECONNECT)))
-    setup.store.script(*[Fail(failing(Treatment.RECONNECT))] * 16, call="ping")
+    store = Unavailable(Treatment.RECONNECT, answers_pings=False)
+    setup = Setup(store=store)
     async with setup.running():
         await setup.inbox.send(batch(put("a")))
-        await asyncio.sleep(1)
+        await asyncio.sleep(OPEN_AFTER_SECONDS)
+        attempts = store.attempts
         await setup.inbox.send(batch(put("b")))
         await asyncio.sleep(10)
-        assert len(setup.store.stored) == 1
+        assert store.attempts == attempts
         assert setup.limiter.at_work == 0
+        store.error = None
     assert setup.keys() == {"a", "b"}
-    assert len(setup.store.stored) == 3
+    assert len(store.stored) == 2
 
 
 async def test_a_batch_survives_an_outage_of_many_minutes() -> None:
     """It waits as long as its messages are ours, then one statement stores it whole."""
-    setup = Setup()
-    setup.store.script(Fail(failing(Treatment.RECONNECT)))
-    setup.store.script(*[Fail(failing(Treatment.RECONNECT))] * 400, call="ping")
-    begun = asyncio.get_running_loop().time()
-    assert await setup.write(*(put(str(number)) for number in range(50))) == [STORED] * 50
-    assert asyncio.get_running_loop().time() - begun > 400
-    assert len(setup.store.stored) == 2
+    store = Unavailable(Treatment.RECONNECT, answers_pings=False)
+    setup = Setup(store=store)
+    async with setup.running():
+        await setup.inbox.send(batch(*(put(str(number)) for number in range(50))))
+        await asyncio.sleep(400)
+        store.error = None
+        await asyncio.sleep(5)
+        assert [one.verdict for one in setup.receipts()] == ["stored"] * 50
+    assert len(store.stored) == 1
 
 
 @pytest.mark.parametrize("how", ["hanging", "unavailable"])
 async def test_a_batch_ends_when_its_messages_are_released(how: str) -> None:
     """After a statement that hangs, or in an outage: nothing waits for messages that are released."""
-    setup = Setup()
-    if how == "hanging":
-        setup.store.script(Hold())
-    else:
-        setup.store.script(Fail(failing(Treatment.RECONNECT)))
-        setup.store.script(*[Fail(failing(Treatment.RECONNECT))] * 1000, call="ping")
+    setup = Setup(store=Unavailable(Treatment.RECONNECT, answers_pings=False) if how == "unavailable" else None)
+    setup.store.script(Hold())
     begun = asyncio.get_running_loop().time()
     assert await setup.write(*setup.hold(put("a"), delivery())) == [("released", "")] * 2
     assert asyncio.get_running_loop().time() == begun + HOLD_SECONDS
@@ -105,28 +123,26 @@ async def test_a_batch_ends_when_its_messages_are_released(how: str) -> None:
 
 
 async def test_committed_messages_of_a_batch_that_is_given_up_have_their_receipts() -> None:
-    """During a bisection one half was stored: only the other is released."""
-    setup = Setup()
-    setup.store.script(None, None, None, Hold())
+    """During a bisection one half was stored, and the other has a limit: only what is unfinished is released."""
+    setup = Setup(statement_seconds=math.inf)
+    setup.store.script(None, None, Hold())
     verdicts = await setup.write(*setup.hold(put("a"), put("b"), delivery(bad_event("bad")), put("c")))
-    stored = {key for key, verdict in zip(["a", "b", "bad", "c"], verdicts, strict=True) if verdict == STORED}
-    assert stored == setup.keys() != set()
-    assert verdicts.count(("released", "")) == 4 - len(stored)
+    assert verdicts == [STORED, STORED, ("released", ""), ("released", "")]
+    assert setup.keys() == {"a", "b"}
 
 
 async def test_a_message_that_expires_meanwhile_is_not_written() -> None:
     """No write begins with it, the other messages are stored, and no call is made for it."""
-    setup = Setup()
-    hold = Hold()
-    setup.store.script(Fail(failing(Treatment.RECONNECT)))
-    setup.store.script(hold, call="ping")
+    store = Unavailable(Treatment.RECONNECT)
+    setup = Setup(store=store)
     kept, expired = put("kept"), put("expired")
     async with setup.running():
         await setup.inbox.send(batch(kept, expired))
-        await hold.reached.wait()
+        await asyncio.sleep(OPEN_AFTER_SECONDS)
         expired.message.lease.expired.add(expired.message.receipt_handle)
-        hold.release()
-    assert [one.verdict for one in setup.receipts()] == ["stored", "expired"]
+        store.error = None
+    verdicts = {one.message.message_id: one.verdict for one in setup.receipts()}
+    assert verdicts == {kept.message.message_id: "stored", expired.message.message_id: "expired"}
     assert setup.keys() == {"kept"}
 
 
@@ -140,6 +156,7 @@ async def test_a_stopping_pipeline_does_not_wait_for_the_database() -> None:
         await setup.inbox.send(batch(put("a")))
         await hold.reached.wait()
         setup.breaker.record_failure(failing(Treatment.RECONNECT))
+        await asyncio.sleep(OPEN_AFTER_SECONDS)
         await setup.inbox.send(batch(put("b")))
         await settle()
         begun = asyncio.get_running_loop().time()
@@ -150,13 +167,12 @@ async def test_a_stopping_pipeline_does_not_wait_for_the_database() -> None:
 
 
 async def test_a_batch_that_is_given_up_does_not_keep_the_circuit_open() -> None:
-    """The ping succeeds, the write hangs until its deadline: afterwards polling resumes."""
-    setup = Setup()
-    setup.store.script(Fail(failing(Treatment.RECONNECT)), Hold())
+    """The ping succeeds, every write fails until the deadline: afterwards polling resumes on probation."""
+    setup = Setup(store=Unavailable(Treatment.STOP))
     async with setup.running():
-        await setup.inbox.send(batch(*setup.hold(put("a"))))
-        await asyncio.sleep(HOLD_SECONDS + 60)
-        assert [one.verdict for one in setup.receipts()] == ["released"]
+        await setup.inbox.send(batch(*setup.hold(*(put(str(number)) for number in range(9)))))
+        await asyncio.sleep(HOLD_SECONDS + PROBE_BACKOFF.max_seconds)
+        assert [one.verdict for one in setup.receipts()] == ["released"] * 9
         assert setup.breaker_state() == (False, False)
         assert setup.leases.is_on_probation
 

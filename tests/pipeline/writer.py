@@ -11,11 +11,12 @@ from subscriber.flow.channel import Channel
 from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.model import Batch, Delivery, Receipt
 from subscriber.observe.metrics import Metrics
-from subscriber.pipeline.write import Writer
+from subscriber.pipeline.write import WriteOptions, Writer
 from tests.fakes.leases import RecordingLeases
 from tests.fakes.samples import batch
 from tests.fakes.store import FakeStore
 
+STATEMENT_SECONDS = 29.0
 HOLD_SECONDS = 90.0
 """From `hold` until the messages that are not written are released."""
 
@@ -23,7 +24,13 @@ HOLD_SECONDS = 90.0
 class Setup:
     """A writer and everything around it."""
 
-    def __init__(self, *, limit: float = 4.0, store: FakeStore | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        limit: float = 4.0,
+        store: FakeStore | None = None,
+        statement_seconds: float = STATEMENT_SECONDS,
+    ) -> None:
         self.store = store or FakeStore()
         self.leases = RecordingLeases()
         self.reported: list[float] = []
@@ -33,6 +40,7 @@ class Setup:
         self.inbox: Channel[Batch] = Channel(1000)
         self.outbox: Channel[tuple[Receipt, ...]] = Channel(1000)
         self.writer = Writer(
+            WriteOptions(statement_seconds),
             self.inbox,
             self.outbox,
             self.limiter,
@@ -44,14 +52,19 @@ class Setup:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         """Run the stage and the probe; at the end close the inbox and wait for the stage to end."""
-        probe = asyncio.create_task(self.breaker.run(self.store.ping), name="probe")
+        probe = asyncio.create_task(self.breaker.run(self._probe), name="probe")
+        compare = asyncio.create_task(self.writer.comparison.run(), name="comparison")
         try:
             async with asyncio.TaskGroup() as group:
                 yield group.create_task(self.writer.run(), name="write")
                 self.inbox.close()
         finally:
             probe.cancel()
-            await asyncio.wait([probe])
+            compare.cancel()
+            await asyncio.wait([probe, compare])
+
+    async def _probe(self) -> None:
+        await self.writer.comparison.probe(self.store.ping)
 
     @staticmethod
     def hold(*deliveries: Delivery) -> tuple[Delivery, ...]:
@@ -64,7 +77,8 @@ class Setup:
         """Write one batch, then end; verdict and reason of each delivery."""
         async with self.running():
             await self.inbox.send(batch(*deliveries))
-        receipts = self.receipts()
+        place = {one.message.receipt_handle: number for number, one in enumerate(deliveries)}
+        receipts = sorted(self.receipts(), key=lambda one: place[one.message.receipt_handle])
         assert [one.message for one in receipts] == [one.message for one in deliveries]
         return [(one.verdict, one.reason) for one in receipts]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +17,7 @@ from subscriber.errors import StoreError, Treatment
 from subscriber.events.decode import decode
 from subscriber.flow.backoff import Backoff
 from subscriber.model import ObjectEvent
+from subscriber.pipeline import bisection
 from subscriber.quarantine import replay as replay_module
 from subscriber.quarantine.replay import Replay, ReplayOptions, Tally, page_messages, pause_for
 from tests.e2e.environment import put_body
@@ -97,13 +100,17 @@ class Faulty:
     def __init__(self, store: PostgresStore, *failures: Treatment, unstorable: str = "") -> None:
         self._store, self._failures, self._unstorable = store, list(failures), unstorable
 
-    async def store(self, rows: Sequence[ObjectEvent]) -> int:
+    async def rehearse(self, row: ObjectEvent) -> None:
+        """Call the real store."""
+        await self._store.rehearse(row)
+
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
         """Fail as configured, or call the real store."""
         if self._failures:
             raise StoreError(self._failures.pop(0), "injected", None, "injected failure")
         if self._unstorable and any(row.key == self._unstorable for row in rows):
             raise StoreError(Treatment.BISECT, "unstorable_value", "22021", "injected failure")
-        return await self._store.store(rows)
+        return await self._store.store(rows, limit_seconds)
 
 
 async def test_an_unstorable_row_is_isolated(
@@ -117,11 +124,39 @@ async def test_an_unstorable_row_is_isolated(
     assert await keys(database) == ["0", "1", "2", "3", "5", "6"]
 
 
+async def test_the_good_rows_of_a_message_with_a_bad_one_are_written(
+    quarantine: Quarantine, put: Put, store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """As the daemon writes them; the message itself keeps waiting, with the reason."""
+    records = [record for key in ("good/1", "bad", "good/2") for record in json.loads(put_body(key))["Records"]]
+    await put("mixed", body=json.dumps({"Records": records}).encode())
+    tally = await a_replay(quarantine, Faulty(store, unstorable="bad")).run(WAITING)
+    assert (tally.replayed, dict(tally.rejected)) == (0, {"unstorable_value": 1})
+    assert await keys(database) == ["good/1", "good/2"]
+
+
+async def test_a_failure_of_every_row_ends_the_replay(
+    quarantine: Quarantine, put: Put, store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """As with a trigger that raises for all: no message is the cause, and the operator sees the error."""
+    for number in range(5):
+        await put(f"{number}", body=put_body(f"{number}").encode())
+    await database.execute(
+        """CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM 1/0; RETURN NEW; END $$;
+        CREATE TRIGGER no BEFORE INSERT ON object_versions FOR EACH ROW EXECUTE FUNCTION no()"""
+    )
+    with pytest.raises(StoreError, match="division by zero"):
+        await a_replay(quarantine, store).run(WAITING)
+    assert await database.fetchval("SELECT count(*) FROM quarantined_messages WHERE replayed_at IS NULL") == 5
+
+
 async def test_transient_failures_are_retried(
     quarantine: Quarantine, put: Put, store: PostgresStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a deadlock, an overload or a lost connection; a failure that only an operator can fix ends the replay."""
-    monkeypatch.setattr(replay_module, "PROBE_BACKOFF", Backoff(first_seconds=0, max_seconds=0, jitter=0))
+    at_once = Backoff(first_seconds=0, max_seconds=0, jitter=0)
+    monkeypatch.setattr(replay_module, "PROBE_BACKOFF", at_once)
+    monkeypatch.setattr(bisection, "DATABASE_BACKOFF", at_once)
     await put("one", body=put_body("a.txt").encode())
     faulty = Faulty(store, Treatment.RETRY, Treatment.BACK_OFF, Treatment.RECONNECT)
     assert (await a_replay(quarantine, faulty).run(WAITING)).replayed == 1

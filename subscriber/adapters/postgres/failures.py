@@ -37,6 +37,13 @@ _FAMILIES: tuple[tuple[type[Exception], str], ...] = (
 """Exceptions that are more specific than their SQLSTATE, or have none, and their keys in errors.FAILURES."""
 
 
+OWN_CONSTRAINTS = frozenset(
+    ("object_versions", f"object_versions_{column}_check")
+    for column in ("bucket", "key", "version_id", "state", "sequencer", "size_bytes", "etag")
+)
+"""(table, constraint) of the CHECKs in sql/migrations/1_001_object_versions.sql."""
+
+
 _TLS_REJECTED = "rejected SSL upgrade"
 """The driver's message, in a plain ConnectionError, if the server declines TLS.
 
@@ -48,11 +55,28 @@ _POOLER_REJECTS = "unsupported startup parameter"
 """PgBouncer's message, as a protocol violation, for a setting that a session may not start with."""
 
 
-def store_error(error: Exception) -> StoreError:
-    """The StoreError for one of DRIVER_ERRORS; the caller raises it `from error`."""
+def store_error(error: Exception, schema: str = "") -> StoreError:
+    """The StoreError for one of DRIVER_ERRORS; the caller raises it `from error`.
+
+    Args:
+        error: raised by the driver.
+        schema: of our tables; empty: no constraint counts as ours.
+    """
     sqlstate = error.sqlstate if isinstance(error, asyncpg.PostgresError) else None
     failure = failure_of(_family(error) or sqlstate or "network")
-    return StoreError(failure.treatment, failure.word, sqlstate, _detail(error), failure.advice)
+    own = _names_own_constraint(error, schema)
+    return StoreError(
+        failure.treatment, failure.word, sqlstate, _detail(error), failure.advice, names_own_constraint=own
+    )
+
+
+def _names_own_constraint(error: Exception, schema: str) -> bool:
+    """Whether a row violates a constraint of our own migrations: then only the row can be the cause.
+
+    The schema counts, too: a trigger may copy rows into a table that was made LIKE ours.
+    """
+    named = (getattr(error, "table_name", None), getattr(error, "constraint_name", None))
+    return bool(schema) and getattr(error, "schema_name", None) == schema and named in OWN_CONSTRAINTS
 
 
 def connect_error(error: Exception) -> StoreError:

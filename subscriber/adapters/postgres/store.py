@@ -57,11 +57,12 @@ class PostgresStore:
         """
         await self.ping(math.inf)
 
-    async def store(self, rows: Sequence[ObjectEvent]) -> int:
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
         """Upsert rows durably within the write timeout; return how many were newer than the stored ones.
 
         Args:
             rows: at most one per object version.
+            limit_seconds: after which the server ends the statement (57014), where that is sooner.
 
         Raises:
             StoreError: nothing was stored; with RECONNECT the outcome is unknown.
@@ -70,8 +71,33 @@ class PostgresStore:
             return 0
         parameters = upsert_parameters(rows)
         async with self._connection() as connection:
-            status = await connection.execute(self._upsert, *parameters)
+            if limit_seconds < self._options.write_timeout_seconds:
+                async with connection.transaction():
+                    await connection.execute(f"SET LOCAL statement_timeout = {max(1, round(limit_seconds * 1000))}")
+                    status = await connection.execute(self._upsert, *parameters)
+            else:
+                status = await connection.execute(self._upsert, *parameters)
         return _row_count(status)
+
+    async def rehearse(self, row: ObjectEvent) -> None:
+        """Upsert `row` with all that belongs to it (rights, constraints, triggers), and roll it back.
+
+        The statement has a second: it waits no longer for a lock.
+
+        Raises:
+            StoreError: the database does not accept it.
+        """
+        parameters = upsert_parameters([row])
+        async with self._connection() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                await connection.execute("SET LOCAL statement_timeout = 1000")
+                await connection.execute(self._upsert, *parameters)
+                await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            finally:
+                if not connection.is_closed():
+                    await transaction.rollback()
 
     async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
         """Store messages that cannot become rows durably; then they may be deleted from the queue.
@@ -126,7 +152,7 @@ class PostgresStore:
             ):
                 yield connection
         except DRIVER_ERRORS as error:
-            raise store_error(error) from error
+            raise store_error(error, self._options.schema) from error
 
     @asynccontextmanager
     async def _held(self) -> AsyncIterator[Connection]:

@@ -16,7 +16,7 @@ from subscriber.flow.leases import InFlightLimits, VisibilityLeases
 from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.model import Batch, Delivery, Lease, Message, ObjectEvent, Receipt, Rejection
 from subscriber.observe.metrics import Metrics
-from subscriber.pipeline.write import Writer
+from subscriber.pipeline.write import WriteOptions, Writer
 from tests.adapters.postgres.object_rows import row
 
 MESSAGES = 1_000
@@ -32,21 +32,24 @@ def delivery(number: int, *events: ObjectEvent) -> Delivery:
 async def written(store: PostgresStore, deliveries: list[Delivery]) -> tuple[Receipt, ...]:
     """The receipts of one batch from the write stage."""
     batches: Channel[Batch] = Channel(1)
-    receipts: Channel[tuple[Receipt, ...]] = Channel(1)
+    receipts: Channel[tuple[Receipt, ...]] = Channel(1000)
     metrics = Metrics()
     breaker = CircuitBreaker(VisibilityLeases(("q",), InFlightLimits(1_000, 10**9), 30), metrics.database_available.set)
-    writer = Writer(batches, receipts, ConcurrencyLimiter(2), store, breaker=breaker, metrics=metrics)
+    limiter = ConcurrencyLimiter(2)
+    writer = Writer(WriteOptions(29.0), batches, receipts, limiter, store, breaker=breaker, metrics=metrics)
     rows = fold(event for one in deliveries for event in one.events)
     await batches.send(Batch(deliveries=tuple(deliveries), rows=rows, opened_at=0.0, trigger="full"))
     batches.close()
-    probe = asyncio.create_task(breaker.run(store.ping), name="probe")
+    probe = asyncio.create_task(breaker.run(lambda: writer.comparison.probe(store.ping)), name="probe")
+    compare = asyncio.create_task(writer.comparison.run(), name="comparison")
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(writer.run(), name="write")
-            return await receipts.receive()
+        await writer.run()
     finally:
         probe.cancel()
-        await asyncio.wait([probe])
+        compare.cancel()
+        await asyncio.wait([probe, compare])
+    found = {one.message.message_id: one for group in iter(receipts.receive_nowait, None) for one in group}
+    return tuple(found[one.message.message_id] for one in deliveries)
 
 
 @pytest.mark.parametrize(

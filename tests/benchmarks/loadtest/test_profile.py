@@ -23,7 +23,7 @@ LOOP = "run (subscriber/app.py:38);run (asyncio/runners.py:118)"
         ("open (subscriber/flow/leases.py:100)", "receive, visibility leases"),
         ("extend (subscriber/flow/visibility_extension.py:80)", "receive, visibility leases"),
         ("open (subscriber/flow/breaker.py:100)", "write"),
-        ("receipts (subscriber/pipeline/outcomes.py:60)", "write"),
+        ("record (subscriber/pipeline/bisection.py:60)", "write"),
     ],
 )
 def test_a_sample_counts_for_its_innermost_component(frames: str, component: str) -> None:

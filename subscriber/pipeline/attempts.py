@@ -1,0 +1,113 @@
+"""The write stage's way to the store: carries out a plan's steps, counts them, and keeps the evidence for all plans."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from subscriber.errors import StoreError, Treatment
+from subscriber.flow.breaker import CircuitBreaker
+from subscriber.flow.wakeup import Waiters
+from subscriber.model import ObjectEvent
+from subscriber.observe.metrics import Metrics
+from subscriber.pipeline.steps import Evidence, QuarantineBodies, StoreRows
+from subscriber.ports import Store
+from subscriber.signals import WriteTally
+
+
+class PipelineStoppingError(Exception):
+    """The pipeline drains, and what is not stored yet cannot be stored at once: it is released."""
+
+
+class Attempts:
+    """One for the write stage.
+
+    Args:
+        store: the database adapter.
+        breaker: learns what fails and what succeeds, and says when to wait.
+        metrics: the catalog.
+    """
+
+    def __init__(self, store: Store, breaker: CircuitBreaker, metrics: Metrics) -> None:
+        self._store = store
+        self._breaker = breaker
+        self._metrics = metrics
+        self._writes = 0
+        self._comparisons = 0
+        self._index_fails = False
+        """Whether the last write of rows failed, and not on a constraint of our own: then a success of the quarantine,
+        which is another table, proves nothing."""
+        self._waiters = Waiters()
+        self.tally = WriteTally()
+        """For the regulator."""
+        breaker.on_change = self._waiters.wake_all
+
+    def evidence(self) -> Evidence:
+        """What has been seen to work up to now."""
+        return Evidence(self._writes, self._comparisons, self._breaker.probes_answered)
+
+    async def new_evidence(self, until: float) -> None:
+        """Wait for something to be seen to work, the pipeline to stop, or the loop's clock to read `until`."""
+        try:
+            async with asyncio.timeout_at(None if until == math.inf else until):
+                await self._waiters.wait()
+        except TimeoutError:
+            return
+
+    async def carry_out(self, step: StoreRows | QuarantineBodies) -> StoreError | None:
+        """Do what `step` says; the error if it is not committed. Without rows there is nothing to do."""
+        try:
+            if isinstance(step, QuarantineBodies):
+                await self._quarantine(step)
+            elif step.rows:
+                await self._write(step)
+        except StoreError as error:
+            self._note_failure(error, is_rows=isinstance(step, StoreRows))
+            return error
+        return None
+
+    async def compare(self, row: ObjectEvent) -> None:
+        """Write a row of our own and roll it back: success is evidence, failure the database's."""
+        try:
+            await self._store.rehearse(row)
+        except StoreError as error:
+            self._breaker.record_failure(error)
+            return
+        self._comparisons += 1
+        self._breaker.record_success()
+        self._waiters.wake_all()
+
+    async def _write(self, step: StoreRows) -> None:
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        applied = await self._store.store(step.rows, step.limit_seconds)
+        seconds = clock() - started
+        self._metrics.write_seconds.observe(seconds)
+        self._metrics.rows_applied.inc(applied)
+        self._metrics.rows_stale.inc(len(step.rows) - applied)
+        self.tally.rows += len(step.rows)
+        self.tally.statements += 1
+        self.tally.seconds += seconds
+        if step.is_evidence:
+            self._index_fails = False
+            self._writes += 1
+            self._breaker.record_success()
+            if self._waiters:
+                self._waiters.wake_all()
+
+    async def _quarantine(self, step: QuarantineBodies) -> None:
+        await self._store.quarantine([(delivery.message, rejection) for delivery, rejection in step.entries])
+        for _, rejection in step.entries:
+            self._metrics.quarantined_messages.labels(rejection.reason).inc()
+        if not self._index_fails:
+            self._breaker.record_success()
+
+    def _note_failure(self, error: StoreError, *, is_rows: bool) -> None:
+        self._metrics.write_failures.labels(error.treatment.value, error.word).inc()
+        if error.names_own_constraint:
+            return
+        if is_rows:
+            self._index_fails = True
+        if error.treatment is not Treatment.BISECT:
+            self.tally.failures += 1
+        self._breaker.record_failure(error)
