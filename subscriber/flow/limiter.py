@@ -116,6 +116,11 @@ class ConcurrencyLimiter:
         return self._at_work
 
     @property
+    def is_paused(self) -> bool:
+        """Whether an operator paused the writes."""
+        return self._paused
+
+    @property
     def has_capacity(self) -> bool:
         """Whether a write could start now, without waiting."""
         return not self._paused and self._has_permit

@@ -46,8 +46,10 @@ class Attempts:
         """What has been seen to work up to now."""
         return Evidence(self._writes, self._comparisons, self._breaker.probes_answered)
 
-    async def new_evidence(self, until: float) -> None:
-        """Wait for something to be seen to work, the pipeline to stop, or the loop's clock to read `until`."""
+    async def new_evidence(self, known: Evidence, until: float) -> None:
+        """Wait for more than `known` to be seen to work, the pipeline to stop, or the loop's clock to read `until`."""
+        if self.evidence() != known:
+            return
         try:
             async with asyncio.timeout_at(None if until == math.inf else until):
                 await self._waiters.wait()

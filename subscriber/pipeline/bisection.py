@@ -120,6 +120,12 @@ class _Progress(msgspec.Struct):
         return Receipt(message=message, verdict="released")
 
 
+def is_poison(suspect: Suspect, error: StoreError, evidence: Evidence) -> bool:
+    """Whether a suspect that failed once more is the cause, given what has been seen to work up to now."""
+    may_tell = error.treatment.concerns_row or suspect.tries + 1 >= TRIES_ALONE
+    return may_tell and not is_server_wide(error) and evidence.clears_database_since(suspect.seen)
+
+
 class BatchPlan:
     """The plan of one batch: ask `next` what to do, do it, `record` what came of it, until there is no next step.
 
@@ -273,10 +279,8 @@ class BatchPlan:
         is_conflict = error.treatment is Treatment.RETRY
         counts = is_conflict or evidence != part.tried
         tries = part.tries + counts
-        is_server = is_server_wide(error)  # a message that fails alone waits; many are bisected, for some may be stored
         is_first = part.limit_seconds == math.inf and tries < (CONFLICT_TRIES if is_conflict else TRIES_AS_IT_IS)
-        may_repeat = is_first and (is_server or error.treatment in REPEATED_AS_IT_IS)
-        if not (may_repeat or (is_server and len(part.deliveries) == 1)):
+        if not (is_first and (is_server_wide(error) or error.treatment in REPEATED_AS_IT_IS)):
             return None
         backoff = CONFLICT_BACKOFF if is_conflict else DATABASE_BACKOFF
         return msgspec.structs.replace(part, tries=tries, tried=evidence, due=now + backoff.delay_seconds(tries))
@@ -294,9 +298,7 @@ class BatchPlan:
             self._convict(delivery, error)
         elif suspect is None:
             self._suspects.append(Suspect(delivery, part.limit_seconds, seen=evidence, tried=evidence, due=now))
-        elif evidence.clears_database_since(suspect.seen) and (
-            error.treatment.concerns_row or suspect.tries + 1 >= TRIES_ALONE
-        ):
+        elif is_poison(suspect, error, evidence):
             self._convict(delivery, error)
         else:
             due = now + DATABASE_BACKOFF.delay_seconds(suspect.tries)

@@ -18,6 +18,7 @@ import msgspec
 
 from subscriber.flow.backoff import Backoff
 from subscriber.flow.breaker import CircuitBreaker
+from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.model import ObjectEvent
 from subscriber.pipeline.attempts import Attempts
 
@@ -50,9 +51,10 @@ def comparison_row(row: ObjectEvent | None) -> ObjectEvent:
 class Comparison:
     """One for the write stage: knows who waits for evidence, and makes some where there is none."""
 
-    def __init__(self, attempts: Attempts, breaker: CircuitBreaker) -> None:
+    def __init__(self, attempts: Attempts, breaker: CircuitBreaker, limiter: ConcurrencyLimiter) -> None:
         self._attempts = attempts
         self._breaker = breaker
+        self._limiter = limiter
         self._suspects: dict[int, Sequence[ObjectEvent | None]] = {}
         self._is_needed = asyncio.Event()
 
@@ -91,5 +93,5 @@ class Comparison:
 
     async def _compare(self) -> None:
         rows = [row for suspects in self._suspects.values() for row in suspects]
-        if 1 <= len(rows) <= SUSPECTS_AT_MOST:
+        if 1 <= len(rows) <= SUSPECTS_AT_MOST and not self._limiter.is_paused:
             await self._attempts.compare(comparison_row(rows[0]))

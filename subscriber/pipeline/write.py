@@ -23,7 +23,7 @@ from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.attempts import Attempts, PipelineStoppingError
 from subscriber.pipeline.bisection import BatchPlan, held_until
 from subscriber.pipeline.comparison import Comparison
-from subscriber.pipeline.steps import Note, Wait
+from subscriber.pipeline.steps import Evidence, Note, Wait
 from subscriber.ports import Store
 
 _log = get_logger()
@@ -66,7 +66,7 @@ class Writer:
         self._breaker = breaker
         self._options = options
         self._attempts = Attempts(store, breaker, metrics)
-        self.comparison = Comparison(self._attempts, breaker)
+        self.comparison = Comparison(self._attempts, breaker, limiter)
         self.tally = self._attempts.tally
 
     async def run(self) -> None:
@@ -104,9 +104,11 @@ class Writer:
 
     async def _carry_out(self, plan: BatchPlan, permit: Permit) -> None:
         clock = asyncio.get_running_loop().time
-        while (step := plan.next(clock(), self._attempts.evidence())) is not None:
+        while (step := plan.next(clock(), known := self._attempts.evidence())) is not None:
             if isinstance(step, Wait):
-                await self._wait(step, plan, permit)
+                permit.release(cool_down=False)
+                await self._send(plan.take_receipts())
+                await self._wait(step, plan, known)
                 continue
             await self._wait_for_database(permit)
             await permit.hold()
@@ -116,18 +118,16 @@ class Writer:
                 _log_notes(plan.take_notes())
                 await self._send(plan.take_receipts())
 
-    async def _wait(self, step: Wait, plan: BatchPlan, permit: Permit) -> None:
-        """Wait without a permit: for new evidence, or until a part is due.
+    async def _wait(self, step: Wait, plan: BatchPlan, known: Evidence) -> None:
+        """Wait for more evidence than is `known`, or until a part is due.
 
         Raises:
             PipelineStoppingError: there will be no more evidence.
         """
-        permit.release(cool_down=False)
         if step.is_for_evidence and self._breaker.is_stopping:
             raise PipelineStoppingError
-        await self._send(plan.take_receipts())
         with self.comparison.of(plan.unexplained):
-            await self._attempts.new_evidence(step.until)
+            await self._attempts.new_evidence(known, step.until)
 
     async def _wait_for_database(self, permit: Permit) -> None:
         """Until a write may be tried; meanwhile the permit is others'.

@@ -238,6 +238,18 @@ def test_a_full_disk_is_no_messages_fault() -> None:
     assert table.verdict_of(table.deliveries[1]) == ("", "")
 
 
+def test_a_message_that_waits_is_tried_once_for_each_new_evidence() -> None:
+    """However often it fails: what is planned does not grow."""
+    table = Table(many(1), failing_for("0000", FULL_DISK))
+    for number in range(50):
+        table.evidence = Evidence(probes=number)
+        table.now += 100
+        before = len(table.tried)
+        for _ in range(5):
+            table.step()
+        assert len(table.tried) <= before + 1
+
+
 def test_a_quarantine_that_fails_holds_up_no_row() -> None:
     """Rows first; the body is tried again, and given to the queue for a while once rows are taken meanwhile."""
     bad, good = delivery(object_event("a"), rejection=REJECTION), put("b")
