@@ -7,6 +7,7 @@ import asyncio
 import asyncpg
 import pytest
 
+from subscriber.adapters.postgres.failures import OWN_CONSTRAINTS
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
 from tests.adapters.postgres.object_rows import row
@@ -89,3 +90,12 @@ async def test_a_trigger_is_rehearsed_as_well(
         async with asyncio.timeout(10):
             await store.rehearse(row(key="a"))
     assert raised.value.sqlstate == "22012"
+
+
+@pytest.mark.usefixtures("store")
+async def test_our_constraints_are_those_of_the_table(database: asyncpg.Connection[asyncpg.Record]) -> None:
+    """PostgreSQL names them itself; a migration that adds one adds it to the list."""
+    found = await database.fetch(
+        "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = 'object_versions'::regclass"
+    )
+    assert {("object_versions", record["conname"]) for record in found} == OWN_CONSTRAINTS

@@ -84,6 +84,24 @@ async def test_many_writers_share_few_sessions(pooled: StoreOptions) -> None:
     await connection.close()
 
 
+async def test_limits_and_rehearsals_end_with_their_transaction(pooled: StoreOptions) -> None:
+    """A limited statement and a row that is rolled back leave nothing in a session that others use next."""
+    await migrate(pooled)
+    store = PostgresStore(pooled)
+    try:
+        for number in range(10):
+            await store.rehearse(row(key=f"rehearsed/{number}"))
+            await store.store([row(key=f"stored/{number}")], 0.5)
+            async with store._connection() as connection:
+                assert await connection.fetchval("SHOW statement_timeout") not in {"1s", "500ms"}
+    finally:
+        await store.close()
+    connection = await asyncpg.connect(pooled.url, timeout=10, statement_cache_size=0)
+    schema = pooled.schema.replace('"', '""')
+    assert await connection.fetchval(f'SELECT count(*) FROM "{schema}".object_versions') == 10
+    await connection.close()
+
+
 async def test_session_settings_apply_to_each_transaction(pooled: StoreOptions) -> None:
     """Durability, isolation and timeout apply inside a unit of work, and do not remain in the session."""
     options = msgspec.structs.replace(pooled, write_timeout_seconds=7.0)
