@@ -153,6 +153,8 @@ class BatchPlan:
         rejected = [(one, one.rejection) for one in deliveries if one.rejection is not None]
         self._bodies = deque([QuarantineBodies(rejected)] if rejected else [])
         self._suspects: deque[Suspect] = deque()
+        self._poisoned: list[_Progress] = []
+        """Poison messages with rows that are still to be tried one by one."""
         self._notes: list[Note] = []
 
     @property
@@ -167,6 +169,8 @@ class BatchPlan:
 
     def next(self, now: float, evidence: Evidence) -> Step | None:
         """What to do now; None once every message is finished or dropped."""
+        if not (self._parts or self._bodies or self._suspects or self._poisoned):
+            return None
         self._drop_expired(now)
         for find in (self._due_part, self._due_single, self._due_bodies, self._due_suspect):
             step = find(now, evidence)
@@ -176,7 +180,7 @@ class BatchPlan:
 
     def _wait(self, now: float) -> Wait | None:
         planned = [one.due for one in self._parts] + [one.due for one in self._bodies]
-        planned += [one.singles_due for one in self._progress.values() if one.singles]
+        planned += [one.singles_due for one in self._poisoned]
         if not planned and not self._suspects:
             return None
         dues = [*planned, *(one.due for one in self._suspects)]
@@ -219,9 +223,7 @@ class BatchPlan:
         self._parts = deque(part for one in self._parts if (part := self._still_ours(one, now)).deliveries)
         self._suspects = deque(one for one in self._suspects if self._is_ours(one.delivery.message, now))
         self._bodies = deque(self._bodies_where(lambda delivery: self._is_ours(delivery.message, now)))
-        for one in self._progress.values():
-            if one.singles and not self._is_ours(one.delivery.message, now):
-                one.singles = ()
+        self._poisoned = [one for one in self._poisoned if self._is_ours(one.delivery.message, now)]
 
     def _still_ours(self, part: StoreRows, now: float) -> StoreRows:
         ours = [one for one in part.deliveries if self._is_ours(one.message, now)]
@@ -236,8 +238,8 @@ class BatchPlan:
         return None
 
     def _due_single(self, now: float, _evidence: Evidence) -> Step | None:
-        for one in self._progress.values():
-            if one.singles and one.singles_due <= now and self._is_ours(one.delivery.message, now):
+        for one in self._poisoned:
+            if one.singles_due <= now:
                 return StoreRows([one.delivery], one.singles[:1], is_evidence=False)
         return None
 
@@ -312,6 +314,8 @@ class BatchPlan:
             return
         progress.singles = delivery.events if len(delivery.events) > 1 else ()
         progress.rows_stored = not progress.singles
+        if progress.singles:
+            self._poisoned.append(progress)
         progress.needs_quarantine = True
         if progress.quarantined is None:
             rejection = delivery.rejection or Rejection(reason=error.word, detail=error.detail)
@@ -330,6 +334,8 @@ class BatchPlan:
             progress.singles = progress.singles[1:]
             progress.singles_tries = 0
             progress.rows_stored = not progress.singles
+            if progress.rows_stored:
+                self._poisoned.remove(progress)
         else:
             progress.singles_tries += 1
             progress.singles_due = now + DATABASE_BACKOFF.delay_seconds(progress.singles_tries)
