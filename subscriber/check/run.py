@@ -30,6 +30,7 @@ from subscriber.check.rules.queue import (
     queue_subject,
     settings_findings,
 )
+from subscriber.check.rules.settings import hold_findings
 from subscriber.errors import ConfigurationError, ExitCode, StoreError, SubscriberError
 from subscriber.options import auth_options, check_options, store_options
 from subscriber.settings.table import Settings
@@ -56,6 +57,7 @@ async def findings_of(settings: Settings) -> list[Finding]:
     for each in facts:
         found += findings_about(each, expected)
         buckets |= buckets_in((each.attributes or {}).get("Policy"))
+    found += hold_findings(settings.write_timeout_seconds, settings.hold_max_seconds)
     return [*found, *failures, *await _buckets(settings, sorted(buckets)[:BUCKETS_AT_MOST], facts)]
 
 
