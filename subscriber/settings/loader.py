@@ -14,6 +14,7 @@ from typing import Any
 from subscriber.errors import ConfigurationError
 from subscriber.settings.constraints import CONSTRAINTS, auth_mistakes
 from subscriber.settings.database_url import DatabaseUrl
+from subscriber.settings.kubernetes import service_variables
 from subscriber.settings.parsers import PREFIX, Declared
 
 _TEST_PREFIX = f"{PREFIX}TEST_"
@@ -28,8 +29,8 @@ def read_settings(
 ) -> dict[str, Any]:
     """Values by name, defaults included, or one ConfigurationError with a line for each mistake.
 
-    Variables without our prefix are ignored. An empty value counts as unset, because compose files pass optional
-    variables that way.
+    Variables without our prefix are ignored, and so are those that Kubernetes sets for a Service named after us. An
+    empty value counts as unset, because compose files pass optional variables that way.
 
     Args:
         environment: The variables of the process.
@@ -40,7 +41,9 @@ def read_settings(
     ours = {name: value.strip() for name, value in environment.items() if name.startswith(PREFIX)}
     given = {name: value for name, value in ours.items() if value}
     variables = {PREFIX + name.upper(): name for name in declared}
-    unknown = (name for name in sorted(ours) if name not in variables and not name.startswith(_TEST_PREFIX))
+    services = service_variables(ours)
+    foreign = variables.keys() | services.keys()
+    unknown = (name for name in sorted(ours) if name not in foreign and not name.startswith(_TEST_PREFIX))
     mistakes = [_unknown(name, variables) for name in unknown]
     values: dict[str, Any] = {}
     for variable, name in variables.items():
@@ -51,7 +54,7 @@ def read_settings(
             use_fallback = text is None and name in unset
             values[name] = unset[name] if use_fallback else _value(variable, declared[name], text)
         except ValueError as mistake:
-            mistakes.append(str(mistake))
+            mistakes.append(str(mistake) + _service_hint(services.get(variable)))
     if "database_url" in values:
         tls_given = PREFIX + "DATABASE_TLS" in given
         url = DatabaseUrl.parse(values["database_url"])
@@ -69,6 +72,13 @@ def _unknown(variable: str, variables: Mapping[str, str]) -> str:
     nearest = difflib.get_close_matches(variable.removeprefix(PREFIX), known, n=1)
     advice = f"the nearest one is {PREFIX}{nearest[0]}" if nearest else "`subscriber settings` lists them"
     return f"{variable} is not a setting; {advice}"
+
+
+def _service_hint(service: str | None) -> str:
+    """The remedy where Kubernetes has set a variable of ours."""
+    if service is None:
+        return ""
+    return f"; Kubernetes sets it for the Service {service}: rename that, or set enableServiceLinks: false in the pod"
 
 
 def _value(variable: str, declared: Declared, text: str | None) -> object:
