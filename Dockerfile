@@ -38,6 +38,6 @@ EXPOSE 8080
 STOPSIGNAL SIGTERM
 # ECS takes the check of its task definition instead; this one is for everybody else.
 HEALTHCHECK --interval=15s --timeout=5s --retries=4 --start-period=60s \
-  CMD ["python", "-Sc", "import http.client as h; c = h.HTTPConnection('127.0.0.1', 8080, timeout=4); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
+  CMD ["python", "-Sc", "import http.client as h; from os import environ as e; c = h.HTTPConnection(e.get('SUBSCRIBER_HTTP_HOST') or '127.0.0.1', int(e.get('SUBSCRIBER_HTTP_PORT') or 8080), timeout=4); c.request('GET', '/livez'); raise SystemExit(c.getresponse().status != 200)"]
 ENTRYPOINT ["subscriber"]
 CMD ["run"]

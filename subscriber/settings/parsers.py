@@ -127,8 +127,15 @@ def _buckets(text: str) -> tuple[str, ...]:
 
 
 def _host(text: str) -> str:
+    if text.startswith("["):
+        raise ValueError("an address in brackets; write it without them")
+    if text.count(":") == 1:
+        raise ValueError("a host with a port; the port has a setting of its own")
     if ":" in text:
-        ipaddress.IPv6Address(text)  # a host with a port is rejected: the port has its own setting
+        try:
+            ipaddress.IPv6Address(text)
+        except ValueError:
+            raise ValueError("not an IPv6 address") from None
     elif not re.fullmatch(r"[A-Za-z0-9._-]+", text):
         raise ValueError("not a host name or address")
     return text

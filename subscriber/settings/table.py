@@ -263,7 +263,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Setting(
             HOST,
-            "The address of the HTTP server for health, metrics and control. 0.0.0.0 exposes it to the network.",
+            "The address of the HTTP server for health, metrics and control. 0.0.0.0 exposes it to the network over "
+            "IPv4, :: over IPv6 and IPv4.",
             group="HTTP server",
         ),
     ] = "127.0.0.1"

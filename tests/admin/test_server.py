@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import cast
 
 import aiohttp
 import pytest
@@ -120,17 +122,43 @@ async def test_an_address_of_another_machine_is_a_clear_error(pipeline: Pipeline
         await AdminServer("192.0.2.1", 0, CollectorRegistry(), pipeline.readiness).start()
 
 
+async def test_a_name_that_dns_cannot_have_is_a_clear_error(pipeline: Pipeline) -> None:
+    """It is a configuration error too, on one line."""
+    with pytest.raises(ConfigurationError, match=r"SUBSCRIBER_HTTP_HOST a\.\.b, SUBSCRIBER_HTTP_PORT 0: "):
+        await AdminServer("a..b", 0, CollectorRegistry(), pipeline.readiness).start()
+
+
+async def test_every_address_is_served_in_both_families(pipeline: Pipeline) -> None:
+    """`::` answers over IPv6 and over IPv4, on one port; the health check asks either."""
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    server = AdminServer("::", 0, CollectorRegistry(), pipeline.readiness)
+    await server.start()
+    try:
+        for host in ("[::1]", "127.0.0.1"):
+            async with aiohttp.ClientSession() as session, session.get(f"http://{host}:{server.port}/livez") as answer:
+                assert await answer.text() == "alive\n"
+    finally:
+        await server.stop()
+
+
 async def test_interrupted_start_leaves_nothing_open(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     """A start that is cancelled as soon as it listens frees the port."""
     listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-    start = web.TCPSite.start
+    bind = AdminServer._bind
 
-    async def start_and_linger(site: web.TCPSite) -> None:
-        await start(site)
-        listening.set_result(site._runner.addresses[0][1])
-        await asyncio.Event().wait()
+    async def bind_and_linger(server: AdminServer, runner: web.AppRunner) -> asyncio.Server:
+        listener = await bind(server, runner)
+        start_serving = listener.start_serving
 
-    monkeypatch.setattr(web.TCPSite, "start", start_and_linger)
+        async def start_and_linger() -> None:
+            await start_serving()
+            listening.set_result(listener.sockets[0].getsockname()[1])
+            await asyncio.Event().wait()
+
+        return cast("asyncio.Server", Lingering(listener, start_and_linger))
+
+    monkeypatch.setattr(AdminServer, "_bind", bind_and_linger)
     starting = asyncio.create_task(
         AdminServer("127.0.0.1", 0, CollectorRegistry(), pipeline.readiness).start(), name="starting"
     )
@@ -140,6 +168,15 @@ async def test_interrupted_start_leaves_nothing_open(pipeline: Pipeline, monkeyp
         await starting
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+class Lingering:
+    """A server whose start takes long."""
+
+    def __init__(self, listener: asyncio.Server, start_serving: Callable[[], Awaitable[None]]) -> None:
+        self.sockets = listener.sockets
+        self.close = listener.close
+        self.start_serving = start_serving
 
 
 async def test_stop_frees_the_port(pipeline: Pipeline) -> None:

@@ -111,28 +111,32 @@ def test_the_container_is_unprivileged() -> None:
     assert task["logConfiguration"]["options"]["mode"] == "non-blocking"
 
 
-async def test_the_health_check_requests_livez() -> None:
-    """The same command against the real server: 0 while it answers, else 1; no shell, no curl."""
+@pytest.mark.parametrize("host", ["", "127.0.0.1", "0.0.0.0", "::", "localhost"])
+async def test_the_health_check_requests_livez(host: str) -> None:
+    """The same command against the real server, wherever it listens: 0 while it answers, else 1; no shell, no curl."""
     command = container()["healthCheck"]["command"]
     assert command[:2] == ["CMD", "python"]
-    pages = AdminServer("127.0.0.1", 0, Metrics().registry, lambda: {"ready": False})
+    pages = AdminServer(host or "127.0.0.1", 0, Metrics().registry, lambda: {"ready": False})
     await pages.start()
-    arguments = [word.replace("8080", str(pages.port)) for word in command[2:]]
-    assert await _exit_code(arguments) == 0
+    environment = {"SUBSCRIBER_HTTP_HOST": host, "SUBSCRIBER_HTTP_PORT": str(pages.port)}
+    assert await _exit_code(command[2:], environment) == 0
     await pages.stop()
-    assert await _exit_code(arguments) == 1
+    assert await _exit_code(command[2:], environment) == 1
 
 
-async def _exit_code(arguments: list[str]) -> int:
+async def _exit_code(arguments: list[str], environment: dict[str, str]) -> int:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        sys.executable, *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
     )
     return await process.wait()
 
 
-def test_the_health_check_uses_the_port_of_the_server(settings: Settings) -> None:
-    """It is the port of the daemon and the container."""
-    assert f", {settings.http_port}," in container()["healthCheck"]["command"][-1]
+def test_the_health_check_uses_the_defaults_of_the_server(settings: Settings) -> None:
+    """Where a variable is unset it is the address and the port of the daemon, and the port of the container."""
+    command = container()["healthCheck"]["command"][-1]
+    (default,) = (row.default for row in settings_table() if row.variable == "SUBSCRIBER_HTTP_HOST")
+    assert f"e.get('SUBSCRIBER_HTTP_HOST') or '{default}', " in command
+    assert f"int(e.get('SUBSCRIBER_HTTP_PORT') or {settings.http_port})" in command
     assert container()["portMappings"][0]["containerPort"] == settings.http_port
 
 

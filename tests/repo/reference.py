@@ -86,6 +86,9 @@ itself put a TLS proxy in front of it.
 | `/control` | GET | 200, 503 | JSON: `ControlStatus`; 503 while the pipeline starts or stops |
 | `/control` | POST | 200, 400, 401, 403, 408, 413, 503 | JSON: `ControlStatus` after the command, or `error` |
 
+A connection is closed if it has not sent a whole request within 5 s, or after 75 idle seconds. At most 64 are open; one
+more closes the one that has been silent for the longest time.
+
 A POST needs the header `Authorization: Bearer TOKEN` with `SUBSCRIBER_CONTROL_TOKEN`, and a `Command` as its body.
 
 | status | meaning |

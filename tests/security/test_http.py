@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import socket
 import urllib.error
 import urllib.request
+from contextlib import ExitStack, suppress
 
 import psutil
 import pytest
 
+from subscriber.admin.connections import CONNECTIONS_AT_MOST
 from subscriber.admin.control import rejection_of
 from subscriber.errors import ExitCode
 from testkit.daemon import DaemonProcess
@@ -72,6 +75,36 @@ async def test_it_listens_elsewhere_only_if_configured(context: RunContext) -> N
         assert addresses(daemon) == {"0.0.0.0"}
         assert await asyncio.to_thread(status_of, daemon, "POST", "/control", Authorization="Bearer None") == 403
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+
+
+async def test_silent_clients_use_up_nothing(context: RunContext) -> None:
+    """Of 200 clients that send nothing or half a request at most 64 are held; a health check is answered meanwhile."""
+    with context.daemon() as daemon, ExitStack() as clients:
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
+        port = daemon.wait_for("http.listening")["port"]
+        silent = [clients.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(200)]
+        for one in silent[::2]:
+            with suppress(OSError):  # closed already, as one too many
+                one.sendall(b"GET /livez HTTP/1.1\r\nX: ")
+        page, _ = await asyncio.to_thread(daemon.page, "/livez")
+        assert page == 200
+        assert established(daemon, port) <= CONNECTIONS_AT_MOST
+        await asyncio.gather(*(asyncio.to_thread(read_to_end, one) for one in silent))
+        assert established(daemon, port) == 0
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+
+
+def established(daemon: DaemonProcess, port: int) -> int:
+    """How many connections of clients the process holds."""
+    sockets = psutil.Process(daemon.pid).net_connections("inet")
+    return sum(one.laddr.port == port and one.status != psutil.CONN_LISTEN for one in sockets)
+
+
+def read_to_end(client: socket.socket) -> None:
+    """Wait until the daemon has closed the connection."""
+    client.settimeout(20)
+    with suppress(ConnectionError):
+        assert client.recv(1) == b""
 
 
 def test_tokens_are_compared_in_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:

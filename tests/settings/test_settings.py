@@ -177,6 +177,21 @@ def test_host_to_listen_on_is_an_address_or_a_name(host: str, *, is_good: bool) 
         assert len(mistakes(HTTP_HOST=host)) == 1
 
 
+@pytest.mark.parametrize(
+    ("host", "problem"),
+    [
+        ("pages.example:80", "a host with a port; the port has a setting of its own"),
+        ("127.0.0.1:80", "a host with a port; the port has a setting of its own"),
+        ("[::1]", "an address in brackets; write it without them"),
+        ("1:2:3", "not an IPv6 address"),
+    ],
+)
+def test_what_is_no_host_is_a_sentence(host: str, problem: str) -> None:
+    """The sentence names what is wrong in the operator's words."""
+    expects = "it takes an address or a host name to listen on, without a port"
+    assert mistakes(HTTP_HOST=host) == [f"SUBSCRIBER_HTTP_HOST is {host!r}: {problem}; {expects}"]
+
+
 @given(st.floats(min_value=0, max_value=60))
 def test_fractions_read_exactly(seconds: float) -> None:
     """A fraction in its range is taken to the last digit."""
