@@ -11,6 +11,7 @@ from subscriber.check.rules.finding import as_json as json_of
 from subscriber.check.run import check as run_checks
 from subscriber.cli.environment import read_settings
 from subscriber.errors import ConfigurationError, ExitCode
+from subscriber.observe.log import bytes_of
 
 _EXIT_CODES = """\b
 Exit codes, by the worst error; warnings and notes alone exit 0:
@@ -39,4 +40,4 @@ def check(*, as_json: bool) -> None:
 
 def _findings() -> list[Finding]:
     # Stdout belongs to the findings, which cover what the log would say: only errors are logged, to stderr.
-    return run_checks(read_settings(level="error", stream=sys.stderr.buffer))
+    return run_checks(read_settings(level="error", stream=bytes_of(sys.stderr)))

@@ -16,6 +16,7 @@ import click
 from subscriber.adapters.postgres.quarantine import Filters
 from subscriber.cli.environment import read_settings
 from subscriber.errors import ConfigurationError
+from subscriber.observe.log import bytes_of
 from subscriber.quarantine import commands, render
 from subscriber.quarantine.replay import ReplayOptions
 from subscriber.settings.table import Settings
@@ -163,4 +164,4 @@ def _user_at_host() -> str:
 
 def _settings() -> Settings:
     """The settings; stdout belongs to the result, so the log goes to stderr. No queue is called."""
-    return read_settings(stream=sys.stderr.buffer, needs_queues=False)
+    return read_settings(stream=bytes_of(sys.stderr), needs_queues=False)

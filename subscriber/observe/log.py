@@ -7,21 +7,23 @@ becomes `library.reported`. `log_events.py` is the catalog of events.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
+import os
 import sys
-import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import date
-from pathlib import PurePath
-from typing import BinaryIO, Final, cast
+from pathlib import Path, PurePath
+from typing import BinaryIO, Final, TextIO, cast
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
 
 from subscriber.choices import LogFormat, LogLevel
+from subscriber.observe.lines import Lines
 
 _SECRET_VARIABLES: Final = (
     "AWS_SECRET_ACCESS_KEY",
@@ -44,6 +46,8 @@ def external_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 _REDACTED = "***"
+_ANYWHERE_AT_LEAST = 4
+"""Characters. A shorter password is redacted only where one can stand, in a URL: elsewhere it is a part of words."""
 _LEARNED_AT_MOST = 8
 """Passwords learned after the settings that are still redacted: those of the last rotations."""
 _DEEPEST = 6
@@ -65,7 +69,10 @@ def configure(
         stream: Where lines go, if not to stdout.
     """
     _learned.clear()
-    stream = stream or sys.stdout.buffer
+    stream = stream or bytes_of(sys.stdout)
+    lines = Lines(stream, _report_dropped)
+    atexit.unregister(_flush)
+    atexit.register(_flush, lines)
     as_console = format == "console" or (format == "auto" and stream.isatty())
     structlog.configure(
         processors=[
@@ -77,11 +84,24 @@ def configure(
             _Console(colors=stream.isatty()) if as_console else _as_json,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=_Lines(stream).logger,
+        logger_factory=lines.logger,
         # Not cached, so that a second call reaches every logger; the cost is nothing at a few lines a second.
         cache_logger_on_first_use=False,
     )
     logging.basicConfig(handlers=[_Libraries()], level=max(logging.WARNING, _level_number(level)), force=True)
+
+
+def bytes_of(stream: TextIO | None) -> BinaryIO:
+    """The bytes beneath a standard stream; where it is closed, a stream that leads nowhere."""
+    return Path(os.devnull).open("wb") if stream is None else stream.buffer
+
+
+def _flush(lines: Lines) -> None:
+    lines.flush()
+
+
+def _report_dropped(lines: int) -> None:
+    get_logger().error("lines.dropped", lines=lines)
 
 
 def writes_json() -> bool:
@@ -121,13 +141,13 @@ class _Plain:
     def __init__(self, secrets: Sequence[str]) -> None:
         self._given = tuple(filter(None, secrets))
         self._redacted: tuple[str, ...] | None = None
-        self._forms: list[str] = []
+        self._forms: list[tuple[str, str]] = []
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         secrets = (*self._given, *_learned)
         if secrets != self._redacted:
             # The longest first: a secret that contains another must not remain in part.
-            self._forms = sorted({form for secret in secrets for form in _forms_of(secret)}, key=len, reverse=True)
+            self._forms = sorted({form for secret in secrets for form in _forms_of(secret)}, key=_length, reverse=True)
             self._redacted = secrets  # after its forms: another thread may be logging
         return {_utf8(name): self._value(value, _DEEPEST) for name, value in event.items()}
 
@@ -143,15 +163,21 @@ class _Plain:
         return self._text(_shown(value))
 
     def _text(self, text: str) -> str:
-        for form in self._forms:
-            text = text.replace(form, _REDACTED)
+        for form, replacement in self._forms:
+            text = text.replace(form, replacement)
         return _utf8(text)
 
 
-def _forms_of(secret: str) -> set[str]:
-    """The secret as it is, and as it appears within quotes: in a repr, with either kind of quote, and in JSON."""
+def _forms_of(secret: str) -> set[tuple[str, str]]:
+    """How the secret appears, each with its replacement: as it is, and within quotes of a repr or of JSON."""
+    if len(secret) < _ANYWHERE_AT_LEAST:
+        return {(f":{secret}@", f":{_REDACTED}@")}
     quoted = {repr(secret)[1:-1], repr('"' + secret)[2:-1], json.dumps(secret)[1:-1]}
-    return {secret, json.dumps(secret, ensure_ascii=False)[1:-1], *quoted}
+    return {(form, _REDACTED) for form in (secret, json.dumps(secret, ensure_ascii=False)[1:-1], *quoted)}
+
+
+def _length(form: tuple[str, str]) -> int:
+    return len(form[0])
 
 
 def _utf8(text: str) -> str:
@@ -181,29 +207,6 @@ class _Console:
 
     def __call__(self, logger: WrappedLogger, method: str, event: EventDict) -> bytes:
         return self._render(logger, method, event).encode()
-
-
-class _Lines:
-    """Writes whole lines; if the reader is gone the lines are dropped, and the daemon goes on."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._lock = threading.Lock()
-
-    def logger(self, *_: object) -> _Lines:
-        """The factory that structlog calls."""
-        return self
-
-    def msg(self, line: bytes) -> None:
-        """Write one line."""
-        with self._lock:
-            try:
-                self._stream.write(line + b"\n")
-                self._stream.flush()
-            except (OSError, ValueError):  # ValueError: the stream is closed
-                return
-
-    debug = info = warning = error = critical = exception = log = msg
 
 
 class _Libraries(logging.Handler):

@@ -29,6 +29,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "library.reported": "A library logged this message.",
     "limit.changed": "The governor changed the concurrency limit; the fields hold its evidence.",
     "limit.kept": "The governor kept the concurrency limit; the fields hold its evidence.",
+    "lines.dropped": "So many lines of the log were dropped, because nobody read it; the daemon went on meanwhile.",
     "load.not_closed": "Closing a load sensor failed; the daemon goes on.",
     "load.partially_visible": "The load source active_sessions does not see the sessions of other users.",
     "load.source": "The source of the database's load; `skipped` lists the sources that did not work, with reasons.",

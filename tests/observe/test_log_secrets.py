@@ -59,10 +59,19 @@ def test_secrets_are_redacted_in_quoted_form(secret: str) -> None:
     assert [str(line).count("<***>") for line in logged(stream)] == [4, 2]
 
 
-def test_a_secret_does_not_damage_the_keys_of_a_line() -> None:
-    """A very short password is redacted in values; time, level and names stay readable."""
+@pytest.mark.parametrize("secret", ["e", "the"])
+def test_a_short_secret_does_not_damage_words(secret: str) -> None:
+    """A password of less than four characters is redacted where a URL has it, and nowhere else."""
     stream = io.BytesIO()
-    configure("info", "json", secrets=["e", ""], stream=stream)
-    get_logger().info("thing.done", reason="there")
+    configure("info", "json", secrets=[secret, ""], stream=stream)
+    get_logger().info("thing.done", reason="there", url=f"postgresql://me:{secret}@there/lake")
     (line,) = logged(stream)
-    assert (line["level"], line["reason"]) == ("info", "th***r***")
+    assert (line["level"], line["reason"], line["url"]) == ("info", "there", "postgresql://me:***@there/lake")
+
+
+def test_a_secret_of_four_characters_is_redacted_everywhere() -> None:
+    """It is long enough to be no part of most words."""
+    stream = io.BytesIO()
+    configure("info", "json", secrets=["s3cr"], stream=stream)
+    get_logger().info("thing.done", reason="no s3cret")
+    assert [line["reason"] for line in logged(stream)] == ["no ***et"]
