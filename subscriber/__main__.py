@@ -1,8 +1,47 @@
-"""`python -m subscriber`, the same as `subscriber`."""
+"""The entry point: `subscriber`, or `python -m subscriber`.
+
+It takes the shutdown signals before it imports anything: the imports take a second or more on a small task, and as the
+first process of a container a process without a handler never gets SIGTERM at all (pid_namespaces(7)).
+"""
 
 from __future__ import annotations
 
-from subscriber.cli.main import main
+import os
+import signal
+import sys
+from types import FrameType
+
+STOPPED = 0
+"""Exit code of `run`, as after any stop: nothing has been received yet."""
+
+
+def main() -> None:
+    """Run the command line."""
+    is_daemon = sys.argv[1:2] == ["run"]
+    handler = _stop_before_start if is_daemon else _end
+    signal.signal(signal.SIGTERM, handler)
+    if is_daemon:
+        signal.signal(signal.SIGINT, handler)
+    try:
+        from subscriber.cli.main import main as commands  # noqa: PLC0415 - only now are the signals taken
+
+        commands(prog_name="subscriber")
+    except KeyboardInterrupt:  # while importing; later click takes it
+        sys.exit(128 + signal.SIGINT)
+
+
+def _stop_before_start(_number: int, _frame: FrameType | None) -> None:
+    """End at once: an exception could be swallowed by whatever is being imported.
+
+    `StopRequest.install` replaces this handler.
+    """
+    os._exit(STOPPED)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    """End a command as a shell reports it, after its connections are closed."""
+    sys.exit(128 + number)
+
 
 if __name__ == "__main__":
-    main(prog_name="subscriber")
+    main()

@@ -1,0 +1,107 @@
+"""SIGTERM and SIGINT to the real process before it has begun: it ends at once, with the exit code of a stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from subscriber.errors import ExitCode
+from tests.e2e.environment import RunContext, until
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = [sys.executable, "-m", "subscriber"]
+
+
+def takes_sigterm(pid: int) -> bool:
+    """Whether the process has a handler for SIGTERM."""
+    caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) & 1 << (signal.SIGTERM - 1))
+
+
+def has_loaded(library: str) -> Callable[[int], bool]:
+    """Whether the process has imported that extension module."""
+    return lambda pid: takes_sigterm(pid) and library in Path(f"/proc/{pid}/maps").read_text()
+
+
+MOMENTS = {
+    "before the first import": takes_sigterm,
+    "while importing asyncio": has_loaded("_asyncio."),
+    "while importing aiohttp": has_loaded("aiohttp/"),
+    "while importing uvloop": has_loaded("uvloop/"),
+    "while importing asyncpg": has_loaded("asyncpg/"),
+}
+
+
+async def signalled(
+    command: list[str], environment: dict[str, str], number: signal.Signals, moment: Callable[[int], bool]
+) -> tuple[int, bytes]:
+    """Exit code and stderr of a process that gets a signal in that moment of its start."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT, env={**os.environ, **environment}
+    )
+    await until(lambda: moment(process.pid))
+    process.send_signal(number)
+    async with asyncio.timeout(20):
+        _, errors = await process.communicate()
+    return process.returncode or 0, errors
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the moments are read from /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_a_signal_before_the_start_ends_the_daemon(
+    context: RunContext, moment: str, number: signal.Signals
+) -> None:
+    """Exit code 0 and no word, in whichever moment of the start."""
+    command, environment = [*PYTHON, "run"], context.environment(HTTP_PORT=0)
+    assert await signalled(command, environment, number, MOMENTS[moment]) == (ExitCode.DRAINED, b"")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the moment is read from /proc")
+async def test_a_command_ends_as_a_shell_reports_it(context: RunContext) -> None:
+    """Any other command ends with 128 plus the number, and without a traceback."""
+    command, environment = [*PYTHON, "migrate"], context.environment()
+    assert await signalled(command, environment, signal.SIGTERM, takes_sigterm) == (143, b"")
+    assert await signalled(command, environment, signal.SIGINT, takes_sigterm) == (130, b"")
+
+
+def can_isolate() -> bool:
+    """Whether a process may be made the first one of a namespace."""
+    unshare = shutil.which("unshare")
+    return (
+        unshare is not None
+        and subprocess.run([unshare, "-pf", "true"], capture_output=True, check=False).returncode == 0
+    )
+
+
+def child_of(pid: int) -> int | None:
+    """The only child of a process, once it exists."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if children else None
+
+
+@pytest.mark.skipif(not can_isolate(), reason="no right to make a namespace of processes")
+async def test_the_first_process_of_a_container_takes_sigterm(context: RunContext) -> None:
+    """The kernel keeps a signal without a handler from process 1: it has one from its first moment."""
+    outer = await asyncio.create_subprocess_exec(
+        *("unshare", "-pf", "--kill-child", *PYTHON, "run"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, **context.environment(HTTP_PORT=0)},
+    )
+    await until(lambda: takes_sigterm(child_of(outer.pid) or outer.pid))
+    first = child_of(outer.pid)
+    assert first is not None
+    os.kill(first, signal.SIGTERM)
+    async with asyncio.timeout(20):
+        _, errors = await outer.communicate()
+    assert (outer.returncode, errors) == (ExitCode.DRAINED, b"")
