@@ -251,6 +251,8 @@ class Daemon:
     def _register_gauges(self, pipeline: Pipeline) -> None:
         self._metrics.in_process_messages.set_function(lambda: pipeline.leases.messages_held)
         self._metrics.in_process_bytes.set_function(lambda: pipeline.leases.bytes_held)
+        self._metrics.reserved_messages.set_function(lambda: pipeline.leases.messages_reserved)
+        self._metrics.reserved_bytes.set_function(lambda: pipeline.leases.bytes_reserved)
         self._metrics.concurrency_limit.set_function(lambda: pipeline.limiter.limit)
         self._metrics.concurrency.set_function(lambda: pipeline.limiter.at_work)
         self._metrics.batch_rows_limit.set_function(lambda: pipeline.batcher.rows_at_most)

@@ -93,7 +93,8 @@ def mode_text(status: ControlStatus) -> str:
     match status.mode:
         case "paused":
             then = fixed or f"governed, from {status.limit:.3g}"
-            return f"paused, {status.held_messages} messages held; after resume: {then}"
+            coming = f", up to {status.reserved_messages} to come" if status.reserved_messages else ""
+            return f"paused, {status.held_messages} messages held{coming}; after resume: {then}"
         case "fixed":
             return f"{fixed}, until auto"
         case "auto":

@@ -106,7 +106,7 @@ class Regulator:
             self._desired,
             self._reading,
             limits=(bounds.limit_at_least, self._limiter.limit, bounds.limit_at_most),
-            held_messages=self._leases.messages_held,
+            messages=(self._leases.messages_held, self._leases.messages_reserved),
         )
 
     async def _regulate(self) -> None:

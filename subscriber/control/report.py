@@ -74,9 +74,21 @@ class Report:
         )
 
     def status(
-        self, desired: DesiredState, reading: Reading | None, *, limits: tuple[float, float, float], held_messages: int
+        self,
+        desired: DesiredState,
+        reading: Reading | None,
+        *,
+        limits: tuple[float, float, float],
+        messages: tuple[int, int],
     ) -> ControlStatus:
-        """The whole state; `limits` are the lowest allowed, the one in force, and the highest allowed."""
+        """The whole state.
+
+        Args:
+            desired: what the operator asked for.
+            reading: the latest.
+            limits: the lowest allowed, the one in force, and the highest allowed.
+            messages: held, and reserved for open polls.
+        """
         now = asyncio.get_running_loop().time()
         return ControlStatus(
             mode=desired.mode,
@@ -84,7 +96,8 @@ class Report:
             limit_at_least=limits[0],
             limit_at_most=limits[2],
             fixed_limit=desired.fixed_limit,
-            held_messages=held_messages,
+            held_messages=messages[0],
+            reserved_messages=messages[1],
             database_available=self._observer.is_database_available,
             reading=reading,
             sensor=_sensor_status(self._observer.load),

@@ -124,7 +124,9 @@ class ControlStatus(msgspec.Struct, frozen=True):
     fixed_limit: float | None
     """The operator's; None: the governor decides."""
     held_messages: int
-    """Inside the process, capacity reserved for open polls included."""
+    """Received and not settled."""
+    reserved_messages: int
+    """The most that the polls which are open now may still return."""
     database_available: bool
     reading: Reading | None
     """None: the first second is not over."""

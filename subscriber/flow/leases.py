@@ -5,17 +5,20 @@ of the largest size that S3 sends, or as many bytes as its queue has returned la
 shrinks to what was received. Each settled message is removed from its lease. So the sum of all leases is always an
 upper bound of what the process holds (only polls that are open when bodies begin to grow may exceed it), and
 `outstanding` is exactly what a hard stop releases. visibility_extension.py extends leases while their messages wait.
+
+All sums are kept up to date with each change, so the work per message does not grow with the number of queues.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, TypeAlias
 
 import msgspec
 
+from subscriber.flow.poll_order import PollOrder
 from subscriber.flow.wakeup import Waiters
 from subscriber.model import MESSAGES_PER_POLL, POLL_BYTES, VISIBILITY_SECONDS_AT_MOST, Lease, Message
 
@@ -57,15 +60,16 @@ def terms_of(visibility_seconds: float, hold_seconds: float) -> LeaseTerms:
     return LeaseTerms(visibility_seconds, min(hold_seconds, VISIBILITY_SECONDS_AT_MOST - CLOCK_RESERVE_SECONDS))
 
 
-def has_capacity_for_poll(
-    queue: str, messages_by_queue: Mapping[str, int], bytes_then: int, limits: InFlightLimits
-) -> bool:
-    """Whether one more poll of `queue` fits, while every other queue keeps capacity for one poll of its own."""
-    kept_for_others = sum(
-        max(0, MESSAGES_PER_POLL - held) for other, held in messages_by_queue.items() if other != queue
-    )
-    messages = sum(messages_by_queue.values()) + kept_for_others + MESSAGES_PER_POLL
-    return messages <= limits.messages and bytes_then <= limits.bytes
+def has_capacity_for_poll(held: int, kept: int, bytes_then: int, limits: InFlightLimits) -> bool:
+    """Whether one more poll of a queue fits, while every other queue keeps capacity for one poll of its own.
+
+    Args:
+        held: messages that count for this queue, open polls included.
+        kept: the sum over all queues of what counts for each, but at least one poll each.
+        bytes_then: bytes that count for all queues, with this poll.
+        limits: the most that may be held.
+    """
+    return kept + min(MESSAGES_PER_POLL, held) <= limits.messages and bytes_then <= limits.bytes
 
 
 class VisibilityLeases:
@@ -87,12 +91,17 @@ class VisibilityLeases:
     ) -> None:
         self.terms = terms_of(visibility_seconds, hold_seconds)
         self._limits = limits
-        self._budget = limits.messages
+        self._live_limits = limits
         self._messages = dict.fromkeys(queues, 0)
+        self._messages_taken = 0
+        self._kept = MESSAGES_PER_POLL * len(self._messages)
+        self._open_polls = 0
+        self._reserved_bytes = 0
         self._bytes = 0
         self._poll_bytes = dict.fromkeys(queues, POLL_BYTES)
         self._open: dict[int, Lease] = {}
         self._asking = dict.fromkeys(queues, 0)
+        self._order = PollOrder()
         self._waiters = {queue: Waiters() for queue in queues}
         self._pausers: set[Pauser] = set()
         self._on_probation = False
@@ -100,13 +109,23 @@ class VisibilityLeases:
 
     @property
     def messages_held(self) -> int:
-        """Messages inside the process, including what is reserved for open polls."""
-        return sum(self._messages.values())
+        """Messages received and not settled."""
+        return self._messages_taken - self.messages_reserved
 
     @property
     def bytes_held(self) -> int:
-        """Characters of their bodies (bytes, for the ASCII that S3 sends), including reservations for open polls."""
-        return self._bytes
+        """Characters of their bodies: bytes, for the ASCII that S3 sends."""
+        return self._bytes - self._reserved_bytes
+
+    @property
+    def messages_reserved(self) -> int:
+        """Capacity reserved for the answers of open polls, in messages."""
+        return MESSAGES_PER_POLL * self._open_polls
+
+    @property
+    def bytes_reserved(self) -> int:
+        """Capacity reserved for the answers of open polls, in bytes of bodies."""
+        return self._reserved_bytes
 
     @property
     def oldest_sent_at(self) -> float:
@@ -120,7 +139,8 @@ class VisibilityLeases:
     def set_budget(self, messages: int) -> None:
         """Set the live budget, bounded by one poll for each queue below and by the limits above."""
         floor = MESSAGES_PER_POLL * len(self._messages)
-        self._budget = max(floor, min(messages, self._limits.messages))
+        budget = max(floor, min(messages, self._limits.messages))
+        self._live_limits = InFlightLimits(messages=budget, bytes=self._limits.bytes)
         self._wake()
 
     def pause(self, by: Pauser = "outage") -> None:
@@ -156,7 +176,7 @@ class VisibilityLeases:
         Raises:
             LeasesClosedError: `close` was called.
         """
-        self._asking[queue] += 1
+        self._ask(queue, 1)
         try:
             while not (self._closed or self._may_open(queue)):
                 await self._waiters[queue].wait()
@@ -164,7 +184,7 @@ class VisibilityLeases:
                 raise LeasesClosedError
             return self._opened(queue)
         finally:
-            self._asking[queue] -= 1
+            self._ask(queue, -1)
             self._wake()  # a poll that yielded to this one may go on, however this one ended
 
     def fill(self, lease: Lease, messages: Sequence[Message]) -> None:
@@ -175,9 +195,11 @@ class VisibilityLeases:
         lease.held_until = now + self.terms.hold_seconds
         bodies = {message.receipt_handle: len(message.body) for message in messages}
         lease.handles.update(bodies)
-        self._messages[lease.queue] += len(bodies) - MESSAGES_PER_POLL
+        self._open_polls -= 1
+        self._reserved_bytes -= lease.reserved_bytes
         self._bytes += (received := sum(bodies.values())) - lease.reserved_bytes
         self._update_reservation(lease.queue, received)
+        self._count(lease.queue, len(bodies) - MESSAGES_PER_POLL)
         if not lease.handles:
             del self._open[id(lease)]
         self._wake()
@@ -188,16 +210,19 @@ class VisibilityLeases:
 
     def settle(self, messages: Iterable[Message]) -> None:
         """Remove messages that were deleted, delayed, released or expired. Settling twice is settling once."""
+        gone: dict[str, int] = {}
         for message in messages:
             lease = message.lease
             if message.receipt_handle not in lease.handles:
                 continue
             lease.handles.discard(message.receipt_handle)
             lease.expired.discard(message.receipt_handle)
-            self._messages[lease.queue] -= 1
+            gone[lease.queue] = gone.get(lease.queue, 0) + 1
             self._bytes -= len(message.body)
             if not lease.handles:
                 self._open.pop(id(lease), None)
+        for queue, count in gone.items():
+            self._count(queue, -count)
         self._wake()
 
     def filled(self) -> list[Lease]:
@@ -210,9 +235,11 @@ class VisibilityLeases:
             yield lease.queue, tuple(lease.handles - lease.expired)
 
     def _opened(self, queue: str) -> Lease:
-        self._messages[queue] += MESSAGES_PER_POLL
         reserved = self._poll_bytes[queue]
+        self._open_polls += 1
+        self._reserved_bytes += reserved
         self._bytes += reserved
+        self._count(queue, MESSAGES_PER_POLL)
         lease = Lease(queue=queue, expires_at=0.0, handles=set(), reserved_bytes=reserved)
         self._open[id(lease)] = lease
         return lease
@@ -223,6 +250,23 @@ class VisibilityLeases:
         wanted = max(POLL_BYTES, received, known - known // RESERVATION_DECAY_DIVISOR)
         self._poll_bytes[queue] = min(wanted, max(POLL_BYTES, self._limits.bytes // len(self._messages)))
 
+    def _count(self, queue: str, messages: int) -> None:
+        """Count so many messages more (or less) for a queue."""
+        before = self._messages[queue]
+        self._messages[queue] = now = before + messages
+        self._messages_taken += messages
+        self._kept += max(MESSAGES_PER_POLL, now) - max(MESSAGES_PER_POLL, before)
+        if self._asking[queue]:
+            self._order.put(queue, now, self._poll_bytes[queue])
+
+    def _ask(self, queue: str, tasks: int) -> None:
+        """Count so many tasks more (or less) that ask for a lease."""
+        self._asking[queue] += tasks
+        if self._asking[queue]:
+            self._order.put(queue, self._messages[queue], self._poll_bytes[queue])
+        else:
+            self._order.remove(queue)
+
     def _may_open(self, queue: str) -> bool:
         if self._on_probation and self._messages[queue] >= MESSAGES_PER_POLL:
             return False
@@ -231,17 +275,16 @@ class VisibilityLeases:
     def _yields(self, queue: str) -> bool:
         # To a waiting queue that holds less: otherwise a flooded queue takes back at once what it has just freed. The
         # queue that holds less fits where this one fits or, with larger bodies, as soon as enough messages are settled.
-        held = self._messages[queue]
-        return any(asking and self._messages[other] < held for other, asking in self._asking.items())
+        first = self._order.first()
+        return first is not None and self._messages[first] < self._messages[queue]
 
     def _has_capacity(self, queue: str) -> bool:
-        limits = InFlightLimits(messages=self._budget, bytes=self._limits.bytes)
-        return has_capacity_for_poll(queue, self._messages, self._bytes + self._poll_bytes[queue], limits)
+        bytes_then = self._bytes + self._poll_bytes[queue]
+        return has_capacity_for_poll(self._messages[queue], self._kept, bytes_then, self._live_limits)
 
     def _wake(self) -> None:
-        # One waiter of each queue with capacity; a waiter that gets a lease wakes the next, so no more wake than fit.
-        if self._pausers:
-            return
-        for queue, waiters in self._waiters.items():
-            if waiters and self._has_capacity(queue):
-                waiters.wake_one()
+        # Where the first queue may not open, no other may: it yields to the first, or needs as much or more. A waiter
+        # that gets a lease wakes the next, so no more wake than fit.
+        first = self._order.first()
+        if first is not None and self._may_open(first):
+            self._waiters[first].wake_one()

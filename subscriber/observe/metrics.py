@@ -111,12 +111,12 @@ class Metrics:
         self.database_available = self._gauge("database_available", "1 while the database answers, else 0.")
 
     def _add_capacity(self) -> None:
-        self.in_process_messages = self._gauge(
-            "in_process_messages", "Messages in the process, with those reserved for open polls."
+        self.in_process_messages = self._gauge("in_process_messages", "Messages in the process: received, not settled.")
+        self.in_process_bytes = self._gauge("in_process_bytes", "Bytes of the bodies of these messages.")
+        self.reserved_messages = self._gauge(
+            "reserved_messages", "Capacity reserved for what open polls may return; with the held ones below the limit."
         )
-        self.in_process_bytes = self._gauge(
-            "in_process_bytes", "Bytes of bodies in the process, with those reserved for open polls."
-        )
+        self.reserved_bytes = self._gauge("reserved_bytes", "The same in bytes of bodies.")
         self.polls = self._gauge("polls", "Concurrent receive loops.", "queue")
         self.concurrency_limit = self._gauge("concurrency_limit", "Concurrent writes allowed on average.")
         self.concurrency = self._gauge("concurrency", "Writes in flight.")

@@ -102,3 +102,9 @@ def test_a_pipeline_that_has_just_started_prints_little() -> None:
 def test_the_mode_says_what_comes_next(mode: Mode, fixed_limit: float | None, text: str) -> None:
     """In one line."""
     assert mode_text(msgspec.structs.replace(BUSY, mode=mode, fixed_limit=fixed_limit)) == text
+
+
+def test_a_pause_names_what_open_polls_may_still_return() -> None:
+    """Whoever waits until nothing is held must wait for the open polls too."""
+    begun = msgspec.structs.replace(QUIET, mode="paused", reserved_messages=10)
+    assert mode_text(begun) == "paused, 0 messages held, up to 10 to come; after resume: governed, from 8"

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from subscriber.errors import ExitCode
+from subscriber.model import MESSAGES_PER_POLL
 from testkit.daemon import DaemonProcess
 from tests.e2e.environment import QueueCounts, RunContext, put_body, until
 
@@ -54,13 +55,27 @@ async def readings_later(daemon: DaemonProcess) -> None:
     await until(lambda: taken_at() >= begun + TICKS)
 
 
+async def test_an_idle_daemon_holds_no_message(context: RunContext) -> None:
+    """In the status, on the page, in the metrics and in the log; what an open poll reserves has its own figures."""
+    with context.daemon(CONTROL_TOKEN=TOKEN) as daemon:
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
+        await readings_later(daemon)
+        await until(lambda: daemon.metric("subscriber_reserved_messages") == MESSAGES_PER_POLL)
+        held = [daemon.metric(f"subscriber_in_process_{unit}") for unit in ("messages", "bytes")]
+        assert (held, state(daemon)["held_messages"]) == ([0, 0], 0)
+        assert ", 0 messages held\n" in (await control(daemon, "status")).out
+        assert (await control(daemon, "pause")).out.startswith("paused, 0 messages held")
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+        assert [line["in_process_messages"] for line in daemon.events("daemon.stopping")] == [0]
+
+
 async def test_pause_and_resume(context: RunContext) -> None:
     """During a pause messages stay visible and nothing is written; afterwards they are stored; /readyz stays 200."""
     with context.daemon(CONTROL_TOKEN=TOKEN) as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         answer = await control(daemon, "pause")
         assert (answer.code, answer.out.split(",")[0], answer.err) == (0, "paused", "")
-        await until(lambda: daemon.metric("subscriber_in_process_messages") == 0)  # the open poll has ended
+        await until(lambda: daemon.metric("subscriber_reserved_messages") == 0)  # the open poll has ended
         context.send(put_body(f"{number}.txt") for number in range(20))
         await readings_later(daemon)
         assert context.counts() == QueueCounts(visible=20, in_flight=0)

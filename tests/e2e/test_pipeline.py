@@ -82,6 +82,7 @@ async def test_a_database_restart(context: RunContext, postgres_server: LocalPos
         assert daemon.page("/readyz")[0] == 503
         # Polls that were open at that moment still return messages; after them nothing is received.
         await until(lambda: daemon.metric("subscriber_in_process_messages") == 1)
+        await until(lambda: daemon.metric("subscriber_reserved_messages") == 0)
         context.send(put_body(f"{number}.txt") for number in range(50))
         assert context.counts() == QueueCounts(visible=50, in_flight=1)
         postgres_server.start()

@@ -31,7 +31,7 @@ async def test_while_polling_the_messages_of_the_open_poll_are_released(context:
     """A message that an open poll receives after SIGTERM is visible again at once and not stored."""
     with context.daemon(RECEIVE_WAIT_SECONDS=5) as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
-        await until(lambda: daemon.metric("subscriber_in_process_messages") == MESSAGES_PER_POLL)
+        await until(lambda: daemon.metric("subscriber_reserved_messages") == MESSAGES_PER_POLL)
         daemon.signal(signal.SIGTERM)
         await asyncio.to_thread(daemon.wait_for, "daemon.stopping")
         context.send([put_body("late.txt")])

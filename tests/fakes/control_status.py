@@ -11,6 +11,7 @@ QUIET = ControlStatus(
     limit_at_most=8,
     fixed_limit=None,
     held_messages=0,
+    reserved_messages=0,
     database_available=True,
     reading=None,
     sensor=SensorStatus(source="none", period_seconds=None, is_stale=False, problem=""),

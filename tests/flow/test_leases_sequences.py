@@ -34,6 +34,7 @@ class LeaseSequences(RuleBasedStateMachine):
         self.limits = InFlightLimits((queues + polls) * MESSAGES_PER_POLL + spare, byte_polls * POLL_BYTES)
         self.live = self.limits.messages
         self.paused = False
+        self.on_probation = False
         self.leases = VisibilityLeases(self.queues, self.limits, visibility_seconds=300)
         self.waiting: list[tuple[str, asyncio.Task[Lease]]] = []
         self.open: list[Lease] = []
@@ -82,7 +83,13 @@ class LeaseSequences(RuleBasedStateMachine):
     def resume(self) -> None:
         """The database is available again."""
         self.leases.resume()
-        self.paused = False
+        self.paused = self.on_probation = False
+
+    @rule()
+    def begin_probation(self) -> None:
+        """The database answers, but no write has succeeded yet."""
+        self.leases.begin_probation()
+        self.paused, self.on_probation = False, True
 
     @rule(messages=st.integers(0, 100))
     def regulate(self, messages: int) -> None:
@@ -94,10 +101,12 @@ class LeaseSequences(RuleBasedStateMachine):
     def the_sums_are_right_and_within_the_limits(self) -> None:
         """Exactly the open polls and the unsettled messages are held."""
         self.let_tasks_run()
-        assert self.leases.messages_held == MESSAGES_PER_POLL * len(self.open) + len(self.unsettled)
-        assert self.leases.bytes_held == POLL_BYTES * len(self.open) + sum(len(one.body) for one in self.unsettled)
-        assert self.leases.messages_held <= self.limits.messages
-        assert self.leases.bytes_held <= self.limits.bytes
+        held, reserved = self.leases.messages_held, self.leases.messages_reserved
+        assert (held, reserved) == (len(self.unsettled), MESSAGES_PER_POLL * len(self.open))
+        assert self.leases.bytes_held == sum(len(one.body) for one in self.unsettled)
+        assert self.leases.bytes_reserved == POLL_BYTES * len(self.open)
+        assert held + reserved <= self.limits.messages
+        assert self.leases.bytes_held + self.leases.bytes_reserved <= self.limits.bytes
 
     @invariant()
     def outstanding_is_what_is_not_settled(self) -> None:
@@ -108,16 +117,42 @@ class LeaseSequences(RuleBasedStateMachine):
 
     @invariant()
     def no_task_waits_without_need(self) -> None:
-        """No wake-up was lost: a task waits only without capacity, or during a pause."""
+        """No wake-up was lost: where a task waits, the queue that holds least has no capacity, or is held back."""
         self.let_tasks_run()
+        held = self.recounted()
+        if self.waiting and not self.paused:
+            least = min(held[queue] for queue, _ in self.waiting)
+            first = {queue for queue, _ in self.waiting if held[queue] == least}
+            is_held_back = self.on_probation and least >= MESSAGES_PER_POLL
+            assert is_held_back or not any(self.has_capacity(queue) for queue in first)
+
+    @invariant()
+    def a_queue_may_open_exactly_where_a_scan_of_all_queues_allows_it(self) -> None:
+        """The running sums and the order of the waiting queues say what a recount of everything says."""
+        self.let_tasks_run()
+        held = self.recounted()
+        asking = {queue for queue, _ in self.waiting}
+        for queue in self.queues:
+            yields = any(held[other] < held[queue] for other in asking)
+            probation_allows = not self.on_probation or held[queue] < MESSAGES_PER_POLL
+            allowed = not self.paused and probation_allows and self.has_capacity(queue) and not yields
+            assert self.leases._may_open(queue) == allowed
+
+    def recounted(self) -> Counter[str]:
+        """What counts for each queue: its unsettled messages, and ten for each open poll."""
         held = Counter(dict.fromkeys(self.queues, 0))
         held.update(Counter(one.queue for one in self.unsettled))
         for lease in self.open:
             held[lease.queue] += MESSAGES_PER_POLL
-        for queue in {queue for queue, _ in self.waiting}:
-            kept = sum(max(0, MESSAGES_PER_POLL - count) for other, count in held.items() if other != queue)
-            messages_fit = held.total() + kept + MESSAGES_PER_POLL <= self.live
-            assert self.paused or not (messages_fit and self.leases.bytes_held + POLL_BYTES <= self.limits.bytes)
+        return held
+
+    def has_capacity(self, queue: str) -> bool:
+        """Whether a poll of the queue fits beside one poll of every other queue."""
+        held = self.recounted()
+        kept = sum(max(0, MESSAGES_PER_POLL - count) for other, count in held.items() if other != queue)
+        messages_fit = held.total() + kept + MESSAGES_PER_POLL <= self.live
+        taken_bytes = POLL_BYTES * len(self.open) + sum(len(one.body) for one in self.unsettled)
+        return messages_fit and taken_bytes + POLL_BYTES <= self.limits.bytes
 
     def within_loop(self, act: Callable[[], None]) -> None:
         """Run something that needs a running loop."""

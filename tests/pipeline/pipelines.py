@@ -68,8 +68,10 @@ class Setup:
         return sum(len(self.queues.left(queue)) for queue in QUEUES)
 
     def is_drained(self) -> bool:
-        """Whether nothing is held."""
-        return (self.leases.messages_held, self.leases.bytes_held, list(self.leases.outstanding())) == (0, 0, [])
+        """Whether nothing is held or reserved."""
+        leases = self.leases
+        held, reserved = (leases.messages_held, leases.bytes_held), (leases.messages_reserved, leases.bytes_reserved)
+        return (held, reserved, list(leases.outstanding())) == ((0, 0), (0, 0), [])
 
     def count(self, name: str, **labels: str) -> float | None:
         """A metric's value."""
