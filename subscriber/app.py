@@ -95,7 +95,7 @@ class Daemon:
         self._settings = settings
         self._database = store_options(settings)
         """With a login source, once the database is opened."""
-        self._metrics = Metrics()
+        self._metrics = Metrics(queues=settings.queue_urls)
         self._stop = StopRequest()
         self._pipeline: Pipeline | None = None
         self._regulator: Regulator | None = None
@@ -152,7 +152,9 @@ class Daemon:
         attempt = 0
         while True:
             try:
-                return await probe(queues, queue, self._settings.receive_visibility_seconds)
+                return await probe(
+                    queues, queue, self._metrics.queue_name(queue), self._settings.receive_visibility_seconds
+                )
             except QueueCallError as error:
                 attempt += 1
                 if attempt == PROBE_ATTEMPTS:
@@ -199,7 +201,8 @@ class Daemon:
         finally:
             regulator.cancel()
             outstanding = list(leases.outstanding())
-            await asyncio.gather(release_all(queues, outstanding, RELEASE_CALLS_SECONDS), load.close())
+            releasing = release_all(queues, outstanding, RELEASE_CALLS_SECONDS, self._metrics.queue_name)
+            await asyncio.gather(releasing, load.close())
 
     def _load_monitor(self) -> LoadMonitor:
         source, options = self._settings.database_load_source, sensor_options(self._settings, self._database)

@@ -6,7 +6,6 @@ gives the parts that need only a value or two, such as the leases and the HTTP s
 
 from __future__ import annotations
 
-from subscriber.adapters.aws.session import region_of
 from subscriber.adapters.load.sensor import SensorOptions
 from subscriber.adapters.postgres.auth import AuthOptions
 from subscriber.adapters.postgres.connection import StoreOptions
@@ -17,6 +16,7 @@ from subscriber.pipeline.batch import BatchOptions
 from subscriber.pipeline.pipeline import PipelineOptions
 from subscriber.pipeline.receive import ReceiveOptions
 from subscriber.pipeline.write import WriteOptions
+from subscriber.queue_url import region_of
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.table import Settings
 

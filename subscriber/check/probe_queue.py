@@ -14,12 +14,12 @@ from urllib.parse import urlsplit, urlunsplit
 import msgspec
 
 from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
-from subscriber.adapters.aws.session import region_of
 from subscriber.adapters.sqs.client import Sqs
 from subscriber.check.rules.call import Caller
 from subscriber.check.rules.queue import allows_test_receive, dead_letter_arn
 from subscriber.errors import AwsErrorKind, QueueCallError, aws_error_kind
 from subscriber.model import BatchAnswer, Lease
+from subscriber.queue_url import region_of
 
 _NO_HANDLE = "subscriber-check"
 

@@ -12,7 +12,6 @@ import contextlib
 import uvloop
 
 from subscriber.adapters.aws.calls import CALL_ERRORS, AwsCalls
-from subscriber.adapters.aws.session import region_of
 from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.sqs.client import Sqs
@@ -33,6 +32,7 @@ from subscriber.check.rules.queue import (
 from subscriber.check.rules.settings import hold_findings
 from subscriber.errors import ConfigurationError, ExitCode, StoreError, SubscriberError
 from subscriber.options import auth_options, check_options, store_options
+from subscriber.queue_url import region_of
 from subscriber.settings.table import Settings
 
 PART_SECONDS = 30.0

@@ -11,13 +11,12 @@ from subscriber.check.rules.call import call_finding
 from subscriber.check.rules.queue import queue_findings
 from subscriber.errors import QueueCallError, QueueError
 from subscriber.observe.log import get_logger
-from subscriber.observe.metrics import queue_name
 
 _log = get_logger()
 
 
-async def probe(queues: Sqs, queue: str, visibility_seconds: int) -> None:
-    """Check one queue and log the warnings.
+async def probe(queues: Sqs, queue: str, name: str, visibility_seconds: int) -> None:
+    """Check one queue and log the warnings under its name.
 
     Raises:
         QueueError: the queue cannot be read, or its configuration is unusable; the text says what to do.
@@ -34,10 +33,10 @@ async def probe(queues: Sqs, queue: str, visibility_seconds: int) -> None:
     if errors:
         raise QueueError("\n".join(errors))
     for finding in found:
-        _log.warning("queue.suspicious", queue=queue_name(queue), finding=finding.text)
+        _log.warning("queue.suspicious", queue=name, finding=finding.text)
     _log.info(
         "queue.found",
-        queue=queue_name(queue),
+        queue=name,
         waiting=int(attributes.get("ApproximateNumberOfMessages", 0)),
         in_flight=int(attributes.get("ApproximateNumberOfMessagesNotVisible", 0)),
         visibility_seconds=visibility_seconds,

@@ -21,7 +21,7 @@ import msgspec
 from subscriber.control.backlog import Backlog
 from subscriber.model import IN_FLIGHT_MESSAGES_AT_MOST
 from subscriber.observe.log import get_logger
-from subscriber.observe.metrics import Metrics, queue_name
+from subscriber.observe.metrics import Metrics
 from subscriber.signals import Arrivals
 
 _log = get_logger()
@@ -158,7 +158,7 @@ class Alarms:
         self._gauge(alarm.queue, alarm.reason, 1)
         _log.error(
             "queue.stalled",
-            queue=queue_name(alarm.queue),
+            queue=self._metrics.queue_name(alarm.queue),
             reason=alarm.reason,
             advice=alarm.advice,
             **msgspec.structs.asdict(health),
@@ -168,7 +168,12 @@ class Alarms:
         del self._active[alarm.queue]
         self._gauge(alarm.queue, alarm.reason, 0)
         lasted_seconds = round(now - alarm.began_at, 1)
-        _log.info("queue.recovered", queue=queue_name(alarm.queue), reason=alarm.reason, lasted_seconds=lasted_seconds)
+        _log.info(
+            "queue.recovered",
+            queue=self._metrics.queue_name(alarm.queue),
+            reason=alarm.reason,
+            lasted_seconds=lasted_seconds,
+        )
 
     def _gauge(self, queue: str, reason: StallReason, value: int) -> None:
-        self._metrics.alarm.labels(queue_name(queue), reason).set(value)
+        self._metrics.alarm.labels(self._metrics.queue_name(queue), reason).set(value)

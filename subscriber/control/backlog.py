@@ -17,7 +17,7 @@ import msgspec
 from subscriber.errors import QueueCallError
 from subscriber.flow.backoff import is_power_of_two
 from subscriber.observe.log import get_logger
-from subscriber.observe.metrics import Metrics, queue_name
+from subscriber.observe.metrics import Metrics
 
 PERIOD_SECONDS = 15.0
 JITTER = 0.2
@@ -107,7 +107,7 @@ class Backlog:
         """Read periodically; ends by cancellation only."""
         async with asyncio.TaskGroup() as readers:
             for queue in self.queues:
-                readers.create_task(self._read_periodically(queue), name=f"backlog {queue_name(queue)}")
+                readers.create_task(self._read_periodically(queue), name=f"backlog {self._metrics.queue_name(queue)}")
 
     async def _read_periodically(self, queue: str) -> None:
         failures = 0
@@ -116,7 +116,9 @@ class Backlog:
             problem = await self._read(queue)
             failures = failures + 1 if problem else 0
             if is_power_of_two(failures):
-                _log.warning("backlog.unknown", queue=queue_name(queue), detail=problem, attempts=failures)
+                _log.warning(
+                    "backlog.unknown", queue=self._metrics.queue_name(queue), detail=problem, attempts=failures
+                )
             self._publish(queue)
             await asyncio.sleep(pause_before_read(random.random()))  # noqa: S311 – jitter, not a secret
 
@@ -134,6 +136,6 @@ class Backlog:
 
     def _publish(self, queue: str) -> None:
         counts = self.counts(queue, asyncio.get_running_loop().time())
-        label = queue_name(queue)
+        label = self._metrics.queue_name(queue)
         self._metrics.queue_visible_messages.labels(label).set(counts.visible if counts else float("nan"))
         self._metrics.queue_in_flight_messages.labels(label).set(counts.in_flight if counts else float("nan"))

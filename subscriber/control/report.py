@@ -27,7 +27,7 @@ from subscriber.control.status import (
     evidence_of,
 )
 from subscriber.observe.log import get_logger
-from subscriber.observe.metrics import Metrics, queue_name
+from subscriber.observe.metrics import Metrics
 
 _log = get_logger()
 
@@ -101,8 +101,8 @@ class Report:
             database_available=self._observer.is_database_available,
             reading=reading,
             sensor=_sensor_status(self._observer.load),
-            queues=_queue_statuses(self._observer.backlog, now),
-            alarms=_alarm_statuses(self._alarms, now),
+            queues=_queue_statuses(self._observer.backlog, self._metrics, now),
+            alarms=_alarm_statuses(self._alarms, self._metrics, now),
             decisions=self._decision_log.newest_first(),
         )
 
@@ -121,8 +121,8 @@ def _sensor_status(load: LoadMonitor) -> SensorStatus:
     )
 
 
-def _queue_statuses(backlog: Backlog, now: float) -> tuple[QueueStatus, ...]:
-    counted = [(queue_name(queue), backlog.counts(queue, now)) for queue in backlog.queues]
+def _queue_statuses(backlog: Backlog, metrics: Metrics, now: float) -> tuple[QueueStatus, ...]:
+    counted = [(metrics.queue_name(queue), backlog.counts(queue, now)) for queue in backlog.queues]
     return tuple(
         QueueStatus(
             name=name,
@@ -134,10 +134,10 @@ def _queue_statuses(backlog: Backlog, now: float) -> tuple[QueueStatus, ...]:
     )
 
 
-def _alarm_statuses(alarms: Alarms, now: float) -> tuple[AlarmStatus, ...]:
+def _alarm_statuses(alarms: Alarms, metrics: Metrics, now: float) -> tuple[AlarmStatus, ...]:
     return tuple(
         AlarmStatus(
-            queue=queue_name(alarm.queue),
+            queue=metrics.queue_name(alarm.queue),
             reason=alarm.reason,
             advice=alarm.advice,
             lasts_seconds=round(now - alarm.began_at, 1),

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from subscriber.errors import QueueCallError
 from subscriber.observe.log import get_logger
-from subscriber.observe.metrics import queue_name
 from subscriber.ports import QueueClient
 
 _log = get_logger()
 
 
-async def release(queues: QueueClient, queue: str, handles: Sequence[str]) -> int:
+async def release(queues: QueueClient, queue: str, handles: Sequence[str], *, name: str) -> int:
     """Release messages of one queue and log what failed.
+
+    Args:
+        queues: the SQS client.
+        queue: URL of the queue.
+        handles: receipt handles of the messages.
+        name: of the queue, in the log.
 
     Returns:
         How many SQS reports as released; the others become visible when their leases end.
@@ -24,19 +29,22 @@ async def release(queues: QueueClient, queue: str, handles: Sequence[str]) -> in
     except QueueCallError as error:
         _log.warning(
             "messages.not_released",
-            queue=queue_name(queue),
+            queue=name,
             messages=len(handles),
             reason=error.code,
             detail=str(error),
         )
         return 0
     if done < len(handles):
-        _log.warning("messages.not_released", queue=queue_name(queue), messages=len(handles) - done)
+        _log.warning("messages.not_released", queue=name, messages=len(handles) - done)
     return done
 
 
 async def release_all(
-    queues: QueueClient, outstanding: Iterable[tuple[str, Sequence[str]]], seconds_at_most: float
+    queues: QueueClient,
+    outstanding: Iterable[tuple[str, Sequence[str]]],
+    seconds_at_most: float,
+    name_of: Callable[[str], str],
 ) -> None:
     """Release everything that is still held at the end of a stop; a call that fails does not affect the others.
 
@@ -44,6 +52,7 @@ async def release_all(
         queues: the SQS client.
         outstanding: queue and receipt handles of each lease; none after a stop in time.
         seconds_at_most: the rest of the stop budget.
+        name_of: the name of a queue in the log, for its URL.
     """
     held = list(outstanding)
     if not held:
@@ -52,7 +61,7 @@ async def release_all(
 
     async def release_one(queue: str, handles: Sequence[str]) -> None:
         nonlocal done
-        done += await release(queues, queue, handles)
+        done += await release(queues, queue, handles, name=name_of(queue))
 
     try:
         async with asyncio.timeout(seconds_at_most), asyncio.TaskGroup() as calls:

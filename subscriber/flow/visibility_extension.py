@@ -20,7 +20,7 @@ from subscriber.errors import AwsErrorKind, QueueCallError, aws_error_kind
 from subscriber.flow.leases import CLOCK_RESERVE_SECONDS, LeaseTerms, VisibilityLeases
 from subscriber.model import ENTRIES_PER_CALL, VISIBILITY_SECONDS_AT_MOST, BatchAnswer, Lease
 from subscriber.observe.log import get_logger
-from subscriber.observe.metrics import Metrics, queue_name
+from subscriber.observe.metrics import Metrics
 from subscriber.ports import QueueClient
 
 CALLS_AT_MOST = 4
@@ -139,7 +139,7 @@ class VisibilityExtender:
             if ours <= answers.done:
                 lease.expires_at = now + seconds  # from before the call: SQS starts to count a little later
                 lease.extend_at = now + seconds / 2
-                self._metrics.visibility_extended_messages.labels(queue_name(lease.queue)).inc(len(ours))
+                self._metrics.visibility_extended_messages.labels(self._metrics.queue_name(lease.queue)).inc(len(ours))
             else:
                 lease.extend_at = clock() + self._retry_seconds
 
@@ -160,7 +160,9 @@ class VisibilityExtender:
                 lease.expired -= handles - answers.done - answers.gone
                 lease.extend_at, lease.held_until = math.inf, again
                 # Some may have been settled meanwhile because their batch was given up; they count all the same.
-                self._metrics.released_messages.labels(queue_name(lease.queue)).inc(len(handles & answers.done))
+                self._metrics.released_messages.labels(self._metrics.queue_name(lease.queue)).inc(
+                    len(handles & answers.done)
+                )
         _log.warning(
             "leases.released",
             messages=len(answers.done),
@@ -172,8 +174,10 @@ class VisibilityExtender:
         if not handles:
             return
         lease.expired |= handles
-        self._metrics.lease_expired_messages.labels(queue_name(lease.queue), reason).inc(len(handles))
-        _log.warning("leases.expired", queue=queue_name(lease.queue), messages=len(handles), reason=reason)
+        self._metrics.lease_expired_messages.labels(self._metrics.queue_name(lease.queue), reason).inc(len(handles))
+        _log.warning(
+            "leases.expired", queue=self._metrics.queue_name(lease.queue), messages=len(handles), reason=reason
+        )
 
     async def _call_all(self, changes: Iterable[VisibilityChange], operation: DueAction, answers: Answers) -> None:
         slots = asyncio.Semaphore(CALLS_AT_MOST)
@@ -185,7 +189,7 @@ class VisibilityExtender:
     async def _call(
         self, change: VisibilityChange, operation: DueAction, answers: Answers, slots: asyncio.Semaphore
     ) -> None:
-        self._metrics.settle_requests.labels(queue_name(change.queue), operation).inc()
+        self._metrics.settle_requests.labels(self._metrics.queue_name(change.queue), operation).inc()
         try:
             if operation == "release":
                 answer = await self._queues.release(change.queue, change.handles)

@@ -6,16 +6,15 @@ the settings, never from a message, so the number of series is bounded.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from subscriber.queue_url import queue_name, queue_names
 
 LAG_BUCKETS_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 14400, 86400)
 WRITE_BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ROW_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
-
-
-def queue_name(url: str) -> str:
-    """The label of a queue: the last part of its URL."""
-    return url.rstrip("/").rsplit("/", 1)[-1]
 
 
 class Metrics:
@@ -23,10 +22,12 @@ class Metrics:
 
     Args:
         registry: Where they are registered; a new one by default, so that tests share none.
+        queues: URLs of all queues: their names, as labels and in the log, differ.
     """
 
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+    def __init__(self, registry: CollectorRegistry | None = None, queues: Sequence[str] = ()) -> None:
         self.registry = registry or CollectorRegistry()
+        self._queue_names = queue_names(queues)
         self._add_receive()
         self._add_acknowledge()
         self._add_decode()
@@ -34,6 +35,10 @@ class Metrics:
         self._add_capacity()
         self._add_lag()
         self._add_control()
+
+    def queue_name(self, url: str) -> str:
+        """The name of a queue, in labels and in the log."""
+        return self._queue_names.get(url) or queue_name(url)
 
     def _add_receive(self) -> None:
         self.received_messages = self._counter(

@@ -21,7 +21,7 @@ from subscriber.flow.channel import Channel
 from subscriber.flow.leases import VisibilityLeases
 from subscriber.model import ENTRIES_PER_CALL, BatchAnswer, Message, Receipt, Verdict
 from subscriber.observe.log import get_logger
-from subscriber.observe.metrics import Metrics, queue_name
+from subscriber.observe.metrics import Metrics
 from subscriber.ports import QueueClient
 
 CALL_ATTEMPTS_AT_MOST = 5
@@ -93,7 +93,7 @@ class Counters:
     """The metrics of one action on one queue, looked up once: a lookup costs as much as an increment."""
 
     def __init__(self, metrics: Metrics, queue: str, action: Action) -> None:
-        label = queue_name(queue)
+        label = metrics.queue_name(queue)
         done = {
             "delete": metrics.acknowledged_messages,
             "delay": metrics.retry_delayed_messages,

@@ -23,7 +23,7 @@ from subscriber.flow.leases import LeasesClosedError, VisibilityLeases
 from subscriber.flow.release import release
 from subscriber.model import MESSAGES_PER_POLL, Delivery, Lease, Message
 from subscriber.observe.log import get_logger
-from subscriber.observe.metrics import Metrics, queue_name
+from subscriber.observe.metrics import Metrics
 from subscriber.ports import QueueClient
 from subscriber.signals import Arrivals
 
@@ -56,7 +56,7 @@ class QueuePollState:
 
     def __init__(self, url: str, metrics: Metrics) -> None:
         self.url = url
-        self.label = queue_name(url)
+        self.label = metrics.queue_name(url)
         self.running = 0
         self.wanted = 1
         self.failures = 0
@@ -194,7 +194,8 @@ class Receiver:
         return delivery
 
     async def _release(self, state: QueuePollState, messages: list[Message]) -> None:
-        done = await release(self._queues, state.url, [message.receipt_handle for message in messages])
+        handles = [message.receipt_handle for message in messages]
+        done = await release(self._queues, state.url, handles, name=state.label)
         self._metrics.released_messages.labels(state.label).inc(done)
         if done == len(messages):  # else they stay in their lease: the end of the process releases them once more
             self._leases.settle(messages)

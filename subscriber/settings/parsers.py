@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from subscriber.queue_url import SUFFIX_OF_PARTITION
 from subscriber.settings.database_url import DatabaseUrl
 
 PREFIX = "SUBSCRIBER_"
@@ -105,10 +106,10 @@ def _queue_url_hint(text: str) -> str:
 
     Source: SQS developer guide, "Queue and message identifiers"; endpoints end with the partition's domain.
     """
-    if arn := re.fullmatch(r"arn:(aws|aws-cn|aws-us-gov):sqs:([a-z0-9-]+):(\d{12}):([A-Za-z0-9_.-]{1,80})", text):
+    arn = re.fullmatch(r"arn:(aws[a-z-]*):sqs:([a-z0-9-]+):(\d{12}):([A-Za-z0-9_.-]{1,80})", text)
+    if arn and arn[1] in SUFFIX_OF_PARTITION:
         partition, region, account, name = arn.groups()
-        domain = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
-        return f" but its ARN: write https://sqs.{region}.{domain}/{account}/{name}"
+        return f" but its ARN: write https://sqs.{region}.{SUFFIX_OF_PARTITION[partition]}/{account}/{name}"
     if re.fullmatch(r"[A-Za-z0-9_-]{1,80}(\.fifo)?", text):
         return f" but a name: write https://sqs.REGION.amazonaws.com/ACCOUNT/{text}"
     return ""

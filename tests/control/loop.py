@@ -136,19 +136,24 @@ class ControlLoop:
     """The regulator with everything it reads and sets. Made inside a running loop."""
 
     def __init__(
-        self, sensor: Sensor | None = None, options: GovernorOptions = OPTIONS, *, retry: Backoff = NO_BACKOFF
+        self,
+        sensor: Sensor | None = None,
+        options: GovernorOptions = OPTIONS,
+        *,
+        retry: Backoff = NO_BACKOFF,
+        queues: tuple[str, ...] = QUEUES,
     ) -> None:
         self.batch_sizes: list[int] = []
         self.tally, self.limiter, self.leases, self.metrics = (
             WriteTally(),
             RecordingLimiter(8),
             RecordingLeases(),
-            Metrics(),
+            Metrics(queues=queues),
         )
-        self.arrivals = {queue: Arrivals() for queue in QUEUES}
+        self.arrivals = {queue: Arrivals() for queue in queues}
         self.is_database_unavailable = False
         self.queues = Queues()
-        self.backlog = Backlog(QUEUES, self.queues, self.metrics)
+        self.backlog = Backlog(queues, self.queues, self.metrics)
         self.load = monitor_of(sensor, self.metrics, retry)
         signals = PipelineSignals(
             self.tally, self.limiter, self.leases, self.arrivals, lambda: self.is_database_unavailable

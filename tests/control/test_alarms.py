@@ -15,12 +15,13 @@ from tests.fakes.samples import QUEUE
 
 
 @asynccontextmanager
-async def silence(control: ControlLoop) -> AsyncIterator[None]:
-    """While the block runs, the first queue answers a poll every five seconds, without messages."""
+async def silence(control: ControlLoop, *queues: str) -> AsyncIterator[None]:
+    """While the block runs, these queues, or the first, answer a poll every five seconds, without messages."""
 
     async def poll() -> None:
         while True:
-            control.arrivals[QUEUE].record_answer(0, None, asyncio.get_running_loop().time())
+            for queue in queues or (QUEUE,):
+                control.arrivals[queue].record_answer(0, None, asyncio.get_running_loop().time())
             await asyncio.sleep(5)
 
     polling = asyncio.create_task(poll(), name="poll")
@@ -118,3 +119,26 @@ async def test_without_polls_there_is_no_alarm() -> None:
             control.is_database_unavailable = True
             await asyncio.sleep(30)
             assert gauges(control) == (0, 0, 0, 0)
+
+
+async def test_queues_of_one_name_have_separate_alarms_and_counts() -> None:
+    """The end of one region's alarm leaves that of the other region in force, in every place that names a queue."""
+    names = ("eu-west-1/111111111111/s3-events", "us-east-1/111111111111/s3-events")
+    urls = tuple(f"https://sqs.{name.split('/')[0]}.amazonaws.com/111111111111/s3-events" for name in names)
+    control = ControlLoop(queues=urls)
+    for url, waiting in zip(urls, (50_000, 60_000), strict=True):
+        control.queues.answers[url] = counts(waiting, 119_000)
+    with structlog.testing.capture_logs() as lines:
+        async with control.running(), silence(control, *urls):
+            await asyncio.sleep(60)
+            control.arrivals[urls[1]].record_answer(10, 1.0, asyncio.get_running_loop().time())
+            await asyncio.sleep(1)
+            alarms = [control.metric("alarm", queue=name, reason="in_flight_limit") for name in names]
+            assert alarms == [1, 0]
+            assert [control.metric("queue_visible_messages", queue=name) for name in names] == [50_000, 60_000]
+            status = control.regulator.status()
+            assert ([alarm.queue for alarm in status.alarms], [queue.name for queue in status.queues]) == (
+                [names[0]],
+                list(names),
+            )
+    assert [line["queue"] for line in lines if line["event"] == "queue.recovered"] == [names[1]]

@@ -8,6 +8,7 @@ import pytest
 
 from subscriber.flow.leases import InFlightLimits, VisibilityLeases
 from subscriber.flow.release import release, release_all
+from subscriber.queue_url import queue_name
 from tests.fakes.queues import FailEntries, FakeQueues, call_error
 from tests.fakes.samples import QUEUE
 from tests.fakes.store import Fail, Hold
@@ -36,7 +37,7 @@ async def test_one_failed_call_does_not_affect_the_others() -> None:
     queues = FakeQueues()
     leases = await held_by(queues)
     queues.script("release", None, Fail(call_error("ServiceUnavailable")))
-    await release_all(queues, leases.outstanding(), 5.0)
+    await release_all(queues, leases.outstanding(), 5.0, queue_name)
     assert len(queues.releases) == POLLS
     assert visible(queues) == (POLLS - 1) * 10
 
@@ -47,7 +48,7 @@ async def test_a_call_that_does_not_answer_ends_with_the_stop_budget() -> None:
     leases = await held_by(queues)
     queues.script("release", Hold())
     begun = asyncio.get_running_loop().time()
-    await release_all(queues, leases.outstanding(), 5.0)
+    await release_all(queues, leases.outstanding(), 5.0, queue_name)
     assert asyncio.get_running_loop().time() == begun + 5
     assert visible(queues) == (POLLS - 1) * 10
 
@@ -55,7 +56,7 @@ async def test_a_call_that_does_not_answer_ends_with_the_stop_budget() -> None:
 async def test_nothing_outstanding_is_no_call(capsys: pytest.CaptureFixture[str]) -> None:
     """A stop in time releases nothing and logs nothing."""
     queues = FakeQueues()
-    await release_all(queues, [], 5.0)
+    await release_all(queues, [], 5.0, queue_name)
     assert (queues.releases, capsys.readouterr().out) == ([], "")
 
 
@@ -64,5 +65,5 @@ async def test_failed_entries_are_logged_and_not_counted(capsys: pytest.CaptureF
     queues = FakeQueues()
     ((_, handles), *_) = (await held_by(queues)).outstanding()
     queues.script("release", FailEntries({0: "InternalError", 3: None}))
-    assert await release(queues, QUEUE, handles) == 8
+    assert await release(queues, QUEUE, handles, name="events") == 8
     assert capsys.readouterr().out.count("messages.not_released") == 1

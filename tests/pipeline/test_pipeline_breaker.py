@@ -9,7 +9,7 @@ import pytest
 
 from subscriber.errors import StoreError, Treatment
 from subscriber.model import ObjectEvent
-from subscriber.observe.metrics import queue_name
+from subscriber.queue_url import queue_name
 from tests.fakes.queues import Fault, QueuedMessage, call_error
 from tests.fakes.samples import OTHER_QUEUE, QUEUE, failing, put_body
 from tests.fakes.store import Fail, FailAfterDoing, FakeStore

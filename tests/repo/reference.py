@@ -40,7 +40,8 @@ _METRICS = """\
 # Metrics
 
 `GET /metrics` serves every metric of the daemon in Prometheus' text format. Counters start at 0 with the process.
-Label values come from short closed lists or from the settings, so the number of series is bounded. Beside each counter
+Label values come from short closed lists or from the settings, so the number of series is bounded. `queue` is the name
+of a queue; where several have the same name, it is `REGION/ACCOUNT/NAME`. Beside each counter
 and histogram the page also serves a gauge `…_created`, the Unix time at which the series began; the table omits it.
 
 | metric | type | labels | unit | meaning |

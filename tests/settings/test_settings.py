@@ -236,6 +236,10 @@ def test_queue_urls_are_checked(urls: str, problem: str) -> None:
             "arn:aws-cn:sqs:cn-north-1:123456789012:lake",
             "its ARN: write https://sqs.cn-north-1.amazonaws.com.cn/123456789012/lake",
         ),
+        (
+            "arn:aws-eusc:sqs:eusc-de-east-1:123456789012:lake",
+            "its ARN: write https://sqs.eusc-de-east-1.amazonaws.eu/123456789012/lake",
+        ),
         ("lake-events", "a name: write https://sqs.REGION.amazonaws.com/ACCOUNT/lake-events"),
     ],
 )

@@ -15,10 +15,10 @@ from botocore.exceptions import (
 )
 
 from subscriber.errors import ConfigurationError, QueueCallError, aws_error_kind
+from subscriber.queue_url import host_of, is_aws_host, queue_host, region_of
 
 CONNECT_TIMEOUT_SECONDS = 5
 _SENTENCE_CHARACTERS = 500
-AWS_DOMAINS = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn")
 
 
 def unusable_settings(error: Exception) -> ConfigurationError:
@@ -27,37 +27,33 @@ def unusable_settings(error: Exception) -> ConfigurationError:
     return ConfigurationError(f"the AWS settings cannot be used: {str(error).rstrip('.')}; {variables}")
 
 
-def region_of(queue_url: str) -> str | None:
-    """The region in a queue URL; None if the host is not AWS's (emulators, custom endpoints).
+def endpoint_of(queue_url: str, resolved_url: str) -> str:
+    """The endpoint for the calls about a queue. Pure.
 
-    `sqs.REGION.amazonaws.com` with its FIPS, dual-stack and Chinese forms, and the legacy `REGION.queue.amazonaws.com`
-    and `queue.amazonaws.com` (SQS endpoints, AWS General Reference).
-    """
-    host = urlsplit(queue_url).hostname or ""
-    if not host.endswith(AWS_DOMAINS):
-        return None
-    match host.split("."):
-        case ["sqs" | "sqs-fips", region, *_] | [region, "queue", *_]:
-            return region
-        case ["queue", *_]:
-            return "us-east-1"
-        case _:
-            return None
+    A FIPS, dual-stack or VPC endpoint in the queue's URL is meant that way, so it is used; botocore reads only the
+    region of it. But AWS's own variables have priority: an endpoint other than the region's default is theirs.
 
-
-def require_usable_endpoint(queue_url: str, endpoint_url: str) -> None:
-    """Check that calls to `endpoint_url`, which botocore has resolved, reach the queue.
+    Args:
+        queue_url: of the queue.
+        resolved_url: the endpoint that botocore has resolved from variables and region.
 
     Raises:
-        ConfigurationError: the endpoint has a path, or the queue is on a host other than AWS's while calls go to AWS.
+        ConfigurationError: the endpoint has a path, or calls would go to AWS although the queue's host is no endpoint
+            of SQS.
     """
-    if urlsplit(endpoint_url).path not in {"", "/"}:
-        raise ConfigurationError(f"the endpoint {endpoint_url} has a path; an SQS endpoint is a host without a path")
-    host = urlsplit(queue_url).hostname or ""
-    if (urlsplit(endpoint_url).hostname or "").endswith(AWS_DOMAINS) and not host.endswith(AWS_DOMAINS):
-        origin = "://".join(urlsplit(queue_url)[:2])
-        text = f"the queue {queue_url} is not on an AWS host, but calls would go to {endpoint_url}"
+    endpoint = urlsplit(resolved_url)
+    if endpoint.path not in {"", "/"}:
+        raise ConfigurationError(f"the endpoint {resolved_url} has a path; an SQS endpoint is a host without a path")
+    resolved, host = queue_host(endpoint.hostname or ""), host_of(queue_url)
+    named = queue_host(host)
+    origin = "://".join(urlsplit(queue_url)[:2])
+    if named is None and host != endpoint.hostname and is_aws_host(endpoint.hostname or ""):
+        kind = "no endpoint of SQS that is known" if is_aws_host(host) else "not an AWS host"
+        text = f"the host of the queue {queue_url} is {kind}, and calls would go to {resolved_url}"
         raise ConfigurationError(f"{text}: set AWS_ENDPOINT_URL_SQS={origin}")
+    is_default = resolved is not None and resolved.kind == "plain"
+    is_meant = is_default and named is not None and named.kind == "special"
+    return f"https://{urlsplit(queue_url).netloc}" if is_meant else resolved_url
 
 
 def session_with_region(queue_urls: tuple[str, ...]) -> AioSession:

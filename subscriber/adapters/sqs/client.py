@@ -1,7 +1,8 @@
 """The SQS client: receive, delete, change visibility, release, and read attributes.
 
 The operations of the hot path use our JSON client, all others aiobotocore. Polls and deletes have separate connection
-pools, so a delete never waits behind a twenty-second poll. Every region has its own clients.
+pools, so a delete never waits behind a twenty-second poll. Every region has its own clients, and so has every endpoint
+that a queue's URL names.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from subscriber.adapters.aws.json_client import JsonClient
 from subscriber.adapters.aws.session import (
     call_error,
     client_config,
-    region_of,
-    require_usable_endpoint,
+    endpoint_of,
     session_with_region,
     unusable_settings,
 )
@@ -39,6 +39,7 @@ from subscriber.adapters.sqs.wire import (
 )
 from subscriber.errors import NO_CREDENTIALS_REMEDY, QueueError
 from subscriber.model import ENTRIES_PER_CALL, MESSAGES_PER_POLL, BatchAnswer, Lease, Message
+from subscriber.queue_url import region_of
 
 SETTLE_TIMEOUT_SECONDS = 20
 POLL_GRACE_SECONDS = 10
@@ -59,7 +60,7 @@ class SqsOptions(msgspec.Struct, frozen=True):
 
 
 class _Region(msgspec.Struct, frozen=True):
-    """The clients of the queues of one region."""
+    """The clients of the queues of one region, or of one endpoint in it."""
 
     receive: JsonClient
     settle: JsonClient
@@ -141,17 +142,27 @@ class Sqs:
 
     async def _open_regions(self) -> None:
         session = session_with_region(self._options.queues)
-        by_name: dict[str | None, _Region] = {}
+        resolved: dict[str | None, Any] = {}
+        by_endpoint: dict[tuple[str, str], _Region] = {}
         for queue in self._options.queues:
             name = region_of(queue)
-            if name not in by_name:
-                by_name[name] = await self._open_region(session, name)
-            self._regions[queue] = by_name[name]
-            require_usable_endpoint(queue, by_name[name].aiobotocore.meta.endpoint_url)
+            if name not in resolved:
+                resolved[name] = await self._client(session, name)
+            client = resolved[name]
+            endpoint = endpoint_of(queue, client.meta.endpoint_url)
+            key = (client.meta.region_name, endpoint)
+            if key not in by_endpoint:
+                if endpoint != client.meta.endpoint_url:
+                    client = await self._client(session, name, endpoint)
+                by_endpoint[key] = await self._open_region(session, client)
+            self._regions[queue] = by_endpoint[key]
 
-    async def _open_region(self, session: AioSession, name: str | None) -> _Region:
+    async def _client(self, session: AioSession, region: str | None, endpoint: str | None = None) -> Any:
         config = client_config(connections=len(self._options.queues) + 1, read_timeout_seconds=SETTLE_TIMEOUT_SECONDS)
-        client = await self._open.enter_async_context(session.create_client("sqs", region_name=name, config=config))
+        client = session.create_client("sqs", region_name=region, endpoint_url=endpoint, config=config)
+        return await self._open.enter_async_context(client)
+
+    async def _open_region(self, session: AioSession, client: Any) -> _Region:
         credentials = await session.get_credentials()
         if credentials is None:
             problem = f"region {client.meta.region_name}: no AWS credentials were found"

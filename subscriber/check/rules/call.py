@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
-from urllib.parse import urlsplit
 
 import msgspec
 
 from subscriber.check.rules.finding import Finding
 from subscriber.check.rules.queue import queue_subject
 from subscriber.errors import NO_CREDENTIALS_REMEDY, AwsErrorKind, ExitCode, QueueCallError, aws_error_kind
+from subscriber.queue_url import account_of
 
 _Cause: TypeAlias = Literal["no_queue", "key", "denied", "no_credentials", "credentials", "rejected", "unreachable"]
 
@@ -29,12 +29,6 @@ _CAUSES: Mapping[AwsErrorKind, _Cause] = {
     AwsErrorKind.DENIED: "denied",
     AwsErrorKind.NO_CREDENTIALS: "no_credentials",
 }
-
-
-def account_of(queue: str) -> str:
-    """The account id in a queue URL; empty if there is none."""
-    first = urlsplit(queue).path.strip("/").partition("/")[0]
-    return first if first.isdigit() and len(first) == 12 else ""
 
 
 def call_finding(

@@ -8,29 +8,10 @@ from botocore.exceptions import ClientError, ConnectTimeoutError, NoCredentialsE
 from subscriber.adapters.aws.session import (
     call_error,
     client_config,
-    region_of,
-    require_usable_endpoint,
+    endpoint_of,
     session_with_region,
 )
 from subscriber.errors import ConfigurationError
-
-
-@pytest.mark.parametrize(
-    ("url", "region"),
-    [
-        ("https://sqs.eu-west-1.amazonaws.com/123456789012/events", "eu-west-1"),
-        ("https://sqs-fips.us-gov-west-1.amazonaws.com/123456789012/events", "us-gov-west-1"),
-        ("https://sqs.eu-central-1.api.aws/123456789012/events", "eu-central-1"),
-        ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/events", "cn-north-1"),
-        ("https://us-east-1.queue.amazonaws.com/123456789012/events", "us-east-1"),
-        ("https://queue.amazonaws.com/123456789012/events", "us-east-1"),
-        ("http://127.0.0.1:4566/000000000000/events", None),
-        ("http://sqs.us-east-1.localhost.localstack.cloud:4566/000000000000/events", None),
-    ],
-)
-def test_the_region_of_a_queue_url(url: str, region: str | None) -> None:
-    """All forms of queue URLs; a custom endpoint names no region."""
-    assert region_of(url) == region
 
 
 def test_aws_region_has_priority(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,9 +35,56 @@ def test_a_missing_region_is_a_configuration_error(monkeypatch: pytest.MonkeyPat
 def test_an_endpoint_has_no_path() -> None:
     """SQS clients would silently drop the path, so it is rejected."""
     queue = "http://127.0.0.1:4566/000000000000/events"
-    require_usable_endpoint(queue, "http://127.0.0.1:4566")
+    assert endpoint_of(queue, "http://127.0.0.1:4566") == "http://127.0.0.1:4566"
     with pytest.raises(ConfigurationError, match="has a path"):
-        require_usable_endpoint(queue, "http://127.0.0.1:4566/sqs")
+        endpoint_of(queue, "http://127.0.0.1:4566/sqs")
+
+
+DEFAULT = "https://sqs.eu-west-1.amazonaws.com"
+VPC_HOST = "vpce-0abc-def.sqs.eu-west-1.vpce.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    ("host", "resolved", "endpoint"),
+    [
+        ("sqs.eu-west-1.amazonaws.com", DEFAULT, DEFAULT),
+        ("eu-west-1.queue.amazonaws.com", DEFAULT, DEFAULT),
+        (VPC_HOST, DEFAULT, f"https://{VPC_HOST}"),
+        ("sqs-fips.eu-west-1.amazonaws.com", DEFAULT, "https://sqs-fips.eu-west-1.amazonaws.com"),
+        ("sqs.eu-west-1.api.aws", DEFAULT, "https://sqs.eu-west-1.api.aws"),
+        ("sqs.eu-west-1.amazonaws.com", f"https://{VPC_HOST}", f"https://{VPC_HOST}"),
+        (VPC_HOST, "https://sqs-fips.eu-west-1.amazonaws.com", "https://sqs-fips.eu-west-1.amazonaws.com"),
+        (VPC_HOST, "http://127.0.0.1:4566", "http://127.0.0.1:4566"),
+        ("sqs.internal", "https://sqs.internal", "https://sqs.internal"),
+        ("new.amazonaws.com", "https://new.amazonaws.com", "https://new.amazonaws.com"),
+    ],
+)
+def test_the_host_of_a_queue_url_is_used(host: str, resolved: str, endpoint: str) -> None:
+    """A FIPS, dual-stack or VPC endpoint in the URL is called; what AWS's variables name has priority."""
+    assert endpoint_of(f"https://{host}/123456789012/events", resolved) == endpoint
+
+
+def test_an_endpoint_at_aws_is_called_over_https() -> None:
+    """Whatever the scheme of the queue's URL, as where botocore resolves the endpoint."""
+    assert endpoint_of(f"http://{VPC_HOST}/123456789012/events", DEFAULT) == f"https://{VPC_HOST}"
+
+
+@pytest.mark.parametrize(
+    ("host", "kind"),
+    [
+        ("sqs.internal", "not an AWS host"),
+        ("sqs.new.eu-west-1.amazonaws.com", "no endpoint of SQS that is known"),
+        ("vpce-0abc.sqs.amazonaws.com", "no endpoint of SQS that is known"),
+    ],
+)
+def test_a_host_that_would_not_be_called_is_rejected_with_the_variable(host: str, kind: str) -> None:
+    """Calls never go silently to another host than the URL's."""
+    with pytest.raises(ConfigurationError) as caught:
+        endpoint_of(f"https://{host}/123456789012/events", DEFAULT)
+    assert str(caught.value) == (
+        f"the host of the queue https://{host}/123456789012/events is {kind}, and calls would go to {DEFAULT}: "
+        f"set AWS_ENDPOINT_URL_SQS=https://{host}"
+    )
 
 
 def test_botocore_does_not_retry() -> None:

@@ -126,3 +126,28 @@ async def test_a_network_failure_is_a_queue_call_error(queue: FreshQueue, monkey
         with pytest.raises(QueueCallError) as caught:
             await sqs.receive(lease_of(queue))
     assert not caught.value.is_permanent
+
+
+async def test_each_queue_is_called_at_the_host_of_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By both kinds of client, signed for the URL's region; two queues of one host share their connections."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_SQS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "local")
+    vpc, fips, sovereign = (
+        ("vpce-0abc-def.sqs.eu-west-1.vpce.amazonaws.com", "eu-west-1"),
+        ("sqs-fips.us-east-1.amazonaws.com", "us-east-1"),
+        ("sqs.eusc-de-east-1.amazonaws.eu", "eusc-de-east-1"),
+    )
+    hosts = [("sqs.eu-west-1.amazonaws.com", "eu-west-1"), vpc, vpc, fips, sovereign]
+    queues = tuple(f"https://{host}/123456789012/queue-{number}" for number, (host, _) in enumerate(hosts))
+    options = SqsOptions(queues=queues, wait_seconds=1, visibility_seconds=30, polls_at_most=1, settle_calls_at_most=1)
+    async with Sqs(options) as sqs:
+        regions = [sqs._regions[queue] for queue in queues]
+        assert [(each.aiobotocore.meta.endpoint_url, each.aiobotocore.meta.region_name) for each in regions] == [
+            (f"https://{host}", region) for host, region in hosts
+        ]
+        for client in ("receive", "settle"):
+            signers = [getattr(each, client)._signer for each in regions]
+            assert [(signer._host, signer._region) for signer in signers] == hosts
+        assert len({id(each) for each in regions}) == 4
