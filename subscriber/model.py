@@ -125,6 +125,8 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     """Event names that say nothing about existence; they are only counted."""
     derived_sequencers: int = 0
     """Events whose sequencer got the second of the event time as prefix."""
+    unknown: tuple[str, ...] = ()
+    """Sentences that name what is not known: an event, a detail-type or a sender. For the log only."""
 
 
 class Batch(msgspec.Struct, frozen=True, gc=False):

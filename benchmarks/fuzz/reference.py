@@ -108,7 +108,8 @@ def _records(body: dict[str, Any], *, is_wrapped: bool) -> list[Meaning]:
 
 def _native(record: object) -> Meaning:
     try:
-        name = field(record, "eventName", str).removeprefix("s3:")
+        name = field(record, "eventName", str)
+        name = name if name == "s3:TestEvent" else name.removeprefix("s3:")
         if state_of(name) is None:
             return Meaning(None, label=ignored_label(name))
         if isinstance(record, dict) and "eventVersion" in record:
@@ -131,7 +132,7 @@ def _bridged(body: dict[str, Any]) -> Meaning:
     try:
         kind = field(body, "detail-type", str)
         if kind not in {"Object Created", "Object Deleted"}:
-            return Meaning(None, label=_IGNORED_DETAIL_TYPES.get(kind, "unknown"))
+            return Meaning(None, label=_IGNORED_DETAIL_TYPES[kind]) if kind in _IGNORED_DETAIL_TYPES else REJECTED
         detail = field(body, "detail", dict)
         described = field(detail, "object", dict)
         bucket = field(field(detail, "bucket", dict), "name", str)

@@ -16,6 +16,10 @@ _IGNORED = frozenset(
     ObjectTagging:Put ObjectTagging:Delete ObjectAnnotation:Put ObjectAnnotation:Delete ObjectRetention:Put
     s3:TestEvent""".split()  # noqa: SIM905 - a list of these would be twice as long and say no more
 )
+_IGNORED_FAMILIES = re.compile(
+    r"(Object(?:Annotation|Restore|Retention|Tagging|Accessed|Transition|Lifecycle:Transition)|Scanner):"
+    r"|Replication:Operation"
+)
 _REMOVALS = {"Delete": "removed", "DeleteMarkerCreated": "delete_marker"}
 _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})?"
@@ -30,7 +34,7 @@ class RejectedError(Exception):
 
 
 class FamilyError(RejectedError):
-    """A creation or removal with an unknown name."""
+    """An event whose name is not known to have no effect on the index."""
 
 
 class UnsureError(Exception):
@@ -67,7 +71,9 @@ def state_of(name: str) -> str | None:
     """The state that an event with this native name leaves the object in; None if it has no effect on the index."""
     family, colon, kind = name.partition(":")
     if not colon or family not in {"ObjectCreated", "ObjectRemoved", "LifecycleExpiration"}:
-        return None
+        if name in _IGNORED or _IGNORED_FAMILIES.match(name):
+            return None
+        raise FamilyError
     if family != "ObjectCreated":
         if kind not in _REMOVALS:
             raise FamilyError
@@ -79,7 +85,8 @@ def state_of(name: str) -> str | None:
 
 def ignored_label(name: str) -> str:
     """The label under which an event without an effect on the index is counted."""
-    return name if name in _IGNORED else "unknown"
+    family = _IGNORED_FAMILIES.match(name)
+    return name if name in _IGNORED or not family else f"{family.group()}*"
 
 
 def event_of(name: str, time: str, fields: Mapping[str, Any], *, is_encoded: bool) -> ExpectedEvent:

@@ -41,6 +41,10 @@ NAMES: Final = (
     "ObjectRemoved:Shredded",
     "ObjectRemoved",
     "objectcreated:put",
+    "ObjectTagging:Move",
+    "Replication:Create",
+    "s3:ObjectAccessed:Get",
+    "s3:TestEvent",
 )
 
 KEYS: Final = (

@@ -2,21 +2,21 @@
 
 Bodies come from outside and must not stop the pipeline. A record that cannot be decoded becomes a rejection: the whole
 body goes to the quarantine, and the valid records beside it are stored all the same. With a bucket allow-list, an event
-of another bucket is rejected too. Test events, empty bodies and events that say nothing about existence give a
-Delivery without rows.
+of another bucket is rejected too. Test events, empty bodies and events that are known to say nothing about existence
+give a Delivery without rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from subscriber.events.envelope import open_body
 from subscriber.events.record import Meaning, Record, Sequenced, read_record
-from subscriber.events.rejection import BUCKET_NOT_ALLOWED, quoted
+from subscriber.events.rejection import BUCKET_NOT_ALLOWED, UNKNOWN_EVENT, quoted
 from subscriber.model import Delivery, Message, Rejection
 
 _NUMBERS_SHOWN = 10
-"""Rejected records listed in one detail sentence; a body of 1 MiB could hold thousands."""
+"""Rejected records and unknown names listed for one body; a body of 1 MiB could hold thousands."""
 
 
 def decode(message: Message, buckets: Container[str] | None = None) -> Delivery:
@@ -28,7 +28,7 @@ def decode(message: Message, buckets: Container[str] | None = None) -> Delivery:
     """
     contents = open_body(message.body)
     if isinstance(contents, Rejection):
-        return Delivery(message, rejection=contents)
+        return Delivery(message, rejection=contents, unknown=_unknown([contents]))
     is_encoded = contents.keys_are_encoded
     meanings = [
         read_record(item, key_is_encoded=is_encoded) if isinstance(item, Record) else item for item in contents.items
@@ -59,7 +59,14 @@ def _delivery(message: Message, meanings: list[Meaning]) -> Delivery:
         rejection=_summary(rejected, len(meanings)) if rejected else None,
         ignored=tuple(meaning for meaning in meanings if isinstance(meaning, str)),
         derived_sequencers=sum(meaning.is_derived for meaning in sequenced),
+        unknown=_unknown(rejected.values()),
     )
+
+
+def _unknown(rejections: Iterable[Rejection]) -> tuple[str, ...]:
+    """What is not known of the rejected records, each name once."""
+    details = dict.fromkeys(each.detail for each in rejections if each.reason == UNKNOWN_EVENT)
+    return tuple(details)[:_NUMBERS_SHOWN]
 
 
 def _summary(rejected: dict[int, Rejection], records: int) -> Rejection:

@@ -121,8 +121,7 @@ def _open_leniently(body: str, error: msgspec.ValidationError) -> Contents | Rej
         return Contents([_read_leniently(raw) for raw in records])
     if _text(outline.source) != SOURCE:
         return _UNKNOWN
-    label = _ignored_detail(_text(outline.detail_type))
-    return Contents([label]) if label else Rejection(rejection.MALFORMED_RECORD, str(error))
+    return _bridged_leniently(_text(outline.detail_type), error)
 
 
 def _read_leniently(raw: msgspec.Raw) -> Record | str | Rejection:
@@ -136,11 +135,14 @@ def _read_leniently(raw: msgspec.Raw) -> Record | str | Rejection:
         return error.rejection
 
 
-def _ignored_detail(detail_type: str) -> str:
-    """The label of a detail-type that says nothing about existence; empty for one that does."""
+def _bridged_leniently(detail_type: str, error: msgspec.ValidationError) -> Contents | Rejection:
+    """The label of a detail-type that says nothing about existence; the event is rejected for `error` if it does."""
     if detail_type in {"Object Created", "Object Deleted", ""}:
-        return ""
-    return ignored_label(name_of_detail(detail_type, "", ""))
+        return Rejection(rejection.MALFORMED_RECORD, str(error))
+    try:
+        return Contents([ignored_label(name_of_detail(detail_type, "", ""))])
+    except RejectedRecordError as unknown:
+        return unknown.rejection
 
 
 def _text(raw: msgspec.Raw) -> str:

@@ -39,7 +39,7 @@ def as_record(detail_type: str, time: str, detail: Detail) -> Record:
     """The native record of the same event.
 
     Raises:
-        RejectedRecordError: a deletion that does not say whether it left a delete marker.
+        RejectedRecordError: an unknown detail-type, or a deletion that does not say whether it left a delete marker.
     """
     described = detail.object
     return Record(

@@ -5,10 +5,10 @@ Native names have no prefix `s3:`; some other stores send it, so it is dropped. 
 The names are those of the S3 API's enum `Event`.
 
 - Any `ObjectCreated:…` is a creation, by AWS's own definition of the family; AWS may add members at any time.
-- A removal is recognized only by its full name, since delete marker and tombstone differ. An unknown member of
-  `ObjectRemoved:` or `LifecycleExpiration:` is rejected, never guessed.
-- Every other event says nothing about existence (tags, ACL, restore, transition, replication …) and is ignored. In
+- A removal is recognized only by its full name, since delete marker and tombstone differ.
+- An event is ignored only if it is known to say nothing about existence (tags, ACL, restore, transition …). In
   particular `ObjectRestore:Delete` is the end of a temporary copy: the object itself still exists.
+- Every other name is rejected, never guessed: the message goes whole to the quarantine, for a release that knows more.
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from subscriber.model import State
 
 TEST_EVENT: Final = "s3:TestEvent"
 """S3 sends it whenever a notification configuration is put; it carries no record."""
-UNKNOWN: Final = "unknown"
-"""The one label for all unknown names."""
 
 STATES: Final[dict[str, State]] = {
     "ObjectCreated:Put": "present",
@@ -57,8 +55,22 @@ IGNORED: Final = frozenset(
 )
 """Known names of events that say nothing about existence."""
 
+IGNORED_FAMILIES: Final = (
+    "ObjectAnnotation:",
+    "ObjectRestore:",
+    "ObjectRetention:",
+    "ObjectTagging:",
+    "Replication:Operation",
+    "ObjectAccessed:",
+    "ObjectTransition:",
+    "Scanner:",
+    "ObjectLifecycle:Transition:",
+)
+"""Families of which no member says anything about existence: AWS's, then MinIO's reads, transitions and scanner
+warnings, then Ceph's transitions. `Replication:` as a whole is none of them: to Ceph `Replication:Create` is a new
+object in this zone."""
+
 _CREATED = "ObjectCreated:"
-_REMOVED = ("ObjectRemoved:", "LifecycleExpiration:")
 _MAX_NAME_CHARACTERS = 64
 """No name of S3 is longer than 49; the column and its labels stay small."""
 
@@ -87,28 +99,28 @@ _IGNORED_DETAIL_TYPES: Final = {
 
 def native_name(name: str) -> str:
     """The name as AWS writes it in a record, without the prefix some stores put before it."""
-    return name.removeprefix("s3:")
+    return name if name == TEST_EVENT else name.removeprefix("s3:")
 
 
 def state_of(name: str) -> State | None:
     """The state of the object version after an event of that native name; None if the event is ignored.
 
     Raises:
-        RejectedRecordError: an unknown removal, or a creation whose name is too long or not printable ASCII.
+        RejectedRecordError: a name that is not known, or a creation whose name is too long or not printable ASCII.
     """
     state = STATES.get(name)
     if state is not None:
         return state
     if name.startswith(_CREATED) and len(name) <= _MAX_NAME_CHARACTERS and _is_plain(name):
         return "present"
-    if name.startswith((_CREATED, *_REMOVED)):
-        raise RejectedRecordError(UNKNOWN_EVENT, f"no rule for the event {quoted(name)}")
-    return None
+    if name in IGNORED or name.startswith(IGNORED_FAMILIES):
+        return None
+    raise RejectedRecordError(UNKNOWN_EVENT, f"no rule for the event {quoted(name)}")
 
 
 def ignored_label(name: str) -> str:
-    """The metric label of an ignored event: its own name, or `unknown`."""
-    return name if name in IGNORED else UNKNOWN
+    """The metric label of an ignored event: its own name, or its family and `*`."""
+    return name if name in IGNORED else next(f"{family}*" for family in IGNORED_FAMILIES if name.startswith(family))
 
 
 def name_of_detail(detail_type: str, reason: str, deletion_type: str) -> str:
@@ -117,12 +129,15 @@ def name_of_detail(detail_type: str, reason: str, deletion_type: str) -> str:
     A deletion by lifecycle has the same detail-type as any other and differs only in its reason.
 
     Raises:
-        RejectedRecordError: a deletion that does not say whether it left a delete marker.
+        RejectedRecordError: an unknown detail-type, or a deletion that does not say whether it left a delete marker.
     """
     if detail_type == "Object Created":
         return _CREATED_BY_REASON.get(reason, _CREATED_SOMEHOW)
     if detail_type != "Object Deleted":
-        return _IGNORED_DETAIL_TYPES.get(detail_type, UNKNOWN)
+        name = _IGNORED_DETAIL_TYPES.get(detail_type)
+        if name is None:
+            raise RejectedRecordError(UNKNOWN_EVENT, f"no rule for the detail-type {quoted(detail_type)}")
+        return name
     kind = _DELETED_BY_TYPE.get(deletion_type)
     if kind is None:
         raise RejectedRecordError(UNKNOWN_EVENT, f"no rule for the deletion-type {quoted(deletion_type)}")

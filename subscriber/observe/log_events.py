@@ -20,6 +20,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "database.still_unavailable": "The probe of the database failed; logged for the 1st, 2nd, 4th, 8th … failure.",
     "database.unavailable": "The circuit breaker opened: writes fail for a reason that no row causes; polling stops.",
     "database.waiting": "The database does not answer at start; the daemon tries again.",
+    "event.unknown": (
+        "No rule says whether this event, detail-type or sender is about the existence of an object: its messages are "
+        "kept in the quarantine; logged once per name, for the first 50 names."
+    ),
     "http.listening": "The HTTP server listens.",
     "instance.found": "The RDS instance whose load is read, found or changed, for example by a failover.",
     "instance.lookup_failed": "RDS does not describe the instance; the daemon keeps using what it knows.",

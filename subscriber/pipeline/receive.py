@@ -24,6 +24,7 @@ from subscriber.flow.release import release
 from subscriber.model import MESSAGES_PER_POLL, Delivery, Lease, Message
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
+from subscriber.pipeline.unknown_events import UnknownEvents
 from subscriber.ports import QueueClient
 from subscriber.signals import Arrivals
 
@@ -102,6 +103,7 @@ class Receiver:
         self._wall_clock = wall_clock
         self._states = [QueuePollState(url, metrics) for url in options.queues]
         self._polls_at_most = max(1, options.polls_at_most // len(options.queues))
+        self._unknown_events = UnknownEvents()
         self._stopping = asyncio.Event()
         self._sends = 0
         self._nothing_to_send = asyncio.Event()
@@ -191,6 +193,8 @@ class Receiver:
             self._metrics.ignored_events.labels(name).inc()
         if delivery.derived_sequencers:
             self._metrics.derived_sequencers.inc(delivery.derived_sequencers)
+        if delivery.unknown:
+            self._unknown_events.report(delivery.unknown)
         return delivery
 
     async def _release(self, state: QueuePollState, messages: list[Message]) -> None:

@@ -84,7 +84,9 @@ def _from_eventbridge() -> Iterator[Case]:
         reason=UNKNOWN_ENVELOPE,
     )
     painted = {"source": "aws.s3", "detail-type": "Object Painted Green", "detail": {"object": {"key": 5}}}
-    yield Case("EventBridge painting", as_json(painted), ignored=("unknown",))
+    trail = painted | {"detail-type": "AWS API Call via CloudTrail", "detail": {"eventName": "DeleteObject"}}
+    yield Case("EventBridge trail", as_json(trail), reason=UNKNOWN_EVENT)
+    yield Case("EventBridge painting", as_json(painted), reason=UNKNOWN_EVENT)
 
 
 def _unknown() -> Iterator[Case]:
@@ -111,11 +113,11 @@ def _mixed() -> Iterator[Case]:
         record(bucket=name, size=-1),
         record(bucket=name, event_name="ObjectTagging:Put"),
         5,
-        record(bucket=name, event_name="Replication:Dreamt"),
+        record(bucket=name, event_name="ObjectTagging:Dreamt"),
         record(bucket=name, key="last"),
     ]
     good = (meant(name, key="first"), meant(name, key="last"))
-    yield Case(name, body(*records), good, "bad_size", ("ObjectTagging:Put", "unknown"))
+    yield Case(name, body(*records), good, "bad_size", ("ObjectTagging:Put", "ObjectTagging:*"))
     name = "one object in every state"
     later, latest = (f"{CANONICAL[:-1]}{last}" for last in "45")
     history = [

@@ -200,11 +200,13 @@ def _names() -> Iterator[Case]:
         "a creation in Greek": "ObjectCreated:Πυτ",
     }.items():
         yield rejected(name, rejection.UNKNOWN_EVENT, event_name=event_name)
-    for event_name in ("", "objectcreated:put", "ObjectRestore:Delete", "x" * 500_000):
+    for event_name in ("", "objectcreated:put", "Replication:Create", "x" * 500_000):
+        yield rejected(f"unknown name {event_name[:20]!r}", rejection.UNKNOWN_EVENT, event_name=event_name)
+    for event_name, label in {
+        "ObjectRestore:Delete": "ObjectRestore:Delete",
+        "s3:ObjectAccessed:Get": "ObjectAccessed:*",
+        f"ObjectTagging:{'x' * 500_000}": "ObjectTagging:*",
+    }.items():
         text = without("x").replace('"ObjectCreated:Put"', f'"{event_name}"')
-        yield Case(f"ignored name {event_name[:20]!r}", text, ignored=(_label(event_name),))
+        yield Case(f"ignored name {event_name[:20]!r}", text, ignored=(label,))
     yield rejected("a name of another type", rejection.MALFORMED_RECORD, event_name={"a": "b"})
-
-
-def _label(event_name: str) -> str:
-    return event_name if event_name == "ObjectRestore:Delete" else "unknown"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
 
 import psutil
 import pytest
 
 from subscriber.errors import ExitCode
+from testkit.workload import notifications
 from tests.corpus.everything import corpus
 from tests.corpus.expected import quarantine_of, rows_of, stored_quarantine, stored_rows
 from tests.e2e.environment import RunContext, put_body, until
@@ -54,3 +57,27 @@ async def test_events_of_other_buckets_stay_out_of_the_index(context: RunContext
     assert sorted((row["body"].decode(), row["reason"]) for row in kept) == sorted(
         [(other, "bucket_not_allowed"), (mixed, "bucket_not_allowed")]
     )
+
+
+async def test_unknown_events_are_kept_whole(context: RunContext) -> None:
+    """Each body is in the quarantine and counted; one warning names each event, and known ones are ignored."""
+    trail = {"detail-type": "AWS API Call via CloudTrail", "source": "aws.s3", "time": "2026-09-01T10:00:00Z"}
+    trail_body = json.dumps({"version": "0", **trail, "detail": {"eventName": "DeleteObject"}})
+    expired = put_body("a.txt", event_name="ObjectLifecycle:Expiration:Current")
+    bodies = [trail_body, trail_body, notifications.sns_body(trail_body), expired, expired]
+    with context.daemon() as daemon:
+        context.send([*bodies, put_body("a.txt"), put_body("a.txt", event_name="ObjectTagging:Put")])
+        await context.until_empty()
+        assert daemon.metric("subscriber_quarantined_messages_total", reason="unknown_event") == len(bodies)
+        assert daemon.metric("subscriber_ignored_events_total", event_name="ObjectTagging:Put") == 1
+        warned = sorted(line["detail"] for line in daemon.log if line["event"] == "event.unknown")
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+    assert warned == [
+        "no rule for the detail-type 'AWS API Call via CloudTrail'",
+        "no rule for the event 'ObjectLifecycle:Expiration:Current'",
+    ]
+    kept = await context.fetch("SELECT body, reason FROM quarantined_messages")
+    assert Counter((row["body"].decode(), row["reason"]) for row in kept) == Counter(
+        (body, "unknown_event") for body in bodies
+    )
+    assert [tuple(row) for row in await context.fetch("SELECT key FROM object_versions")] == [("a.txt",)]

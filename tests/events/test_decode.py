@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from subscriber.events.decode import decode
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_ETAG_BYTES, MAX_KEY_BYTES, MAX_VERSION_ID_BYTES, is_storable
-from subscriber.events.names import IGNORED, STATES, UNKNOWN
+from subscriber.events.names import IGNORED, IGNORED_FAMILIES, STATES
 from subscriber.events.record import MAX_SIZE_BYTES
 from subscriber.events.rejection import REASONS
 from subscriber.model import Delivery, Lease, Message, Rejection
@@ -56,7 +56,7 @@ def assert_valid(delivery: Delivery) -> None:
         assert event.event_time.utcoffset() is not None
         assert len(event.event_name) <= 64
         assert set(event.sequencer) <= set("0123456789ABCDEF")
-    assert set(delivery.ignored) <= IGNORED | {UNKNOWN}
+    assert set(delivery.ignored) <= IGNORED | {f"{family}*" for family in IGNORED_FAMILIES}
     assert 0 <= delivery.derived_sequencers <= len(delivery.events)
     if delivery.rejection is not None:
         assert delivery.rejection.reason in REASONS

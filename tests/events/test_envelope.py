@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
 from subscriber.events import rejection
 from subscriber.events.names import IGNORED, STATES, TEST_EVENT
 from subscriber.events.order import order
+from subscriber.model import Rejection
 from testkit.workload import notifications
 from tests.events.samples import EXPECTED, VERSION_ID, body, decoded, emission, event_of, reason_of, record
 
@@ -87,8 +89,31 @@ def test_ignored_bridged_events_are_not_validated() -> None:
     """An ignored event is not rejected for a field that is not needed."""
     ignored = {"source": "aws.s3", "detail-type": "Object Tags Added", "detail": {"object": {"key": 5}}}
     assert decoded(json.dumps(ignored)).ignored == ("ObjectTagging:Put",)
-    ignored["detail-type"] = "Object Painted Green"
-    assert decoded(json.dumps(ignored)).ignored == ("unknown",)
+
+
+CLOUDTRAIL = "AWS API Call via CloudTrail"
+TRAIL = {
+    "eventSource": "s3.amazonaws.com",
+    "eventName": "PutObject",
+    "requestParameters": {"bucketName": "lake", "key": "in/one.parquet"},
+}
+
+
+@pytest.mark.parametrize("detail_type", [CLOUDTRAIL, "Object Painted Green", "Object ObjectCreated Put"])
+@pytest.mark.parametrize("wrap", [str, notifications.sns_body])
+def test_bridged_events_of_an_unknown_type(detail_type: str, wrap: Callable[[str], str]) -> None:
+    """An unknown detail-type is rejected whole, with a good detail or another one."""
+    bridged = json.loads(notifications.eventbridge_body(emission("ObjectCreated:Put")))
+    for detail in (bridged["detail"], TRAIL):
+        delivery = decoded(wrap(json.dumps(bridged | {"detail-type": detail_type, "detail": detail})))
+        told = f"no rule for the detail-type '{detail_type}'"
+        assert (delivery.events, delivery.ignored, delivery.unknown) == ((), (), (told,))
+        assert delivery.rejection == Rejection(rejection.UNKNOWN_EVENT, told)
+
+
+def test_a_record_of_a_trail() -> None:
+    """A log record of another service in `Records` is rejected as unknown."""
+    assert reason_of(json.dumps({"Records": [TRAIL]})) == rejection.UNKNOWN_EVENT
 
 
 def test_test_event() -> None:

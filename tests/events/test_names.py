@@ -6,7 +6,8 @@ import pytest
 from botocore.loaders import Loader
 
 from subscriber.events import rejection
-from subscriber.events.names import IGNORED, STATES, ignored_label, state_of
+from subscriber.events.names import IGNORED, IGNORED_FAMILIES, STATES, TEST_EVENT, ignored_label, state_of
+from subscriber.model import Rejection
 from tests.events.samples import body, decoded, event_of, reason_of, record
 
 
@@ -30,10 +31,52 @@ def test_lifecycle_removes_too(name: str) -> None:
     assert state_of(name) == STATES[f"ObjectRemoved:{name.partition(':')[2]}"]
 
 
-@pytest.mark.parametrize("name", ["ObjectFrozen:Put", "", "objectcreated:put", "x" * 10_000])
-def test_unknown_names(name: str) -> None:
-    """Every unknown name is ignored and counted under one label."""
-    assert decoded(body(record(event_name=name))).ignored == ("unknown",)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "ObjectFrozen:Put",
+        "",
+        "objectcreated:put",
+        "x" * 10_000,
+        "ObjectTagging",
+        "ObjectTaggingPut",
+        "PutObject",
+        "DeleteObject",
+        "ObjectDeleted:Delete",
+        "ObjectRenamed:Rename",
+        "ObjectLifecycle:Expiration:Current",
+        "ObjectSynced:Create",
+        "Replication:Create",
+        "BucketRemoved:*",
+    ],
+)
+@pytest.mark.parametrize("changes", [{}, {"size": "of another type"}])
+def test_unknown_names(name: str, changes: dict[str, str]) -> None:
+    """A name that is not known to say nothing about existence is rejected, whatever the other fields are."""
+    delivery = decoded(body(record(event_name=name, **changes)))
+    detail = f"no rule for the event {rejection.quoted(name)}"
+    assert (delivery.events, delivery.ignored, delivery.unknown) == ((), (), (detail,))
+    assert delivery.rejection == Rejection(rejection.UNKNOWN_EVENT, detail)
+
+
+@pytest.mark.parametrize("family", IGNORED_FAMILIES)
+def test_a_new_member_of_an_ignored_family(family: str) -> None:
+    """A family that says nothing about existence may get members; they are counted under one label."""
+    delivery = decoded(body(record(event_name=f"s3:{family}{'x' * 10_000}")))
+    assert (delivery.rejection, delivery.ignored) == (None, (f"{family}*",))
+
+
+def test_a_test_event_as_a_record() -> None:
+    """Its name keeps the prefix, as in the body that S3 sends."""
+    assert decoded(body(record(event_name=TEST_EVENT))).ignored == (TEST_EVENT,)
+
+
+@pytest.mark.parametrize("count", [1, 500])
+def test_each_unknown_name_is_told_once(count: int) -> None:
+    """A delivery tells each name once, in order, and not thousands of them."""
+    records = [record(event_name=f"New:{number}") for number in range(count)]
+    told = decoded(body(record(size=-1), *records, *records)).unknown
+    assert told == tuple(f"no rule for the event 'New:{number}'" for number in range(min(count, 10)))
 
 
 def test_a_new_kind_of_creation() -> None:
