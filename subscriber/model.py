@@ -124,7 +124,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     ignored: tuple[str, ...] = ()
     """Event names that say nothing about existence; they are only counted."""
     derived_sequencers: int = 0
-    """Events whose sequencer got the second of the event time as prefix."""
+    """Events whose sequencer got the event's own time as prefix."""
     unknown: tuple[str, ...] = ()
     """Sentences that name what is not known: an event, a detail-type or a sender. For the log only."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, TypeAlias
 
-from benchmarks.fuzz.values import KEYS, NAMES, NUMBERS, SEQUENCERS, TEXTS, TIMES, interesting
+from benchmarks.fuzz.values import KEYS, NAMES, NUMBERS, SENDERS, SEQUENCERS, TEXTS, TIMES, interesting
 from testkit.workload import notifications
 
 Container: TypeAlias = "dict[str, Any] | list[Any]"
@@ -73,7 +73,7 @@ class Mutator:
         }
         return {
             "eventVersion": choose(("2.1", "2.6", "2.0")),
-            "eventSource": "aws:s3",
+            "eventSource": choose(SENDERS),
             "eventTime": choose(TIMES[:7]),
             "eventName": choose(NAMES),
             "s3": {

@@ -16,6 +16,7 @@ import re
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from benchmarks.fuzz.reference_record import (
+    SENDERS,
     ExpectedEvent,
     FamilyError,
     RejectedError,
@@ -108,6 +109,9 @@ def _records(body: dict[str, Any], *, is_wrapped: bool) -> list[Meaning]:
 
 def _native(record: object) -> Meaning:
     try:
+        sender = field(record, "eventSource", str) if isinstance(record, dict) and "eventSource" in record else "aws:s3"
+        if sender not in SENDERS:
+            return REJECTED
         name = field(record, "eventName", str)
         name = name if name == "s3:TestEvent" else name.removeprefix("s3:")
         if state_of(name) is None:
@@ -121,7 +125,8 @@ def _native(record: object) -> Meaning:
         bucket = field(field(s3, "bucket", dict), "name", str)
         fields = {name: described.get(name) for name in ("key", "size", "sequencer")}
         fields |= {"etag": described.get("eTag"), "version": described.get("versionId"), "bucket": bucket}
-        return Meaning(None, event_of(name, field(record, "eventTime", str), fields, is_encoded=True))
+        encoding, order = SENDERS[sender]
+        return Meaning(None, event_of(name, field(record, "eventTime", str), fields, encoding=encoding, order=order))
     except (RejectedError, FamilyError):
         return REJECTED
     except UnsureError:
@@ -139,7 +144,7 @@ def _bridged(body: dict[str, Any]) -> Meaning:
         fields = {name: described.get(name) for name in ("key", "size", "sequencer", "etag")}
         fields |= {"version": described.get("version-id"), "bucket": bucket}
         name = _bridged_name(kind, detail)
-        return Meaning(None, event_of(name, field(body, "time", str), fields, is_encoded=False))
+        return Meaning(None, event_of(name, field(body, "time", str), fields, encoding="plain", order="sequencer"))
     except (RejectedError, FamilyError):
         return REJECTED
     except UnsureError:

@@ -20,6 +20,16 @@ _IGNORED_FAMILIES = re.compile(
     r"(Object(?:Annotation|Restore|Retention|Tagging|Accessed|Transition|Lifecycle:Transition)|Scanner):"
     r"|Replication:Operation"
 )
+SENDERS = {
+    "aws:s3": ("form", "sequencer"),
+    "ceph:s3": ("plain", "time"),
+    "minio:s3": ("form", "time"),
+    "noobaa:s3": ("plain", "time"),
+    "rustfs:s3": ("form", "time"),
+    "scality:s3": ("plain", "time"),
+    "sgws:s3": ("unknown", "time"),
+}
+"""How each sender writes keys, and what orders its events (docs/reference/senders.md)."""
 _REMOVALS = {"Delete": "removed", "DeleteMarkerCreated": "delete_marker"}
 _TIME = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})?"
@@ -89,8 +99,8 @@ def ignored_label(name: str) -> str:
     return name if name in _IGNORED or not family else f"{family.group()}*"
 
 
-def event_of(name: str, time: str, fields: Mapping[str, Any], *, is_encoded: bool) -> ExpectedEvent:
-    """The event of a record with this native name.
+def event_of(name: str, time: str, fields: Mapping[str, Any], *, encoding: str, order: str) -> ExpectedEvent:
+    """The event of a record with this native name, whose sender writes keys and orders events like this.
 
     Raises:
         RejectedError: the record cannot be a row.
@@ -109,10 +119,10 @@ def event_of(name: str, time: str, fields: Mapping[str, Any], *, is_encoded: boo
     moment = _moment(time)
     return ExpectedEvent(
         bucket=_measured(bucket, 1, 255),
-        key=_measured(_decoded(key) if is_encoded else key, 1, 1024),
+        key=_measured(_decoded(key, encoding), 1, 1024),
         version_id=_measured("" if version == "null" else version, 0, 1024),
         state=str(state),
-        sequencer=_canonical(sequencer or "", int((moment - _FIRST) // timedelta(seconds=1))),
+        sequencer=_timed(sequencer or "", moment) if order == "time" else _canonical(sequencer or "", _second(moment)),
         event_name=name,
         event_time=moment,
         size_bytes=size,
@@ -136,8 +146,12 @@ def _measured(text: str, least: int, most: int) -> str:
     return text
 
 
-def _decoded(text: str) -> str:
+def _decoded(text: str, encoding: str) -> str:
     """Decode form encoding byte by byte; a percent sign without two digits stands for itself."""
+    if encoding == "unknown" and set(text) & set("%+"):
+        raise RejectedError
+    if encoding != "form":
+        return text
     plain = bytearray()
     position = 0
     while position < len(text):
@@ -179,6 +193,16 @@ def _offset(zone: str) -> timedelta:
         raise UnsureError  # parsers differ about larger values
     away = timedelta(hours=hours, minutes=minutes)
     return away if zone[0] == "+" else -away
+
+
+def _second(moment: datetime) -> int:
+    return int((moment - _FIRST) // timedelta(seconds=1))
+
+
+def _timed(given: str, moment: datetime) -> str:
+    """The second in eight digits, the microsecond in five, then what is given; 72 digits at most."""
+    digits = given.upper() if re.fullmatch("[0-9A-Fa-f]{1,64}", given) else ""
+    return f"{_second(moment):08X}{moment.microsecond:05X}{digits}"[:72].rstrip("0")
 
 
 def _canonical(given: str, second: int) -> str:

@@ -24,6 +24,17 @@ TIMES: Final = (
     "now",
 )
 
+SENDERS: Final = (
+    *("aws:s3",) * 14,
+    "ceph:s3",
+    "minio:s3",
+    "noobaa:s3",
+    "rustfs:s3",
+    "scality:s3",
+    "sgws:s3",
+    "s3.amazonaws.com",
+)
+
 NAMES: Final = (
     "ObjectCreated:Put",
     "ObjectCreated:Put",

@@ -17,6 +17,7 @@ from subscriber.events.eventbridge import SOURCE, Detail, as_record
 from subscriber.events.names import TEST_EVENT, ignored_label, name_of_detail, native_name, state_of
 from subscriber.events.record import Record
 from subscriber.events.rejection import RejectedRecordError
+from subscriber.events.sender import AWS, sender_of
 from subscriber.model import Rejection
 
 MAX_RECORDS: Final = 10_000
@@ -54,6 +55,7 @@ class _Outline(msgspec.Struct, frozen=True, gc=False):
 
 class _Named(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     event_name: str
+    event_source: str = AWS
 
 
 _ENVELOPE = msgspec.json.Decoder(_Envelope)
@@ -127,7 +129,9 @@ def _open_leniently(body: str, error: msgspec.ValidationError) -> Contents | Rej
 def _read_leniently(raw: msgspec.Raw) -> Record | str | Rejection:
     """The record; or its label if events of that name are ignored, whatever the other fields are."""
     try:
-        name = native_name(_NAMED.decode(raw).event_name)
+        named = _NAMED.decode(raw)
+        sender_of(named.event_source)
+        name = native_name(named.event_name)
         return _RECORD.decode(raw) if state_of(name) else ignored_label(name)
     except msgspec.ValidationError as error:
         return Rejection(rejection.MALFORMED_RECORD, str(error))

@@ -1,8 +1,9 @@
 """Object keys and other names in a record: decoded once, measured, never altered.
 
-Keys in native notifications are form-encoded (space is `+`, `+` is `%2B`, the rest percent-encoded UTF-8). Keys in
-EventBridge events are plain; decoding them would corrupt every key with a `%` or `+`. To S3 a key is a string of
-bytes: case folding, Unicode normalization or trimming would merge two objects into one row.
+Keys in AWS's native notifications are form-encoded (space is `+`, `+` is `%2B`, the rest percent-encoded UTF-8). Keys
+in EventBridge events, and those of some other senders, are plain; decoding them would corrupt every key with a `%` or
+`+`. To S3 a key is a string of bytes: case folding, Unicode normalization or trimming would merge two objects into one
+row.
 """
 
 from __future__ import annotations

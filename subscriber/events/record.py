@@ -24,6 +24,7 @@ from subscriber.events.key import (
 )
 from subscriber.events.names import STATES, ignored_label, native_name, state_of
 from subscriber.events.rejection import RejectedRecordError, quoted
+from subscriber.events.sender import AWS, SENDERS, KeyEncoding, sender_of
 from subscriber.events.sequencer import canonical_sequencer
 from subscriber.model import ObjectEvent, Rejection
 
@@ -62,12 +63,14 @@ class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
     event_name: str
     event_time: str
     s3: S3Field
+    event_source: str = AWS
+    """If absent, AWS is assumed, as in records that are written by hand."""
     event_version: str = SUPPORTED_MAJOR
     """If absent, 2 is assumed: every field that is used is checked by itself."""
 
 
 class Sequenced(msgspec.Struct, frozen=True, gc=False):
-    """An event, and whether its own second was put in front of its sequencer."""
+    """An event, and whether its own time was put in front of its sequencer."""
 
     event: ObjectEvent
     is_derived: bool
@@ -86,6 +89,7 @@ def read_record(record: Record, *, key_is_encoded: bool) -> Meaning:
 
 
 def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
+    sender = SENDERS.get(record.event_source) or sender_of(record.event_source)
     name = record.event_name
     state = STATES.get(name) or state_of(name := native_name(name))
     if state is None:
@@ -97,10 +101,11 @@ def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
     if event_time is None:
         raise RejectedRecordError(rejection.BAD_TIME, f"eventTime {quoted(record.event_time)} is not usable")
     described = record.s3.object
-    sequencer, is_derived = canonical_sequencer(described.sequencer, int(event_time.timestamp()))
+    microsecond = None if sender.is_sequencer_trusted else event_time.microsecond
+    sequencer, is_derived = canonical_sequencer(described.sequencer, int(event_time.timestamp()), microsecond)
     event = ObjectEvent(
         bucket=_bucket(record.s3.bucket.name),
-        key=_key(described.key, is_encoded=key_is_encoded),
+        key=_key(described.key, sender.key_encoding if key_is_encoded else "plain"),
         version_id=_version_id(described.version_id),
         state=state,
         sequencer=sequencer,
@@ -120,7 +125,11 @@ def _bucket(name: str) -> str:
     return name  # many events of few buckets: the cache saves the check
 
 
-def _key(text: str, *, is_encoded: bool) -> str:
+def _key(text: str, encoding: KeyEncoding) -> str:
+    if encoding == "unknown" and ("%" in text or "+" in text):
+        detail = "the key has a % or +, and it is not known whether its sender encodes keys"
+        raise RejectedRecordError(rejection.BAD_KEY, detail)
+    is_encoded = encoding == "form"
     # A text that is too long to decode to a valid key is not decoded: it may have a megabyte.
     is_short = len(text) <= (LONGEST_ENCODED_KEY if is_encoded else MAX_KEY_BYTES)
     try:

@@ -96,7 +96,7 @@ class Metrics:
             "ignored_events", "Events that say nothing about an object's existence, by name.", "event_name"
         )
         self.derived_sequencers = self._counter(
-            "derived_sequencers", "Events ordered by their own second, for lack of a sequencer of AWS's form."
+            "derived_sequencers", "Events ordered by their own time, for lack of a sequencer of AWS's form."
         )
 
     def _add_database(self) -> None:

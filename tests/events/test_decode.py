@@ -13,9 +13,10 @@ from subscriber.events.key import MAX_BUCKET_BYTES, MAX_ETAG_BYTES, MAX_KEY_BYTE
 from subscriber.events.names import IGNORED, IGNORED_FAMILIES, STATES
 from subscriber.events.record import MAX_SIZE_BYTES
 from subscriber.events.rejection import REASONS
+from subscriber.events.sender import SENDERS
 from subscriber.model import Delivery, Lease, Message, Rejection
 from testkit.workload import notifications
-from tests.events.samples import EXPECTED, PROPERTY, body, decoded, emission, record
+from tests.events.samples import ABSENT, EXPECTED, PROPERTY, body, decoded, emission, record
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
@@ -33,6 +34,7 @@ record_likes = st.builds(
     versionId=st.sampled_from(["null", None, "v" * 1100]) | json_values,
     sequencer=st.sampled_from(["", "XYZ", "00", "F" * 64]) | json_values,
     eventTime=st.sampled_from(["2026-08-02T07:51:20Z", "1969-01-01T00:00:00Z"]) | json_values,
+    eventSource=st.sampled_from([*SENDERS, "other:s3", ABSENT]) | json_values,
     eventVersion=st.sampled_from(["2.1", "3.0"]) | json_values,
 )
 

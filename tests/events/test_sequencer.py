@@ -82,10 +82,14 @@ def test_own_sequencer_within_a_day(off_seconds: int) -> None:
 
 
 @PROPERTY
-@given(st.none() | st.text("0123456789ABCDEFabcdef", max_size=70) | st.text(), st.integers(0, 2**32 - 1))
-def test_form_fits_the_column(sequencer: str | None, second: int) -> None:
+@given(
+    st.none() | st.text("0123456789ABCDEFabcdef", max_size=70) | st.text(),
+    st.integers(0, 2**32 - 1),
+    st.none() | st.integers(0, 999_999),
+)
+def test_form_fits_the_column(sequencer: str | None, second: int, microsecond: int | None) -> None:
     """The canonical form is at most 72 upper-case hex digits without a zero at the end."""
-    canonical, _ = canonical_sequencer(sequencer, second)
+    canonical, _ = canonical_sequencer(sequencer, second, microsecond)
     assert len(canonical) <= MAX_SEQUENCER_DIGITS + 8
     assert set(canonical) <= set("0123456789ABCDEF")
     assert not canonical.endswith("0")
@@ -101,3 +105,28 @@ def test_a_later_second_is_later_with_or_without_sequencer(
     own, _ = canonical_sequencer(f"{second:08X}{tail}"[:16], second)
     derived, _ = canonical_sequencer(other and f"FFFFFFFF{other}", after)
     assert own < derived or after > 2**32 - 1 - DAY_SECONDS
+
+
+moments = st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 999_999))
+
+
+@PROPERTY
+@given(moments, moments, st.none() | st.text("0123456789ABCDEFabcdef", max_size=66), st.none() | tails)
+def test_the_whole_time_orders_first(
+    one: tuple[int, int], other: tuple[int, int], one_digits: str | None, other_digits: str | None
+) -> None:
+    """Of a sender whose digits order nothing the event of the later microsecond is the later one."""
+    earlier, later = sorted([one, other])
+    before, is_derived = canonical_sequencer(one_digits, *earlier)
+    after, _ = canonical_sequencer(other_digits, *later)
+    assert is_derived
+    assert earlier == later or before < after
+
+
+@PROPERTY
+@given(moments, tails, tails)
+def test_digits_order_events_of_one_time(moment: tuple[int, int], one: str, other: str) -> None:
+    """At one time the digits decide, by S3's rule."""
+    canonical_one, _ = canonical_sequencer(one, *moment)
+    canonical_other, _ = canonical_sequencer(other, *moment)
+    assert (canonical_one < canonical_other) == (padded(one) < padded(other))
