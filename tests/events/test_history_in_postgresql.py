@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TypeAlias
 
 import asyncpg
@@ -11,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.events.order import fold
+from subscriber.events.sender import SENDERS
 from subscriber.model import ObjectEvent
 from testkit.workload.bucket import ObjectRow, VersionRow
 from tests.events.histories import OBJECTS_SQL, VERSIONS_SQL, Arrival, arrivals, seeded_arrival
-from tests.events.samples import decoded
+from tests.events.samples import body, decoded, record
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 EXAMPLES = 100
@@ -62,3 +64,34 @@ async def test_any_order_duplication_and_batching(store: PostgresStore, database
         for bodies in arrival.batches:
             writers.create_task(store.store(rows_of(bodies)), name="writer")
     await assert_equals_buckets(database, arrival)
+
+
+@pytest.mark.parametrize("source", [name for name, sender in SENDERS.items() if not sender.is_sequencer_trusted])
+async def test_untrusted_sequencers(store: PostgresStore, database: Database, source: str) -> None:
+    """Within one second, statement after statement in every order: the times decide, against the digits."""
+
+    def sent(milliseconds: int, event_name: str, digits: str, **changes: str) -> str:
+        time = f"2026-08-02T07:51:20.{milliseconds:03}Z"
+        return body(record(eventSource=source, eventTime=time, event_name=event_name, sequencer=digits, **changes))
+
+    bodies = [
+        sent(100, "ObjectCreated:Put", "F" * 16, key="removed", versionId=""),
+        sent(200, "ObjectRemoved:Delete", "1", key="removed", versionId=""),
+        sent(100, "ObjectCreated:Put", "F" * 16, key="marked", versionId="v1"),
+        sent(200, "ObjectRemoved:DeleteMarkerCreated", "1", key="marked", versionId="v2"),
+        sent(300, "ObjectCreated:Put", "", key="kept", versionId="v3"),
+        sent(50, "ObjectRemoved:DeleteMarkerCreated", "F" * 64, key="kept", versionId="v2"),
+    ]
+    for order in itertools.islice(itertools.permutations(bodies), 0, None, 60):
+        await database.execute("TRUNCATE object_versions")
+        for text in order:
+            await store.store(rows_of([text]))
+        states = await database.fetch("SELECT key, version_id, state FROM object_versions ORDER BY key, version_id")
+        assert [tuple(row) for row in states] == [
+            ("kept", "v2", "delete_marker"),
+            ("kept", "v3", "present"),
+            ("marked", "v1", "present"),
+            ("marked", "v2", "delete_marker"),
+            ("removed", "", "removed"),
+        ]
+        assert [row["key"] for row in await database.fetch("SELECT key FROM objects")] == ["kept"]
