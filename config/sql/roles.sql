@@ -8,7 +8,7 @@
 -- The roles have no password yet: give them one with psql's \password, or on RDS: GRANT rds_iam TO the role.
 -- Then `subscriber migrate` as the owner, grants.sql as the owner too, and `subscriber run` as the writer.
 
--- Owns schema and tables; used only for migrations.
+-- Owns schema and tables; used only for migrations and for `subscriber quarantine` and `subscriber prune`.
 CREATE ROLE :"owner" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;
 -- The role of the daemon.
 CREATE ROLE :"writer" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION;

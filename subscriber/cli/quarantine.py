@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 import socket
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any
 import click
 
 from subscriber.adapters.postgres.quarantine import Filters
+from subscriber.cli.age import Age
 from subscriber.cli.environment import read_settings
 from subscriber.errors import ConfigurationError
 from subscriber.observe.log import bytes_of
@@ -21,29 +21,15 @@ from subscriber.quarantine import commands, render
 from subscriber.quarantine.replay import ReplayOptions
 from subscriber.settings.table import Settings
 
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DEFAULT_RATE = 200.0
 """Messages a second: a replay is not urgent, and it shares the database with the daemon."""
-
-
-class _Age(click.ParamType[timedelta]):
-    """A number and a unit, as in 90s, 15m, 2h or 3d."""
-
-    name = "AGE"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """The time as a difference."""
-        found = re.fullmatch(r"(\d{1,6})([smhd])", str(value))
-        if found is None:
-            self.fail(f"{value!r} is not an age; write 90s, 15m, 12h or 3d", param, ctx)
-        return timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
 
 
 def _filtered(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that select messages."""
     for option in (
-        click.option("--newer-than", type=_Age(), help="Quarantined within this time, as in 15m or 3d."),
-        click.option("--older-than", type=_Age(), help="Quarantined longer ago than this."),
+        click.option("--newer-than", type=Age(), help="Quarantined within this time, as in 15m or 3d."),
+        click.option("--older-than", type=Age(), help="Quarantined longer ago than this."),
         click.option("--queue", help="Of this queue only: its URL or its name."),
         click.option("--reason", "reasons", multiple=True, help="With this reason only; may be repeated."),
     ):

@@ -25,7 +25,7 @@ from subscriber.errors import StoreError
 from subscriber.events.decode import decode
 from subscriber.model import Delivery
 from subscriber.options import auth_options, pipeline_options, store_options
-from subscriber.quarantine.progress import Progress
+from subscriber.quarantine.progress import Progress, progress_text
 from subscriber.quarantine.replay import Replay, ReplayOptions, Tally, message_of
 from subscriber.settings.table import Settings
 
@@ -34,12 +34,12 @@ T = TypeVar("T")
 
 def counts(settings: Settings, filters: Filters) -> list[ReasonCount]:
     """The number of quarantined messages for each reason."""
-    return _run(settings, lambda options: Quarantine(options).counts(filters))
+    return run_on_database(settings, lambda options: Quarantine(options).counts(filters))
 
 
 def queues(settings: Settings) -> list[QueueCount]:
     """The number of quarantined messages of each queue."""
-    return _run(settings, lambda options: Quarantine(options).queues())
+    return run_on_database(settings, lambda options: Quarantine(options).queues())
 
 
 def messages(settings: Settings, filters: Filters, at_most: int) -> list[QuarantinedMessage]:
@@ -55,7 +55,7 @@ def messages(settings: Settings, filters: Filters, at_most: int) -> list[Quarant
             found += page
         return found
 
-    return _run(settings, collect)
+    return run_on_database(settings, collect)
 
 
 def find(settings: Settings, message_id: str, queue: str | None) -> list[tuple[QuarantinedMessage, Delivery]]:
@@ -66,7 +66,7 @@ def find(settings: Settings, message_id: str, queue: str | None) -> list[tuple[Q
         buckets = pipeline_options(settings).buckets
         return [(message, decode(message_of(message), buckets)) for message in found]
 
-    return _run(settings, decoded)
+    return run_on_database(settings, decoded)
 
 
 def replay(settings: Settings, filters: Filters, replay_options: ReplayOptions, stream: TextIO) -> Tally:
@@ -75,7 +75,7 @@ def replay(settings: Settings, filters: Filters, replay_options: ReplayOptions, 
     async def run(options: StoreOptions) -> Tally:
         quarantine = Quarantine(options)
         total = sum(count.waiting for count in await quarantine.counts(filters))
-        progress = Progress(stream, total)
+        progress = Progress(stream, functools.partial(progress_text, total))
         async with _store(options) as store:
             decode_now = functools.partial(decode, buckets=pipeline_options(settings).buckets)
             one_pass = Replay(quarantine, store, decode_now, replay_options, progress.show)
@@ -89,7 +89,7 @@ def replay(settings: Settings, filters: Filters, replay_options: ReplayOptions, 
             progress.end()
             return tally
 
-    return _run(settings, run)
+    return run_on_database(settings, run)
 
 
 @asynccontextmanager
@@ -101,7 +101,7 @@ async def _store(options: StoreOptions) -> AsyncIterator[PostgresStore]:
         await store.close()
 
 
-def _run(settings: Settings, work: Callable[[StoreOptions], Awaitable[T]]) -> T:
+def run_on_database(settings: Settings, work: Callable[[StoreOptions], Awaitable[T]]) -> T:
     """Run `work` after checking that the schema fits this release.
 
     Raises:

@@ -1,40 +1,44 @@
-"""Progress of a replay: on a terminal one line that is rewritten, elsewhere a new line every few seconds."""
+"""Progress of a long command: on a terminal one line that is rewritten, elsewhere a new line every few seconds."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import Generic, TextIO, TypeVar
 
 from subscriber.quarantine.replay import Tally
+
+T = TypeVar("T")
 
 ON_TERMINAL_SECONDS = 0.2
 ELSEWHERE_SECONDS = 5.0
 
 
-class Progress:
+class Progress(Generic[T]):
     """Prints a tally periodically.
 
     Args:
         stream: the output; standard error, since standard output is for the result.
-        total: the number of messages to replay.
+        text: the line for a tally after so many seconds.
         clock: monotonic seconds.
     """
 
-    def __init__(self, stream: TextIO, total: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stream: TextIO, text: Callable[[T, float], str], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._stream = stream
-        self._total = total
+        self._text = text
         self._clock = clock
         self._rewrites = stream.isatty()
         self._began_at = self._shown_at = clock()
         self._width = 0
 
-    def show(self, tally: Tally) -> None:
+    def show(self, tally: T) -> None:
         """Print the tally, unless it was printed a moment ago."""
         now = self._clock()
         if now - self._shown_at >= (ON_TERMINAL_SECONDS if self._rewrites else ELSEWHERE_SECONDS):
             self._shown_at = now
-            self._write(progress_text(tally, self._total, now - self._began_at))
+            self._write(self._text(tally, now - self._began_at))
 
     def end(self) -> None:
         """Clear the rewritten line."""
@@ -51,7 +55,7 @@ class Progress:
         self._stream.flush()
 
 
-def progress_text(tally: Tally, total: int, elapsed_seconds: float) -> str:
+def progress_text(total: int, tally: Tally, elapsed_seconds: float) -> str:
     """Messages seen and their total, the results, the rate and the remaining time at this rate."""
     percent = 100 * tally.seen / total if total else 100
     rate = tally.seen / elapsed_seconds if elapsed_seconds > 0 else 0.0

@@ -104,7 +104,7 @@ class Replay:
         clock = asyncio.get_running_loop().time
         started_at, after = clock(), ("", "")
         at_most = page_messages(self._options.rate)
-        while page := await _with_retries(partial(self._quarantine.page, filters, after, at_most)):
+        while page := await with_retries(partial(self._quarantine.page, filters, after, at_most)):
             await self._replay_page(page)
             after = page[-1].position
             self._report(self.tally)
@@ -122,7 +122,7 @@ class Replay:
             else:
                 self.tally.rejected[reason] += 1
         if not self._options.dry_run:
-            await _with_retries(partial(self._quarantine.mark, done, self._options.by))
+            await with_retries(partial(self._quarantine.mark, done, self._options.by))
         self.tally.seen += len(page)
         self.tally.replayed += len(done)
 
@@ -187,7 +187,7 @@ class Replay:
         unexplained = plan.unexplained
         if len(unexplained) > SUSPECTS_AT_MOST and self._row_failure is not None:
             raise self._row_failure
-        await _with_retries(partial(self._store.rehearse, comparison_row(unexplained[0])))
+        await with_retries(partial(self._store.rehearse, comparison_row(unexplained[0])))
         self._evidence = msgspec.structs.replace(self._evidence, comparisons=self._evidence.comparisons + 1)
 
 
@@ -235,7 +235,7 @@ def pause_for(rate: float, seen: int, elapsed_seconds: float) -> float:
     return 0.0 if rate <= 0 else max(0.0, seen / rate - elapsed_seconds)
 
 
-async def _with_retries(call: Callable[[], Awaitable[T]]) -> T:
+async def with_retries(call: Callable[[], Awaitable[T]]) -> T:
     """Call the database, with retries after transient failures; each of these calls is idempotent."""
     for failures in range(1, CALL_ATTEMPTS):
         try:

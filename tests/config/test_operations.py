@@ -28,7 +28,7 @@ from tests.e2e.environment import fitting_constraints, until
 from tests.fixtures.queues import OpenClient
 from tests.repo.source import ROOT, texts
 
-PAGES = ("deploy", "replay", "drain", "second-bucket", "tune", "override", "incident")
+PAGES = ("deploy", "replay", "prune", "drain", "second-bucket", "tune", "override", "incident")
 """The pages of docs/how-to, in the order in which their commands are run."""
 SECOND_BUCKET = "lake-curated"
 SUPPORTED = ("sqs", "s3api", "secretsmanager", "iam", "logs")
@@ -131,7 +131,7 @@ async def test_the_steps_lead_to_a_row(
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
     connection = await asyncpg.connect(database, timeout=10)
     rows = await connection.fetch("SELECT bucket, size_bytes FROM subscriber.objects ORDER BY bucket")
-    _, counts_by_reason, rows_of_second = blocks(document(), "sql")
+    _, counts_by_reason, _mark_as_done, rows_of_second = blocks(document(), "sql")
     quarantined = await connection.fetch(counts_by_reason)
     second = await connection.fetch(rows_of_second)
     await connection.close()

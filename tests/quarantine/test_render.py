@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 import pytest
@@ -83,9 +84,9 @@ def test_the_end_of_a_replay(dry_run: bool, first: str) -> None:
 
 def test_progress_text() -> None:
     """Messages, rate and remaining time."""
-    text = progress_text(a_tally(), 1000, 5.0)
+    text = progress_text(1000, a_tally(), 5.0)
     assert text == "250 of 1000 (25 %): 240 replayed, 10 still rejected; 50/s, 15 s left"
-    assert progress_text(Tally(), 0, 0.0) == "0 of 0 (100 %): 0 replayed, 0 still rejected; 0/s, 0 s left"
+    assert progress_text(0, Tally(), 0.0) == "0 of 0 (100 %): 0 replayed, 0 still rejected; 0/s, 0 s left"
 
 
 class Terminal(io.StringIO):
@@ -99,7 +100,7 @@ class Terminal(io.StringIO):
 def test_progress_off_a_terminal_is_a_line_every_few_seconds() -> None:
     """Few lines, fit for a log."""
     stream, now = io.StringIO(), [0.0]
-    progress = Progress(stream, 1000, lambda: now[0])
+    progress = Progress(stream, partial(progress_text, 1000), lambda: now[0])
     for second in range(12):
         now[0] = float(second)
         progress.show(a_tally())
@@ -111,7 +112,7 @@ def test_progress_off_a_terminal_is_a_line_every_few_seconds() -> None:
 def test_progress_on_a_terminal_is_one_line() -> None:
     """The line is rewritten, and cleared at the end."""
     stream, now = Terminal(), [0.0]
-    progress = Progress(stream, 1000, lambda: now[0])
+    progress = Progress(stream, partial(progress_text, 1000), lambda: now[0])
     for tenth in range(10):
         now[0] = tenth / 10
         progress.show(a_tally())

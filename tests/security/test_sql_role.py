@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import check_schema, migrate
+from subscriber.adapters.postgres.prune import FIRST, PrunedTables
 from subscriber.adapters.postgres.quarantine import Filters, Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.check.probe_database import probe_database
@@ -117,6 +119,18 @@ async def test_no_grant_is_superfluous(roles: Roles) -> None:
         assert [each.kind for each in await probe_database(as_writer, "password")] == [ExitCode.DATABASE], grant
         await run(roles.owner_url, grant)
     await _run_all_statements(roles)
+
+
+async def test_only_the_owner_can_prune(roles: Roles) -> None:
+    """The writer is told which role can."""
+    await _run_all_statements(roles)
+    for kind in ("tombstones", "quarantine"):
+        owned, written = (PrunedTables(_options(roles, url)) for url in (roles.owner_url, roles.writer_url))
+        page = await owned.prune(kind, FIRST[kind], datetime.now(UTC), 10, dry_run=False)
+        assert page is not None
+        assert (page.seen, page.removed) == (1, 0)
+        with pytest.raises(StoreError, match="run this as that role"):
+            await written.prune(kind, FIRST[kind], datetime.now(UTC), 10, dry_run=False)
 
 
 async def test_the_grants_are_repeatable(roles: Roles) -> None:
