@@ -18,6 +18,7 @@ from subscriber.adapters.load.open import open_sensor
 from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.migrations import check_schema
 from subscriber.adapters.postgres.migrations import migrate as apply_migrations
+from subscriber.adapters.postgres.quarantine import Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.adapters.sqs.client import Sqs
 from subscriber.admin.control import ControlPage
@@ -27,6 +28,7 @@ from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.load_monitor import LoadMonitor
 from subscriber.control.observer import Observer, PipelineSignals
+from subscriber.control.quarantine_count import REASONS_AT_MOST, QuarantineCount
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
 from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError
@@ -194,15 +196,22 @@ class Daemon:
         self._regulator = self._regulator_of(pipeline, queues, load)
         regulator = asyncio.create_task(self._regulator.run(), name="regulator")
         regulator.add_done_callback(self._side_task_ended)
+        counting = asyncio.create_task(self._quarantine_count().run(), name="quarantine count")
+        counting.add_done_callback(self._side_task_ended)
         agent = EcsAgent.of(os.environ) if settings.task_protection == "busy" else None
         try:
             async with task_protection(agent, lambda: next(leases.outstanding(), None) is not None):
                 return await self._run_until_drained(pipeline)
         finally:
             regulator.cancel()
+            counting.cancel()
             outstanding = list(leases.outstanding())
             releasing = release_all(queues, outstanding, RELEASE_CALLS_SECONDS, self._metrics.queue_name)
             await asyncio.gather(releasing, load.close())
+
+    def _quarantine_count(self) -> QuarantineCount:
+        quarantine = Quarantine(self._database)
+        return QuarantineCount(lambda: quarantine.waiting(REASONS_AT_MOST), self._metrics)
 
     def _load_monitor(self) -> LoadMonitor:
         source, options = self._settings.database_load_source, sensor_options(self._settings, self._database)

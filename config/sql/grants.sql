@@ -17,8 +17,9 @@ GRANT INSERT (bucket, key, version_id, state, sequencer, event_name, event_time,
 GRANT UPDATE (state, sequencer, event_name, event_time, size_bytes, etag, ingested_at)
     ON :"schema".object_versions TO :"writer";
 
--- The quarantine is written and never read; for a message that it already holds only the count is updated.
-GRANT SELECT (queue, message_id, receive_count) ON :"schema".quarantined_messages TO :"writer";
+-- The quarantine's bodies are written and never read; for a message that it already holds only the count is updated. The
+-- number of messages that wait, by reason, is a metric.
+GRANT SELECT (queue, message_id, receive_count, reason, replayed_at) ON :"schema".quarantined_messages TO :"writer";
 GRANT INSERT (queue, message_id, reason, detail, body, receive_count) ON :"schema".quarantined_messages TO :"writer";
 GRANT UPDATE (receive_count) ON :"schema".quarantined_messages TO :"writer";
 

@@ -47,6 +47,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "protection.released": "The ECS task is no longer protected from scale-in and deployments.",
     "protection.set": "The ECS task is protected from scale-in and deployments.",
     "quarantine.failed": "Messages could not be stored in the quarantine; they are retried after a delay.",
+    "quarantine.not_counted": "What waits in the quarantine could not be counted; the metric is absent meanwhile.",
     "queue.found": "A queue was checked at start.",
     "queue.recovered": "A stalled queue delivers again.",
     "queue.stalled": "A queue delivers nothing although it holds messages.",

@@ -92,6 +92,12 @@ class Metrics:
         self.quarantined_messages = self._counter(
             "quarantined_messages", "Messages stored in the quarantine, by reason: inspect them.", "reason"
         )
+        self.quarantine_waiting_messages = self._gauge(
+            "quarantine_waiting_messages",
+            "Messages in the quarantine that nobody has replayed, by reason, counted up to 10,000 once a minute; "
+            "absent while the table cannot be read.",
+            "reason",
+        )
         self.ignored_events = self._counter(
             "ignored_events", "Events that say nothing about an object's existence, by name.", "event_name"
         )

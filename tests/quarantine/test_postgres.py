@@ -135,3 +135,19 @@ def test_the_statements_share_one_filter(name: str) -> None:
     text = statement(name, "any")
     assert statement("quarantine_filter", "any").rstrip() in text
     assert ":quarantine_filter" not in text
+
+
+async def test_waiting_messages_are_counted_by_reason(
+    quarantine: Quarantine, put: Put, database: asyncpg.Connection[asyncpg.Record], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replayed ones are not; both the messages and the reasons are bounded."""
+    assert await quarantine.waiting(10) == {}
+    for number in range(3):
+        await put(f"{number}", reason="bad_key")
+    await put("json")
+    await put("done")
+    await database.execute("UPDATE quarantined_messages SET replayed_at = now() WHERE message_id = 'done'")
+    assert await quarantine.waiting(10) == {"bad_key": 3, "not_json": 1}
+    assert await quarantine.waiting(1) == {"bad_key": 3}
+    monkeypatch.setattr(postgres_quarantine, "WAITING_COUNTED_AT_MOST", 2)
+    assert sum((await quarantine.waiting(10)).values()) == 2

@@ -69,6 +69,7 @@ async def _run_all_statements(roles: Roles) -> None:
             await store.store([row(sequencer=sequencer)])
         for count in (1, 2):
             await store.quarantine([(message(receive_count=count), Rejection("not_json", "a test"))])
+        assert await Quarantine(options).waiting(10) == {"not_json": 1}
     finally:
         await store.close()
 

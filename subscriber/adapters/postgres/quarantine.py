@@ -17,6 +17,11 @@ PAGE_BYTES = 8_388_608
 _TIMEOUT_SECONDS = 60.0
 """A filter may have to scan all quarantined messages."""
 
+WAITING_COUNTED_AT_MOST = 10_000
+_WAITING_TIMEOUT_SECONDS = 5.0
+
+_IF_UNCOUNTABLE = "To count what waits in the quarantine, run config/sql/grants.sql again."
+
 _IF_DENIED = (
     "Only the owner of the quarantine table can read and mark messages, not the daemon's writer: run this as that role."
 )
@@ -92,6 +97,13 @@ class Quarantine:
         async with session(self._options, _TIMEOUT_SECONDS, if_denied=_IF_DENIED) as connection:
             text = statement("quarantine_counts", self._options.schema)
             return [ReasonCount(*row) for row in await connection.fetch(text, *msgspec.structs.astuple(filters))]
+
+    async def waiting(self, reasons_at_most: int) -> dict[str, int]:
+        """How many messages wait for each reason, WAITING_COUNTED_AT_MOST in all; it needs no more than the writer."""
+        text = statement("quarantine_waiting", self._options.schema)
+        async with session(self._options, _WAITING_TIMEOUT_SECONDS, if_denied=_IF_UNCOUNTABLE) as connection:
+            rows = await connection.fetch(text, WAITING_COUNTED_AT_MOST, reasons_at_most)
+        return {row["reason"]: row["waiting"] for row in rows}
 
     async def queues(self) -> list[QueueCount]:
         """The number of messages of each queue."""
