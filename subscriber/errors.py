@@ -72,7 +72,7 @@ class Treatment(enum.Enum):
     """What to do about a write that failed."""
 
     RETRY = "retry"
-    """Write the same batch again at once, on any connection: it conflicted with another transaction."""
+    """Write the same batch again, on any connection: it conflicted with another transaction."""
     BACK_OFF = "back_off"
     """Wait, write less at a time, then write again: the database is short of a resource."""
     RECONNECT = "reconnect"
@@ -80,9 +80,10 @@ class Treatment(enum.Enum):
     CREDENTIALS = "credentials"
     """Fetch new credentials, then reconnect."""
     BISECT = "bisect"
-    """A row cannot be stored: bisect the batch until its message stands alone, then quarantine that message."""
+    """A row cannot be stored: bisect the batch until its message stands alone; quarantine that message if the database
+    takes other rows."""
     MAYBE_ROW = "maybe_row"
-    """One row or every row may be the cause: as STOP until another write succeeds, then as BISECT."""
+    """As BISECT, but every row is as likely to be the cause as one: it counts as a failure of the database too."""
     STOP = "stop"
     """Only an operator can fix it: stop receiving, leave the messages in the queue, report it."""
 
@@ -187,10 +188,10 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
     },
     # One of the rows.
     Treatment.BISECT: {
-        "22": ("unstorable_value", "A value cannot be stored; its message goes to the quarantine."),
-        "23502": ("null_value", "A value is missing; its message goes to the quarantine."),
-        "23503": ("foreign_key", "A row violates a foreign key; its message goes to the quarantine."),
-        "23514": ("check_violation", "A row violates a CHECK; its message goes to the quarantine."),
+        "22": ("unstorable_value", "A value cannot be stored, or a trigger of yours fails: see the detail."),
+        "23502": ("null_value", "A value is missing: see the detail. A trigger of yours may have left it out."),
+        "23503": ("foreign_key", "A row violates a foreign key of yours: see the detail."),
+        "23514": ("check_violation", "A row violates a CHECK, or fits no partition: see the detail."),
     },
     # One of the rows, or every row.
     Treatment.MAYBE_ROW: {

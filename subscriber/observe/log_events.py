@@ -37,7 +37,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "load.not_closed": "Closing a load sensor failed; the daemon goes on.",
     "load.partially_visible": "The load source active_sessions does not see the sessions of other users.",
     "load.source": "The source of the database's load; `skipped` lists the sources that did not work, with reasons.",
-    "message.poisoned": "A message fails alone while other writes succeed; it is retried after a delay.",
+    "message.poisoned": "A message failed alone while the database takes other rows; it is quarantined or delayed.",
     "messages.not_released": "Some messages could not be released; SQS redelivers them when their visibility ends.",
     "messages.released": "The shutdown released the messages that were still held.",
     "messages.unsettled": "Messages could not be deleted, or their visibility not be changed; SQS redelivers them.",

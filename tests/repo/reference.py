@@ -27,6 +27,7 @@ from subscriber.control.status import AlarmStatus, ControlStatus, DecisionNote, 
 from subscriber.observe.log_events import MEANINGS
 from subscriber.observe.metrics import Metrics
 from subscriber.signals import LoadReading
+from tests.repo import breaker_page
 from tests.repo.log_calls import LogCall, log_calls
 from tests.repo.source import ROOT
 
@@ -225,6 +226,11 @@ def failures() -> str:
     return f"{by_hand}{MARK}{failures_table()}"
 
 
+def circuit_breaker() -> str:
+    """circuit-breaker.md, from the table of transitions."""
+    return _page(breaker_page.TEMPLATE, **breaker_page.parts())
+
+
 def _page(template: str, **parts: str) -> str:
     title, newline, rest = template.partition("\n")
     return f"{title}{newline}{newline}{_WRITTEN}{rest.format(**parts)}"
@@ -237,6 +243,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": command_line,
     "http.md": http,
     "failures.md": failures,
+    "circuit-breaker.md": circuit_breaker,
 }
 """What writes each page."""
 

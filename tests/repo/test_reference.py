@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from subscriber.flow.health import TRANSITIONS
 from subscriber.observe.log_events import MEANINGS
 from tests.repo.log_calls import log_calls
 from tests.repo.reference import FOLDER, PAGES, http, routes
@@ -40,6 +41,19 @@ def test_no_call_of_the_log_is_missed() -> None:
         if source.path.startswith("subscriber/") and re.search(r"\b(_log|get_logger\(\))\.\w+\(", source.text)
     }
     assert {call.package for call in log_calls()} == logging
+
+
+def test_the_circuit_breaker_is_drawn_whole() -> None:
+    """Every transition is an arrow of the picture and a row of the table, and nothing else is."""
+    page = (FOLDER / "circuit-breaker.md").read_text()
+    names = dict(re.findall(r'^    state "(.+)" as (\w+)$', page, re.MULTILINE))
+    arrows = re.findall(r"^    (\w+) --> (\w+): (.+)$", page, re.MULTILINE)
+    expected = [(state.value, event.value, after.value) for (state, event), (after, _) in TRANSITIONS.items()]
+    assert [(before, event, after) for before, after, event in arrows] == [
+        (names[state], event, names[after]) for state, event, after in expected
+    ]
+    rows = re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \| .+ \|$", page.partition("## Transitions")[2], re.MULTILINE)
+    assert rows[2:] == expected
 
 
 def test_every_route_is_described() -> None:
