@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -31,6 +36,18 @@ class PruneCli:
         environment = self.context.environment(**settings)
         done = await asyncio.to_thread(CliRunner().invoke, main, ["prune", *arguments], env=environment)
         return done.exit_code, done.stdout, done.stderr
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The command as a process that handles SIGINT, even if this one ignores it, as background jobs do."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SUBSCRIBER_", "AWS_"))}
+        return subprocess.Popen(
+            [sys.executable, "-m", "subscriber", "prune", *arguments],
+            env=inherited | self.context.environment(),
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 -- one call, no lock
+        )
 
     def retain(self, days: int) -> None:
         """Set the retention of the queue; its dead-letter queue keeps SQS's default of four days."""
@@ -73,6 +90,29 @@ async def test_old_tombstones_and_replayed_messages_go(cli: PruneCli) -> None:
     assert await cli.database.fetchval("SELECT count(*) FROM quarantined_messages") == 0
     nothing = "0 tombstones were removed, 1 row read\n0 replayed messages were removed, 0 rows read\n"
     assert await cli.run(*both, "--rate", "0") == (0, nothing, "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+async def test_a_prune_that_is_killed_is_simply_continued(cli: PruneCli, number: signal.Signals) -> None:
+    """As a process: what it removed is gone, Ctrl-C prints where to go on, and the rest follows from there."""
+    await cli.database.execute(
+        "INSERT INTO object_versions SELECT 'b', 'm' || lpad(n::text, 3, '0'), '', 'removed', '1', 'e', now(), NULL, "
+        "NULL, now() - '50 days'::interval FROM generate_series(1, 60) AS n"
+    )
+    process = cli.start("--older-than", "45d", "--rate", "1")  # it would take a minute; the first second is enough
+    try:
+        while len(await cli.keys()) == 63:
+            assert process.poll() is None
+    finally:
+        process.send_signal(number)
+        _, errors = await asyncio.to_thread(process.communicate, timeout=30)
+    left = await cli.keys()
+    assert 1 < len(left) < 63
+    after = re.findall(r"stopped early: \d+ tombstones? w\w+ removed, .*: run it again with --after (b/\w+) to", errors)
+    assert bool(after) is (number is signal.SIGINT)
+    code, out, _ = await cli.run("--older-than", "45d", *(("--after", *after) if after else ()))
+    assert (code, out.split(" ")[0]) == (0, str(len(left) - 1))
+    assert await cli.keys() == ["k10"]
 
 
 async def test_an_age_within_the_retention_is_rejected(cli: PruneCli) -> None:
