@@ -23,6 +23,7 @@ from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.adapters.sqs.client import Sqs
 from subscriber.admin.control import ControlPage
 from subscriber.admin.server import AdminServer
+from subscriber.check.rules.database import failure_finding
 from subscriber.check.startup import probe
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
@@ -31,7 +32,7 @@ from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.quarantine_count import REASONS_AT_MOST, QuarantineCount
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
-from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError
+from subscriber.errors import DatabaseError, ExitCode, QueueCallError, QueueError, StoreError
 from subscriber.flow.breaker import PROBE_BACKOFF
 from subscriber.flow.leases import InFlightLimits, VisibilityLeases
 from subscriber.flow.limiter import ConcurrencyLimiter
@@ -48,6 +49,7 @@ from subscriber.options import (
     store_options,
 )
 from subscriber.pipeline.pipeline import Pipeline
+from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.table import Settings
 
 RELEASE_SECONDS = 10
@@ -176,9 +178,12 @@ class Daemon:
                     _log.info("schema.migrated", applied=await apply_migrations(options))
                 return await check_schema(options)
             except StoreError as error:
+                address = DatabaseUrl.parse(options.url).address
+                finding = failure_finding(error, self._settings.database_auth)
                 if error.treatment.is_final_at_start:
-                    raise
-                _log.warning("database.waiting", reason=error.word, detail=str(error))
+                    raise DatabaseError(f"database {address}: {finding.problem}; {finding.remedy}") from error
+                detail, advice = finding.problem, finding.remedy
+                _log.warning("database.waiting", database=address, reason=error.word, detail=detail, advice=advice)
             await asyncio.sleep(PROBE_BACKOFF.delay_seconds(attempt + 1))
             attempt += 1
 

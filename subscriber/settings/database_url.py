@@ -59,6 +59,14 @@ class DatabaseUrl(msgspec.Struct, frozen=True):
         )
 
     @property
+    def address(self) -> str:
+        """Where the database is, for a sentence: `host:port`, a socket directory, or several hosts."""
+        first = self.hosts[0]
+        if len(self.hosts) > 1 or first.startswith("/"):
+            return ", ".join(self.hosts)
+        return f"[{first}]:{self.port}" if ":" in first else f"{first}:{self.port}"
+
+    @property
     def is_local(self) -> bool:
         """Whether no traffic to this database leaves the machine: every host is a socket or loopback."""
         return all(_is_local(host) for host in self.hosts)

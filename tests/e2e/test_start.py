@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from subscriber.errors import ExitCode
+from subscriber.settings.database_url import DatabaseUrl
 from testkit.daemon import DaemonProcess, daemon_process
 from testkit.postgres.postgres import LocalPostgres
 from tests.e2e.environment import QueueCounts, RunContext, put_body, until
@@ -92,7 +93,8 @@ async def test_a_wrong_password(context: RunContext) -> None:
         code, lines = await ended(daemon)
         assert "not-the-" not in str(daemon.log)
     assert code == ExitCode.DATABASE
-    assert "password" in lines[0]
+    assert lines[0].startswith(f"subscriber: database {DatabaseUrl.parse(url).address}: rejects the login (")
+    assert lines[0].endswith("; correct user and password in SUBSCRIBER_DATABASE_URL")
 
 
 async def test_mistakes_in_the_settings(context: RunContext) -> None:
@@ -110,7 +112,11 @@ async def test_the_start_waits_for_an_unavailable_database(context: RunContext, 
     postgres_server.stop()
     context.send([put_body("one.txt")])
     with context.daemon(DATABASE_URL=postgres_server.url) as daemon:
-        await asyncio.to_thread(daemon.wait_for, "database.waiting")
+        waiting = await asyncio.to_thread(daemon.wait_for, "database.waiting")
+        assert waiting["database"] == f"127.0.0.1:{postgres_server.port}"
+        assert waiting["advice"] == (
+            "check host and port in SUBSCRIBER_DATABASE_URL, the security group, and that the database runs"
+        )
         assert daemon.page("/livez")[0] == 200
         assert daemon.page("/readyz")[0] == 503
         assert context.counts() == QueueCounts(visible=1, in_flight=0)

@@ -34,6 +34,21 @@ def test_local_database_needs_no_tls(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("postgresql://me:secret@index.example/lake", "index.example:5432"),
+        ("postgresql://me:secret@index.example:6543/lake", "index.example:6543"),
+        ("postgresql://[::1]:6543/lake", "[::1]:6543"),
+        ("postgresql://a.example,b.example:5433/lake", "a.example, b.example"),
+        ("postgresql:///lake?host=/run/postgresql", "/run/postgresql"),
+    ],
+)
+def test_address_tells_where_the_database_is(url: str, address: str) -> None:
+    """Host and port as an operator would look for them, without user and password."""
+    assert DatabaseUrl.parse(url).address == address
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "postgresql://index.example/lake",
