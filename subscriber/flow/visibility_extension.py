@@ -24,7 +24,10 @@ from subscriber.observe.metrics import Metrics
 from subscriber.ports import QueueClient
 
 CALLS_AT_MOST = 4
-"""Concurrent calls: half a lease of time is left for them, and deletes share their connections."""
+"""Concurrent extensions: half a lease of time is left for them, and deletes share their connections."""
+
+RELEASES_AT_MOST = 2
+"""Concurrent releases beside them: they may hang as long as SQS does, and no lease depends on them."""
 
 DueAction: TypeAlias = Literal["extend", "release", "expire"]
 
@@ -105,14 +108,35 @@ class VisibilityExtender:
         self._queues = queues
         self._metrics = metrics
         self._terms = leases.terms
+        self._extend_slots = asyncio.Semaphore(CALLS_AT_MOST)
+        self._release_slots = asyncio.Semaphore(RELEASES_AT_MOST)
+        self._release_rounds: set[asyncio.Task[None]] = set()
+        """They release what was held too long, beside the extensions, which must not wait for them."""
         self._retry_seconds = max(0.2, min(5.0, self._terms.visibility_seconds / 20))
 
     async def run(self) -> None:
         """Extend leases until cancelled; after a cancellation every lease still says what is true."""
         clock = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(wake_at(self._leases.filled(), clock(), self._terms) - clock())
-            await self._process_due(clock())
+        try:
+            while True:
+                await self._sleep(wake_at(self._leases.filled(), clock(), self._terms) - clock())
+                await self._process_due(clock())
+        finally:
+            for one in self._release_rounds:
+                one.cancel()
+            if self._release_rounds:
+                await asyncio.wait(self._release_rounds)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Sleep, but not longer than until a round of releases is over: what it did not release is due again."""
+        if not self._release_rounds:
+            await asyncio.sleep(seconds)
+            return
+        over, self._release_rounds = await asyncio.wait(
+            self._release_rounds, timeout=max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED
+        )
+        for one in over:
+            one.result()
 
     async def _process_due(self, now: float) -> None:
         due: dict[DueAction, list[Lease]] = {"expire": [], "release": [], "extend": []}
@@ -124,7 +148,7 @@ class VisibilityExtender:
         for lease in due["expire"]:
             self._expire(lease, lease.handles - lease.expired, "expired")
         if due["release"]:
-            await self._release(due["release"], now)
+            self._start_release(due["release"], now)
         if due["extend"]:
             await self._extend(due["extend"], now)
 
@@ -132,7 +156,7 @@ class VisibilityExtender:
         answers = Answers()
         clock = asyncio.get_running_loop().time
         times = [extension_seconds(lease, now, self._terms) for lease in leases]
-        await self._call_all(changes_for(leases, now, self._terms, "extend"), "extend", answers)
+        await self._call_all(changes_for(leases, now, self._terms, "extend"), "extend", answers, self._extend_slots)
         for lease, seconds in zip(leases, times, strict=True):
             self._expire(lease, (lease.handles - lease.expired) & answers.gone, "rejected")
             ours = lease.handles - lease.expired
@@ -143,16 +167,19 @@ class VisibilityExtender:
             else:
                 lease.extend_at = clock() + self._retry_seconds
 
-    async def _release(self, leases: Sequence[Lease], now: float) -> None:
-        """Release what was held too long. Meanwhile no write begins with it; what is not released stays ours."""
-        answers = Answers()
+    def _start_release(self, leases: Sequence[Lease], now: float) -> None:
+        """Release what was held too long. From now on no write begins with it; what is not released stays ours."""
         changes = list(changes_for(leases, now, self._terms, "release"))
         requested = [(lease, lease.handles - lease.expired) for lease in leases]
         for lease, handles in requested:
             lease.expired |= handles
             lease.releasing |= handles
+        self._release_rounds.add(asyncio.create_task(self._release(changes, requested), name="release round"))
+
+    async def _release(self, changes: Sequence[VisibilityChange], requested: Sequence[tuple[Lease, set[str]]]) -> None:
+        answers = Answers()
         try:
-            await self._call_all(changes, "release", answers)
+            await self._call_all(changes, "release", answers, self._release_slots)
         finally:
             again = asyncio.get_running_loop().time() + self._retry_seconds
             for lease, handles in requested:
@@ -179,8 +206,9 @@ class VisibilityExtender:
             "leases.expired", queue=self._metrics.queue_name(lease.queue), messages=len(handles), reason=reason
         )
 
-    async def _call_all(self, changes: Iterable[VisibilityChange], operation: DueAction, answers: Answers) -> None:
-        slots = asyncio.Semaphore(CALLS_AT_MOST)
+    async def _call_all(
+        self, changes: Iterable[VisibilityChange], operation: DueAction, answers: Answers, slots: asyncio.Semaphore
+    ) -> None:
         async with asyncio.TaskGroup() as calls:
             for change in changes:
                 await slots.acquire()

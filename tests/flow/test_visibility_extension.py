@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from subscriber.flow.leases import InFlightLimits, VisibilityLeases
-from subscriber.flow.visibility_extension import VisibilityExtender
+from subscriber.flow.visibility_extension import RELEASES_AT_MOST, VisibilityExtender
 from subscriber.model import Message
 from subscriber.observe.metrics import Metrics
 from tests.fakes.queues import FailEntries, FakeQueues, call_error
@@ -187,6 +187,28 @@ async def test_a_cancelled_release_leaves_the_messages_outstanding() -> None:
         assert len(messages[0].lease.expired) == 10
     ((_, handles),) = setup.leases.outstanding()
     assert set(handles) == {one.receipt_handle for one in messages}
+
+
+async def test_releases_that_hang_hold_up_no_extension() -> None:
+    """While SQS does not answer a release, younger leases are extended in time; further releases wait their turn."""
+    setup = Setup(hold_seconds=400)
+    hangs = [Hold(), Hold(), Hold()]
+    setup.queues.script("release", *hangs)
+    async with setup.extending():
+        old = [await setup.poll(10) for _ in range(3)]
+        await asyncio.sleep(350)
+        young = await setup.poll(10)
+        await hangs[1].reached.wait()
+        assert setup.queues.settling == RELEASES_AT_MOST
+        await asyncio.sleep(340)
+        assert [one.lease.expired for one in young] == [set()] * 10
+        assert setup.receivable() == 30  # the old ones, whose visibility has ended by itself
+        for hang in hangs:
+            hang.release()
+        await asyncio.sleep(1)
+        assert [messages[0].lease.releasing for messages in old] == [set()] * 3
+    assert [len(handles) for handles in setup.queues.releases] == [10, 10, 10]
+    assert setup.receivable() == 30
 
 
 async def test_a_thousand_leases_are_extended_few_calls_at_a_time() -> None:
