@@ -138,8 +138,10 @@ class DirectTransport:
             try:
                 async with connect_timeout:
                     return await self._open_connection(addresses)
-            except OSError as error:  # includes TimeoutError
+            except (OSError, RuntimeError) as error:  # includes TimeoutError
                 self._look_up_again_at = 0.0  # the name may have another address by now
+                if isinstance(error, RuntimeError):  # aiohappyeyeballs: uvloop still uses the socket's descriptor
+                    raise ConnectionError(str(error)) from error
                 if not connect_timeout.expired():
                     raise
                 where = f"{self._origin.host}:{self._origin.port}"
@@ -213,7 +215,7 @@ class ProxiedTransport:
         try:
             async with asyncio.timeout(timeout_seconds), posting as response:
                 return HttpResponse(response.status, response.raw_headers, await response.read())
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, RuntimeError) as error:  # RuntimeError: as in DirectTransport
             raise OSError(str(error) or type(error).__name__) from error
 
     async def close(self) -> None:

@@ -45,7 +45,7 @@ async def task_identity(environment: Mapping[str, str]) -> TaskIdentity | None:
             await asyncio.sleep(IDENTITY_PAUSE_SECONDS)
         try:
             task = read_identity(*await _ask("GET", f"{base}/task", None, IDENTITY_SECONDS))
-        except (SensorError, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        except (SensorError, aiohttp.ClientError, TimeoutError, OSError, ValueError, RuntimeError) as error:
             problem = str(error) or type(error).__name__
             continue
         _log.info("worker.named", **msgspec.structs.asdict(task))
@@ -80,7 +80,7 @@ class EcsAgent:
             answer = await _ask("PUT", self._address, msgspec.json.encode(body), PROTECTION_SECONDS)
         except TimeoutError:
             return denied("Timeout", f"no answer within {PROTECTION_SECONDS:g} s")
-        except (aiohttp.ClientError, OSError, ValueError) as error:  # ValueError: an invalid address
+        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:  # ValueError: an invalid address
             return denied("Unreachable", str(error) or type(error).__name__)
         return read_protection(*answer, is_wanted=wanted)
 

@@ -7,8 +7,10 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
+import aiohappyeyeballs
 import pytest
 import trustme
 
@@ -182,6 +184,25 @@ async def test_connecting_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(transport, "_open_connection", never)
         with pytest.raises(ConnectionError, match=r"no connection to 127.0.0.1:9 within 0.01 s"):
             await transport.post({}, b"", 5)
+
+
+async def test_a_descriptor_in_use_is_an_error_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A RuntimeError that aiohappyeyeballs documents for uvloop does not leave the pool: the next request connects."""
+    connect, failures = (
+        aiohappyeyeballs.start_connection,
+        iter([RuntimeError("File descriptor 9 is used by transport")]),
+    )
+
+    async def start_connection(*given: Any, **options: Any) -> socket.socket:
+        for failure in failures:
+            raise failure
+        return await connect(*given, **options)
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", start_connection)
+    async with running(answer_all) as (_, port), transport_to(port, connections=1) as transport:
+        with pytest.raises(ConnectionError, match=r"^File descriptor 9 is used by transport$"):
+            await transport.post({}, b"", 5)
+        assert (await transport.post({}, b"", 5)).status == 200
 
 
 @pytest.mark.parametrize("is_trusted", [True, False])
