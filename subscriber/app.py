@@ -120,15 +120,24 @@ class Daemon:
             await server.start()
             adapters.push_async_callback(server.stop)
             _log.info("http.listening", host=settings.http_host, port=server.port)
-            queues = await adapters.enter_async_context(Sqs(sqs_options(settings)))
-            database = store_options(settings, await self._worker())
-            self._database = await adapters.enter_async_context(authenticated(database, auth_options(settings)))
-            store = PostgresStore(self._database)
-            adapters.push_async_callback(store.close, STORE_CLOSE_SECONDS)
-            opened = await run_until(self._stop.requested, self._open(queues, store, migrate_first=migrate_first))
-            code = await self._run_pipeline(queues, store) if opened else ExitCode.DRAINED
+            code = await self._open_and_run(adapters, migrate_first=migrate_first)
         _log.info("daemon.ended", exit_code=int(code), meaning=code.name.lower())
         return code
+
+    async def _open_and_run(self, adapters: AsyncExitStack, *, migrate_first: bool) -> ExitCode:
+        settings, stop = self._settings, self._stop.requested
+        queues = await run_until(stop, adapters.enter_async_context(Sqs(sqs_options(settings))))
+        if queues is None:
+            return ExitCode.DRAINED
+        database = authenticated(store_options(settings, await self._worker()), auth_options(settings))
+        options = await run_until(stop, adapters.enter_async_context(database))
+        if options is None:
+            return ExitCode.DRAINED
+        self._database = options
+        store = PostgresStore(options)
+        adapters.push_async_callback(store.close, STORE_CLOSE_SECONDS)
+        opened = await run_until(stop, self._open(queues, store, migrate_first=migrate_first))
+        return await self._run_pipeline(queues, store) if opened else ExitCode.DRAINED
 
     def readiness(self) -> dict[str, bool]:
         """The conditions of /readyz."""

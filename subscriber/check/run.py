@@ -30,7 +30,7 @@ from subscriber.check.rules.queue import (
     settings_findings,
 )
 from subscriber.check.rules.settings import hold_findings
-from subscriber.errors import ConfigurationError, ExitCode, StoreError, SubscriberError
+from subscriber.errors import ConfigurationError, ExitCode, QueueError, StoreError, SubscriberError
 from subscriber.options import auth_options, check_options, store_options
 from subscriber.queue_url import region_of
 from subscriber.settings.table import Settings
@@ -126,7 +126,7 @@ async def _database(settings: Settings) -> tuple[list[Finding], set[str]]:
             return [*found, good], await _known_buckets(options)
     except TimeoutError:
         return [_late("database", ExitCode.DATABASE)], set()
-    except ConfigurationError as error:
+    except (ConfigurationError, QueueError) as error:
         return [Finding("error", error.exit_code, "", str(error))], set()
 
 

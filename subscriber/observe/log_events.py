@@ -12,6 +12,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "control.applied": "An operator's command changed the mode or the limit.",
     "control.rejected": "A command to /control was rejected; logged for the 1st, 2nd, 4th, 8th … rejection.",
     "daemon.broken": "A background task of the daemon failed: a bug; the daemon shuts down with exit code 1.",
+    "credentials.waiting": "The source of AWS's credentials does not answer at start; the daemon tries again.",
     "daemon.ended": "The daemon ends with this exit code; `detail` is the error that ended it, if one did.",
     "daemon.failed": "An unexpected exception ends the process with exit code 1.",
     "daemon.started": "The daemon starts; the fields are its settings, with secrets redacted.",

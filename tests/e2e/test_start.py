@@ -145,3 +145,26 @@ async def test_a_profile_that_does_not_exist(context: RunContext) -> None:
         "subscriber: the AWS settings cannot be used: The config profile (nobody) could not be found; check "
         "AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL (http:// or https:// and a host)"
     )
+
+
+async def test_credentials_that_never_come(context: RunContext) -> None:
+    """Exit 4 after five attempts: the endpoint of the task's role does not answer, and no setting is wrong."""
+    environment = {name: text for name, text in context.environment().items() if not name.startswith("AWS_ACCESS_KEY")}
+    address = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/credentials"}
+    with daemon_process(environment | address) as daemon:
+        code, lines = await ended(daemon)
+        assert len(daemon.events("credentials.waiting")) == 4
+    assert code == ExitCode.QUEUE
+    (line,) = lines
+    assert line.startswith("subscriber: no AWS credentials after 5 attempts: Error when retrieving credentials from ")
+    assert "; check the task's role, and the endpoint, file or process" in line
+
+
+async def test_a_stop_while_credentials_do_not_come(context: RunContext) -> None:
+    """The wait ends at once, with exit code 0."""
+    environment = {name: text for name, text in context.environment().items() if not name.startswith("AWS_ACCESS_KEY")}
+    address = {"AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:9/credentials"}
+    with daemon_process(environment | address) as daemon:
+        await asyncio.to_thread(daemon.wait_for, "credentials.waiting")
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+        assert len(daemon.events("credentials.waiting")) <= 2

@@ -9,6 +9,7 @@ import msgspec
 
 from subscriber import choices
 from subscriber.adapters.aws.calls import AwsCalls
+from subscriber.adapters.aws.credentials import once_credentials_come
 from subscriber.adapters.aws.rds_endpoint import rds_endpoint
 from subscriber.adapters.aws.session import unusable_settings
 from subscriber.adapters.postgres.auth_iam import IamLogins, IamTarget
@@ -16,7 +17,7 @@ from subscriber.adapters.postgres.auth_secret import SecretLogins
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.login import LoginSource
 from subscriber.choices import AuthMethod
-from subscriber.errors import ConfigurationError
+from subscriber.errors import ConfigurationError, QueueError
 
 
 class AuthOptions(msgspec.Struct, frozen=True):
@@ -38,6 +39,7 @@ async def authenticated(options: StoreOptions, auth: AuthOptions) -> AsyncIterat
 
     Raises:
         ConfigurationError: the AWS variables cannot be used.
+        QueueError: the source of AWS's credentials does not answer.
     """
     if auth.method == "password":
         yield options
@@ -53,7 +55,9 @@ async def _source(auth: AuthOptions, calls: AwsCalls) -> LoginSource:
     # Created now, so that a missing region or an unknown profile fails the start and not the first write.
     service = "rds" if auth.method == "iam" else "secretsmanager"
     try:
-        await calls.client(service)
+        await once_credentials_come(lambda: calls.client(service))
+    except QueueError:
+        raise
     except Exception as error:
         raise ConfigurationError(f"SUBSCRIBER_DATABASE_AUTH={auth.method}: {unusable_settings(error)}") from error
     if auth.method == "iam":

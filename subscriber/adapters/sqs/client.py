@@ -19,6 +19,7 @@ import msgspec
 from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError
 
+from subscriber.adapters.aws.credentials import once_credentials_come
 from subscriber.adapters.aws.json_client import JsonClient
 from subscriber.adapters.aws.session import (
     call_error,
@@ -86,13 +87,9 @@ class Sqs:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._open_regions()
+            await once_credentials_come(self._open_or_close)
         except (BotoCoreError, ValueError, OSError) as error:
-            await self._open.aclose()
             raise unusable_settings(error) from error
-        except BaseException:
-            await self._open.aclose()
-            raise
         return self
 
     async def __aexit__(
@@ -139,6 +136,13 @@ class Sqs:
 
     async def _settle(self, queue: str, target: str, body: bytes, entries: int) -> BatchAnswer:
         return batch_answer(await self._regions[queue].settle.call(target, body, SETTLE_TIMEOUT_SECONDS), entries)
+
+    async def _open_or_close(self) -> None:
+        try:
+            await self._open_regions()
+        except BaseException:
+            await self._open.aclose()
+            raise
 
     async def _open_regions(self) -> None:
         session = session_with_region(self._options.queues)
