@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import msgspec
 
@@ -18,6 +19,7 @@ from subscriber.adapters.load.instance_facts import (
 )
 from subscriber.adapters.load.sensor import SensorOptions
 from subscriber.errors import SensorError
+from subscriber.flow.backoff import Backoff
 from subscriber.observe.log import get_logger
 
 WRITER_SECONDS = 60.0
@@ -25,6 +27,8 @@ WRITER_SECONDS = 60.0
 free capacity."""
 INSTANCE_SECONDS = 600.0
 """The same for a named instance, whose class may change."""
+UNKNOWN_SECONDS = 5.0
+"""From the first look-up that fails to the next, while nothing is known; each further pause is twice as long."""
 KEPT_SECONDS = 300.0
 """How long facts remain in use while a lookup fails."""
 
@@ -42,6 +46,15 @@ def endpoint_of(hosts: tuple[str, ...]) -> RdsEndpoint | None:
     return found[0] if len(found) == 1 else None
 
 
+def retry_seconds(failures: int, period_seconds: float, *, is_known: bool) -> float:
+    """How long after a failed look-up the next one is due, never longer than `period_seconds`. Pure.
+
+    A throttled RDS must not be asked more often than a healthy one, and by every task of a fleet. Only while nothing is
+    known, which is at the start or in a failover, the first tries follow sooner.
+    """
+    return Backoff(WRITER_SECONDS if is_known else UNKNOWN_SECONDS, period_seconds, jitter=0).delay_seconds(failures)
+
+
 class InstanceFinder:
     """Facts about the instance, cached for a while.
 
@@ -54,9 +67,16 @@ class InstanceFinder:
         self._instance_id = options.instance_id
         self._given_vcpus = options.vcpus
         self._vcpus: dict[str, float] = {}
+        self._type_due_at: dict[str, float] = {}
+        """When EC2 may be asked about an instance type again."""
         self._calls = calls
         self._facts: InstanceFacts | None = None
-        self._due_at = 0.0
+        self._due_at = -math.inf
+        self._fresh_until = -math.inf
+        self._problem: SensorError | None = None
+        """Of the last look-up; None after a success."""
+        self._failures = 0
+        """Look-ups in a row that failed."""
         self._logged: set[str] = set()
         self.endpoint = endpoint_of(options.hosts)
 
@@ -121,25 +141,45 @@ class InstanceFinder:
             SensorError: it cannot be found.
         """
         clock = asyncio.get_running_loop().time
-        late_seconds = clock() - self._due_at
-        if self._facts is not None and late_seconds < 0:
-            return self._facts
+        if clock() < self._due_at:
+            return self._known(clock())
+        # Counted and paced as failed before it begins: whoever asked may be cancelled before RDS answers.
+        self._failed(AwsCallError("rds", "Timeout", "no answer to the last look-up"), clock())
         try:
             found = await self._look_up()
-        except AwsCallError as error:
-            if self._facts is None or late_seconds > KEPT_SECONDS:
-                raise
-            self.log_once("instance.lookup_failed", str(error))
-            return self._facts
+        except SensorError as error:
+            self._failures -= 1
+            self._failed(error, clock())
+            return self._known(clock())
         if self._facts is None or found.identifier != self._facts.identifier:
             _log.info("instance.found", **msgspec.structs.asdict(found))
-        self._facts = found
-        self._due_at = clock() + (WRITER_SECONDS if self._follows_the_writer else INSTANCE_SECONDS)
+        self._facts, self._problem, self._failures = found, None, 0
+        self._due_at = clock() + self._period_seconds
+        self._fresh_until = self._due_at
         return found
 
+    def _failed(self, problem: SensorError, now: float) -> None:
+        """Record a failed look-up: the next one is due as after a success, or sooner if nothing is known."""
+        is_kept = self._facts is not None and isinstance(problem, AwsCallError)
+        self._problem = problem
+        self._failures += 1
+        self._due_at = now + retry_seconds(self._failures, self._period_seconds, is_known=is_kept)
+
+    def _known(self, now: float) -> InstanceFacts:
+        """What the last look-up has left: its facts, those of an earlier one for a while, or its error."""
+        problem = self._problem
+        if self._facts is not None:
+            if problem is None:
+                return self._facts
+            if isinstance(problem, AwsCallError) and now <= self._fresh_until + KEPT_SECONDS:
+                self.log_once("instance.lookup_failed", str(problem))
+                return self._facts
+        raise (problem or SensorError("the instance has not been looked up")).with_traceback(None)
+
     @property
-    def _follows_the_writer(self) -> bool:
-        return self._instance_id is None and self.endpoint is not None and self.endpoint.kind == "writer"
+    def _period_seconds(self) -> float:
+        follows_the_writer = self._instance_id is None and self.endpoint is not None and self.endpoint.kind == "writer"
+        return WRITER_SECONDS if follows_the_writer else INSTANCE_SECONDS
 
     async def _look_up(self) -> InstanceFacts:
         if self._instance_id is not None:
@@ -182,6 +222,10 @@ class InstanceFinder:
     async def _vcpus_of_type(self, facts: InstanceFacts) -> int | None:
         """From EC2, for the instance type that the class is named after."""
         ec2_type = facts.instance_class.removeprefix("db.")
+        now = asyncio.get_running_loop().time()
+        if now < self._type_due_at.get(ec2_type, now):
+            return None
+        self._type_due_at[ec2_type] = now + INSTANCE_SECONDS
         try:
             return vcpus_in(await self._calls.call("ec2", "DescribeInstanceTypes", InstanceTypes=[ec2_type]))
         except AwsCallError as error:

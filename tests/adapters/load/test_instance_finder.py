@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import msgspec
@@ -12,11 +15,12 @@ import structlog
 from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
 from subscriber.adapters.load import instance_finder
 from subscriber.adapters.load.instance_facts import InstanceFacts, vcpus_by_name
-from subscriber.adapters.load.instance_finder import InstanceFinder
+from subscriber.adapters.load.instance_finder import InstanceFinder, retry_seconds
 from subscriber.adapters.load.sensor import SensorOptions
 from subscriber.errors import SensorError
 from testkit.aws.aws_services import AwsServices, Fault
 from tests.adapters.load.answers import RESOURCE_ID, cluster, instance
+from tests.fakes.virtual_time import VirtualTimeLoop, settle
 
 LAKE_1 = InstanceFacts("lake-1", RESOURCE_ID, "db.r6g.large", cluster="lake", has_performance_insights=True)
 ENDPOINT = "c9akciq32rc9.eu-west-1.rds.amazonaws.com"
@@ -213,3 +217,95 @@ async def test_unknown_vcpus(services: AwsServices, finder: Finding) -> None:
 def test_the_rule_of_class_names(instance_class: str, vcpus: int | None) -> None:
     """`large` is two, each `x` four; None where the rule does not hold."""
     assert vcpus_by_name(instance_class) == vcpus
+
+
+class ScriptedCalls(AwsCalls):
+    """Answers from a table by operation, without AWS; counts the calls."""
+
+    def __init__(self, **answers: Any) -> None:
+        super().__init__("eu-west-1")
+        self.answers, self.made = answers, Counter[str]()
+
+    async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """The answer of the table, or Throttling."""
+        self.made[operation] += 1
+        answer: dict[str, Any] | None = self.answers.get(operation)
+        if answer is None:
+            raise AwsCallError(f"{service}:{operation}", "Throttling", "Rate exceeded")
+        return answer
+
+
+def calls_by_readings(options: SensorOptions, calls: ScriptedCalls, seconds: int, then: Callable[[], None]) -> int:
+    """The calls while a sensor reads once a second for so long; `then` happens after the first reading."""
+
+    async def scenario() -> int:
+        found = InstanceFinder(options, calls)
+        for second in range(seconds):
+            with suppress(SensorError):
+                await found.vcpus()
+            if not second:
+                then()
+            await asyncio.sleep(1)
+        return calls.made.total()
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(scenario())
+
+
+HEALTHY = {"DescribeDBClusters": cluster(), "DescribeDBInstances": instance()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "sooner"), [({}, 0), ({"instance_id": "lake-1"}, 8)], ids=["writer", "named instance"]
+)
+def test_a_throttled_rds_is_not_asked_more_often(
+    aws_options: SensorOptions, changes: dict[str, object], sooner: int
+) -> None:
+    """In an hour of readings, throttled from the start or later; `sooner`: the tries while nothing is known."""
+    options = msgspec.structs.replace(aws_options, **changes)
+    healthy = calls_by_readings(options, ScriptedCalls(**HEALTHY), 3600, lambda: None)
+    from_the_start = calls_by_readings(options, ScriptedCalls(), 3600, lambda: None)
+    later = ScriptedCalls(**HEALTHY)
+    since = calls_by_readings(options, later, 3600, later.answers.clear)
+    assert from_the_start <= healthy + sooner
+    assert since <= healthy + sooner
+
+
+def test_an_unknown_class_is_not_looked_up_at_every_reading(aws_options: SensorOptions) -> None:
+    """EC2 is asked every ten minutes, though no reading succeeds."""
+    calls = ScriptedCalls(DescribeDBClusters=cluster(), DescribeDBInstances=instance(instance_class="db.z9.metal"))
+    calls_by_readings(aws_options, calls, 1800, lambda: None)
+    assert calls.made["DescribeInstanceTypes"] == 3
+
+
+@pytest.mark.parametrize(
+    ("is_known", "period_seconds", "pauses"),
+    [
+        (False, 60.0, [5, 10, 20, 40, 60, 60]),
+        (True, 60.0, [60, 60, 60, 60, 60, 60]),
+        (True, 600.0, [60, 120, 240, 480, 600, 600]),
+    ],
+)
+def test_the_pauses_between_failed_look_ups(is_known: bool, period_seconds: float, pauses: list[float]) -> None:
+    """Up to the pause between look-ups that succeed."""
+    assert [retry_seconds(count, period_seconds, is_known=is_known) for count in range(1, 7)] == pauses
+
+
+async def test_a_look_up_that_is_cancelled_counts(aws_options: SensorOptions) -> None:
+    """A reading that takes too long is cancelled; the next one does not ask again at once."""
+    asked, never = Counter[str](), asyncio.Event()
+
+    class Silent(ScriptedCalls):
+        async def call(self, service: str, operation: str, **parameters: Any) -> dict[str, Any]:
+            asked[operation] += 1
+            await never.wait()
+            return {}
+
+    found = InstanceFinder(aws_options, Silent())
+    reading = asyncio.create_task(found.facts(), name="reading")
+    await settle()
+    reading.cancel()
+    await asyncio.wait([reading])
+    with pytest.raises(AwsCallError, match="no answer to the last look-up"):
+        await found.facts()
+    assert asked.total() == 1
