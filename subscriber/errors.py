@@ -174,7 +174,12 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
         "57P03": ("not_ready", "The database is starting up or shutting down."),
         "57P05": ("idle_timeout", "The database ended an idle session."),
         "25": ("transaction_state", "The session was in a state in which every statement fails."),
-        "25006": ("read_only", "The host is not the writer, or no longer: use the cluster's writer endpoint."),
+        "25006": ("read_only", "The session is read-only: is the host a replica, or default_transaction_read_only on?"),
+        "standby": ("standby", "The host is not the writer, or no longer: use the cluster's writer endpoint."),
+        "read_only_setting": (
+            "read_only_setting",
+            "The database or the role is set read-only: is the disk nearly full? RESET default_transaction_read_only.",
+        ),
         "26000": ("statement_lost", "A prepared statement is missing: is a transaction pooler in between?"),
         "42P05": ("statement_mixed", "Prepared statements collide: is a transaction pooler in between?"),
         "cached_statement": ("statement_outdated", "The schema changed under a prepared statement."),

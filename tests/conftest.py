@@ -34,7 +34,12 @@ IN_VIRTUAL_TIME = (
     "tests/adapters/ecs/test_protection.py",
 )
 
-ON_BOTH_LOOPS = ("tests/adapters/aws/test_http_", "tests/admin/test_connections.py", "tests/admin/test_server.py")
+ON_BOTH_LOOPS = (
+    "tests/adapters/aws/test_http_",
+    "tests/adapters/postgres/test_addresses.py",
+    "tests/admin/test_connections.py",
+    "tests/admin/test_server.py",
+)
 """The daemon runs on uvloop, whose transports differ from asyncio's."""
 
 

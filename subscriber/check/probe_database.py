@@ -73,4 +73,5 @@ async def _facts(connection: Connection, schema: str) -> DatabaseFacts:
         denied=tuple((each["relation"], each["privilege"], each["attribute"]) for each in denied),
         connections_at_most=row["connections_at_most"],
         connections_free=row["connections_free"],
+        is_in_recovery=row["is_in_recovery"],
     )

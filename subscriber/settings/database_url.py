@@ -29,12 +29,14 @@ class DatabaseUrl(msgspec.Struct, frozen=True):
     """TLS parameters of the URL: sslmode, sslrootcert and the like."""
     user: str = ""
     """Empty if the URL names none."""
-    port: int = DATABASE_PORT
-    """Of the first host."""
+    ports: tuple[int | None, ...] = ()
+    """Of each host; None: the URL names none."""
 
     @classmethod
     def parse(cls, text: str) -> DatabaseUrl:
         """Parse a URL; a ValueError states the problem without repeating any part of the text."""
+        if any(bracket in text.partition("://")[2].rpartition("@")[0] for bracket in "[]"):
+            raise ValueError("in a user or password write [ ] as %5B %5D")
         try:
             parts = urlsplit(text)
         except ValueError:  # its message may repeat the password
@@ -48,14 +50,16 @@ class DatabaseUrl(msgspec.Struct, frozen=True):
         except ValueError:
             raise ValueError("the part after ? is not a list of name=value") from None
         login, _, host_list = parts.netloc.rpartition("@")
-        hosts = _hosts(host_list, dict(parameters).get("host", ""))
+        # The authority part overrides the parameter, as in the driver.
+        host_list = host_list or dict(parameters).get("host", "")
+        hosts = _hosts(host_list)
         return cls(
             hosts=hosts,
             secrets=_secrets(text, login, parts.query),
             shown=_shown(text, login, parts.query),
             tls_parameters=tuple((name, value) for name, value in parameters if name.startswith("ssl")),
             user=unquote(login.partition(":")[0]) or dict(parameters).get("user", ""),
-            port=_port(host_list or dict(parameters).get("host", ""), dict(parameters).get("port", "")),
+            ports=_ports(host_list, dict(parameters).get("port", "")),
         )
 
     @property
@@ -67,14 +71,18 @@ class DatabaseUrl(msgspec.Struct, frozen=True):
         return f"[{first}]:{self.port}" if ":" in first else f"{first}:{self.port}"
 
     @property
+    def port(self) -> int:
+        """Of the first host."""
+        return self.ports[0] or DATABASE_PORT
+
+    @property
     def is_local(self) -> bool:
         """Whether no traffic to this database leaves the machine: every host is a socket or loopback."""
         return all(_is_local(host) for host in self.hosts)
 
 
-def _hosts(host_list: str, host_parameter: str) -> tuple[str, ...]:
-    # The authority part overrides the parameter, as in the driver.
-    hosts = tuple(_host(unquote(entry)) for entry in (host_list or host_parameter).split(",") if entry)
+def _hosts(host_list: str) -> tuple[str, ...]:
+    hosts = tuple(_host(unquote(entry)) for entry in host_list.split(",") if entry)
     if not hosts or not all(hosts):
         raise ValueError("it names no host")
     return hosts
@@ -96,12 +104,22 @@ def _host(entry: str) -> str:
     return host
 
 
-def _port(host_list: str, port_parameter: str) -> int:
-    """The port of the first of several hosts; another check reports an invalid one."""
-    first = unquote(host_list.partition(",")[0])
-    given = "" if first.startswith("/") else first.rpartition("]")[2].rpartition(":")[2] if ":" in first else ""
-    text = given or port_parameter.partition(",")[0]
-    return int(text) if text.isascii() and text.isdigit() else DATABASE_PORT
+def _ports(host_list: str, port_parameter: str) -> tuple[int | None, ...]:
+    """The port of each host: its own, else the parameter's; another check reports an invalid one."""
+    entries = [unquote(entry) for entry in host_list.split(",") if entry]
+    others = port_parameter.split(",")
+    if len(others) != len(entries):
+        others = others[:1] * len(entries)
+    return tuple(_port(entry) or _number(other) for entry, other in zip(entries, others, strict=True))
+
+
+def _port(entry: str) -> int | None:
+    given = "" if entry.startswith("/") else entry.rpartition("]")[2].rpartition(":")[2] if ":" in entry else ""
+    return _number(given)
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def _is_local(host: str) -> bool:

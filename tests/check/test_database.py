@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import AsyncIterator
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -107,11 +108,24 @@ async def test_a_database_that_does_not_exist(migrated: StoreOptions) -> None:
     assert (finding.problem[:11], finding.remedy[:15]) == ("no_database", "CREATE DATABASE")
 
 
-async def test_a_replica(migrated: StoreOptions) -> None:
-    """The node is read-only: the remedy names the writer endpoint."""
+async def test_a_database_that_is_set_read_only(migrated: StoreOptions) -> None:
+    """A setting makes sessions read-only: the remedy is not another host."""
     finding = await only(migrated, url=f"{migrated.url}?default_transaction_read_only=on")
-    assert finding.problem.startswith("is read-only here: a replica, or the reader endpoint (read_only")
-    assert "writer endpoint" in finding.remedy
+    assert finding.problem.startswith("is set read-only: default_transaction_read_only is on for the database")
+    assert finding.remedy.endswith("RESET default_transaction_read_only")
+
+
+def test_a_replica() -> None:
+    """A node in recovery is read-only, too: the remedy names the writer endpoint. Both ways lead to the same words."""
+    facts = DatabaseFacts("u", 140_000, is_read_only=True, has_schema=True, may_use_schema=True, connections_free=99)
+    (set_read_only,) = database_findings("s", facts, 10)
+    assert set_read_only.problem.startswith("is set read-only")
+    (replica,) = database_findings("s", msgspec.structs.replace(facts, is_in_recovery=True), 10)
+    assert replica.problem == "is read-only here: a replica, or the reader endpoint"
+    detail = "h:5432: the server is in recovery"
+    finding = failure_finding(StoreError(Treatment.RECONNECT, "standby", "25006", detail), "password")
+    assert finding.problem == f"{replica.problem} (standby 25006: {detail})"
+    assert finding.remedy == replica.remedy == "name the cluster's writer endpoint in SUBSCRIBER_DATABASE_URL"
 
 
 @pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)")
@@ -163,8 +177,9 @@ async def test_a_user_without_connect(guest: tuple[str, StoreOptions], database:
         finding = await only(options, url=f"{options.url.rpartition('/')[0]}/{name}")
     finally:
         await database.execute(f"DROP DATABASE {name}")
+    where = urlsplit(options.url).netloc.rpartition("@")[2]
     assert finding.text == (
-        f'no_privilege 42501: permission denied for database "{name}"; GRANT CONNECT ON DATABASE for the database in '
+        f'no_privilege 42501: {where}: permission denied for database "{name}"; GRANT CONNECT ON DATABASE for the database in '
         "SUBSCRIBER_DATABASE_URL to its user"
     )
 

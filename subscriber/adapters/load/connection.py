@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,6 +15,7 @@ from subscriber.adapters.postgres.connection import Connection, StoreOptions, co
 from subscriber.adapters.postgres.failures import DRIVER_ERRORS, store_error
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.adapters.postgres.statements import statement
+from subscriber.adapters.postgres.tls import Tls
 from subscriber.errors import SensorError, StoreError
 
 STATEMENT_SECONDS = 5.0
@@ -44,7 +44,7 @@ class LoadConnection:
         self._options = msgspec.structs.replace(
             options, write_timeout_seconds=STATEMENT_SECONDS, application_name=APPLICATION_NAME
         )
-        self._tls: ssl.SSLContext | None = None
+        self._tls: Tls | None = None
         self._connection: Connection | None = None
 
     async def rows(self, name: str) -> Sequence[asyncpg.Record]:

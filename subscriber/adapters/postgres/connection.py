@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
+import functools
+import getpass
+import ipaddress
+import os
+import socket
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import asyncpg
 import msgspec
@@ -13,17 +18,22 @@ from asyncpg.connect_utils import SessionAttribute
 
 from subscriber import choices
 from subscriber.adapters.keepalive import enable_tcp_keepalive
-from subscriber.adapters.postgres.failures import DRIVER_ERRORS, connect_error
+from subscriber.adapters.postgres.dial import ADDRESSES_AT_MOST, first_of, gap_seconds
+from subscriber.adapters.postgres.failures import DRIVER_ERRORS, ReadOnlySettingError, StandbyError, connect_error
 from subscriber.adapters.postgres.login import Login, LoginSource
 from subscriber.adapters.postgres.pooler import startup_settings
+from subscriber.adapters.postgres.tls import Tls
 from subscriber.choices import Pooler, TlsMode
 from subscriber.errors import ConfigurationError, StoreError, Treatment
+from subscriber.settings.database_url import DatabaseUrl
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Attempt: TypeAlias = "Callable[[Target], Awaitable[Connection]]"
 
 _MAX_SCHEMA_BYTES = 63
 """PostgreSQL silently truncates longer identifiers (NAMEDATALEN - 1)."""
-_CONNECT_SECONDS = 10.0
+CONNECT_SECONDS = 10.0
+"""How long a login may take, from the look-up of the name to the first query, whatever the number of hosts."""
 _LOGINS_AT_MOST = 4
 _CACHED_STATEMENTS = 100
 """Prepared statements per connection; the driver's default, and we use a handful."""
@@ -73,23 +83,35 @@ class StoreOptions(msgspec.Struct, frozen=True):
         return f"StoreOptions(schema={self.schema!r}, tls={self.tls!r}, …)"
 
 
-def tls_context(options: StoreOptions) -> ssl.SSLContext | None:
-    """The context that verifies the server; None without TLS. It reads files: create it once.
+class Target(NamedTuple):
+    """What one attempt connects to."""
+
+    host: str
+    """The name in the URL, which the certificate must have; or an address, or a socket directory."""
+    port: int | None
+    address: str = ""
+    """One of the addresses of the name; empty: `host` is no name."""
+
+    @property
+    def shown(self) -> str:
+        """For the operator."""
+        where = f"{self.host}:{self.port or choices.DATABASE_PORT}"
+        return f"{where} ({self.address})" if self.address else where
+
+
+def tls_context(options: StoreOptions) -> Tls | None:
+    """What verifies the server; None without TLS. It reads files: create it once.
 
     Raises:
         ConfigurationError: the CA file cannot be read or contains no certificate.
     """
-    if options.tls == "disable":
-        return None
-    try:
-        return ssl.create_default_context(cafile=options.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        remedy = "SUBSCRIBER_DATABASE_CA_FILE takes certificates as PEM, such as RDS's global-bundle.pem"
-        raise ConfigurationError(f"The CA file {options.ca_file} cannot be used: {error}; {remedy}") from error
+    return None if options.tls == "disable" else Tls(options.ca_file)
 
 
-async def connect(options: StoreOptions, tls: ssl.SSLContext | None) -> Connection:
+async def connect(options: StoreOptions, tls: Tls | None, limit_seconds: float | None = None) -> Connection:
     """Open a connection to the writer of the cluster.
+
+    Each login may take `limit_seconds`; None: CONNECT_SECONDS, but not longer than a write.
 
     After a rejected login, the next login of `options.logins` is tried: during a rotation the second one is valid.
 
@@ -97,13 +119,14 @@ async def connect(options: StoreOptions, tls: ssl.SSLContext | None) -> Connecti
         ConfigurationError: the URL is invalid.
         StoreError: the connection failed; the treatment says whether a retry may help.
     """
+    limit = limit_seconds or min(CONNECT_SECONDS, options.write_timeout_seconds)
     if options.logins is None:
-        return await _open(options, tls, None)
+        return await _open(options, tls, None, limit)
     last_error: StoreError | None = None
     rejected: list[Login] = []
     while (login := await options.logins.login(rejected)) is not None and len(rejected) < _LOGINS_AT_MOST:
         try:
-            return await _open(options, tls, login)
+            return await _open(options, tls, login, limit)
         except StoreError as error:
             if error.treatment is not Treatment.CREDENTIALS:
                 raise
@@ -112,28 +135,120 @@ async def connect(options: StoreOptions, tls: ssl.SSLContext | None) -> Connecti
     raise last_error or StoreError(Treatment.CREDENTIALS, "no_login", None, "no source has a login for the database")
 
 
-async def _open(options: StoreOptions, tls: ssl.SSLContext | None, login: Login | None) -> Connection:
+async def _open(options: StoreOptions, tls: Tls | None, login: Login | None, limit: float) -> Connection:
+    """Try every host of the URL with one login."""
+    try:
+        url = DatabaseUrl.parse(options.url)
+    except ValueError as problem:
+        raise ConfigurationError(f"The database URL is not a valid PostgreSQL connection URL: {problem}") from None
+    hosts = [Target(host, port) for host, port in zip(url.hosts, url.ports, strict=True)]
+    attempt = functools.partial(_open_at, options, tls, _with_user(login, url), limit)
+    dials = [functools.partial(_open_host, host, attempt, limit) for host in hosts]
+    try:
+        async with asyncio.timeout(limit):
+            return await first_of(dials, gap_seconds(limit, len(dials)), _terminate)
+    except TimeoutError as error:
+        where = ", ".join(host.shown for host in hosts)
+        raise connect_error(TimeoutError(f"no login within {limit:g} s"), where) from error
+
+
+async def _open_host(host: Target, attempt: Attempt, limit: float) -> Connection:
+    """Try every address of one host."""
+    try:
+        addresses = await _addresses(host)
+    except OSError as error:
+        raise connect_error(error, host.shown) from error
+    if not addresses:
+        return await attempt(host)
+    dials = [functools.partial(attempt, host._replace(address=address)) for address in addresses]
+    return await first_of(dials, gap_seconds(limit, len(dials)), _terminate)
+
+
+async def _addresses(host: Target) -> list[str]:
+    """The addresses of a name, in the order of the resolver; empty for a socket directory or an address."""
+    if host.host.startswith("/") or _is_address(host.host):
+        return []
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host.host, host.port or choices.DATABASE_PORT, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))[:ADDRESSES_AT_MOST]
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _open_at(options: StoreOptions, tls: Tls | None, login: Login, limit: float, target: Target) -> Connection:
     is_pooled = options.pooler == "transaction"
+    if tls and target.address:
+        tls.expect(target.address, target.host)
     try:
         connection = await asyncpg.connect(
             _url_for_driver(options.url),
-            user=login.user if login else None,
-            password=login.password if login else None,
-            ssl=tls or False,
-            timeout=min(_CONNECT_SECONDS, options.write_timeout_seconds),
+            host=target.address or target.host,
+            port=target.port,
+            user=login.user,
+            password=login.password or None,
+            ssl=tls.context if tls else False,
+            timeout=limit,
             command_timeout=options.write_timeout_seconds,
             statement_cache_size=0 if is_pooled else _CACHED_STATEMENTS,
             max_cached_statement_lifetime=0,  # prepared once per connection
-            # Behind a pooler only a transaction can ask for the writer: the first ping does.
-            target_session_attrs=SessionAttribute.any if is_pooled else SessionAttribute.read_write,
+            target_session_attrs=SessionAttribute.any,  # we reject a replica ourselves, and say why
             server_settings=startup_settings(session_settings(options), options.pooler),
         )
+        if not is_pooled:  # behind a pooler only a transaction can ask for the writer: the first ping does
+            await _require_writer(connection)
     except DRIVER_ERRORS as error:
-        raise connect_error(error) from error
+        raise connect_error(error, target.shown) from error
     except ValueError:  # the driver's message may quote the password in the URL
         raise ConfigurationError("The database URL is not a valid PostgreSQL connection URL.") from None
     _enable_keepalive(connection)
     return connection
+
+
+def _with_user(login: Login | None, url: DatabaseUrl) -> Login:
+    """The login with the user of the URL, of PGUSER or of the process, in this order, as libpq does."""
+    user = (login.user if login else None) or url.user or os.environ.get("PGUSER")
+    if not user:
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError, ImportError):
+            problem = "SUBSCRIBER_DATABASE_URL names no user, and the process's user id has no name: add user@"
+            raise ConfigurationError(problem) from None
+    return Login(login.password if login else "", user)
+
+
+async def _require_writer(connection: Connection) -> None:
+    """Reject a session that cannot write."""
+    try:
+        problem = await _why_read_only(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    if problem is not None:
+        connection.terminate()
+        raise problem
+
+
+async def _why_read_only(connection: Connection) -> Exception | None:
+    """PostgreSQL 14 and later tells it at the login, without a query."""
+    told = connection.get_settings()
+    is_replica = getattr(told, "in_hot_standby", None)
+    if is_replica is None:
+        is_replica = "on" if await connection.fetchval("SELECT pg_is_in_recovery()") else "off"
+    if is_replica == "on":
+        return StandbyError("the server is in recovery")
+    if getattr(told, "default_transaction_read_only", "off") == "on":
+        return ReadOnlySettingError("default_transaction_read_only is on")
+    return None
+
+
+def _terminate(connection: Connection) -> None:
+    connection.terminate()
 
 
 def _url_for_driver(url: str) -> str:

@@ -24,9 +24,19 @@ DRIVER_ERRORS = (
 )
 """All exceptions that a driver call raises, except cancellation."""
 
+
+class StandbyError(asyncpg.ReadOnlySQLTransactionError):
+    """The server is a replica."""
+
+
+class ReadOnlySettingError(asyncpg.ReadOnlySQLTransactionError):
+    """The server is the writer, but a setting of the database or the role makes sessions read-only."""
+
+
 _FAMILIES: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.InvalidCachedStatementError, "cached_statement"),  # 0A000 of any other exception: not supported
-    (exceptions.TargetServerAttributeNotMatched, "25006"),
+    (StandbyError, "standby"),
+    (ReadOnlySettingError, "read_only_setting"),
     (exceptions.ClientConfigurationError, "driver"),
     (exceptions.UnsupportedClientFeatureError, "driver"),
     (asyncpg.InterfaceError, "interface"),
@@ -50,6 +60,18 @@ _TLS_REJECTED = "rejected SSL upgrade"
 Only the request for TLS has been sent by then. A retry would not help, and a connection without TLS would allow a
 downgrade attack.
 """
+
+_CLEAR_WHILE_CONNECTING = frozenset({"42501", "42704"})
+"""Of class 42 (syntax and access rules): no CONNECT privilege, and a parameter that the server does not know."""
+
+_POOLER_ANSWERS = (
+    ("no such database", "3D000"),
+    ("no such user", "28000"),
+    ("authentication failed", "28000"),
+    ("password", "28000"),
+)
+"""Words of PgBouncer's answers to a login and the SQLSTATE that PostgreSQL gives: PgBouncer answers 08P01 to all, also
+where it only has to wait for the server."""
 
 _POOLER_REJECTS = "unsupported startup parameter"
 """PgBouncer's message, as a protocol violation, for a setting that a session may not start with."""
@@ -79,13 +101,32 @@ def _names_own_constraint(error: Exception, schema: str) -> bool:
     return bool(schema) and getattr(error, "schema_name", None) == schema and named in OWN_CONSTRAINTS
 
 
-def connect_error(error: Exception) -> StoreError:
-    """The same while connecting: there is no row yet, so an invalid value is one of our settings."""
+def connect_error(error: Exception, where: str = "") -> StoreError:
+    """The same while connecting: there is no statement yet, so what is rejected is one of our settings.
+
+    Args:
+        error: raised by the driver.
+        where: the host and port, for the operator.
+    """
     failure = store_error(error)
-    if failure.treatment is not Treatment.BISECT:
-        return failure
-    ours = failure_of("driver")
-    return StoreError(ours.treatment, ours.word, failure.sqlstate, failure.detail, ours.advice)
+    key = _family_while_connecting(error, failure)
+    ours = failure_of(key) if key else failure
+    detail = f"{where}: {failure.detail}" if where else failure.detail
+    return StoreError(ours.treatment, ours.word, failure.sqlstate, detail, ours.advice)
+
+
+def _family_while_connecting(error: Exception, failure: StoreError) -> str | None:
+    """The family of errors that mean something else while connecting; None: the SQLSTATE says all."""
+    if not isinstance(error, asyncpg.PostgresError):
+        return None
+    text, sqlstate = failure.detail.lower(), failure.sqlstate or ""
+    if sqlstate == "0A000" and "proxy" in text:
+        return "pooler"
+    if sqlstate == "08P01":
+        return next((key for words, key in _POOLER_ANSWERS if words in text), None)
+    if sqlstate[:2] == "42" and sqlstate not in _CLEAR_WHILE_CONNECTING:
+        return "driver"
+    return "driver" if failure.treatment is Treatment.BISECT else None
 
 
 def _family(error: Exception) -> str | None:

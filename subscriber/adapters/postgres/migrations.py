@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 
-from subscriber.adapters.postgres.connection import Connection, StoreOptions
+from subscriber.adapters.postgres.connection import CONNECT_SECONDS, Connection, StoreOptions
 from subscriber.adapters.postgres.session import session
 from subscriber.adapters.postgres.statements import Migration, migrations, quoted
 from subscriber.errors import SchemaError
@@ -46,7 +46,7 @@ async def check_schema(options: StoreOptions) -> None:
         SchemaError: it cannot; the text says what to do.
         StoreError: the database failed.
     """
-    async with session(options, options.write_timeout_seconds) as connection:
+    async with session(options, CONNECT_SECONDS + options.write_timeout_seconds) as connection:
         _require_utf8(connection)
         ledger = await connection.fetchval("SELECT to_regclass($1)::text", _ledger(options.schema))
         applied = await _applied(connection, options.schema) if ledger else frozenset()

@@ -17,18 +17,30 @@ import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-import asyncpg
-
 from subscriber.adapters.postgres.columns import upsert_parameters
-from subscriber.adapters.postgres.connection import Connection, StoreOptions, connect, session_settings, tls_context
-from subscriber.adapters.postgres.failures import DRIVER_ERRORS, store_error
+from subscriber.adapters.postgres.connection import (
+    CONNECT_SECONDS,
+    Connection,
+    StoreOptions,
+    connect,
+    session_settings,
+    tls_context,
+)
+from subscriber.adapters.postgres.failures import DRIVER_ERRORS, ReadOnlySettingError, StandbyError, store_error
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.adapters.postgres.statements import statement
 from subscriber.errors import Treatment
 from subscriber.model import Message, ObjectEvent, Rejection
 
 PING_SECONDS = 2.5
-"""Short, because a ping can hang on a network path that has recovered meanwhile: the next ping succeeds."""
+"""Short, because a ping can hang on a network path that has recovered meanwhile: the next ping succeeds. It bounds the
+statement of a ping, and the first login of an outage; each further login may take twice as long, up to what a write
+allows (CONNECT_SECONDS), so that the probe gets into a database whose logins are slow."""
+
+
+def ping_login_seconds(logins_timed_out: int) -> float:
+    """How long a ping may take to log in after so many logins of pings that took too long."""
+    return min(CONNECT_SECONDS, PING_SECONDS * (1 << min(logins_timed_out, 10)))
 
 
 class PostgresStore:
@@ -48,6 +60,8 @@ class PostgresStore:
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
         self._closed = False
+        self._logins_timed_out = 0
+        """In a row."""
 
     async def open(self) -> None:
         """Open the first connection, so that a wrong URL or password fails the start; a slow login is not cut short.
@@ -55,7 +69,7 @@ class PostgresStore:
         Raises:
             StoreError: the database cannot be reached or used.
         """
-        await self.ping(math.inf)
+        await self._ping(CONNECT_SECONDS, self._options.write_timeout_seconds)
 
     async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
         """Upsert rows durably within the write timeout; return how many were newer than the stored ones.
@@ -114,16 +128,22 @@ class PostgresStore:
         async with self._connection() as connection:
             await connection.execute(self._quarantine, *columns)
 
-    async def ping(self, seconds_at_most: float = PING_SECONDS) -> None:
-        """Check that the database answers within `seconds_at_most` and accepts writes.
+    async def ping(self) -> None:
+        """Check that the database answers soon and accepts writes; a login has a limit of its own.
 
         Raises:
             StoreError: it does not.
         """
-        async with self._connection(seconds_at_most) as connection:
-            if await connection.fetchval("SELECT current_setting('transaction_read_only')") == "on":
-                # The error that the server gives to a write; the connection is then dropped as after such a write.
-                raise asyncpg.ReadOnlySQLTransactionError("the session is read-only")
+        await self._ping(ping_login_seconds(self._logins_timed_out), PING_SECONDS)
+
+    async def _ping(self, login_seconds: float, statement_seconds: float) -> None:
+        async with self._connection(login_seconds, login_seconds + statement_seconds, statement_seconds) as connection:
+            row = await connection.fetchrow(
+                "SELECT current_setting('transaction_read_only') = 'on', pg_is_in_recovery()"
+            )
+            if row is not None and row[0]:
+                # An error like that of a write; the connection is then dropped as after such a write.
+                raise StandbyError("the server is in recovery") if row[1] else ReadOnlySettingError("read-only session")
 
     async def close(self, timeout: float = 5.0) -> None:
         """Close all connections within `timeout` seconds; writes in progress fail with RECONNECT."""
@@ -139,15 +159,25 @@ class PostgresStore:
             self._drop_idle()
 
     @asynccontextmanager
-    async def _connection(self, seconds_at_most: float = math.inf) -> AsyncIterator[Connection]:
-        """A connection for one statement, within the write timeout; an exception in the block decides on its reuse."""
+    async def _connection(
+        self,
+        login_seconds: float | None = None,
+        total_seconds: float | None = None,
+        statement_seconds: float = math.inf,
+    ) -> AsyncIterator[Connection]:
+        """A connection for one statement; an exception in the block decides on its reuse.
+
+        The defaults are those of a write, whose timeout includes the login.
+        """
         if self._closed:
             raise RuntimeError("the store is closed")
+        total = total_seconds or self._options.write_timeout_seconds
         try:
             async with (
-                asyncio.timeout(min(seconds_at_most, self._options.write_timeout_seconds)),
+                asyncio.timeout(total),
                 self._slots,
-                self._held() as connection,
+                self._held(login_seconds) as connection,
+                asyncio.timeout(min(statement_seconds, total)),
                 unit_of_work(connection, self._settings, self._options.pooler),
             ):
                 yield connection
@@ -155,8 +185,8 @@ class PostgresStore:
             raise store_error(error, self._options.schema) from error
 
     @asynccontextmanager
-    async def _held(self) -> AsyncIterator[Connection]:
-        connection = self._take_idle() or await connect(self._options, self._tls)
+    async def _held(self, login_seconds: float | None) -> AsyncIterator[Connection]:
+        connection = self._take_idle() or await self._connect(login_seconds)
         self._busy.add(connection)
         try:
             yield connection
@@ -164,6 +194,16 @@ class PostgresStore:
             self._return_after(connection, error)
             raise
         self._return(connection)
+
+    async def _connect(self, login_seconds: float | None) -> Connection:
+        try:
+            connection = await connect(self._options, self._tls, login_seconds)
+        except BaseException as error:
+            # Cancelled: by the timeout around us.
+            self._logins_timed_out += not isinstance(error, Exception) or getattr(error, "word", "") == "timeout"
+            raise
+        self._logins_timed_out = 0
+        return connection
 
     def _take_idle(self) -> Connection | None:
         """The most recently returned connection that is not closed."""

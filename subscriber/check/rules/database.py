@@ -35,12 +35,14 @@ _LOGIN_REMEDIES: dict[AuthMethod, str] = {
     "secret": "make sure that the secret of SUBSCRIBER_DATABASE_SECRET_ARN contains the user's current password",
 }
 
-_READ_ONLY = "is read-only here: a replica, or the reader endpoint"
+_REPLICA = "is read-only here: a replica, or the reader endpoint"
+_SET_READ_ONLY = "is set read-only: default_transaction_read_only is on for the database or the role"
 _REMEDIES = {
     "certificate": "set SUBSCRIBER_DATABASE_CA_FILE to RDS's bundle, and name the host as its certificate does",
     "no_database": "CREATE DATABASE, or correct the name in SUBSCRIBER_DATABASE_URL",
     "no_privilege": "GRANT CONNECT ON DATABASE for the database in SUBSCRIBER_DATABASE_URL to its user",
-    "read_only": "name the cluster's writer endpoint in SUBSCRIBER_DATABASE_URL",
+    "read_only_setting": "free space if its disk is nearly full, then RESET default_transaction_read_only",
+    "standby": "name the cluster's writer endpoint in SUBSCRIBER_DATABASE_URL",
     "too_many_connections": "raise max_connections or the role's limit, or lower SUBSCRIBER_WRITE_MAX_CONCURRENCY",
     "unreachable": "check host and port in SUBSCRIBER_DATABASE_URL, the security group, and that the database runs",
     "timeout": "check the security group between this host and the database: dropped packets are the usual cause",
@@ -55,6 +57,7 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
     version_number: int
     """server_version_num."""
     is_read_only: bool
+    """Whether our sessions are; also on a replica."""
     has_schema: bool
     may_use_schema: bool
     denied: Sequence[tuple[str, str, str]] = ()
@@ -63,6 +66,8 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
     """The connection limit of the user; −1: none."""
     connections_free: int = 0
     """Of max_connections, available to ordinary users now."""
+    is_in_recovery: bool = False
+    """Whether it is a replica."""
 
 
 def failure_finding(error: StoreError, auth: AuthMethod) -> Finding:
@@ -71,8 +76,10 @@ def failure_finding(error: StoreError, auth: AuthMethod) -> Finding:
     if error.word == "no_tls":
         problem = "does not support TLS, but SUBSCRIBER_DATABASE_TLS requires it"
         return _error(f"{problem} ({message})", "enable TLS in the server, or choose disable inside a tunnel of yours")
-    if error.word == "read_only":
-        return _error(f"{_READ_ONLY} ({message})", _REMEDIES["read_only"])
+    if error.word == "standby":
+        return _error(f"{_REPLICA} ({message})", _REMEDIES[error.word])
+    if error.word == "read_only_setting":
+        return _error(f"{_SET_READ_ONLY} ({message})", _REMEDIES[error.word])
     if error.word == "pooler":
         return _error(f"is behind a pooler ({message})", "set SUBSCRIBER_DATABASE_POOLER=transaction")
     if error.sqlstate == "28000" and "no encryption" in error.detail:
@@ -93,8 +100,10 @@ def database_findings(schema: str, facts: DatabaseFacts, connections: int) -> It
     if facts.version_number < OLDEST_VERSION:
         version = facts.version_number // 10_000
         yield _error(f"is PostgreSQL {version}", f"upgrade to PostgreSQL {OLDEST_VERSION // 10_000} or later")
-    if facts.is_read_only:
-        yield _error(_READ_ONLY, _REMEDIES["read_only"])
+    if facts.is_in_recovery:
+        yield _error(_REPLICA, _REMEDIES["standby"])
+    elif facts.is_read_only:
+        yield _error(_SET_READ_ONLY, _REMEDIES["read_only_setting"])
     yield from _privileges(schema, facts)
     yield from _connections(facts, connections)
 

@@ -150,10 +150,10 @@ def test_the_password_is_not_shown(store_options: StoreOptions) -> None:
 def test_tls_verifies_certificate_and_name() -> None:
     """TLS verifies certificate and host name, or is off."""
     options = StoreOptions(url="postgresql://db.test/")
-    context = tls_context(options)
-    assert context is not None
-    assert context.verify_mode is ssl.CERT_REQUIRED
-    assert context.check_hostname
+    tls = tls_context(options)
+    assert tls is not None
+    assert tls.context.verify_mode is ssl.CERT_REQUIRED
+    assert tls.context.check_hostname
     assert tls_context(msgspec.structs.replace(options, tls="disable")) is None
 
 

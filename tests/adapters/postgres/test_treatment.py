@@ -94,14 +94,14 @@ async def test_ping_notices_a_read_only_session(store: PostgresStore) -> None:
     await store._idle[-1].execute("SET default_transaction_read_only = on")
     with pytest.raises(StoreError) as caught:
         await store.ping()
-    assert (caught.value.treatment, caught.value.sqlstate) == (Treatment.RECONNECT, "25006")
+    assert (caught.value.treatment, caught.value.word) == (Treatment.RECONNECT, "read_only_setting")
     await store.ping()
 
 
-async def test_read_only_host(migrated: StoreOptions) -> None:
-    """Connecting to a read-only host fails."""
+async def test_a_read_only_setting(migrated: StoreOptions) -> None:
+    """A login into a database whose sessions are read-only fails, and it is not taken for a replica."""
     async with _another(migrated, url=f"{migrated.url}?default_transaction_read_only=on") as store:
-        assert await failure(store) == (Treatment.RECONNECT, "read_only", None)
+        assert await failure(store) == (Treatment.RECONNECT, "read_only_setting", "25006")
 
 
 async def test_a_session_terminated_during_a_statement(store: PostgresStore, database: Database) -> None:

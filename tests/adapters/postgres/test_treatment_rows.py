@@ -25,6 +25,8 @@ CAUSED = {
     "57P03": "test_treatment_session.test_a_server_that_is_shutting_down",
     "25": "test_treatment_session.test_a_session_in_a_broken_transaction",
     "25006": "test_treatment.test_read_only_session",
+    "standby": "test_hosts.test_a_replica_is_skipped",
+    "read_only_setting": "test_treatment.test_a_read_only_setting",
     "26000": "test_treatment_session.test_a_changed_session",
     "42P05": "test_treatment_session.test_a_prepared_name_that_is_taken",
     "interface": "test_treatment_session.test_a_connection_closed_before_the_write",

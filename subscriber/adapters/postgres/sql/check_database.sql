@@ -6,6 +6,7 @@ SELECT
     current_user::text AS user_name,
     current_setting('server_version_num')::integer AS version_number,
     current_setting('transaction_read_only') = 'on' AS is_read_only,
+    pg_is_in_recovery() AS is_in_recovery,
     EXISTS (SELECT FROM pg_namespace WHERE nspname = $1) AS has_schema,
     coalesce(
         (SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1), false

@@ -1,0 +1,48 @@
+"""The real daemon where the way to its database is slow, or its first host is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import socket
+
+import pytest
+
+from subscriber.adapters.postgres.store import PING_SECONDS
+from subscriber.errors import ExitCode
+from tests.adapters.postgres.slow_login import slow_login
+from tests.adapters.postgres.test_hosts import port_of
+from tests.e2e.environment import RunContext, put_body, until
+from tests.e2e.test_unavailable import until_a_write_waits
+
+
+def through(context: RunContext, hosts: str) -> str:
+    """The run's database through other hosts."""
+    return re.sub("@[^/]+/", f"@{hosts}/", context.database_url)
+
+
+@pytest.mark.timeout(120)
+async def test_slow_logins_end_an_unavailability(context: RunContext) -> None:
+    """A daemon whose sessions ended gets into a database whose logins take longer than a ping, and stores the rest."""
+    async with slow_login(port_of(context.database_url), PING_SECONDS + 0.5) as door:
+        with context.daemon(DATABASE_URL=through(context, f"127.0.0.1:{door.port}")) as daemon:
+            await asyncio.to_thread(daemon.wait_for, "pipeline.started", 60)
+            async with context.writes_blocked() as blocker:
+                context.send(put_body(f"{number}.txt") for number in range(20))
+                await until_a_write_waits(blocker)
+                door.reset_all()
+            await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 20, 60)
+            assert daemon.metric("subscriber_received_messages_total") == 20
+            assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+
+
+@pytest.mark.timeout(120)
+async def test_a_silent_first_host(context: RunContext) -> None:
+    """A daemon starts and writes through the second host, though the first accepts connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        hosts = f"127.0.0.1:{silent.getsockname()[1]},127.0.0.1:{port_of(context.database_url)}"
+        with context.daemon(DATABASE_URL=through(context, hosts)) as daemon:
+            await asyncio.to_thread(daemon.wait_for, "pipeline.started", 60)
+            context.send([put_body("one.txt")])
+            await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 1)
+            assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
