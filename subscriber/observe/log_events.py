@@ -56,6 +56,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "queue.waiting": "A queue does not answer at start; the daemon tries again.",
     "receive.failed": "A poll failed; it is retried with backoff; logged for the 1st, 2nd, 4th, 8th … failure.",
     "receive.recovered": "Polls of a queue succeed again.",
+    "schema.locked": "Other sessions hold locks that a migration needs; it let go and tries again.",
     "schema.migrated": "Migrations were applied at start, for `run --migrate`.",
     "secret.not_renewed": "The secret could not be read; the known password stays in use.",
     "secret.renewed": "The secret holds a new login, which is now in use.",

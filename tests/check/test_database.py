@@ -179,8 +179,8 @@ async def test_a_user_without_connect(guest: tuple[str, StoreOptions], database:
         await database.execute(f"DROP DATABASE {name}")
     where = urlsplit(options.url).netloc.rpartition("@")[2]
     assert finding.text == (
-        f'no_privilege 42501: {where}: permission denied for database "{name}"; GRANT CONNECT ON DATABASE for the database in '
-        "SUBSCRIBER_DATABASE_URL to its user"
+        f'no_privilege 42501: {where}: permission denied for database "{name}"; GRANT CONNECT ON DATABASE for '
+        "the database in SUBSCRIBER_DATABASE_URL to its user"
     )
 
 

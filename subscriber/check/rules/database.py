@@ -41,6 +41,8 @@ _REMEDIES = {
     "certificate": "set SUBSCRIBER_DATABASE_CA_FILE to RDS's bundle, and name the host as its certificate does",
     "no_database": "CREATE DATABASE, or correct the name in SUBSCRIBER_DATABASE_URL",
     "no_privilege": "GRANT CONNECT ON DATABASE for the database in SUBSCRIBER_DATABASE_URL to its user",
+    "no_tls": "enable TLS in the server, or choose disable inside a tunnel of yours",
+    "pooler": "set SUBSCRIBER_DATABASE_POOLER=transaction",
     "read_only_setting": "free space if its disk is nearly full, then RESET default_transaction_read_only",
     "standby": "name the cluster's writer endpoint in SUBSCRIBER_DATABASE_URL",
     "too_many_connections": "raise max_connections or the role's limit, or lower SUBSCRIBER_WRITE_MAX_CONCURRENCY",
@@ -48,6 +50,15 @@ _REMEDIES = {
     "timeout": "check the security group between this host and the database: dropped packets are the usual cause",
     "secret_unreachable": "check the security group, and that a NAT or VPC endpoint leads to Secrets Manager",
 }
+
+
+_PROBLEMS = {
+    "no_tls": "does not support TLS, but SUBSCRIBER_DATABASE_TLS requires it",
+    "pooler": "is behind a pooler",
+    "read_only_setting": _SET_READ_ONLY,
+    "standby": _REPLICA,
+}
+"""What these failures mean, where the word alone would not say it."""
 
 
 class DatabaseFacts(msgspec.Struct, frozen=True):
@@ -73,15 +84,8 @@ class DatabaseFacts(msgspec.Struct, frozen=True):
 def failure_finding(error: StoreError, auth: AuthMethod) -> Finding:
     """The finding for a failed connection or statement."""
     message = f"{error.word}{f' {error.sqlstate}' if error.sqlstate else ''}: {error.detail}"
-    if error.word == "no_tls":
-        problem = "does not support TLS, but SUBSCRIBER_DATABASE_TLS requires it"
-        return _error(f"{problem} ({message})", "enable TLS in the server, or choose disable inside a tunnel of yours")
-    if error.word == "standby":
-        return _error(f"{_REPLICA} ({message})", _REMEDIES[error.word])
-    if error.word == "read_only_setting":
-        return _error(f"{_SET_READ_ONLY} ({message})", _REMEDIES[error.word])
-    if error.word == "pooler":
-        return _error(f"is behind a pooler ({message})", "set SUBSCRIBER_DATABASE_POOLER=transaction")
+    if error.word in _PROBLEMS:
+        return _error(f"{_PROBLEMS[error.word]} ({message})", _REMEDIES[error.word])
     if error.sqlstate == "28000" and "no encryption" in error.detail:
         return _error(f"accepts this user only with TLS ({message})", "set SUBSCRIBER_DATABASE_TLS=verify-full")
     if error.treatment is Treatment.CREDENTIALS and error.sqlstate is not None:

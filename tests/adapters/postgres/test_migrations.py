@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 import uuid
 from typing import Any, TypeAlias
 
@@ -12,9 +13,12 @@ import msgspec
 import pytest
 
 from subscriber.adapters.postgres.connection import StoreOptions
-from subscriber.adapters.postgres.migrations import check_schema, migrate
+from subscriber.adapters.postgres.migrations import LOCK_SECONDS, check_schema, migrate
 from subscriber.adapters.postgres.statements import migrations, quoted, statement
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import ConfigurationError, ExitCode, SchemaError, StoreError, Treatment
+from subscriber.model import Rejection
+from tests.fakes.samples import message
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -145,6 +149,58 @@ async def test_another_encoding_is_rejected(store_options: StoreOptions, databas
                 await act(elsewhere)
     finally:
         await database.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def _with_one_step_missing(migrated: StoreOptions, database: Database) -> None:
+    """As before an upgrade: the step needs ACCESS EXCLUSIVE on a table that a reader reads."""
+    await database.execute("ALTER TABLE quarantined_messages DROP COLUMN replayed_by")
+    await database.execute("DELETE FROM schema_migrations WHERE number = 4")
+    await database.execute("BEGIN; SELECT count(*) FROM quarantined_messages")
+
+
+async def test_a_reader_is_named_and_nobody_waits_behind_the_migration(
+    migrated: StoreOptions, database: Database, store: PostgresStore
+) -> None:
+    """Beside a reader's open transaction every write takes a second at most; the error names the reader's session."""
+    await database.execute("SET application_name = 'dashboard'")
+    await _with_one_step_missing(migrated, database)
+    migrating = asyncio.create_task(migrate(migrated, lock_tries_seconds=4.0), name="migrate")
+    slowest = 0.0
+    number = 0
+    while not migrating.done():
+        began = time.monotonic()
+        await store.quarantine([(message(f"m-{number}"), Rejection("not_json", "x"))])
+        slowest = max(slowest, time.monotonic() - began)
+        number += 1
+        await asyncio.sleep(0.01)
+    assert 0.2 < slowest < 2 * LOCK_SECONDS  # it did wait, and the write itself may take a moment on a busy machine
+    with pytest.raises(SchemaError) as caught:
+        await migrating
+    pid = await database.fetchval("SELECT pg_backend_pid()")
+    assert caught.value.exit_code is ExitCode.SCHEMA
+    assert re.search(
+        rf"for 4 s other sessions held locks on its tables: pid {pid} \(application dashboard, user postgres, "
+        r"last query started 20\d\d-[^)]* UTC\)[.,]",
+        str(caught.value),
+    )
+    await database.execute("ROLLBACK")
+
+
+async def test_a_migration_goes_on_when_the_reader_ends(migrated: StoreOptions, database: Database) -> None:
+    """A lock that is held for a moment costs a try, not the migration."""
+    await _with_one_step_missing(migrated, database)
+    migrating = asyncio.create_task(migrate(migrated), name="migrate")
+    await asyncio.sleep(LOCK_SECONDS + 0.5)
+    assert not migrating.done()
+    await database.execute("ROLLBACK")
+    assert await migrating == ["1_004_replayed_by"]
+
+
+async def test_a_migration_that_is_up_to_date_needs_no_lock(migrated: StoreOptions, database: Database) -> None:
+    """A task that starts beside any reader or writer finds nothing to do."""
+    await database.execute("BEGIN; LOCK TABLE object_versions, quarantined_messages")
+    assert await migrate(migrated) == []
+    await database.execute("ROLLBACK")
 
 
 def test_migrations_are_numbered_without_gaps() -> None:
