@@ -67,7 +67,7 @@ class Lease(msgspec.Struct, gc=False):
     held_until: float = math.inf
     """When the messages that are still held are released, written or not."""
     oldest_sent_at: float = math.inf
-    """Unix seconds at which the oldest message of the poll that was received for the first time was sent."""
+    """Unix seconds at which the oldest message of the poll that shows lag was sent."""
     reserved_bytes: int = 0
     """Reserved for the bodies until the answer arrives."""
 

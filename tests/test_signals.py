@@ -1,16 +1,8 @@
-"""Arrivals and lag: ages that are reported once, silence that is reset, and the worst of all ages."""
+"""Arrivals: ages that are reported once, silence that is reset, and what shows an empty queue."""
 
 from __future__ import annotations
 
-import math
-
-from hypothesis import given
-from hypothesis import strategies as st
-
-from subscriber.control.observer import lag_of
-from subscriber.signals import Arrivals
-
-AGES = st.floats(0, 1e6)
+from subscriber.signals import Arrivals, send_times_that_show_lag
 
 
 def test_the_youngest_age_is_returned_once() -> None:
@@ -43,26 +35,39 @@ def test_a_silence_that_was_reset_begins_anew() -> None:
     assert (arrivals.empty_in_a_row, arrivals.silent_seconds(210)) == (1, 10)
 
 
-def test_an_idle_pipeline_has_no_lag() -> None:
-    """Nothing arrived and nothing is held."""
-    assert lag_of([None, None], math.inf, 1_800_000_000) == 0
+def test_a_first_receive_shows_lag_and_a_later_one_only_in_a_full_answer() -> None:
+    """A backlog that another consumer left is late; a message that comes back alone is late for its own reason."""
+    assert send_times_that_show_lag([5.0, 3.0], [5.0, 3.0, 1.0], is_full=False) == (3, 5)
+    assert send_times_that_show_lag([5.0], [5.0] + [1.0] * 9, is_full=True) == (5, 5)
+    assert send_times_that_show_lag([], [1.0, 2.0], is_full=False) is None
+    assert send_times_that_show_lag([], [*[1.0] * 9, 2.0], is_full=True) == (2, 2)
+    assert send_times_that_show_lag([], [], is_full=False) is None
 
 
-def test_of_several_queues_the_worst_counts() -> None:
-    """A fresh queue does not mask a late one."""
-    assert lag_of([0.2, 3600.0, None], math.inf, 1_800_000_000) == 3600
+def test_an_open_poll_or_an_empty_answer_shows_an_empty_queue() -> None:
+    """Half a second of an open poll does, unless the poll before failed; so does an empty answer, for two seconds."""
+    arrivals = Arrivals()
+    assert not arrivals.is_quiet(100)
+    arrivals.begin_poll(100)
+    assert (arrivals.is_asked, arrivals.is_quiet(100.4), arrivals.is_quiet(100.5)) == (True, False, True)
+    arrivals.end_poll(has_failed=False)
+    arrivals.record_answer(10, 40.0, 101, is_full=True)
+    arrivals.begin_poll(101)
+    assert (arrivals.is_quiet(101.4), arrivals.is_quiet(102)) == (False, True)
+    arrivals.end_poll(has_failed=False)
+    arrivals.record_answer(0, None, 121)
+    assert (arrivals.is_asked, arrivals.is_quiet(122.9), arrivals.is_quiet(123)) == (False, True, False)
+    arrivals.begin_poll(123)
+    arrivals.end_poll(has_failed=True)
+    arrivals.begin_poll(124)
+    assert (arrivals.is_asked, arrivals.is_quiet(140)) == (False, False)
 
 
-def test_lag_grows_with_held_messages_while_nothing_arrives() -> None:
-    """Held messages show a stalled database, second by second."""
-    assert [lag_of([None], 1000, now) for now in (1005, 1065)] == [5, 65]
-
-
-@given(ages=st.lists(st.none() | AGES), sent_at=st.floats(0, 2e9) | st.just(math.inf), now=st.floats(0, 2e9))
-def test_lag_is_the_largest_known_age(ages: list[float | None], sent_at: float, now: float) -> None:
-    """It is one of the ages or zero, never negative though clocks differ, and never infinite."""
-    known = [age for age in ages if age is not None]
-    lag = lag_of(ages, sent_at, now)
-    assert lag >= max([0, *known])
-    assert lag in [0, now - sent_at, *known]
-    assert math.isfinite(lag)
+def test_of_several_polls_the_newest_message_counts() -> None:
+    """A poll that has waited for long shows nothing while another one brings messages."""
+    arrivals = Arrivals()
+    arrivals.begin_poll(100)
+    arrivals.begin_poll(100)
+    arrivals.end_poll(has_failed=False)
+    arrivals.record_answer(10, 40.0, 110, is_full=True)
+    assert (arrivals.open_polls, arrivals.is_quiet(110.2), arrivals.is_quiet(110.6)) == (1, False, True)

@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-from subscriber.control.backlog import Backlog
+from subscriber.control.backlog import Backlog, QueueCounts
 from subscriber.model import IN_FLIGHT_MESSAGES_AT_MOST
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
@@ -66,6 +66,16 @@ class QueueHealth(msgspec.Struct, frozen=True):
     """Messages waiting, by the newest count; None: there is none, or it is old."""
     in_flight: int | None
     """Messages received and not deleted, by any consumer; None likewise."""
+
+
+def health_of(arrivals: Arrivals, counts: QueueCounts | None, now: float) -> QueueHealth:
+    """The evidence about one queue at `now`, on the loop's clock."""
+    return QueueHealth(
+        empty_answers=arrivals.empty_in_a_row,
+        silent_seconds=arrivals.silent_seconds(now),
+        visible=counts.visible if counts else None,
+        in_flight=counts.in_flight if counts else None,
+    )
 
 
 def detect_stall(health: QueueHealth, before: StallReason | None = None) -> StallReason | None:
@@ -137,21 +147,12 @@ class Alarms:
             if not should_receive:
                 arrivals.reset_silence()
             before = self._active.get(queue)
-            health = self._health(queue, arrivals, now)
+            health = health_of(arrivals, self._backlog.counts(queue, now), now)
             reason = detect_stall(health, before.reason if before else None)
             if before and before.reason != reason:
                 self._end(before, now)
             if reason and not (before and before.reason == reason):
                 self._begin(Alarm(queue, reason, now), health)
-
-    def _health(self, queue: str, arrivals: Arrivals, now: float) -> QueueHealth:
-        counts = self._backlog.counts(queue, now)
-        return QueueHealth(
-            empty_answers=arrivals.empty_in_a_row,
-            silent_seconds=arrivals.silent_seconds(now),
-            visible=counts.visible if counts else None,
-            in_flight=counts.in_flight if counts else None,
-        )
 
     def _begin(self, alarm: Alarm, health: QueueHealth) -> None:
         self._active[alarm.queue] = alarm

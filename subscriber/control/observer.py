@@ -3,12 +3,7 @@
 It asks nobody. The pipeline keeps running totals, tasks of their own update backlog and load, and a reading is the
 difference of two samples; so its cost does not depend on how much has flowed in between.
 
-The lag is the larger of two ages, both of messages received for the first time (a redelivered one is old for another
-reason). The youngest message that a queue delivered shows how far behind its far end is: a drained queue delivers
-fresh ones. The oldest message still inside shows the near end: while the database stands still nothing is received,
-and that age grows by a second a second. Of several queues the worst counts.
-
-An idle queue is not late, so a second in which nothing was received leaves no trace in the lag.
+How late rows are is derived in `lag`, queue by queue; the worst counts.
 """
 
 from __future__ import annotations
@@ -17,29 +12,19 @@ import asyncio
 import copy
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 
+from subscriber.control.alarms import detect_stall, health_of
 from subscriber.control.backlog import Backlog
+from subscriber.control.lag import OVERTAKEN_SECONDS, QueueLag, QueueSecond, lag_after
 from subscriber.control.load_monitor import LoadMonitor
 from subscriber.control.reading import Reading, reading_between
 from subscriber.flow.leases import VisibilityLeases
 from subscriber.flow.limiter import ConcurrencyLimiter
 from subscriber.observe.metrics import Metrics
 from subscriber.signals import Arrivals, LimiterUsage, WriteTally
-
-
-def lag_of(youngest_seconds: Iterable[float | None], oldest_sent_at: float, now: float) -> float:
-    """Seconds by which rows are late, 0 without evidence of any lag. Pure.
-
-    Args:
-        youngest_seconds: of each queue, the age of the youngest first receive since the last sample; None: none came.
-        oldest_sent_at: when the oldest first receive inside was sent, Unix seconds; infinite: there is none.
-        now: Unix seconds.
-    """
-    ages = [age for age in youngest_seconds if age is not None]
-    return max(0.0, now - oldest_sent_at, *ages)
 
 
 class PipelineSignals(msgspec.Struct, frozen=True):
@@ -88,6 +73,7 @@ class Observer:
         self._metrics = metrics
         self._wall_clock = wall_clock
         self._before: _Sample | None = None
+        self._lags: dict[str, QueueLag] = {}
 
     @property
     def is_database_available(self) -> bool:
@@ -103,6 +89,7 @@ class Observer:
     def begin(self, now: float) -> None:
         """Let the first reading cover the time from `now` (loop's clock) on."""
         self._before = self._sample(now)
+        self._lags = dict.fromkeys(self.signals.arrivals, QueueLag(received_until=now))
 
     def read(self, now: float) -> Reading:
         """What has happened since the last reading, or since `begin`, up to `now` (loop's clock)."""
@@ -110,20 +97,43 @@ class Observer:
         self._before = sample = self._sample(now)
         elapsed_seconds = max(sample.taken_at - before.taken_at, 1e-9)
         is_saturated = sample.usage.saturated_seconds > before.usage.saturated_seconds
-        youngest = [arrivals.pop_min_age() for arrivals in self.signals.arrivals.values()]
+        seconds = self._queue_seconds(now)
+        self._lags = {
+            queue: lag_after(self._lags.get(queue, QueueLag(received_until=now)), seen, now)
+            for queue, seen in seconds.items()
+        }
         reading = msgspec.structs.replace(
             reading_between(before.tally, sample.tally, now, elapsed_seconds),
             concurrency_used=(sample.usage.permit_seconds - before.usage.permit_seconds) / elapsed_seconds,
             # A write that waits for the database releases its permit, but keeps it when it waits a second time. So in
             # an outage the limiter may be saturated, though more permits would not help.
             limit_reached=is_saturated and not self.signals.is_database_unavailable(),
-            lag_seconds=lag_of(youngest, self.signals.leases.oldest_sent_at, self._wall_clock()),
+            lag_seconds=max((lag.seconds for lag in self._lags.values()), default=0.0),
             backlog_messages=self.backlog.visible_messages(now),
             load=self.load.newest,
             load_age_seconds=self.load.age_seconds,
         )
-        self._publish(reading, youngest)
+        self._publish(reading, [seen.youngest_seconds for seen in seconds.values()])
         return reading
+
+    def _queue_seconds(self, now: float) -> dict[str, QueueSecond]:
+        """What each queue has shown since the last reading."""
+        overtaken_before = self.signals.tally.newest_received_at - OVERTAKEN_SECONDS
+        held, loop_began_at = self.signals.leases.oldest_sent_at(overtaken_before), self._wall_clock() - now
+        seconds = {}
+        for queue, arrivals in self.signals.arrivals.items():
+            counts = self.backlog.counts(queue, now)
+            seconds[queue] = QueueSecond(
+                youngest_seconds=arrivals.pop_min_age(),
+                oldest_held_at=held.get(queue, math.inf) - loop_began_at,
+                is_asked=arrivals.is_asked,
+                is_quiet=arrivals.is_quiet(now),
+                emptied_at=arrivals.emptied_at,
+                full_at=arrivals.full_at,
+                is_stalled=detect_stall(health_of(arrivals, counts, now)) is not None,
+                counts=counts,
+            )
+        return seconds
 
     def _sample(self, now: float) -> _Sample:
         return _Sample(taken_at=now, tally=copy.copy(self.signals.tally), usage=self.signals.limiter.usage())

@@ -29,7 +29,7 @@ class Reading(msgspec.Struct, frozen=True):
     limit_reached: bool = False
     """Whether a batch that was due had to wait for the limiter since the reading before: the evidence for growth."""
     lag_seconds: float = 0.0
-    """How late rows are: the larger of the newest first receive's age and that of the oldest message inside."""
+    """How late rows are: the worst age of messages just received, held, or waiting while nothing is received."""
     backlog_messages: int | None = None
     """Visible messages of all queues together, by their newest counts; None: unknown."""
     load: LoadReading | None = None

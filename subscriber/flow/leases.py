@@ -127,14 +127,19 @@ class VisibilityLeases:
         """Capacity reserved for the answers of open polls, in bytes of bodies."""
         return self._reserved_bytes
 
-    @property
-    def oldest_sent_at(self) -> float:
-        """When the oldest held message that was received for the first time was sent.
+    def oldest_sent_at(self, taken_from: float = -math.inf) -> Mapping[str, float]:
+        """When the oldest held message that shows lag was sent, by queue; without a queue that holds none.
 
-        Unix seconds; infinite if there is none. Its resolution is a poll: a message counts until every message of its
-        poll is settled.
+        Unix seconds. Its resolution is a poll: a message counts until every message of its poll is settled.
+
+        Args:
+            taken_from: polls answered earlier do not count; loop's clock.
         """
-        return min((lease.oldest_sent_at for lease in self._open.values()), default=math.inf)
+        oldest: dict[str, float] = {}
+        for lease in self._open.values():
+            if lease.taken_at >= taken_from and lease.oldest_sent_at < oldest.get(lease.queue, math.inf):
+                oldest[lease.queue] = lease.oldest_sent_at
+        return oldest
 
     def set_budget(self, messages: int) -> None:
         """Set the live budget, bounded by one poll for each queue below and by the limits above."""

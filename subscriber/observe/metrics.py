@@ -135,7 +135,7 @@ class Metrics:
     def _add_lag(self) -> None:
         self.newest_receive_age_seconds = self._gauge(
             "newest_receive_age_seconds",
-            "Age of the newest first receive of the last second, the worst of all queues; 0: none was received.",
+            "Age of the newest message of the last second that shows lag, the worst of all queues; 0: none came.",
         )
         self.queue_visible_messages = self._gauge(
             "queue_visible_messages", "Messages waiting, as SQS last reported; NaN: unknown.", "queue"
@@ -149,7 +149,8 @@ class Metrics:
             "alarm", "1 while a queue delivers nothing although it holds messages, by reason.", "queue", "reason"
         )
         self.lag_seconds = self._gauge(
-            "lag_seconds", "How late rows are: the worst age of messages just received or still held."
+            "lag_seconds",
+            "How late rows are: the worst age of messages just received, held, or waiting while nothing is received.",
         )
 
     def _add_control(self) -> None:

@@ -91,6 +91,8 @@ class Attempts:
         self.tally.statements += 1
         self.tally.seconds += seconds
         if step.is_evidence:
+            received_at = step.deliveries[-1].message.lease.taken_at
+            self.tally.newest_received_at = max(self.tally.newest_received_at, received_at)
             self._index_fails = False
             self._writes += 1
             self._breaker.record_success()

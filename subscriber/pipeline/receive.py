@@ -26,7 +26,7 @@ from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.unknown_events import UnknownEvents
 from subscriber.ports import QueueClient
-from subscriber.signals import Arrivals
+from subscriber.signals import Arrivals, send_times_that_show_lag
 
 NEARLY_EMPTY_MESSAGES = 3
 """An answer of so few messages means too many polls. SQS samples its hosts, so five messages may be normal."""
@@ -158,12 +158,15 @@ class Receiver:
     async def _poll(self, state: QueuePollState) -> None:
         """One poll under one lease; its answer decides how many polls are wanted from now on."""
         lease = await self._leases.open(state.url)
+        state.arrivals.begin_poll(asyncio.get_running_loop().time())
         try:
             messages = await self._queues.receive(lease)
         except QueueCallError as error:
+            state.arrivals.end_poll(has_failed=True)
             self._leases.abandon(lease)
             await self._failed(state, error)
             return
+        state.arrivals.end_poll(has_failed=False)
         if state.failures_in_a_row >= FAILURES_BEFORE_NOT_RECEIVING:
             _log.info("receive.recovered", queue=state.label)
         state.failures = 0
@@ -206,7 +209,6 @@ class Receiver:
 
     async def _failed(self, state: QueuePollState, error: QueueCallError) -> None:
         state.failures += 1
-        state.arrivals.reset_silence()
         self._metrics.receive_requests.labels(state.label, "failed").inc()
         self._metrics.queue_errors.labels("receive", error.code).inc()
         if is_power_of_two(state.failures):
@@ -226,10 +228,14 @@ class Receiver:
         state.answers[answer].inc()
         state.received.inc(len(messages))
         first = [message.sent_at for message in messages if message.receive_count == 1]
-        youngest_seconds = None
+        is_full, now = len(messages) >= MESSAGES_PER_POLL, self._wall_clock()
         if first:
-            now = self._wall_clock()
-            lease.oldest_sent_at = min(first)
-            youngest_seconds = max(0.0, now - max(first))
-            self._metrics.receive_age_seconds.observe(max(0.0, now - lease.oldest_sent_at))
-        state.arrivals.record_answer(len(messages), youngest_seconds, asyncio.get_running_loop().time())
+            self._metrics.receive_age_seconds.observe(max(0.0, now - min(first)))
+        received = [message.sent_at for message in messages] if is_full and not first else first
+        sent = send_times_that_show_lag(first, received, is_full=is_full)
+        if sent is not None:
+            lease.oldest_sent_at = sent[0]
+        youngest_seconds = None if sent is None else max(0.0, now - sent[1])
+        state.arrivals.record_answer(
+            len(messages), youngest_seconds, asyncio.get_running_loop().time(), is_full=is_full
+        )

@@ -151,6 +151,8 @@ class ControlLoop:
             Metrics(queues=queues),
         )
         self.arrivals = {queue: Arrivals() for queue in queues}
+        for arrivals in self.arrivals.values():
+            arrivals.begin_poll(asyncio.get_running_loop().time())
         self.is_database_unavailable = False
         self.queues = Queues()
         self.backlog = Backlog(queues, self.queues, self.metrics)

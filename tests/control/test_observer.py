@@ -102,6 +102,42 @@ async def test_lag_covers_the_last_second_and_the_messages_inside() -> None:
     assert control.metric("lag_seconds") == 0
 
 
+async def test_a_message_that_others_have_overtaken_makes_nothing_late() -> None:
+    """One that arrived more than ten seconds before a message that is stored; a fresh one that is held still counts."""
+    control = ControlLoop()
+    lags = []
+    async with control.running() as begun:
+        for taken_at, sent_seconds_ago in ((begun - 100, 120), (begun, 3)):
+            lease = await control.leases.open(QUEUE)
+            lease.taken_at, lease.oldest_sent_at = taken_at, wall_clock() - sent_seconds_ago
+        for stored in (begun - 100, begun - 90.5, begun - 89):
+            control.tally.newest_received_at = stored
+            await asyncio.sleep(1)
+            lags.append(control.reading().lag_seconds)
+    assert lags == [120.5, 121.5, 5.5]
+
+
+async def test_a_pause_does_not_hide_what_waits() -> None:
+    """The queue counts five messages and nothing is asked of it: the lag grows from the last empty answer on."""
+    control = ControlLoop()
+    arrivals = control.arrivals[QUEUE]
+    async with control.running() as begun:
+        arrivals.end_poll(has_failed=False)
+        arrivals.record_answer(0, None, begun)
+        control.apply("pause")
+        await asyncio.sleep(20)
+        idle = control.metric("lag_seconds")
+        control.queues.answers[QUEUE] = counts(5, 0)
+        await asyncio.sleep(40)
+        waiting = control.metric("lag_seconds")
+        await asyncio.sleep(100)
+        later = control.metric("lag_seconds")
+    assert idle == 0
+    assert waiting is not None
+    assert 40 - 18 <= waiting <= 60
+    assert later == waiting + 100
+
+
 async def test_the_backlog_is_the_sum_of_all_queues_or_unknown() -> None:
     """While the counts of one queue are missing there is no sum."""
     control = ControlLoop()

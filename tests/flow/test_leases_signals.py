@@ -28,20 +28,33 @@ async def test_neither_pauser_resumes_what_the_other_has_paused() -> None:
     assert opening.done()
 
 
-async def test_the_oldest_first_receive_counts_until_its_poll_is_settled() -> None:
-    """Then the next oldest counts; without any the value is infinite."""
-    leases = leases_of()
-    assert leases.oldest_sent_at == math.inf
+async def test_the_oldest_message_that_shows_lag_counts_until_its_poll_is_settled() -> None:
+    """Then the next oldest counts; a queue without any is not named."""
+    leases = leases_of(QUEUE, OTHER_QUEUE)
+    assert leases.oldest_sent_at() == {}
     polls = [await filled(leases, 2) for _ in range(3)]
-    for sent_at, messages in zip((500, 400, math.inf), polls, strict=True):
+    there = await filled(leases, 1, queue=OTHER_QUEUE)
+    for sent_at, messages in zip((500, 400, math.inf, 450), [*polls, there], strict=True):
         messages[0].lease.oldest_sent_at = sent_at
-    assert leases.oldest_sent_at == 400
+    assert leases.oldest_sent_at() == {QUEUE: 400, OTHER_QUEUE: 450}
     leases.settle(polls[1][:1])
-    assert leases.oldest_sent_at == 400
-    leases.settle(polls[1])
-    assert leases.oldest_sent_at == 500
+    assert leases.oldest_sent_at() == {QUEUE: 400, OTHER_QUEUE: 450}
+    leases.settle(polls[1] + there)
+    assert leases.oldest_sent_at() == {QUEUE: 500}
     leases.settle(polls[0])
-    assert leases.oldest_sent_at == math.inf
+    assert leases.oldest_sent_at() == {}
+
+
+async def test_polls_answered_before_a_moment_can_be_left_out() -> None:
+    """Their messages have been overtaken."""
+    leases = leases_of()
+    first = await filled(leases, 1)
+    first[0].lease.oldest_sent_at = 400
+    await asyncio.sleep(5)
+    second = await filled(leases, 1)
+    second[0].lease.oldest_sent_at = 500
+    assert leases.oldest_sent_at(first[0].lease.taken_at) == {QUEUE: 400}
+    assert leases.oldest_sent_at(second[0].lease.taken_at) == {QUEUE: 500}
 
 
 async def test_on_probation_a_queue_holds_few_messages_until_polling_resumes() -> None:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.governor.decide import GovernorOptions
+from subscriber.control.lag import OVERTAKEN_SECONDS
 from subscriber.control.load_monitor import LoadMonitor
 from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.overrides import Command
@@ -23,8 +24,8 @@ from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
 from subscriber.errors import Treatment
 from subscriber.model import ObjectEvent
-from tests.fakes.samples import QUEUE, failing
-from tests.fakes.store import Fail, FakeStore
+from tests.fakes.samples import QUEUE, failing, put_body
+from tests.fakes.store import Fail, FakeStore, Hold
 from tests.fakes.virtual_time import VirtualTimeLoop
 from tests.pipeline.pipelines import OPTIONS, QUEUES, Setup
 
@@ -131,6 +132,24 @@ async def test_without_the_minimum_budget_the_writers_starve() -> None:
     setup.send(16_000)
     async with setup.regulated():
         assert await rows_per_second(setup, 100, 200) < FULL_RATE / 2
+
+
+async def test_a_message_that_is_held_alone_is_overtaken_by_those_stored_after_it() -> None:
+    """Then it makes the pipeline late no longer; while nothing newer is stored, it does."""
+    setup = RegulatedSetup()
+    hold = Hold()
+    setup.store.script(hold)
+    late = []
+    async with setup.regulated():
+        setup.queues.send(QUEUE, [put_body("locked")], sent_at=7.0)
+        await hold.reached.wait()
+        for number in range(12):
+            overtaken_before = setup.pipeline.tally.newest_received_at - OVERTAKEN_SECONDS
+            late.append(setup.leases.oldest_sent_at(overtaken_before).get(QUEUE) == 7.0)
+            setup.queues.send(QUEUE, [put_body(f"{number}")], sent_at=1000.0)
+            await asyncio.sleep(2)
+        hold.release()
+    assert late == [*[True] * 6, *[False] * 6]
 
 
 async def test_a_pause_finishes_current_writes_and_holds_the_rest() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 
 import pytest
@@ -151,7 +152,7 @@ async def test_an_answer_that_is_not_full_is_followed_by_a_short_pause() -> None
         assert setup.pauses() == [0, 0.05, 0]
 
 
-async def test_lag_is_the_age_at_the_first_receive_only() -> None:
+async def test_the_age_of_a_message_is_observed_at_its_first_receive_only() -> None:
     """A redelivered message says nothing about the lag of the fleet."""
     setup = Setup()
     setup.queues.send(QUEUE, ["{}"], sent_at=990.0)
@@ -170,13 +171,54 @@ async def test_arrivals_are_recorded_for_the_observer() -> None:
     async with setup.running():
         arrivals = setup.receiver.arrivals[QUEUE]
         await asyncio.sleep(1)
-        assert (arrivals.pop_min_age(), arrivals.pop_min_age(), setup.leases.oldest_sent_at) == (10, None, 940)
+        assert (arrivals.pop_min_age(), arrivals.pop_min_age(), setup.leases.oldest_sent_at()) == (
+            10,
+            None,
+            {QUEUE: 940},
+        )
         await asyncio.sleep(100)
         now = asyncio.get_running_loop().time()
         assert (arrivals.empty_in_a_row, round(arrivals.silent_seconds(now))) == (5, 81)
         setup.queues.script("receive", Fail(call_error()))
         await asyncio.sleep(20)
         assert arrivals.empty_in_a_row == 0
+
+
+@pytest.mark.parametrize(("messages", "age_seconds"), [(10, 60.0), (9, None)])
+async def test_a_backlog_that_was_received_before_shows_its_age(messages: int, age_seconds: float | None) -> None:
+    """A full answer of such messages does; a few that come back do not."""
+    setup = Setup()
+    setup.queues.send(QUEUE, ["{}"] * messages, sent_at=940.0)
+    async with setup.running():
+        arrivals = setup.receiver.arrivals[QUEUE]
+        await asyncio.sleep(1)
+        assert arrivals.pop_min_age() == 60
+        await asyncio.sleep(320)
+        taken = setup.taken()
+        assert {message.receive_count for message in taken[messages:]} == {2}
+        assert arrivals.pop_min_age() == age_seconds
+        oldest = math.inf if age_seconds is None else 940
+        assert taken[-1].lease.oldest_sent_at == oldest
+
+
+async def test_polls_say_whether_anything_is_asked_of_the_queue() -> None:
+    """An open poll; none in an outage's pause; a poll after one that failed proves nothing."""
+    setup = Setup()
+    states = []
+    async with setup.running():
+        arrivals = setup.receiver.arrivals[QUEUE]
+        await asyncio.sleep(1)
+        states.append((arrivals.open_polls, arrivals.is_asked))
+        setup.leases.pause()
+        await asyncio.sleep(30)
+        states.append((arrivals.open_polls, arrivals.is_asked))
+        setup.queues.script("receive", Fail(call_error()))
+        setup.leases.resume()
+        await asyncio.sleep(1)
+        states.append((arrivals.open_polls, arrivals.is_asked))
+        await asyncio.sleep(20)
+        states.append((arrivals.open_polls, arrivals.is_asked))
+    assert states == [(1, True), (0, False), (1, False), (1, True)]
 
 
 async def test_an_exception_in_decode_ends_the_stage() -> None:

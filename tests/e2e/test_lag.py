@@ -1,0 +1,67 @@
+"""The lag of the real daemon: while messages wait it is never 0, and their receive count does not matter."""
+
+from __future__ import annotations
+
+import asyncio
+
+from testkit.daemon import DaemonProcess
+from testkit.postgres.postgres import LocalPostgres
+from tests.e2e.environment import QueueCounts, RunContext, put_body, until
+from tests.e2e.test_control import TOKEN, control
+
+COUNTED_SECONDS = 40.0
+"""More than two periods of the queue's counts."""
+
+
+def lag_seconds(daemon: DaemonProcess) -> float:
+    """As the metric has it."""
+    return float(daemon.metric("subscriber_lag_seconds"))
+
+
+async def test_messages_that_wait_in_a_pause_are_late(context: RunContext) -> None:
+    """The metric and the status say so, and again 0 once they are stored."""
+    with context.daemon(CONTROL_TOKEN=TOKEN) as daemon:
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
+        assert (await control(daemon, "pause")).code == 0
+        await until(lambda: daemon.metric("subscriber_in_process_messages") == 0)
+        context.send(put_body(f"{number}.txt") for number in range(5))
+        await until(lambda: daemon.metric("subscriber_queue_visible_messages") == 5, COUNTED_SECONDS)
+        await until(lambda: lag_seconds(daemon) > 2)
+        status = await control(daemon, "status", token=None)
+        assert " 0 s late" not in status.out
+        assert (await control(daemon, "resume")).code == 0
+        await context.until_empty()
+        await until(lambda: lag_seconds(daemon) == 0)
+
+
+async def test_messages_that_an_outage_released_stay_late(context: RunContext, postgres_server: LocalPostgres) -> None:
+    """After the hold time nothing is held, and the lag goes on growing until the rows are stored."""
+    with context.daemon(DATABASE_URL=postgres_server.url, HOLD_MAX_SECONDS=3) as daemon:
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
+        await asyncio.to_thread(postgres_server.stop, "fast")
+        try:
+            context.send(put_body(f"{number}.txt") for number in range(3))
+            await until(lambda: daemon.metric("subscriber_released_messages_total") >= 3)
+            await until(lambda: lag_seconds(daemon) >= 5)
+            before = lag_seconds(daemon)
+            await until(lambda: lag_seconds(daemon) >= before + 2)
+        finally:
+            await asyncio.to_thread(postgres_server.start)
+        await context.until_empty()
+        await until(lambda: lag_seconds(daemon) == 0)
+
+
+async def test_a_backlog_that_another_consumer_received_before_is_late(context: RunContext) -> None:
+    """Its messages show their age, though none is received for the first time."""
+    context.send(put_body(f"{number}.txt") for number in range(1000))
+    taken = 0
+    while taken < 1000:
+        answer = context.client.call(
+            "ReceiveMessage", QueueUrl=context.queue, MaxNumberOfMessages=10, VisibilityTimeout=3
+        )
+        taken += len(answer.get("Messages", []))
+    await until(lambda: context.counts() == QueueCounts(visible=1000, in_flight=0))
+    slowly = {"WRITE_MIN_CONCURRENCY": 0.01, "WRITE_MAX_CONCURRENCY": 0.01, "BATCH_MAX_ROWS": 10}
+    with context.daemon(**slowly) as daemon:
+        await until(lambda: daemon.metric("subscriber_received_messages_total") > 0)
+        await until(lambda: lag_seconds(daemon) >= 5)
