@@ -59,6 +59,8 @@ class Task:
         self._cool_downs: list[tuple[float, float]] = []
         """Start of each cool-down, and the duration of the write before it."""
         self._held: list[Statement] = []
+        self._is_unavailable = False
+        """Whether a write has failed because the database is down, and none has succeeded since."""
         self._probes = 0
         self._due_at = 0.0
         self._is_waiting_for_due = False
@@ -96,6 +98,7 @@ class Task:
     def has_stored(self, statement: Statement) -> None:
         """Counts a committed statement, and releases its permit or starts the cool-down."""
         seconds = self._environment.timers.now - statement.started_at
+        self._is_unavailable = False
         self.tally.rows += statement.rows
         self.tally.statements += 1
         self.tally.seconds += seconds
@@ -112,6 +115,7 @@ class Task:
         """Keeps failed statements, with their permits, until the database is up again."""
         self.tally.failures += len(statements)
         self._held += statements
+        self._is_unavailable = True
         self._probe_later()
 
     def stop(self) -> None:
@@ -229,6 +233,8 @@ class Task:
             load=load,
             load_age_seconds=now - load.taken_at if load else 0.0,
             rows_per_statement=base.rows_per_statement,
+            statements=base.statements,
+            database_unavailable=self._is_unavailable,
         )
 
     def _visible_messages(self, rows_per_second: float) -> int:

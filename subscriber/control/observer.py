@@ -112,6 +112,7 @@ class Observer:
             backlog_messages=self.backlog.visible_messages(now),
             load=self.load.newest,
             load_age_seconds=self.load.age_seconds,
+            database_unavailable=self.signals.is_database_unavailable(),
         )
         self._publish(reading, [seen.youngest_seconds for seen in seconds.values()])
         return reading

@@ -39,6 +39,10 @@ class Reading(msgspec.Struct, frozen=True):
     rows_per_statement: float = 0.0
     """Mean of the statements that succeeded, 0 without any: a larger batch takes longer without any congestion, so the
     governor measures time per row."""
+    statements: int = 0
+    """Statements that succeeded."""
+    database_unavailable: bool = False
+    """Whether the circuit breaker is not closed."""
 
 
 def reading_between(before: WriteTally, now: WriteTally, taken_at: float, elapsed_seconds: float) -> Reading:
@@ -50,6 +54,7 @@ def reading_between(before: WriteTally, now: WriteTally, taken_at: float, elapse
         statement_seconds=(now.seconds - before.seconds) / statements if statements else None,
         failures=now.failures - before.failures,
         rows_per_statement=(now.rows - before.rows) / statements if statements else 0.0,
+        statements=statements,
     )
 
 

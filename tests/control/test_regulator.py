@@ -46,15 +46,29 @@ async def test_failures_that_go_on_brake_every_five_seconds() -> None:
 
 
 async def test_nothing_moves_in_an_outage() -> None:
-    """Seconds without failures do not prove health while nothing succeeds."""
+    """As long as the circuit breaker says so; the failures that opened it lower the limit once."""
     control = ControlLoop()
     async with control.running() as begun:
         control.tally.failures += 8
+        control.is_database_unavailable = True
         await asyncio.sleep(60)
         assert control.limiter.changes == [(begun + 1, 4)]
+        assert control.metric("decisions_total", reason="outage") == 59
+        control.is_database_unavailable = False
         stored(control)
         await asyncio.sleep(60)
     assert control.limiter.limit == 8
+
+
+async def test_a_failure_without_an_outage_is_over_after_five_seconds() -> None:
+    """Though nothing is written afterwards."""
+    control = ControlLoop()
+    async with control.running() as begun:
+        control.tally.failures += 1
+        await asyncio.sleep(60)
+    assert control.limiter.changes[:2] == [(begun + 1, 4), (begun + 6, 5)]
+    assert control.limiter.limit == 8
+    assert control.metric("decisions_total", reason="outage") is None
 
 
 async def test_slow_statements_brake() -> None:

@@ -4,8 +4,8 @@ It holds the database's CPU at a ceiling that rises with the lag (`setpoints`). 
 so the governor first predicts the present from it (`prediction`), then moves the limit part of the way (`step`). The
 other rules say when not to (`rules`):
 
-1. Failures, long statements, and rows that take twice their best time lower the limit at once. Each congestion lowers
-   it once, however many readings show it; during an outage nothing moves.
+1. Failures of many statements, long statements, and rows that take twice their best time lower the limit at once. Each
+   congestion lowers it once, however many readings show it; during an outage nothing moves.
 2. The limit rises only on evidence: a batch waited for the limiter, and a new reading was taken with the limit in use.
 3. A stale sensor first freezes growth and later caps the limit: the pipeline never stops for lack of readings.
 
@@ -97,9 +97,11 @@ def _with_work(state: GovernorState, seen: Reading) -> GovernorState:
     it, its mean use is the limit itself.
     """
     is_cycling = seen.limit_reached and state.limit < 1
+    seconds = 1.0 if state.taken_at is None else seen.taken_at - state.taken_at
+    succeeded = max(seen.statements, int(seen.statement_seconds is not None))
     work = Work(
         ended_at=seen.taken_at,
-        seconds=1.0 if state.taken_at is None else seen.taken_at - state.taken_at,
+        seconds=seconds,
         used=seen.concurrency_used,
         long_run_used=state.limit if is_cycling else seen.concurrency_used,
         limit=state.limit,
@@ -109,6 +111,7 @@ def _with_work(state: GovernorState, seen: Reading) -> GovernorState:
         state,
         taken_at=seen.taken_at,
         past=remembered(state.past, work),
+        outcomes=state.outcomes.with_second(seen.failures, succeeded, seconds),
         row_time=state.row_time.with_statements(seen.statement_seconds, seen.rows_per_statement, seen.taken_at),
         load_received_at=seen.taken_at if state.load_received_at is None else state.load_received_at,
         was_reached=state.was_reached or seen.limit_reached,
@@ -133,14 +136,14 @@ def _with_load(state: GovernorState, seen: Reading, load: LoadReading) -> tuple[
 def _after(context: RuleContext, adjustment: Adjustment) -> GovernorState:
     """The state after this decision."""
     state, now = context.state, context.seen.taken_at
-    is_failing = context.seen.failures > 0 or (state.is_failing and context.seen.statement_seconds is None)
+    is_unavailable = context.seen.database_unavailable
     is_slow = (context.seen.statement_seconds or 0) >= context.options.slow_statement_seconds
     ratio = state.row_time.ratio
     state = msgspec.structs.replace(
         state,
         limit=adjustment.limit,
-        is_failing=is_failing,
-        trouble_at=now if is_failing or is_slow else state.trouble_at,
+        was_unavailable=is_unavailable,
+        trouble_at=now if context.is_failing or is_unavailable or is_slow else state.trouble_at,
         cut_at=now if adjustment.reason in {"failures", "slow"} else state.cut_at,
         is_congested=(ratio >= CONGESTED_RATIO and context.is_used) or (state.is_congested and ratio > RECOVERED_RATIO),
     )

@@ -20,6 +20,9 @@ import msgspec
 REMEMBERED_SECONDS = 600.0
 """How long work is kept: four times the age of CloudWatch's newest minute when it is published late."""
 
+FAILURES_SECONDS = 10.0
+"""Time constant of the share of statements that failed: a slow task makes a few statements in it."""
+
 REMEMBERED_AT_MOST = 700
 """Entries, should a caller read more often than once a second."""
 
@@ -80,6 +83,23 @@ def work_between(past: tuple[Work, ...], begin: float, end: float) -> Span | Non
     if known <= 0 or known < (end - begin) / 2:
         return None
     return Span(used / known, long_run_used / known, limit / known, rows / known)
+
+
+class Outcomes(msgspec.Struct, frozen=True):
+    """How many statements failed and succeeded in the last seconds; older ones have less weight."""
+
+    failed: float = 0.0
+    succeeded: float = 0.0
+
+    @property
+    def failed_share(self) -> float:
+        """Of all statements, 0 to 1; 0 without any."""
+        return self.failed / (self.failed + self.succeeded) if self.failed > 0 else 0.0
+
+    def with_second(self, failed: int, succeeded: int, seconds: float) -> Outcomes:
+        """The same after so many more seconds, with their statements."""
+        kept = math.exp(-max(0.0, seconds) / FAILURES_SECONDS)
+        return Outcomes(kept * self.failed + failed, kept * self.succeeded + succeeded)
 
 
 class WindowedMin(msgspec.Struct, frozen=True):

@@ -24,6 +24,10 @@ FAILURES_FACTOR = 0.5
 SLOW_FACTOR = 0.7
 RECOVERY_FACTOR = 1.25
 
+FAILED_SHARE = 0.05
+"""Failures are evidence against the limit where one statement in twenty fails. A single deadlock among hundreds of
+commits is not, and among a handful it is."""
+
 CALM_SECONDS = 5.0
 """After failures or slow statements: no growth, and no second cut. Statements in progress at the cut need time to end,
 or one congestion would cause a cut every second."""
@@ -96,6 +100,11 @@ class RuleContext(msgspec.Struct, frozen=True):
         """Whether the limit is what limits us, or nearly."""
         return self.seen.limit_reached or self.seen.concurrency_used >= USED_SHARE_AT_LEAST * self.limit
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether statements fail now, and not just a few of many."""
+        return self.seen.failures > 0 and self.state.outcomes.failed_share >= FAILED_SHARE
+
     def is_after(self, moment: float | None, seconds: float) -> bool:
         """Whether so much time has passed since `moment`; None never was."""
         return moment is None or self.seen.taken_at - moment >= seconds
@@ -108,10 +117,13 @@ class RuleContext(msgspec.Struct, frozen=True):
 
 
 def after_failures(context: RuleContext) -> Adjustment | None:
-    """Failures halve the limit, at most once in CALM_SECONDS while they continue; during an outage the limit stays."""
-    if context.state.is_failing and context.seen.statement_seconds is None:
+    """Failures halve the limit, at most once in CALM_SECONDS while they continue; during an outage the limit stays.
+
+    The failure that begins an outage may be in the first reading of the outage, and lowers the limit as well.
+    """
+    if context.seen.database_unavailable and (context.state.was_unavailable or not context.seen.failures):
         return Adjustment(context.limit, "outage")
-    if not context.seen.failures:
+    if not context.is_failing:
         return None
     if context.is_after(context.state.cut_at, CALM_SECONDS):
         return Adjustment(context.limit * FAILURES_FACTOR, "failures")

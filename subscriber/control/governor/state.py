@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from subscriber import choices
-from subscriber.control.governor.memory import RowTime, Work
+from subscriber.control.governor.memory import Outcomes, RowTime, Work
 from subscriber.control.governor.prediction import Mean, RowCost
 
 Reason: TypeAlias = Literal[
@@ -22,7 +22,7 @@ Reason: TypeAlias = Literal[
     "at_ceiling",  # unchanged: the prediction shows CPU left, but the reading itself shows none
     "unmeasured",  # unchanged: the cost of a larger limit is not known yet
     "braked",  # unchanged: failures or slow statements moments ago, or rows are still slow
-    "outage",  # unchanged: no statement has succeeded since one failed
+    "outage",  # unchanged: the database is unavailable
     "no_new_reading",  # unchanged: the sensor has brought no newer reading since the last decision
     "signal_lost",  # unchanged: the sensor is stale, growth is frozen
     "fallback",  # the sensor is stale for long: write time alone decides, under a conservative cap
@@ -69,10 +69,12 @@ class GovernorState(msgspec.Struct, frozen=True):
     """Length of that window: a sensor with a long window becomes stale later."""
     was_reached: bool = False
     """Whether a batch has waited for the limiter since the last new reading."""
-    is_failing: bool = False
-    """Whether a statement has failed, and no second since had successes only."""
+    outcomes: Outcomes = Outcomes()
+    """Of the statements of the last seconds."""
+    was_unavailable: bool = False
+    """Whether the database was unavailable at the newest reading."""
     trouble_at: float | None = None
-    """Of the newest reading with failures or slow statements, or of the newest second of an outage."""
+    """Of the newest reading with more than a few failures, with slow statements, or of an outage."""
     cut_at: float | None = None
     """Of the newest cut for either of these."""
     is_congested: bool = False

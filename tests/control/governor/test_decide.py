@@ -13,9 +13,23 @@ from subscriber.signals import WriteTally
 OPTIONS = GovernorOptions(limit_at_least=0.05, limit_at_most=8, slow_statement_seconds=10)
 
 
-def reading(*, taken_at: float = 1.0, failures: int = 0, statement_seconds: float | None = 0.1) -> Reading:
+def reading(
+    *,
+    taken_at: float = 1.0,
+    failures: int = 0,
+    statement_seconds: float | None = 0.1,
+    statements: int = 0,
+    database_unavailable: bool = False,
+) -> Reading:
     """The reading of one second."""
-    return Reading(taken_at=taken_at, rows_per_second=100.0, statement_seconds=statement_seconds, failures=failures)
+    return Reading(
+        taken_at=taken_at,
+        rows_per_second=100.0,
+        statement_seconds=statement_seconds,
+        failures=failures,
+        statements=statements,
+        database_unavailable=database_unavailable,
+    )
 
 
 def decisions(options: GovernorOptions, start: float, readings: list[Reading]) -> list[Decision]:
@@ -60,11 +74,34 @@ def test_a_congestion_is_cut_once() -> None:
     assert [each.limit for each in found] == pytest.approx([4, 4, 4, 4, 4, 2.8])
 
 
-def test_an_outage_moves_nothing_until_a_statement_succeeds() -> None:
-    """A second without failures does not prove health; recovery begins five seconds after the first success."""
-    silent = [reading(taken_at=second, statement_seconds=None) for second in range(2, 40)]
+@pytest.mark.parametrize(
+    ("failures", "statements", "expected"),
+    [(1, 0, "failures"), (1, 19, "failures"), (1, 20, "steady"), (5, 95, "failures"), (5, 96, "steady")],
+)
+def test_one_failure_in_twenty_statements_lowers_the_limit(failures: int, statements: int, expected: str) -> None:
+    """Fewer do not: a single deadlock is no evidence against the limit."""
+    (found,) = decisions(OPTIONS, 8, [reading(failures=failures, statements=statements)])
+    assert found.reason == expected
+
+
+def test_statements_of_earlier_seconds_count_less_and_less() -> None:
+    """A failure after many commits is rare; half a minute without a statement later it is not."""
+    before = reading(statements=100)
+    soon, late = (reading(taken_at=at, failures=1, statement_seconds=None) for at in (2.0, 40.0))
+    assert [each.reason for each in decisions(OPTIONS, 8, [before, soon])] == ["steady", "steady"]
+    assert [each.reason for each in decisions(OPTIONS, 8, [before, late])] == ["steady", "failures"]
+
+
+def test_an_outage_moves_nothing_until_the_database_is_available() -> None:
+    """Recovery begins five seconds after the last second of the outage."""
+    silent = [
+        reading(taken_at=second, statement_seconds=None, database_unavailable=True, failures=second % 2)
+        for second in range(2, 40)
+    ]
     healthy = [reading(taken_at=second) for second in range(40, 46)]
-    found = decisions(OPTIONS, 8, [reading(failures=3, statement_seconds=None), *silent, *healthy])
+    found = decisions(
+        OPTIONS, 8, [reading(failures=3, statement_seconds=None, database_unavailable=True), *silent, *healthy]
+    )
     assert [each.reason for each in found] == [
         "failures",
         *["outage"] * len(silent),
@@ -121,7 +158,7 @@ def test_a_reading_is_the_difference_of_two_tallies() -> None:
     before = WriteTally(rows=100, statements=1, seconds=5.0, failures=2)
     now = WriteTally(rows=400, statements=3, seconds=6.0, failures=2)
     assert reading_between(before, now, taken_at=7.0, elapsed_seconds=1.5) == Reading(
-        taken_at=7.0, rows_per_second=200.0, statement_seconds=0.5, failures=0, rows_per_statement=150.0
+        taken_at=7.0, rows_per_second=200.0, statement_seconds=0.5, failures=0, rows_per_statement=150.0, statements=2
     )
 
 

@@ -153,14 +153,44 @@ def test_a_sensor_with_a_window_of_a_minute_becomes_stale_later() -> None:
 
 def test_an_outage_does_not_count_as_free_cpu() -> None:
     """The CPU of an unavailable database is low; growth waits for a window that began after the first success."""
+    outage = {"statement_seconds": None, "database_unavailable": True}
     state, _ = run(
-        settled(4.0), range(20, 50), lambda at, limit: busy(at, limit, 0.0, statement_seconds=None, failures=at == 20)
+        settled(4.0), range(20, 50), lambda at, limit: busy(at, limit, 0.0, failures=int(at == 20), **outage)
     )
     assert state.limit == 2.0
     _, decisions = run(state, range(50, 60), lambda at, limit: busy(at, limit, 20.0))
     first = next(at for at, each in enumerate(decisions) if each.reason == "below_ceiling")
     assert {each.limit for each in decisions[:first]} == {2.0}
     assert first >= 4 > SENSOR_DELAY_SECONDS
+
+
+def test_a_quiet_pipeline_obeys_its_sensor_after_one_failure() -> None:
+    """A failure without an outage lowers the limit once; from then on the readings count."""
+    state, decisions = run(
+        settled(4.0),
+        range(20, 40),
+        lambda at, limit: busy(
+            at, limit, 90.0, statement_seconds=None, failures=int(at == 20), limit_reached=False, concurrency_used=0.0
+        ),
+    )
+    assert (decisions[0].limit, decisions[0].reason) == (2.0, "failures")
+    assert {each.reason for each in decisions[1:]} == {"above_ceiling"}
+    assert state.limit == OPTIONS.limit_at_least
+
+
+def test_a_failure_among_many_statements_does_not_stop_the_growth() -> None:
+    """A deadlock every three seconds among a hundred commits a second: the limit grows as without it."""
+
+    def decisions(failures: int) -> list[tuple[float, str]]:
+        _, found = run(
+            settled(2.0),
+            range(20, 60),
+            lambda at, limit: busy(at, limit, 7 * limit, statements=100, failures=failures * int(at % 3 == 0)),
+        )
+        return [(each.limit, each.reason) for each in found]
+
+    assert decisions(failures=1) == decisions(failures=0)
+    assert decisions(failures=1)[-1][0] > 6
 
 
 def test_external_load_is_recognized_and_not_scaled() -> None:
