@@ -17,6 +17,7 @@ STOPPED = 0
 
 def main() -> None:
     """Run the command line."""
+    _open_standard_streams()
     is_daemon = sys.argv[1:2] == ["run"]
     handler = _stop_before_start if is_daemon else _end
     signal.signal(signal.SIGTERM, handler)
@@ -28,6 +29,17 @@ def main() -> None:
         commands(prog_name="subscriber")
     except KeyboardInterrupt:  # while importing; later click takes it
         sys.exit(128 + signal.SIGINT)
+
+
+def _open_standard_streams() -> None:
+    """Let closed standard streams lead nowhere: else a socket gets their descriptor, which libuv forbids by abort."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor, which is this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 def _stop_before_start(_number: int, _frame: FrameType | None) -> None:

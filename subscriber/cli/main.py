@@ -7,6 +7,9 @@ so that `--help`, `--version` and `settings` load neither clients nor servers.
 
 from __future__ import annotations
 
+import errno
+import os
+import sys
 from typing import Any
 
 import click
@@ -24,6 +27,9 @@ Exit codes:
   5  the schema is missing or belongs to another release
   6  stop timeout exceeded: messages not yet stored are released
 """
+
+_UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a file system answers to a write that it cannot take: the output goes to one."""
 
 COMMANDS = {
     "run": LazyCommand("subscriber.cli.daemon:run", "Process events from the queues until SIGTERM or SIGINT."),
@@ -52,7 +58,9 @@ class _Commands(LazyGroup):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is must be reported here
+        except Exception as error:
+            if isinstance(error, BrokenPipeError) and ctx.invoked_subcommand != "run":
+                raise  # whoever reads the output has seen enough; click ends quietly
             ctx.exit(_explain(innermost(error)))
 
 
@@ -61,8 +69,15 @@ def _explain(error: Exception) -> ExitCode:
         for line in str(error).splitlines():
             click.echo(f"subscriber: {line}", err=True)
         return error.exit_code
-    from subscriber.observe.log import get_logger  # noqa: PLC0415 - an unexpected error may cost a late import
+    if isinstance(error, OSError) and error.errno in _UNWRITABLE:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - what is left would fail once more at the end
+        click.echo(f"subscriber: the output cannot be written: {error.strerror}", err=True)
+        return ExitCode.FAILED
+    # An unexpected error may cost a late import.
+    from subscriber.observe.log import bytes_of, configure, get_logger, is_configured  # noqa: PLC0415 - see above
 
+    if not is_configured():  # the command has no log: structlog's own would show the values of variables
+        configure("error", "console", stream=bytes_of(sys.stderr))
     get_logger().critical("daemon.failed", exc_info=error)
     return ExitCode.FAILED
 

@@ -104,6 +104,11 @@ def _report_dropped(lines: int) -> None:
     get_logger().error("lines.dropped", lines=lines)
 
 
+def is_configured() -> bool:
+    """Whether `configure` was called."""
+    return structlog.is_configured()
+
+
 def writes_json() -> bool:
     """Whether `configure` was called and chose JSON."""
     return structlog.get_config()["processors"][-1] is _as_json

@@ -137,14 +137,18 @@ def _host(text: str) -> str:
             ipaddress.IPv6Address(text)
         except ValueError:
             raise ValueError("not an IPv6 address") from None
-    elif not re.fullmatch(r"[A-Za-z0-9._-]+", text):
+    elif len(text) > 253 or not re.fullmatch(r"([A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?", text):
         raise ValueError("not a host name or address")
     return text
 
 
 def _existing_file(text: str) -> Path:
     path = Path(text)
-    if not path.is_file():
+    try:
+        is_file = path.is_file()
+    except OSError as error:  # a name that is too long
+        raise ValueError(error.strerror or "no such file") from None
+    if not is_file:
         raise ValueError("no such file")
     return path
 

@@ -184,12 +184,19 @@ def test_host_to_listen_on_is_an_address_or_a_name(host: str, *, is_good: bool) 
         ("127.0.0.1:80", "a host with a port; the port has a setting of its own"),
         ("[::1]", "an address in brackets; write it without them"),
         ("1:2:3", "not an IPv6 address"),
+        ("a..b", "not a host name or address"),
     ],
 )
 def test_what_is_no_host_is_a_sentence(host: str, problem: str) -> None:
     """The sentence names what is wrong in the operator's words."""
     expects = "it takes an address or a host name to listen on, without a port"
     assert mistakes(HTTP_HOST=host) == [f"SUBSCRIBER_HTTP_HOST is {host!r}: {problem}; {expects}"]
+
+
+def test_a_file_name_that_is_too_long_is_a_sentence() -> None:
+    """It is a mistake of the setting, with the reason of the operating system."""
+    (mistake,) = mistakes(DATABASE_CA_FILE="/" + "x" * 5000)
+    assert mistake.endswith("x': File name too long; it takes the path of an existing file")
 
 
 @given(st.floats(min_value=0, max_value=60))
