@@ -23,7 +23,8 @@ _SENTENCE_CHARACTERS = 500
 
 def unusable_settings(error: Exception) -> ConfigurationError:
     """The error to raise where AWS's variables, or the files that they name, do not give a client."""
-    variables = "check AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL (http:// or https:// and a host)"
+    bundle = "AWS_CA_BUNDLE (a file of certificates as PEM), " if os.environ.get("AWS_CA_BUNDLE") else ""
+    variables = f"check {bundle}AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL (http:// or https:// and a host)"
     return ConfigurationError(f"the AWS settings cannot be used: {str(error).rstrip('.')}; {variables}")
 
 

@@ -10,6 +10,7 @@ from subscriber.adapters.aws.session import (
     client_config,
     endpoint_of,
     session_with_region,
+    unusable_settings,
 )
 from subscriber.errors import ConfigurationError
 
@@ -121,3 +122,14 @@ def test_exceptions_become_queue_call_errors(error: BaseException, code: str, is
     """The query protocol's code if there is one, else a short name; and whether the error is permanent."""
     ours = call_error(error)
     assert (ours.code, ours.is_permanent) == (code, is_permanent)
+
+
+def test_settings_that_cannot_be_used_name_the_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bundle of certificates is among them where it is set: its error names no file."""
+    variables = "AWS_PROFILE, AWS_REGION and AWS_ENDPOINT_URL (http:// or https:// and a host)"
+    error = FileNotFoundError(2, "No such file or directory")
+    problem = "the AWS settings cannot be used: [Errno 2] No such file or directory; check"
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    assert str(unusable_settings(error)) == f"{problem} {variables}"
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/bundle.pem")
+    assert str(unusable_settings(error)) == f"{problem} AWS_CA_BUNDLE (a file of certificates as PEM), {variables}"
