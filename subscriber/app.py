@@ -33,6 +33,7 @@ from subscriber.control.quarantine_count import REASONS_AT_MOST, QuarantineCount
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
 from subscriber.errors import DatabaseError, ExitCode, QueueCallError, QueueError, StoreError
+from subscriber.flow.backoff import delay_as_asked
 from subscriber.flow.breaker import PROBE_BACKOFF
 from subscriber.flow.leases import InFlightLimits, VisibilityLeases
 from subscriber.flow.limiter import ConcurrencyLimiter
@@ -174,7 +175,8 @@ class Daemon:
                     text = f"queue {queue} cannot be called ({error}); check URL, endpoint, network and credentials"
                     raise QueueError(text) from error
                 _log.warning("queue.waiting", queue=queue, reason=error.code, detail=error.detail)
-            await asyncio.sleep(PROBE_BACKOFF.delay_seconds(attempt + 1))
+                seconds = delay_as_asked(PROBE_BACKOFF.delay_seconds(attempt + 1), error.retry_after_seconds)
+                await asyncio.sleep(seconds)
 
     async def _open_database(self, store: PostgresStore, *, migrate_first: bool) -> None:
         """Wait for the database as long as it takes; a permanent failure ends the start."""

@@ -249,12 +249,14 @@ class QueueCallError(QueueError):
     """One call to a queue failed; the caller decides whether to retry.
 
     `code` is the service's error code (`QueryErrorCode` where there is one) or the name of the network failure.
+    `retry_after_seconds` is how long the service asks to wait (`x-amz-retry-after`); 0 where it does not ask.
     """
 
-    def __init__(self, code: str, detail: str, *, is_permanent: bool = False) -> None:
+    def __init__(self, code: str, detail: str, *, is_permanent: bool = False, retry_after_seconds: float = 0.0) -> None:
         self.code = code
         self.detail = detail
         self.is_permanent = is_permanent
+        self.retry_after_seconds = retry_after_seconds
         super().__init__(f"{code}: {detail}")
 
 

@@ -38,6 +38,15 @@ class Backoff(msgspec.Struct, frozen=True):
         return bound * (1 - self.jitter * (1 - chance))
 
 
+ASKED_MORE_SECONDS_AT_MOST = 5.0
+"""So much longer than our own delay we wait if a service asks for it; botocore's bound is the same."""
+
+
+def delay_as_asked(own_seconds: float, asked_seconds: float) -> float:
+    """Our own delay, or a longer one that a throttling service asks for (`x-amz-retry-after`), within the bound."""
+    return max(own_seconds, min(asked_seconds, own_seconds + ASKED_MORE_SECONDS_AT_MOST))
+
+
 def is_power_of_two(count: int) -> bool:
     """Whether `count` is 1, 2, 4, 8 …: logging only these failures keeps a long outage to few lines."""
     return count > 0 and count & (count - 1) == 0

@@ -17,6 +17,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from subscriber.errors import AwsErrorKind, QueueCallError, aws_error_kind
+from subscriber.flow.backoff import delay_as_asked
 from subscriber.flow.leases import CLOCK_RESERVE_SECONDS, LeaseTerms, VisibilityLeases
 from subscriber.model import ENTRIES_PER_CALL, VISIBILITY_SECONDS_AT_MOST, BatchAnswer, Lease
 from subscriber.observe.log import get_logger
@@ -83,6 +84,8 @@ class Answers:
         self.done: set[str] = set()
         self.gone: set[str] = set()
         """Handles that are over: their messages may be with another consumer."""
+        self.asked_seconds = 0.0
+        """How long the queue asks to wait after a failed call."""
 
     def add(self, change: VisibilityChange, answer: BatchAnswer) -> None:
         """Record the answer to one call."""
@@ -165,7 +168,12 @@ class VisibilityExtender:
                 lease.extend_at = now + seconds / 2
                 self._metrics.visibility_extended_messages.labels(self._metrics.queue_name(lease.queue)).inc(len(ours))
             else:
-                lease.extend_at = clock() + self._retry_seconds
+                lease.extend_at = clock() + self._delay_seconds(lease, answers, clock())
+
+    def _delay_seconds(self, lease: Lease, answers: Answers, now: float) -> float:
+        """Until a failed extension is tried again: as the queue asks, but within half of what the lease has left."""
+        in_time = max(self._retry_seconds, (lease.expires_at - now) / 2)
+        return min(delay_as_asked(self._retry_seconds, answers.asked_seconds), in_time)
 
     def _start_release(self, leases: Sequence[Lease], now: float) -> None:
         """Release what was held too long. From now on no write begins with it; what is not released stays ours."""
@@ -181,7 +189,8 @@ class VisibilityExtender:
         try:
             await self._call_all(changes, "release", answers, self._release_slots)
         finally:
-            again = asyncio.get_running_loop().time() + self._retry_seconds
+            seconds = delay_as_asked(self._retry_seconds, answers.asked_seconds)
+            again = asyncio.get_running_loop().time() + seconds
             for lease, handles in requested:
                 lease.releasing -= handles
                 lease.expired -= handles - answers.done - answers.gone
@@ -226,6 +235,7 @@ class VisibilityExtender:
                 answer = await self._queues.change_visibility(change.queue, entries)
         except QueueCallError as error:
             self._metrics.queue_errors.labels(operation, error.code).inc()
+            answers.asked_seconds = max(answers.asked_seconds, error.retry_after_seconds)
         else:
             answers.add(change, answer)
             for _, code in answer.failed:

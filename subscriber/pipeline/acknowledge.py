@@ -16,7 +16,7 @@ import msgspec
 from tenacity import AsyncRetrying, retry_if_result, stop_after_attempt
 
 from subscriber.errors import AwsErrorKind, QueueCallError, aws_error_kind
-from subscriber.flow.backoff import Backoff
+from subscriber.flow.backoff import Backoff, delay_as_asked
 from subscriber.flow.channel import Channel
 from subscriber.flow.leases import VisibilityLeases
 from subscriber.model import ENTRIES_PER_CALL, BatchAnswer, Message, Receipt, Verdict
@@ -26,7 +26,7 @@ from subscriber.ports import QueueClient
 
 CALL_ATTEMPTS_AT_MOST = 5
 RETRY_BACKOFF = Backoff(first_seconds=0.1, max_seconds=5.0, jitter=1)
-"""Between attempts of a call: four delays, 1.5 s at most in all, long before any visibility timeout ends."""
+"""Between attempts of a call: four delays, 1.5 s at most in all, unless the queue asks for more."""
 
 RETRY_DELAY = Backoff(first_seconds=10, max_seconds=900, jitter=0.2)
 """How long a failed message stays invisible, by its receives."""
@@ -134,9 +134,9 @@ class Acknowledger:
 
     async def _settle(self, queue: str, action: Action, messages: list[Message]) -> None:
         try:
-            left = await self._left_after(queue, action, messages)
+            left, asked_seconds = await self._left_after(queue, action, messages)
             if left:
-                left = await self._left_after_retries(queue, action, left)
+                left = await self._left_after_retries(queue, action, left, asked_seconds)
         finally:
             self._slots.release()
         self._counters_of(queue, action).unsettled.inc(len(left))
@@ -158,34 +158,44 @@ class Acknowledger:
     async def _release(self, queue: str, messages: Sequence[Message]) -> BatchAnswer:
         return await self._queues.release(queue, [message.receipt_handle for message in messages])
 
-    async def _left_after_retries(self, queue: str, action: Action, left: list[Message]) -> list[Message]:
+    async def _left_after_retries(
+        self, queue: str, action: Action, left: list[Message], asked_seconds: float
+    ) -> list[Message]:
         async def try_again() -> list[Message]:
-            nonlocal left
-            left = await self._left_after(queue, action, left)
+            nonlocal left, asked_seconds
+            left, asked_seconds = await self._left_after(queue, action, left)
             return left
+
+        def delay_seconds(failures: int) -> float:
+            return delay_as_asked(RETRY_BACKOFF.delay_seconds(failures), asked_seconds)
 
         retrying = AsyncRetrying(
             stop=stop_after_attempt(CALL_ATTEMPTS_AT_MOST - 1),
-            wait=lambda state: RETRY_BACKOFF.delay_seconds(1 + state.attempt_number),
+            wait=lambda state: delay_seconds(1 + state.attempt_number),
             retry=retry_if_result(bool),
             retry_error_callback=lambda _: left,
         )
-        await asyncio.sleep(RETRY_BACKOFF.delay_seconds(1))
+        await asyncio.sleep(delay_seconds(1))
         await retrying(try_again)
         if left:
             _log.warning("messages.unsettled", action=action, messages=len(left))
         return left
 
-    async def _left_after(self, queue: str, action: Action, messages: list[Message]) -> list[Message]:
-        """Make one call; those of `messages` that are not done after it: all of them if it failed."""
+    async def _left_after(self, queue: str, action: Action, messages: list[Message]) -> tuple[list[Message], float]:
+        """Make one call.
+
+        Returns:
+            Those of `messages` that are not done after it, all of them if it failed; and how many seconds the queue
+            asks to wait before the next call.
+        """
         counters = self._counters_of(queue, action)
         counters.requests.inc()
         try:
             answer = await self._calls[action](queue, messages)
         except QueueCallError as error:
             self._metrics.queue_errors.labels(action, error.code).inc()
-            return messages
+            return messages, error.retry_after_seconds
         for _, code in answer.failed:
             self._metrics.queue_errors.labels(action, code).inc()
         counters.done.inc(len(set(answer.done)))
-        return left_to_do(action, messages, answer)
+        return left_to_do(action, messages, answer), 0.0

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from subscriber.errors import QueueCallError
-from subscriber.flow.backoff import Backoff, is_power_of_two
+from subscriber.flow.backoff import Backoff, delay_as_asked, is_power_of_two
 from subscriber.flow.channel import Channel
 from subscriber.flow.leases import LeasesClosedError, VisibilityLeases
 from subscriber.flow.release import release
@@ -213,7 +213,8 @@ class Receiver:
         self._metrics.queue_errors.labels("receive", error.code).inc()
         if is_power_of_two(state.failures):
             _log.warning("receive.failed", queue=state.label, reason=error.code, detail=error.detail)
-        await self._pause(FAILURE_BACKOFF.delay_seconds(state.failures_in_a_row))
+        own_seconds = FAILURE_BACKOFF.delay_seconds(state.failures_in_a_row)
+        await self._pause(delay_as_asked(own_seconds, error.retry_after_seconds))
 
     async def _pause(self, seconds: float) -> None:
         """Wait, but not longer than until `stop`."""

@@ -50,7 +50,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...],
         Setting(
             QUEUE_URLS,
-            "The queues to read: standard SQS queues that receive S3 events from S3, SNS or EventBridge.",
+            "The queues to read: standard SQS queues that receive S3 events from S3, SNS or EventBridge. A VPC, FIPS "
+            "or dual-stack endpoint of SQS as the host is called, unless `AWS_ENDPOINT_URL_SQS` names another.",
             default_shown="required (run, check)",
             group="Queues and buckets",
         ),

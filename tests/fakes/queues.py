@@ -45,9 +45,9 @@ Fault: TypeAlias = Fail | FailAfterDoing | Hold | FailEntries | Deliver | None
 """What happens to one call; None: it succeeds."""
 
 
-def call_error(code: str = "InternalError") -> QueueCallError:
+def call_error(code: str = "InternalError", retry_after_seconds: float = 0.0) -> QueueCallError:
     """A failure to script."""
-    return QueueCallError(code, "scripted")
+    return QueueCallError(code, "scripted", retry_after_seconds=retry_after_seconds)
 
 
 @dataclass

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.flow.backoff import Backoff, is_power_of_two
+from subscriber.flow.backoff import Backoff, delay_as_asked, is_power_of_two
 
 BACKOFF = Backoff(first_seconds=0.2, max_seconds=20, jitter=0.5)
 
@@ -34,3 +34,11 @@ def test_a_drawn_delay_is_within_the_bounds(failures: int) -> None:
 def test_few_of_many_failures_are_logged() -> None:
     """The powers of two: eleven of the first 1024."""
     assert [count for count in range(-1, 1025) if is_power_of_two(count)] == [2**power for power in range(11)]
+
+
+@pytest.mark.parametrize(
+    ("own", "asked", "delay"), [(2.0, 0.0, 2.0), (2.0, 1.0, 2.0), (2.0, 6.5, 6.5), (2.0, 7.5, 7.0), (0.0, 1e9, 5.0)]
+)
+def test_a_service_may_ask_for_a_longer_delay(own: float, asked: float, delay: float) -> None:
+    """Never for a shorter one, and for five seconds more at most."""
+    assert delay_as_asked(own, asked) == delay

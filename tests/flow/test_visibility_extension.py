@@ -24,10 +24,10 @@ HOLD_SECONDS = 1000.0
 class Setup:
     """Leases, fake queues, and an extender between them."""
 
-    def __init__(self, *, hold_seconds: float = HOLD_SECONDS) -> None:
-        self.queues = FakeQueues(visibility_seconds=VISIBILITY_SECONDS)
+    def __init__(self, *, hold_seconds: float = HOLD_SECONDS, visibility_seconds: float = VISIBILITY_SECONDS) -> None:
+        self.queues = FakeQueues(visibility_seconds=visibility_seconds)
         self.leases = VisibilityLeases(
-            (QUEUE, OTHER_QUEUE), InFlightLimits(10_000, 1 << 30), VISIBILITY_SECONDS, hold_seconds
+            (QUEUE, OTHER_QUEUE), InFlightLimits(10_000, 1 << 30), visibility_seconds, hold_seconds
         )
         self.metrics = Metrics()
         self.extender = VisibilityExtender(self.leases, self.queues, self.metrics)
@@ -128,6 +128,25 @@ async def test_a_failed_call_is_retried_while_the_lease_lasts(fault: Fail) -> No
     assert setup.receivable() == 0
     assert messages[0].lease.expired == set()
     assert len(setup.calls()) > 20
+
+
+async def test_a_throttled_extension_waits_as_asked_but_never_for_the_end_of_the_lease() -> None:
+    """SQS asks for nine seconds each time: a lease of five minutes is tried half as often, one of ten is not lost."""
+    calls: list[int] = []
+    for asked_seconds in (0.0, 9.0):
+        setup = Setup()
+        setup.queues.script("change_visibility", *[Fail(call_error("RequestThrottled", asked_seconds))] * 1000)
+        async with setup.extending():
+            await setup.poll(1)
+            await asyncio.sleep(290)
+        calls.append(len(setup.calls()))
+    assert (calls[0] >= 28, calls[1] <= 20) == (True, True)
+    setup = Setup(visibility_seconds=10)
+    setup.queues.script("change_visibility", *[Fail(call_error("RequestThrottled", 9.0))] * 2)
+    async with setup.extending():
+        (message,) = await setup.poll(1)
+        await asyncio.sleep(100)
+    assert (message.lease.expired, setup.receivable()) == (set(), 0)
 
 
 async def test_a_lease_that_could_not_be_extended_expires() -> None:

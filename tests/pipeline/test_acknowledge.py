@@ -170,6 +170,18 @@ async def test_calls_run_concurrently_within_their_limit() -> None:
     assert setup.counts() == (200, 0, 0)
 
 
+async def test_a_throttled_call_is_made_again_when_the_queue_asks_for_it() -> None:
+    """Not before, for each attempt; and at most five seconds later than otherwise."""
+    setup = Setup()
+    asked = (2.0, 1.0, 3600.0)
+    setup.queues.script("delete", *(Fail(call_error("RequestThrottled", seconds)) for seconds in asked))
+    began_at = asyncio.get_running_loop().time()
+    await setup.acknowledge(receipt())
+    elapsed_seconds = asyncio.get_running_loop().time() - began_at
+    assert 2 + 1 + 5 <= elapsed_seconds <= 2 + 1 + 5 + 0.4
+    assert setup.counts() == (1, 0, 0)
+
+
 async def test_one_slow_call_does_not_delay_the_others() -> None:
     """It occupies one slot; the stage ends only after its answer."""
     setup = Setup(calls_at_most=2)

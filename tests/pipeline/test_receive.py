@@ -130,6 +130,17 @@ async def test_failing_polls_back_off_and_a_success_resets_the_delay(monkeypatch
         assert setup.leases.messages_reserved == 10 * setup.queues.open_polls[QUEUE]
 
 
+async def test_a_throttled_poll_waits_as_long_as_the_queue_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But at most five seconds longer than its own delay, so that a wrong answer costs little."""
+    monkeypatch.setattr("random.random", lambda: 1.0)
+    setup = Setup()
+    asked = (0.1, 3.0, 3600.0)
+    setup.queues.script("receive", *(Fail(call_error("RequestThrottled", seconds)) for seconds in asked), Deliver(1))
+    async with setup.running():
+        await asyncio.sleep(100)
+        assert setup.pauses()[:3] == [0.2, 3.0, 5.8]
+
+
 async def test_polls_that_fail_together_count_as_one_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     """A short network failure during many polls costs a short delay, not the longest."""
     monkeypatch.setattr("random.random", lambda: 1.0)

@@ -19,7 +19,7 @@ from botocore.utils import get_environ_proxies
 
 from subscriber.adapters.aws.http_connection import HttpResponse
 from subscriber.adapters.aws.http_pool import DirectTransport, ProxiedTransport, Transport, origin_of
-from subscriber.adapters.aws.session import call_error, first_line, plain_code
+from subscriber.adapters.aws.session import RETRY_AFTER, call_error, first_line, plain_code, retry_after_seconds
 from subscriber.adapters.aws.signing import Credentials, Signer
 from subscriber.errors import QueueCallError, aws_error_kind
 
@@ -141,7 +141,8 @@ class JsonClient:
         if kind.suggests_clock_skew:
             self._correct_skew(response.header("Date"))
         sentence = first_line(fault.message or fault.capital_message)
-        return QueueCallError(code, sentence, is_permanent=kind.is_permanent)
+        asked = retry_after_seconds(response.header(RETRY_AFTER))
+        return QueueCallError(code, sentence, is_permanent=kind.is_permanent, retry_after_seconds=asked)
 
     def _correct_skew(self, date: str) -> None:
         """Sign the next calls with the server's time if our clock differs too much."""

@@ -18,7 +18,10 @@ from subscriber.errors import ConfigurationError, QueueCallError, aws_error_kind
 from subscriber.queue_url import host_of, is_aws_host, queue_host, region_of
 
 CONNECT_TIMEOUT_SECONDS = 5
+RETRY_AFTER = "x-amz-retry-after"
 _SENTENCE_CHARACTERS = 500
+_DIGITS_AT_MOST = 9
+"""Of a number of milliseconds: eleven days."""
 
 
 def unusable_settings(error: Exception) -> ConfigurationError:
@@ -90,6 +93,11 @@ def plain_code(code: str) -> str:
     return "QueueDoesNotExist" if word == "NonExistentQueue" else word
 
 
+def retry_after_seconds(header: str) -> float:
+    """The value of `x-amz-retry-after`, which is in milliseconds; 0 if it is absent or no number of them."""
+    return int(header) / 1000 if header.isascii() and header.isdigit() and len(header) <= _DIGITS_AT_MOST else 0.0
+
+
 def first_line(text: str) -> str:
     """The part of a service's error message that is safe to log: its first line, cut to 500 characters.
 
@@ -108,8 +116,12 @@ def call_error(error: BaseException) -> QueueCallError:
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         code = plain_code(str(answer.get("QueryErrorCode") or answer.get("Code") or "Unknown"))
+        headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         return QueueCallError(
-            code, first_line(str(answer.get("Message", ""))), is_permanent=aws_error_kind(code).is_permanent
+            code,
+            first_line(str(answer.get("Message", ""))),
+            is_permanent=aws_error_kind(code).is_permanent,
+            retry_after_seconds=retry_after_seconds(str(headers.get(RETRY_AFTER, ""))),
         )
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return QueueCallError("NoCredentials", str(error), is_permanent=True)

@@ -79,9 +79,13 @@ def fine(_: web.Request) -> web.Response:
     return web.Response(body=b"{}")
 
 
-def fault(status: int, kind: str, query_code: str = "", date: datetime | None = None) -> Answer:
+def fault(
+    status: int, kind: str, query_code: str = "", date: datetime | None = None, retry_after: str | None = None
+) -> Answer:
     """An error response in AWS's format."""
     headers = {"x-amzn-query-error": f"{query_code};Sender"} if query_code else {}
+    if retry_after is not None:
+        headers["X-Amz-Retry-After"] = retry_after
     if date is not None:
         headers["Date"] = format_datetime(date, usegmt=True)
     return lambda _: web.json_response({"__type": kind, "message": "because"}, status=status, headers=headers)
@@ -165,6 +169,18 @@ async def test_errors_are_typed(running: Setup, answer: Answer, code: str, *, is
     with pytest.raises(QueueCallError) as caught:
         await running.client.call("t", b"{}", 5)
     assert (caught.value.code, caught.value.is_permanent) == (code, is_permanent)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [(None, 0.0), ("1500", 1.5), ("0", 0.0), ("soon", 0.0), ("-5", 0.0), ("1" * 4000, 0.0), ("", 0.0)],
+)
+async def test_a_throttled_answer_says_when_to_try_again(running: Setup, header: str | None, seconds: float) -> None:
+    """In milliseconds; what is no number of them is ignored."""
+    running.service.script = [fault(400, "RequestThrottled", retry_after=header)]
+    with pytest.raises(QueueCallError) as caught:
+        await running.client.call("t", b"{}", 5)
+    assert (caught.value.code, caught.value.retry_after_seconds) == ("RequestThrottled", seconds)
 
 
 async def test_clock_skew_is_corrected(running: Setup) -> None:

@@ -133,3 +133,11 @@ def test_settings_that_cannot_be_used_name_the_variables(monkeypatch: pytest.Mon
     assert str(unusable_settings(error)) == f"{problem} {variables}"
     monkeypatch.setenv("AWS_CA_BUNDLE", "/etc/bundle.pem")
     assert str(unusable_settings(error)) == f"{problem} AWS_CA_BUNDLE (a file of certificates as PEM), {variables}"
+
+
+def test_botocores_exception_says_when_to_try_again() -> None:
+    """From the same header as our own client's."""
+    headers = {"x-amz-retry-after": "2500"}
+    response = {"Error": {"Code": "RequestThrottled"}, "ResponseMetadata": {"HTTPHeaders": headers}}
+    assert call_error(ClientError(response, "GetQueueAttributes")).retry_after_seconds == 2.5
+    assert call_error(client_error(Code="RequestThrottled")).retry_after_seconds == 0
