@@ -16,15 +16,13 @@ from subscriber.adapters.ecs.agent import EcsAgent, task_identity
 from subscriber.adapters.ecs.protection import task_protection
 from subscriber.adapters.load.open import open_sensor
 from subscriber.adapters.postgres.auth import authenticated
-from subscriber.adapters.postgres.migrations import check_schema
 from subscriber.adapters.postgres.migrations import migrate as apply_migrations
 from subscriber.adapters.postgres.quarantine import Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.adapters.sqs.client import Sqs
 from subscriber.admin.control import ControlPage
 from subscriber.admin.server import AdminServer
-from subscriber.check.rules.database import failure_finding
-from subscriber.check.startup import probe
+from subscriber.check.startup import explain, probe, require_database
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.load_monitor import LoadMonitor
@@ -32,7 +30,7 @@ from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.quarantine_count import REASONS_AT_MOST, QuarantineCount
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
-from subscriber.errors import DatabaseError, ExitCode, QueueCallError, QueueError, StoreError
+from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError
 from subscriber.flow.backoff import delay_as_asked
 from subscriber.flow.breaker import PROBE_BACKOFF
 from subscriber.flow.leases import InFlightLimits, VisibilityLeases
@@ -184,19 +182,24 @@ class Daemon:
         attempt = 0
         while True:
             try:
-                await store.open()
+                await self._log_in(store)
                 if migrate_first:
                     _log.info("schema.migrated", applied=await apply_migrations(options))
-                return await check_schema(options)
+                return await require_database(options)
             except StoreError as error:
-                address = DatabaseUrl.parse(options.url).address
-                finding = failure_finding(error, self._settings.database_auth)
                 if error.treatment.is_final_at_start:
-                    raise DatabaseError(f"database {address}: {finding.problem}; {finding.remedy}") from error
-                detail, advice = finding.problem, finding.remedy
-                _log.warning("database.waiting", database=address, reason=error.word, detail=detail, advice=advice)
+                    raise
+                address = DatabaseUrl.parse(options.url).address
+                _log.warning("database.waiting", database=address, reason=error.word, detail=str(error))
             await asyncio.sleep(PROBE_BACKOFF.delay_seconds(attempt + 1))
             attempt += 1
+
+    async def _log_in(self, store: PostgresStore) -> None:
+        try:
+            await store.open()
+        except StoreError as error:
+            explain(error, self._settings.database_auth)
+            raise
 
     async def _run_pipeline(self, queues: Sqs, store: PostgresStore) -> ExitCode:
         settings = self._settings

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from subscriber.adapters.postgres.connection import Connection, StoreOptions
 from subscriber.adapters.postgres.migrations import check_schema
+from subscriber.adapters.postgres.rehearsal import rehearse_writes
 from subscriber.adapters.postgres.session import session
 from subscriber.adapters.postgres.statements import statement
 from subscriber.check.rules.database import (
@@ -12,11 +15,13 @@ from subscriber.check.rules.database import (
     can_read_ledger,
     database_findings,
     failure_finding,
+    rehearsal_finding,
     schema_finding,
 )
 from subscriber.check.rules.finding import Finding
 from subscriber.choices import AuthMethod
 from subscriber.errors import SchemaError, StoreError
+from subscriber.pipeline.comparison import comparison_row
 
 PROBE_SECONDS = 10.0
 
@@ -28,23 +33,49 @@ async def probe_database(options: StoreOptions, auth: AuthMethod) -> list[Findin
         ConfigurationError: the CA file or the URL cannot be used.
     """
     try:
-        async with session(options, PROBE_SECONDS) as connection:
-            facts = await _facts(connection, options.schema)
+        return await database_problems(options, PROBE_SECONDS)
     except StoreError as error:
         return [failure_finding(error, auth)]
-    found = list(database_findings(options.schema, facts, options.connections_max))
-    if can_read_ledger(facts):
-        found += await _probe_schema(options, auth)
+
+
+async def database_problems(options: StoreOptions, timeout_seconds: float) -> list[Finding]:
+    """Check rights, version, connections and schema, and try the daemon's writes.
+
+    Args:
+        options: how to connect.
+        timeout_seconds: for one login and the queries behind it.
+
+    Raises:
+        ConfigurationError: the CA file or the URL cannot be used.
+        StoreError: a login or a query failed; a write that fails is a finding.
+    """
+    async with session(options, timeout_seconds) as connection:
+        facts = await _facts(connection, options.schema)
+        found = list(database_findings(options.schema, facts, options.connections_max))
+        if can_read_ledger(facts):
+            found += await _probe_schema(options)
+        if not any(finding.severity == "error" for finding in found):
+            found += await _try_writes(connection, options.schema, facts.user)
     return found
 
 
-async def _probe_schema(options: StoreOptions, auth: AuthMethod) -> list[Finding]:
+async def _probe_schema(options: StoreOptions) -> list[Finding]:
     try:
         await check_schema(options)
-    except StoreError as error:
-        return [failure_finding(error, auth)]
     except SchemaError as error:
         return [schema_finding(error)]
+    return []
+
+
+async def _try_writes(connection: Connection, schema: str, user: str) -> list[Finding]:
+    """Rows as similar to real ones as possible: a bucket of the index, under a key of our own."""
+    buckets = await connection.fetch(statement("check_buckets", schema), 1)
+    row = comparison_row(None)
+    older = msgspec.structs.replace(row, bucket=buckets[0]["bucket"] if buckets else row.bucket, sequencer="1")
+    try:
+        await rehearse_writes(connection, schema, older, msgspec.structs.replace(older, sequencer="2"))
+    except StoreError as error:
+        return [rehearsal_finding(error, schema, user)]
     return []
 
 

@@ -1,15 +1,20 @@
-"""The check of a queue at the daemon's start: it exists, can be read, and its configuration fits.
+"""The checks of queues and database at the daemon's start: they can be used, and their configuration fits.
 
 A configuration that certainly loses or delays messages ends the start; one that may hurt later is a warning. The rules
-are those of `check.rules.queue`, so the daemon fails exactly where `subscriber check` reports an error.
+are those of `check.rules`, so the daemon fails exactly where `subscriber check` reports an error, with its sentence.
 """
 
 from __future__ import annotations
 
+from subscriber.adapters.postgres.connection import CONNECT_SECONDS, StoreOptions
 from subscriber.adapters.sqs.client import Sqs
+from subscriber.check.probe_database import PROBE_SECONDS, database_problems
 from subscriber.check.rules.call import call_finding
+from subscriber.check.rules.database import failure_finding
+from subscriber.check.rules.finding import exit_code_of, worst_first
 from subscriber.check.rules.queue import queue_findings
-from subscriber.errors import QueueCallError, QueueError
+from subscriber.choices import AuthMethod
+from subscriber.errors import DatabaseError, ExitCode, QueueCallError, QueueError, SchemaError, StoreError
 from subscriber.observe.log import get_logger
 
 _log = get_logger()
@@ -42,3 +47,24 @@ async def probe(queues: Sqs, queue: str, name: str, visibility_seconds: int) -> 
         visibility_seconds=visibility_seconds,
         queue_visibility_seconds=int(attributes.get("VisibilityTimeout", 30)),
     )
+
+
+async def require_database(options: StoreOptions) -> None:
+    """Check rights, schema and writes, and log the warnings.
+
+    Raises:
+        DatabaseError: the daemon could not write; the text says what to do.
+        SchemaError: the schema does not fit this release.
+        StoreError: a login or a query failed.
+    """
+    found = worst_first(await database_problems(options, CONNECT_SECONDS + PROBE_SECONDS))
+    errors = "\n".join(finding.sentence for finding in found if finding.severity == "error")
+    if errors:
+        raise (SchemaError if exit_code_of(found) is ExitCode.SCHEMA else DatabaseError)(errors)
+    for finding in found:
+        _log.warning("database.suspicious", finding=finding.text)
+
+
+def explain(error: StoreError, auth: AuthMethod) -> None:
+    """Give a failed login the sentence of `subscriber check`."""
+    error.args = (failure_finding(error, auth).sentence,)

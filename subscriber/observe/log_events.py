@@ -19,6 +19,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "daemon.stopping": "A shutdown begins; the pipeline drains.",
     "database.available": "Writes work again after `unavailable_seconds`.",
     "database.still_unavailable": "The probe of the database failed; logged for the 1st, 2nd, 4th, 8th … failure.",
+    "database.suspicious": "Something in the database may cause trouble; the finding says why and what to do.",
     "database.unavailable": "The circuit breaker opened: writes fail for a reason that no row causes; polling stops.",
     "database.waiting": "The database does not answer at start; the daemon tries again.",
     "event.unknown": (

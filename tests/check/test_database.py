@@ -206,6 +206,80 @@ async def test_missing_privileges(guest: tuple[str, StoreOptions], database: Dat
     assert await probe_database(options, "password") == []
 
 
+async def _grant_writes(schema: str, role: str, database: Database) -> None:
+    await database.execute(f"GRANT USAGE ON SCHEMA {quoted(schema)} TO {role}")
+    await database.execute(f"GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA {quoted(schema)} TO {role}")
+
+
+@pytest.mark.parametrize("table", ["object_versions", "quarantined_messages"])
+async def test_row_level_security(guest: tuple[str, StoreOptions], database: Database, table: str) -> None:
+    """All privileges are granted, and a policy is missing: only a write shows it. With the policy the check passes."""
+    role, options = guest
+    await _grant_writes(options.schema, role, database)
+    await database.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    finding = await only(options)
+    assert (finding.severity, finding.kind) == ("error", ExitCode.DATABASE)
+    assert finding.problem == (
+        f"row-level security rejects the rows of user {role} (no_privilege 42501: new row violates row-level security "
+        f'policy for table "{table}")'
+    )
+    await database.execute(f"CREATE POLICY p ON {table} FOR ALL TO {role} USING (true) WITH CHECK (true)")
+    assert await probe_database(options, "password") == []
+
+
+async def test_an_update_is_tried_too(guest: tuple[str, StoreOptions], database: Database) -> None:
+    """A policy that lets rows be inserted and not updated is found."""
+    role, options = guest
+    await _grant_writes(options.schema, role, database)
+    await database.execute("ALTER TABLE object_versions ENABLE ROW LEVEL SECURITY")
+    await database.execute(f"CREATE POLICY i ON object_versions FOR INSERT TO {role} WITH CHECK (true)")
+    await database.execute(f"CREATE POLICY s ON object_versions FOR SELECT TO {role} USING (true)")
+    assert (await only(options)).problem.startswith("row-level security rejects the rows")
+
+
+RAISE = """CREATE FUNCTION pg_temp.fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+           CREATE TRIGGER t BEFORE INSERT ON object_versions FOR EACH ROW EXECUTE FUNCTION pg_temp.fail()"""
+AUDIT = """CREATE TABLE audit (id integer);
+           CREATE FUNCTION pg_temp.audit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+               EXECUTE format('INSERT INTO %I.audit VALUES (1)', TG_TABLE_SCHEMA); RETURN NEW; END $$;
+           CREATE TRIGGER t AFTER INSERT ON object_versions FOR EACH ROW EXECUTE FUNCTION pg_temp.audit()"""
+
+
+@pytest.mark.parametrize(
+    ("change", "severity", "words"),
+    [
+        ("ALTER TABLE object_versions ADD tenant text NOT NULL", "error", "subscriber does not fill is NOT NULL"),
+        ("ALTER TABLE object_versions ADD CHECK (key = 'x') NOT VALID", "warning", "check_violation 23514"),
+        (RAISE, "warning", "trigger P0001: no"),
+        (AUDIT, None, ""),
+        (AUDIT.replace("%I.audit", "%I.gone"), "error", "does not accept writes (schema_mismatch 42P01"),
+        ("BEGIN; LOCK TABLE object_versions IN EXCLUSIVE MODE", "warning", "no write could be tried"),
+        ("ALTER TABLE quarantined_messages ADD tenant text NOT NULL", "error", "is NOT NULL (null_value 23502"),
+    ],
+)
+async def test_a_write_is_tried(
+    migrated: StoreOptions, database: Database, change: str, severity: str | None, words: str
+) -> None:
+    """What rejects every row is an error; what may accept real rows is a warning. Nothing of the write remains."""
+    await database.execute(change)
+    found = await probe_database(migrated, "password")
+    assert [(each.severity, words in each.problem) for each in found] == ([(severity, True)] if severity else [])
+    await database.execute("ROLLBACK")
+    counts = [
+        await database.fetchval(f"SELECT count(*) FROM {name}") for name in ("object_versions", "quarantined_messages")
+    ]
+    assert counts == [0, 0]
+
+
+async def test_the_rights_of_a_trigger(guest: tuple[str, StoreOptions], database: Database) -> None:
+    """A trigger uses a table that the user may not: the sentence names it."""
+    role, options = guest
+    await _grant_writes(options.schema, role, database)
+    await database.execute(AUDIT)
+    finding = await only(options)
+    assert finding.problem.startswith(f"a write of user {role} lacks a privilege (no_privilege 42501: ")
+
+
 async def test_a_privilege_on_some_columns(guest: tuple[str, StoreOptions], database: Database) -> None:
     """A privilege that only some columns lack is named with the columns, in the syntax of GRANT."""
     role, options = guest

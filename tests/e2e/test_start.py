@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import uuid
 
 import pytest
 
 from subscriber.errors import ExitCode
-from subscriber.settings.database_url import DatabaseUrl
 from testkit.daemon import DaemonProcess, daemon_process
 from testkit.postgres.postgres import LocalPostgres
 from tests.e2e.environment import QueueCounts, RunContext, put_body, until
@@ -82,7 +83,7 @@ async def test_a_schema_that_does_not_exist(context: RunContext) -> None:
     with daemon_process(context.environment()) as daemon:
         code, lines = await ended(daemon)
     assert code == ExitCode.SCHEMA
-    assert lines[0].endswith("Run: subscriber migrate")
+    assert lines[0].endswith("has no tables of this program; run `subscriber migrate`")
     assert context.counts() == QueueCounts(visible=1, in_flight=0)
 
 
@@ -93,8 +94,60 @@ async def test_a_wrong_password(context: RunContext) -> None:
         code, lines = await ended(daemon)
         assert "not-the-" not in str(daemon.log)
     assert code == ExitCode.DATABASE
-    assert lines[0].startswith(f"subscriber: database {DatabaseUrl.parse(url).address}: rejects the login (")
+    assert lines[0].startswith("subscriber: database: rejects the login (credentials 28P01: 127.0.0.1:")
     assert lines[0].endswith("; correct user and password in SUBSCRIBER_DATABASE_URL")
+
+
+async def test_a_role_that_may_not_write(context: RunContext) -> None:
+    """Exit 3 with the sentence of `subscriber check`, before /readyz is 200 and before a message is received."""
+    context.send([put_body("one.txt")])
+    await asyncio.to_thread(_migrate, context)
+    role = f"guest_{uuid.uuid4().hex[:12]}"
+    schema = context.schema
+    await context.fetch(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+    await context.fetch(f"GRANT USAGE ON SCHEMA {schema} TO {role}")
+    await context.fetch(f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}")
+    try:
+        url = re.sub("//[^@]+@", f"//{role}:secret@", context.database_url)
+        with daemon_process(context.environment(DATABASE_URL=url)) as daemon:
+            code, lines = await ended(daemon)
+            assert not daemon.events("pipeline.started")
+    finally:
+        await context.fetch(f"DROP OWNED BY {role}")
+        await context.fetch(f"DROP ROLE {role}")
+    assert code == ExitCode.DATABASE
+    assert lines == [
+        f"subscriber: database: user {role} lacks INSERT, UPDATE on {schema}.{table}; "
+        f"GRANT INSERT, UPDATE ON {schema}.{table} TO {role}"
+        for table in ("object_versions", "quarantined_messages")
+    ]
+    assert context.counts() == QueueCounts(visible=1, in_flight=0)
+
+
+def _migrate(context: RunContext) -> None:
+    with context.daemon() as daemon:
+        daemon.wait_for("schema.migrated")
+
+
+async def test_a_suspicious_database_is_a_warning(context: RunContext) -> None:
+    """A trigger that rejects our row may accept real ones: the daemon warns and starts."""
+    await asyncio.to_thread(_migrate, context)
+    await context.fetch(
+        f"CREATE FUNCTION {context.schema}.f() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'not this bucket'; END $$"
+    )
+    await context.fetch(
+        "CREATE TRIGGER t BEFORE INSERT ON object_versions FOR EACH ROW "
+        f"WHEN (NEW.bucket = 'subscriber') EXECUTE FUNCTION {context.schema}.f()"
+    )
+    context.send([put_body("one.txt")])
+    with daemon_process(context.environment()) as daemon:
+        await context.until_empty()
+        (line,) = daemon.events("database.suspicious")
+        assert line["finding"].startswith(
+            "rejected a row of subscriber's own, which was to be rolled back (trigger P0001"
+        )
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
 
 
 async def test_mistakes_in_the_settings(context: RunContext) -> None:
@@ -114,8 +167,10 @@ async def test_the_start_waits_for_an_unavailable_database(context: RunContext, 
     with context.daemon(DATABASE_URL=postgres_server.url) as daemon:
         waiting = await asyncio.to_thread(daemon.wait_for, "database.waiting")
         assert waiting["database"] == f"127.0.0.1:{postgres_server.port}"
-        assert waiting["advice"] == (
-            "check host and port in SUBSCRIBER_DATABASE_URL, the security group, and that the database runs"
+        detail = waiting["detail"]
+        assert detail.startswith(f"database: unreachable: 127.0.0.1:{postgres_server.port}: ")
+        assert detail.endswith(
+            "; check host and port in SUBSCRIBER_DATABASE_URL, the security group, and that the database runs"
         )
         assert daemon.page("/livez")[0] == 200
         assert daemon.page("/readyz")[0] == 503

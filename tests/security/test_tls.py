@@ -48,8 +48,8 @@ async def test_a_database_with_an_untrusted_certificate_is_rejected(context: Run
         code, lines = await output_of(daemon)
     assert code == ExitCode.DATABASE
     (line,) = lines
-    assert ": certificate: [SSL: CERTIFICATE_VERIFY_FAILED]" in line
-    assert line.endswith("; set SUBSCRIBER_DATABASE_CA_FILE to RDS's bundle, and name the host as its certificate does")
+    assert line.startswith("subscriber: database: certificate: localhost:")
+    assert "set SUBSCRIBER_DATABASE_CA_FILE to" in line
 
 
 async def test_a_database_with_a_trusted_certificate_is_used(
@@ -82,8 +82,7 @@ async def test_a_database_without_tls_is_rejected(context: RunContext) -> None:
     server.close()
     assert code == ExitCode.DATABASE
     (line,) = lines
-    problem = "does not support TLS, but SUBSCRIBER_DATABASE_TLS requires it"
-    assert line.startswith(f"subscriber: database localhost:{port}: {problem}")
+    assert line.startswith("subscriber: database: does not support TLS, but SUBSCRIBER_DATABASE_TLS requires it")
     assert set(received) == {SSL_REQUEST, b""}
 
 

@@ -93,6 +93,37 @@ def failure_finding(error: StoreError, auth: AuthMethod) -> Finding:
     return _error(message, _REMEDIES.get(error.word) or error.advice)
 
 
+def rehearsal_finding(error: StoreError, schema: str, user: str) -> Finding:
+    """The finding for a row of our own that the database did not accept; it was to be rolled back.
+
+    Where the row itself may be the cause, real rows may be accepted: a warning.
+    """
+    message = f"{error.word}{f' {error.sqlstate}' if error.sqlstate else ''}: {error.detail}"
+    if error.sqlstate == "42501":
+        return _denied_write(message, schema, user)
+    if error.sqlstate == "23502":
+        remedy = "give that column a default, or drop its NOT NULL"
+        return _error(
+            f"rejects every row, because a column that subscriber does not fill is NOT NULL ({message})", remedy
+        )
+    if error.treatment.concerns_row:
+        problem = f"rejected a row of subscriber's own, which was to be rolled back ({message})"
+        return _warning(problem, "make sure that triggers and constraints accept the rows of your buckets")
+    if error.treatment in {Treatment.RETRY, Treatment.BACK_OFF}:
+        return _warning(f"no write could be tried ({message})", "find the session that locks the tables")
+    if error.word == "schema_mismatch":
+        remedy = "all migrations are applied: correct your trigger, or undo your change of the table"
+        return _error(f"does not accept writes ({message})", remedy)
+    return _error(f"does not accept writes ({message})", _REMEDIES.get(error.word) or error.advice)
+
+
+def _denied_write(message: str, schema: str, user: str) -> Finding:
+    if "row-level security" not in message:
+        return _error(f"a write of user {user} lacks a privilege ({message})", "GRANT it, also for what triggers use")
+    remedy = f"CREATE POLICY … ON that table of {schema} FOR ALL TO {user} USING (true) WITH CHECK (true)"
+    return _error(f"row-level security rejects the rows of user {user} ({message})", remedy)
+
+
 def database_findings(schema: str, facts: DatabaseFacts, connections: int) -> Iterator[Finding]:
     """The findings from the facts.
 
@@ -153,6 +184,10 @@ def _connections(facts: DatabaseFacts, connections: int) -> Iterator[Finding]:
         return
     remedy = f"{_REMEDIES['too_many_connections']}; during a deployment old and new tasks run in parallel"
     yield Finding("warning", ExitCode.DATABASE, SUBJECT, problem, remedy)
+
+
+def _warning(problem: str, remedy: str) -> Finding:
+    return Finding("warning", ExitCode.DATABASE, SUBJECT, problem, remedy)
 
 
 def _error(problem: str, remedy: str) -> Finding:
