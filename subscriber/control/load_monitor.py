@@ -30,6 +30,10 @@ SEARCH_PERIOD_SECONDS = 1.0
 SEARCH_AGAIN_SECONDS = 300.0
 """After a search that found no sensor: operators grant permissions and move databases meanwhile."""
 
+LOST_AFTER_SECONDS = 300.0
+"""A sensor that `auto` chose and that is stale counts as lost when it has brought nothing new for so long: then the
+search begins anew. Permissions are taken away, and a failover may lead to an instance of another kind."""
+
 PAUSE_AT_LEAST_SECONDS = 0.1
 
 PERIODS_UNTIL_STALE = 3
@@ -141,6 +145,8 @@ class LoadMonitor:
         self._search: asyncio.Task[Sensor | None] | None = None
         self._search_at = -math.inf
         self._retry_at = -math.inf
+        self._alive_at = -math.inf
+        """When the sensor brought its newest reading, or was opened; loop's clock."""
         self._failures = 0
         """Failed reads since the last valid reading."""
         self._was_stale = False
@@ -206,6 +212,8 @@ class LoadMonitor:
     async def _read(self, open_sensor: OpenSensor) -> Outcome:
         clock = asyncio.get_running_loop().time
         try:
+            if self._is_lost(clock()):
+                await self._let_go()
             sensor = self._sensor or await self._found_sensor(open_sensor)
             if sensor is None or clock() < self._retry_at:
                 return "nothing_new"
@@ -230,7 +238,21 @@ class LoadMonitor:
         search, self._search = self._search, None
         self._search_at = now + SEARCH_AGAIN_SECONDS
         self._sensor = search.result()
+        self._alive_at = now
         return self._sensor
+
+    def _is_lost(self, now: float) -> bool:
+        """Whether another source may be better than the one that `auto` has chosen."""
+        is_chosen_by_auto = self._sensor is not None and self._chosen_source == "auto"
+        return is_chosen_by_auto and self.is_stale and now - self._alive_at >= LOST_AFTER_SECONDS
+
+    async def _let_go(self) -> None:
+        """Close the sensor, so that the search begins anew."""
+        _log.warning("sensor.lost", **self._state())
+        if self._sensor is not None:
+            await close_sensor(self._sensor)  # it stays ours until then: a cancelled close is tried again at the stop
+        self._sensor = None
+        self._search_at = self._retry_at = -math.inf
 
     def _accept(self, reading: LoadReading) -> Outcome:
         self.problem = ""
@@ -239,6 +261,7 @@ class LoadMonitor:
         if self.newest and reading.taken_at <= self.newest.taken_at:
             return "nothing_new"
         self.newest = reading
+        self._alive_at = asyncio.get_running_loop().time()
         return "new"
 
     def _log_changes(self, outcome: Outcome) -> None:

@@ -63,6 +63,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "secret.renewed": "The secret holds a new login, which is now in use.",
     "sensor.failed": "A read of the load sensor failed; logged for the 1st, 2nd, 4th, 8th … failure.",
     "sensor.fresh": "The load sensor delivers current readings again.",
+    "sensor.lost": "The load source that `auto` chose brought nothing for five minutes; all sources are tried again.",
     "sensor.recovered": "Reads of the load sensor succeed again.",
     "sensor.stale": "The load sensor delivered no current reading in time; the limit does not rise meanwhile.",
     "worker.named": "ECS named this task; every further line has the field `worker`.",

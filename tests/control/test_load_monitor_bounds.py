@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from subscriber.adapters.load.sensor import checked
 from subscriber.control.load_monitor import (
+    LOST_AFTER_SECONDS,
     READ_SECONDS,
     RETRY,
     SEARCH_AGAIN_SECONDS,
@@ -267,6 +268,38 @@ async def test_a_search_that_fails_is_one_failed_read() -> None:
             assert (len(searches), monitor.problem) == (2, "")
     events = [line["event"] for line in lines if line["event"] not in {"sensor.stale", "sensor.fresh"}]
     assert events == ["sensor.failed", "sensor.recovered"]
+
+
+@pytest.mark.parametrize("loss", [failing(SensorError("no permission")), hanging, answering(None)])
+async def test_auto_looks_again_after_its_sensor_was_lost_for_long(
+    loss: Callable[[], Awaitable[LoadReading | None]],
+) -> None:
+    """It fails, hangs or brings nothing: five minutes later the next search may find another one."""
+    lost, next_one = ScriptedSensor(current), ScriptedSensor(current)
+    open_sensor, searches = opening(lost, next_one)
+    monitor = monitor_with(open_sensor)
+    with structlog.testing.capture_logs() as lines:
+        async with running(monitor):
+            await asyncio.sleep(100)
+            lost.act = loss
+            await asyncio.sleep(LOST_AFTER_SECONDS - 10)
+            assert (len(searches), lost.is_closed) == (1, False)
+            await asyncio.sleep(10 + RETRY.max_seconds + 10)
+            assert (len(searches), lost.is_closed, next_one.is_closed) == (2, True, False)
+            assert (monitor.is_stale, monitor.problem) == (False, "")
+            await asyncio.sleep(3 * LOST_AFTER_SECONDS)
+            assert len(searches) == 2
+    assert [line["event"] for line in lines].count("sensor.lost") == 1
+
+
+async def test_a_source_that_the_operator_named_is_kept() -> None:
+    """However long it brings nothing."""
+    sensor = ScriptedSensor(failing(SensorError("no permission")))
+    open_sensor, searches = opening(sensor)
+    monitor = LoadMonitor("cloudwatch", open_sensor, Metrics(), wall_clock=wall_clock)
+    async with running(monitor):
+        await asyncio.sleep(5 * LOST_AFTER_SECONDS)
+        assert (len(searches), sensor.is_closed) == (1, False)
 
 
 async def test_closing_ends_the_search_or_closes_the_sensor() -> None:
