@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from subscriber.control.overrides import MODES
 from subscriber.observe.metrics import Metrics
 from testkit.aws.localstack import PYTHON as LOCALSTACK_PYTHON
 from tests.config.ecs_files import WATCH, from_yaml
@@ -121,6 +122,24 @@ def test_every_alert_says_what_to_do() -> None:
     assert len({alert["alert"] for alert in alerts}) == len(alerts) >= 8
     assert all(set(alert["annotations"]) == {"summary", "action"} for alert in alerts)
     assert {alert["labels"]["severity"] for alert in alerts} == {"page", "ticket"}
+
+
+def test_every_override_has_an_alert() -> None:
+    """One that is left on; the mode of a daemon without an override raises none."""
+    (rule,) = [each for each in rules() if "subscriber_control_mode" in each["expr"]]
+    (_, matcher), *others = _SELECTOR.findall(rule["expr"])
+    assert (matcher, others) == ('mode!="auto"', [])
+    assert set(MODES) == {"auto", "fixed", "paused"}
+    assert rule["for"] == "1h"
+
+
+def test_lag_that_is_held_up_has_an_alert() -> None:
+    """Also where no message was ever acknowledged: then there is no series to compare with."""
+    (rule,) = [each for each in rules() if each.get("alert") == "SubscriberHeldUp"]
+    late, unless, acknowledged = rule["expr"].partition(" unless ")
+    assert late == "max(subscriber_lag_seconds) > 60"
+    assert unless
+    assert acknowledged == "sum(rate(subscriber_acknowledged_messages_total[5m])) > 0"
 
 
 def test_annotations_use_labels_of_the_alert() -> None:
