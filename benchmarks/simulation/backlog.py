@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 
+from subscriber.model import MESSAGES_PER_POLL
+from subscriber.signals import send_times_that_show_lag
+
 
 class Backlog:
     """Counts messages that arrived and were taken; ages are derived from when the counts were reached."""
@@ -11,6 +14,8 @@ class Backlog:
     def __init__(self) -> None:
         self.arrived = 0.0
         self.taken = 0.0
+        self.received_before = 0.0
+        """So many of all messages, the oldest, have been received by another consumer before."""
         self.rate = 0.0
         """Arriving messages per second."""
         self._now = 0.0
@@ -47,6 +52,14 @@ class Backlog:
     def put_back(self, messages: int) -> None:
         """Makes messages visible again, as the oldest."""
         self.taken -= messages
+
+    def shown_lag_seconds(self) -> float:
+        """The lag that the next answer of a poll shows the daemon; 0: it shows none."""
+        age = self.age_seconds()
+        sent = [-age] * int(min(MESSAGES_PER_POLL, self.waiting))
+        first = sent if self.taken >= self.received_before else []
+        shown = send_times_that_show_lag(first, sent, is_full=len(sent) == MESSAGES_PER_POLL)
+        return 0.0 if shown is None else -shown[1]
 
     def age_seconds(self) -> float:
         """Age of the oldest visible message; 0: there is none."""

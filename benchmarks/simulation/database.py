@@ -34,6 +34,8 @@ class DatabaseOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Relative slowdown of a statement per multiple by which sessions exceed the cores."""
     variation: float = 0.15
     """Standard deviation of the logarithm of a statement's CPU."""
+    deadlock_share: float = 0.0
+    """Share of the statements, 0 to 1, that fail at their end and are tried again."""
 
     @property
     def rows_per_second(self) -> float:
@@ -42,10 +44,14 @@ class DatabaseOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class StatementOwner(Protocol):
-    """The task that is notified when its statement commits."""
+    """The task that is notified when its statement commits or fails."""
 
     def has_stored(self, statement: Statement) -> None:
         """Called after the commit."""
+        ...
+
+    def has_failed(self, statement: Statement) -> None:
+        """Called after a deadlock."""
         ...
 
 
@@ -76,6 +82,7 @@ class Database:
     def __init__(self, options: DatabaseOptions) -> None:
         self._options = options
         self.cores = options.cores
+        self.row_cpu_microseconds = options.row_cpu_microseconds
         self.neighbor_cores = 0.0
         """CPU demand of the noisy neighbor, in cores."""
         self.is_down = False
@@ -91,7 +98,7 @@ class Database:
     def begin(self, statement: Statement, chance: float) -> None:
         """Starts a statement whose cost deviates by `chance` (standard normal)."""
         options = self._options
-        cpu = options.statement_cpu_milliseconds / 1e3 + statement.rows * options.row_cpu_microseconds / 1e6
+        cpu = options.statement_cpu_milliseconds / 1e3 + statement.rows * self.row_cpu_microseconds / 1e6
         cpu *= math.exp(options.variation * chance)
         statement.unloaded_seconds = cpu + options.statement_wait_milliseconds / 1e3
         statement.cpu_share = cpu / statement.unloaded_seconds

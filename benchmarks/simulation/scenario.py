@@ -36,6 +36,8 @@ class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backlog_messages: float = 0.0
     backlog_age_seconds: float = 0.0
     """Age of the oldest message of the backlog; the newest is new."""
+    backlog_was_received: bool = False
+    """Whether another consumer received the backlog before, and did not delete it."""
 
 
 class WarmUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,6 +71,7 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     backlog_messages: float | None = None
     neighbor_cores: float | None = None
     cores: float | None = None
+    row_cpu_microseconds: float | None = None
     database_down_seconds: float | None = None
     sensor_lost_seconds: float | None = None
     start_tasks: int = 0

@@ -30,6 +30,7 @@ class Simulator:
         self._scenario = scenario
         self._spec = spec
         self.random = random.Random(f"world {scenario.seed}")
+        self._deadlocks = random.Random(f"deadlocks {scenario.seed}")
         self.timers = Timers()
         self.database = Database(scenario.database)
         self.backlog = Backlog()
@@ -61,6 +62,8 @@ class Simulator:
         """Ends the warm-up: starts the scenario's load and the record."""
         load = self._scenario.load
         self._apply(Event(0.0, load.messages_per_second), backlog=(load.backlog_messages, load.backlog_age_seconds))
+        if load.backlog_was_received:
+            self.backlog.received_before = self.backlog.arrived
         self.paths = {id(task): [task.limit] for task in self.tasks}
 
     def _advance(self) -> None:
@@ -73,7 +76,10 @@ class Simulator:
         self.backlog.advance(moment)
         if finish_at <= moment and not database.is_down:
             statement = database.finish_next()
-            statement.owner.has_stored(statement)
+            if self._deadlocks.random() < self._scenario.database.deadlock_share:
+                statement.owner.has_failed(statement)
+            else:
+                statement.owner.has_stored(statement)
         else:
             timers.run_next()
 
@@ -87,6 +93,8 @@ class Simulator:
             self.database.neighbor_cores = event.neighbor_cores
         if event.cores is not None:
             self.database.cores = event.cores
+        if event.row_cpu_microseconds is not None:
+            self.database.row_cpu_microseconds = event.row_cpu_microseconds
         self.database.changed()
         if event.database_down_seconds is not None:
             self._start_outage(event.database_down_seconds)

@@ -111,6 +111,13 @@ class Task:
             self._environment.timers.after(cool_down_after(seconds, self.limit), self._cooled_down)
         self.start_due()
 
+    def has_failed(self, statement: Statement) -> None:
+        """Counts a deadlock, and tries the statement again under the same permit."""
+        environment = self._environment
+        self.tally.failures += 1
+        statement.started_at = environment.timers.now
+        environment.database.begin(statement, environment.random.gauss(0, 1))
+
     def hold(self, statements: list[Statement]) -> None:
         """Keeps failed statements, with their permits, until the database is up again."""
         self.tally.failures += len(statements)
@@ -228,7 +235,7 @@ class Task:
             failures=base.failures,
             concurrency_used=(used - used_before) / elapsed,
             limit_reached=self._was_reached,
-            lag_seconds=environment.backlog.age_seconds(),
+            lag_seconds=environment.backlog.shown_lag_seconds(),
             backlog_messages=self._visible_messages(base.rows_per_second),
             load=load,
             load_age_seconds=now - load.taken_at if load else 0.0,

@@ -5,7 +5,8 @@ so the governor first predicts the present from it (`prediction`), then moves th
 other rules say when not to (`rules`):
 
 1. Failures of many statements, long statements, and rows that take twice their best time lower the limit at once. Each
-   congestion lowers it once, however many readings show it; during an outage nothing moves.
+   congestion lowers it once, however many readings show it; during an outage nothing moves. Rows that stay slow with
+   CPU to spare are no congestion.
 2. The limit rises only on evidence: a batch waited for the limiter, and a new reading was taken with the limit in use.
 3. A stale sensor first freezes growth and later caps the limit: the pipeline never stops for lack of readings.
 
@@ -25,6 +26,7 @@ from subscriber.control.governor.memory import (
     CONGESTED_RATIO,
     RECOVERED_RATIO,
     REMEMBERED_SECONDS,
+    RowTime,
     Work,
     remembered,
     work_between,
@@ -138,13 +140,16 @@ def _after(context: RuleContext, adjustment: Adjustment) -> GovernorState:
     state, now = context.state, context.seen.taken_at
     is_unavailable = context.seen.database_unavailable
     is_slow = (context.seen.statement_seconds or 0) >= context.options.slow_statement_seconds
-    ratio = state.row_time.ratio
+    row_time = _row_time_after(context)
+    ratio = row_time.ratio
     state = msgspec.structs.replace(
         state,
         limit=adjustment.limit,
+        row_time=row_time,
         was_unavailable=is_unavailable,
         trouble_at=now if context.is_failing or is_unavailable or is_slow else state.trouble_at,
         cut_at=now if adjustment.reason in {"failures", "slow"} else state.cut_at,
+        slow_rows_at=now if adjustment.reason == "slow_rows" else state.slow_rows_at,
         is_congested=(ratio >= CONGESTED_RATIO and context.is_used) or (state.is_congested and ratio > RECOVERED_RATIO),
     )
     if context.load is None:
@@ -159,6 +164,14 @@ def _after(context: RuleContext, adjustment: Adjustment) -> GovernorState:
         shared_until=now + SHARED_SECONDS if _is_shared(context) else state.shared_until,
         trusted_limit=adjustment.limit,
     )
+
+
+def _row_time_after(context: RuleContext) -> RowTime:
+    """The time of a row, with this second as its best if rows have become dearer for good."""
+    seen = context.seen
+    if not context.is_new_normal:
+        return context.state.row_time
+    return RowTime().with_statements(seen.statement_seconds, seen.rows_per_statement, seen.taken_at)
 
 
 def _is_shared(context: RuleContext) -> bool:

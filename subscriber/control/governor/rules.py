@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from subscriber.control.governor.memory import CONGESTED_RATIO, RECOVERED_RATIO
-from subscriber.control.governor.prediction import USED_SHARE_AT_LEAST, Prediction
+from subscriber.control.governor.prediction import SATURATED_PERCENT, USED_SHARE_AT_LEAST, Prediction
 from subscriber.control.governor.state import GovernorOptions, GovernorState, Reason
 from subscriber.control.governor.step import (
     DEAD_BAND_PERCENT,
@@ -104,6 +104,26 @@ class RuleContext(msgspec.Struct, frozen=True):
     def is_failing(self) -> bool:
         """Whether statements fail now, and not just a few of many."""
         return self.seen.failures > 0 and self.state.outcomes.failed_share >= FAILED_SHARE
+
+    @property
+    def is_new_normal(self) -> bool:
+        """Whether slow rows are the new normal, and no congestion that the limit causes.
+
+        A window that began after the cut shows the limit in use and the CPU below the target, and rows are slow all the
+        same: something else than the limit made them dearer.
+        """
+        if self.load is None or self.prediction is None or self.seen.statement_seconds is None:
+            return False
+        has_headroom = self.prediction.is_measured and max(self.load.cpu_percent, self.prediction.cpu_percent) < min(
+            self.aim_percent, SATURATED_PERCENT
+        )
+        cut_at = self.state.slow_rows_at
+        return (
+            self.state.is_congested
+            and has_headroom
+            and self.is_after(cut_at, CALM_SECONDS)
+            and self.has_reading_since(cut_at)
+        )
 
     def is_after(self, moment: float | None, seconds: float) -> bool:
         """Whether so much time has passed since `moment`; None never was."""
@@ -202,7 +222,8 @@ def _reason_not_to_grow(context: RuleContext) -> Adjustment | None:
     assert context.prediction is not None
     if not context.state.was_reached:
         return Adjustment(context.limit, "not_needed")
-    if not context.is_after(context.state.trouble_at, CALM_SECONDS) or context.state.row_time.ratio > CONGESTED_RATIO:
+    is_slow = context.state.row_time.ratio > CONGESTED_RATIO and not context.is_new_normal
+    if not context.is_after(context.state.trouble_at, CALM_SECONDS) or is_slow:
         return Adjustment(context.limit, "braked")
     if not (context.prediction.is_measured and context.has_reading_since(context.state.trouble_at)):
         return Adjustment(context.limit, "unmeasured")

@@ -77,6 +77,8 @@ class GovernorState(msgspec.Struct, frozen=True):
     """Of the newest reading with more than a few failures, with slow statements, or of an outage."""
     cut_at: float | None = None
     """Of the newest cut for either of these."""
+    slow_rows_at: float | None = None
+    """Of the newest cut for slow rows."""
     is_congested: bool = False
     """Whether the present congestion has had its cut: one per event, however many readings show it."""
     mean_error_percent: float = 0.0

@@ -30,6 +30,9 @@ class Client:
     def has_stored(self, statement: Statement) -> None:
         """Ignores the commit."""
 
+    def has_failed(self, statement: Statement) -> None:
+        """Ignores the deadlock."""
+
 
 def statements(database: Database, number: int) -> float:
     """Starts `number` statements of a thousand rows at once; returns the seconds until the first finishes."""
@@ -91,6 +94,21 @@ def test_a_backlog_may_be_older_than_the_simulation() -> None:
     assert backlog.age_seconds() == pytest.approx(50.0)
 
 
+def test_a_backlog_that_was_received_before_shows_its_age_in_full_answers() -> None:
+    """What arrived after it shows its own."""
+    backlog = Backlog()
+    backlog.add(1000.0, 100.0)
+    backlog.received_before = 1000.0
+    assert backlog.shown_lag_seconds() == pytest.approx(100.0)
+    backlog.take(995)
+    assert backlog.age_seconds() == pytest.approx(0.5)
+    assert backlog.shown_lag_seconds() == 0.0
+    backlog.rate = 1.0
+    backlog.advance(5.0)
+    backlog.take(5)
+    assert backlog.shown_lag_seconds() == backlog.age_seconds() > 0
+
+
 def test_a_sensor_reports_past_windows_when_they_are_due() -> None:
     """It reports the mean of each whole window, and skips a window in which the database was down."""
     sensor = Sensor(SensorOptions(window_seconds=2, delay_seconds=1.5, noise_percent=0), seed=1)
@@ -126,10 +144,12 @@ EVENTFUL = Scenario(
 def test_no_message_is_lost_or_stored_twice() -> None:
     """Through an outage and a deployment each is stored, waiting, in a statement, or leased by a killed task."""
     spec = ControllerSpec("half open", "", lambda bounds: Fixed(bounds.limit_at_most / 2))
-    last = simulate("eventful", EVENTFUL, spec).seconds[-1]
-    inside = last.arrived - last.waiting - last.stored
-    assert 0 <= inside <= 1000 * 4 * 4
-    assert last.stored > 0.9 * last.arrived
+    deadlocks = msgspec.structs.replace(EVENTFUL, database=msgspec.structs.replace(EXACT, deadlock_share=0.05))
+    for scenario in (EVENTFUL, deadlocks):
+        last = simulate("eventful", scenario, spec).seconds[-1]
+        inside = last.arrived - last.waiting - last.stored
+        assert 0 <= inside <= 1000 * 4 * 4
+        assert last.stored > 0.9 * last.arrived
 
 
 def test_the_same_seed_gives_the_same_run_and_another_one_another() -> None:
@@ -166,6 +186,34 @@ def test_messages_held_by_a_task_are_not_visible_in_the_queue() -> None:
     simulate("recording", scenario, ControllerSpec("recording", "", lambda _: Recording(1.0)))
     assert set(seen[:29]) == {0}
     assert min(each or 0 for each in seen[31:]) > 100_000
+
+
+def test_a_deadlock_is_a_failed_statement_that_is_tried_again() -> None:
+    """The controllers see about the share of failures that the scenario names."""
+    seen: list[Reading] = []
+
+    class Recording(Fixed):
+        """Records the readings."""
+
+        def decide(self, reading: Reading) -> float:
+            """Always the same limit."""
+            seen.append(reading)
+            return super().decide(reading)
+
+    database = msgspec.structs.replace(EXACT, deadlock_share=0.2)
+    scenario = Scenario(question="", seconds=200, database=database, load=Load(backlog_messages=1e9))
+    simulate("recording", scenario, ControllerSpec("recording", "", lambda _: Recording(2.0)))
+    failures, successes = sum(each.failures for each in seen), sum(each.statements for each in seen)
+    assert failures / (failures + successes) == pytest.approx(0.2, abs=0.02)
+
+
+def test_a_row_may_become_more_expensive() -> None:
+    """From the event on: the same limit then stores fewer rows."""
+    events = (Event(100, row_cpu_microseconds=1000),)
+    scenario = Scenario(question="", seconds=200, database=EXACT, load=Load(backlog_messages=1e9), events=events)
+    seconds = simulate("step", scenario, ControllerSpec("one", "", lambda _: Fixed(1.0))).seconds
+    before, after = seconds[99].stored - seconds[0].stored, seconds[199].stored - seconds[100].stored
+    assert before / after == pytest.approx(9.5, rel=0.05)
 
 
 def test_a_duty_cycle_is_what_the_limit_says() -> None:

@@ -90,6 +90,32 @@ def test_slow_rows_brake_before_the_sensor_reports_it_and_once() -> None:
     assert cuts[0].limit == pytest.approx(4.0 / cuts[0].row_time_ratio)
 
 
+def dearer(at: float, limit: float, cpu_percent: float) -> Reading:
+    """A second of rows that cost five times as much as before, whatever the limit."""
+    return busy(at, limit, cpu_percent, statement_seconds=0.5, rows_per_second=2_000 * limit)
+
+
+def test_rows_that_became_dearer_hold_the_growth_back_for_seconds() -> None:
+    """Once a window after the cut shows the limit in use and a CPU below the target, their time is the new best."""
+    state, decisions = run(settled(4.0), range(20, 40), lambda at, limit: dearer(at, limit, 5 * limit))
+    reasons = [each.reason for each in decisions]
+    cut = reasons.index("slow_rows")
+    grown = reasons.index("below_ceiling", cut)
+    assert 5 <= grown - cut <= 8
+    assert state.limit > 4.0
+    assert decisions[-1].row_time_ratio == pytest.approx(1.0)
+    _, decisions = run(state, range(40, 43), lambda at, limit: busy(at, limit, 40.0, statement_seconds=1.5))
+    assert decisions[1].reason == "slow_rows"  # slow compared with the new best
+
+
+@pytest.mark.parametrize("cpu_percent", [58.0, 100.0])
+def test_rows_that_are_slow_without_headroom_stay_a_congestion(cpu_percent: float) -> None:
+    """At the target, or on a full CPU, the limit may be the cause."""
+    _, decisions = run(settled(4.0), range(20, 60), lambda at, limit: dearer(at, limit, cpu_percent))
+    assert "below_ceiling" not in {each.reason for each in decisions}
+    assert decisions[-1].row_time_ratio > 2
+
+
 def test_slow_rows_of_a_hardly_used_limiter_do_not_brake() -> None:
     """A limit that delays no write is not what makes rows slow; once it does, it is lowered."""
     idle = {"limit_reached": False, "concurrency_used": 0.1}
