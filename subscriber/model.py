@@ -81,7 +81,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
     receipt_handle: str
     body: str
     sent_at: float
-    """Unix seconds at which it was sent (SentTimestamp)."""
+    """Unix seconds at which it was sent (SentTimestamp), by our clock."""
     receive_count: int
     """Receives so far, this one included (ApproximateReceiveCount)."""
     lease: Lease

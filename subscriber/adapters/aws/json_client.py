@@ -23,6 +23,9 @@ from subscriber.adapters.aws.session import RETRY_AFTER, call_error, first_line,
 from subscriber.adapters.aws.signing import Credentials, Signer
 from subscriber.errors import QueueCallError, aws_error_kind
 
+CLOCK_TOLERANCE_SECONDS = 5.0
+"""Two clocks that differ by less count as equal: a Date header has whole seconds, and an answer travels."""
+
 SKEW_WORTH_CORRECTING_SECONDS = 240
 """AWS rejects signatures that are five minutes off ("Troubleshoot Signature Version 4"); botocore corrects at four."""
 
@@ -78,6 +81,9 @@ class JsonClient:
         self._signing: Credentials | None = None
         self._asked_at = 0.0
         self._skew_seconds = 0.0
+        self._date = ""
+        self.server_ahead_seconds = 0.0
+        """How far the server's clock is ahead of ours, by the newest answers; 0 if they hardly differ."""
         origin, proxy = origin_of(endpoint, tls), _proxy_for(endpoint_url)
         self._transport: Transport = (
             ProxiedTransport(origin, connections, proxy) if proxy else DirectTransport(origin, connections)
@@ -107,6 +113,7 @@ class JsonClient:
         except (OSError, ValueError) as error:  # ValueError: an invalid host name
             raise call_error(error) from error
         if response.status == _SUCCESS:
+            self._compare_clocks(response.header("Date"))
             return response.content
         raise self._fault(response)
 
@@ -146,12 +153,24 @@ class JsonClient:
 
     def _correct_skew(self, date: str) -> None:
         """Sign the next calls with the server's time if our clock differs too much."""
-        try:
-            skew = parsedate_to_datetime(date).timestamp() - time.time()
-        except ValueError:
-            return
-        if abs(skew - self._skew_seconds) > SKEW_WORTH_CORRECTING_SECONDS:
+        skew = _seconds_ahead(date)
+        if skew is not None and abs(skew - self._skew_seconds) > SKEW_WORTH_CORRECTING_SECONDS:
             self._skew_seconds = skew
+
+    def _compare_clocks(self, date: str) -> None:
+        """Once for each second of the server's clock."""
+        if date == self._date:
+            return
+        self._date, ahead = date, _seconds_ahead(date)
+        self.server_ahead_seconds = ahead if ahead is not None and abs(ahead) > CLOCK_TOLERANCE_SECONDS else 0.0
+
+
+def _seconds_ahead(date: str) -> float | None:
+    """How far a Date header is ahead of our clock; None: it is unreadable."""
+    try:
+        return parsedate_to_datetime(date).timestamp() - time.time()
+    except ValueError:
+        return None
 
 
 def _proxy_for(endpoint_url: str) -> str | None:

@@ -101,8 +101,9 @@ class Sqs:
         """Receive up to ten messages from `lease.queue`, waiting at most `wait_seconds` for the first."""
         body = self._receive_bodies[lease.queue]
         timeout_seconds = self._options.wait_seconds + POLL_GRACE_SECONDS
-        answer = await self._regions[lease.queue].receive.call(RECEIVE_TARGET, body, timeout_seconds)
-        return messages_in(answer, lease, time.time())
+        client = self._regions[lease.queue].receive
+        answer = await client.call(RECEIVE_TARGET, body, timeout_seconds)
+        return messages_in(answer, lease, time.time(), client.server_ahead_seconds)
 
     async def delete(self, queue: str, handles: Sequence[str]) -> BatchAnswer:
         """Delete up to ten messages by their receipt handles."""

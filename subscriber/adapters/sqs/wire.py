@@ -77,8 +77,14 @@ def visibility_body(queue: str, entries: Sequence[tuple[str, int]]) -> bytes:
     return _ENCODER.encode({"QueueUrl": queue, "Entries": raw})
 
 
-def messages_in(answer: bytes, lease: Lease, now: float) -> list[Message]:
-    """The messages of a ReceiveMessage response, with the lease of their poll; a missing SentTimestamp becomes `now`.
+def messages_in(answer: bytes, lease: Lease, now: float, server_ahead_seconds: float = 0.0) -> list[Message]:
+    """The messages of a ReceiveMessage response, with the lease of their poll.
+
+    Args:
+        answer: the response.
+        lease: of the poll.
+        now: Unix seconds, for a missing SentTimestamp.
+        server_ahead_seconds: how far the clock of SQS is ahead of ours: the age of a message is measured by one clock.
 
     Raises:
         QueueCallError: the response is malformed.
@@ -91,7 +97,9 @@ def messages_in(answer: bytes, lease: Lease, now: float) -> list[Message]:
                 message_id=raw.message_id,
                 receipt_handle=raw.receipt_handle,
                 body=raw.body,
-                sent_at=int(raw.attributes.sent_milliseconds) / 1000 if raw.attributes.sent_milliseconds else now,
+                sent_at=int(raw.attributes.sent_milliseconds) / 1000 - server_ahead_seconds
+                if raw.attributes.sent_milliseconds
+                else now,
                 receive_count=int(raw.attributes.receive_count),
                 lease=lease,
             )

@@ -205,6 +205,23 @@ async def test_small_clock_skew_is_not_corrected(running: Setup) -> None:
     assert abs(signed - datetime.now(UTC)) < timedelta(seconds=50)
 
 
+@pytest.mark.parametrize(("ahead_seconds", "expected"), [(-300, -300), (7200, 7200), (3, 0)])
+async def test_successful_answers_tell_how_far_the_clocks_differ(
+    running: Setup, ahead_seconds: int, expected: int
+) -> None:
+    """By their Date; a few seconds are none, an unreadable date is none, and the newest answer counts."""
+
+    def dated(text: str) -> Answer:
+        return lambda _: web.Response(body=b"{}", headers={"Date": text})
+
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead_seconds), usegmt=True)
+    running.service.script = [dated(date), dated("yesterday")]
+    await running.client.call("t", b"{}", 5)
+    assert running.client.server_ahead_seconds == pytest.approx(expected, abs=2)
+    await running.client.call("t", b"{}", 5)
+    assert running.client.server_ahead_seconds == 0
+
+
 async def test_a_call_times_out() -> None:
     """The timeout of a call includes the wait for a connection."""
     forever = asyncio.Event()
