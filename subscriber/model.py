@@ -67,7 +67,7 @@ class Lease(msgspec.Struct, gc=False):
     held_until: float = math.inf
     """When the messages that are still held are released, written or not."""
     oldest_sent_at: float = math.inf
-    """Unix seconds at which the oldest message of the poll that shows lag was sent."""
+    """When the oldest message of the poll that shows lag was sent."""
     reserved_bytes: int = 0
     """Reserved for the bodies until the answer arrives."""
 

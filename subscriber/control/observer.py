@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import copy
 import math
-import time
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -55,7 +54,6 @@ class Observer:
         backlog: the counts of the queues.
         load: the database's load.
         metrics: the catalog.
-        wall_clock: Unix seconds.
     """
 
     def __init__(
@@ -64,14 +62,11 @@ class Observer:
         backlog: Backlog,
         load: LoadMonitor,
         metrics: Metrics,
-        *,
-        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.signals = signals
         self.backlog = backlog
         self.load = load
         self._metrics = metrics
-        self._wall_clock = wall_clock
         self._before: _Sample | None = None
         self._lags: dict[str, QueueLag] = {}
 
@@ -120,13 +115,13 @@ class Observer:
     def _queue_seconds(self, now: float) -> dict[str, QueueSecond]:
         """What each queue has shown since the last reading."""
         overtaken_before = self.signals.tally.newest_received_at - OVERTAKEN_SECONDS
-        held, loop_began_at = self.signals.leases.oldest_sent_at(overtaken_before), self._wall_clock() - now
+        held = self.signals.leases.oldest_sent_at(overtaken_before)
         seconds = {}
         for queue, arrivals in self.signals.arrivals.items():
             counts = self.backlog.counts(queue, now)
             seconds[queue] = QueueSecond(
                 youngest_seconds=arrivals.pop_min_age(),
-                oldest_held_at=held.get(queue, math.inf) - loop_began_at,
+                oldest_held_at=held.get(queue, math.inf),
                 is_asked=arrivals.is_asked,
                 is_quiet=arrivals.is_quiet(now),
                 emptied_at=arrivals.emptied_at,

@@ -130,10 +130,10 @@ class VisibilityLeases:
     def oldest_sent_at(self, taken_from: float = -math.inf) -> Mapping[str, float]:
         """When the oldest held message that shows lag was sent, by queue; without a queue that holds none.
 
-        Unix seconds. Its resolution is a poll: a message counts until every message of its poll is settled.
+        Its resolution is a poll: a message counts until every message of its poll is settled.
 
         Args:
-            taken_from: polls answered earlier do not count; loop's clock.
+            taken_from: polls answered earlier do not count.
         """
         oldest: dict[str, float] = {}
         for lease in self._open.values():

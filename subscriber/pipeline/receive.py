@@ -229,14 +229,12 @@ class Receiver:
         state.answers[answer].inc()
         state.received.inc(len(messages))
         first = [message.sent_at for message in messages if message.receive_count == 1]
-        is_full, now = len(messages) >= MESSAGES_PER_POLL, self._wall_clock()
+        is_full, now, clock = len(messages) >= MESSAGES_PER_POLL, self._wall_clock(), asyncio.get_running_loop().time()
         if first:
             self._metrics.receive_age_seconds.observe(max(0.0, now - min(first)))
         received = [message.sent_at for message in messages] if is_full and not first else first
-        sent = send_times_that_show_lag(first, received, is_full=is_full)
-        if sent is not None:
-            lease.oldest_sent_at = sent[0]
-        youngest_seconds = None if sent is None else max(0.0, now - sent[1])
-        state.arrivals.record_answer(
-            len(messages), youngest_seconds, asyncio.get_running_loop().time(), is_full=is_full
-        )
+        youngest_seconds = None
+        if sent := send_times_that_show_lag(first, received, is_full=is_full):
+            lease.oldest_sent_at = clock - max(0.0, now - sent[0])  # the wall clock may be set while it is held
+            youngest_seconds = max(0.0, now - sent[1])
+        state.arrivals.record_answer(len(messages), youngest_seconds, clock, is_full=is_full)

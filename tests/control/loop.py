@@ -160,7 +160,7 @@ class ControlLoop:
         signals = PipelineSignals(
             self.tally, self.limiter, self.leases, self.arrivals, lambda: self.is_database_unavailable
         )
-        self.observer = Observer(signals, self.backlog, self.load, self.metrics, wall_clock=wall_clock)
+        self.observer = Observer(signals, self.backlog, self.load, self.metrics)
         self.alarms = Alarms(self.arrivals, self.backlog, self.metrics)
         report = Report(self.observer, self.alarms, self.metrics)
         self.regulator = Regulator(

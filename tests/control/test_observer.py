@@ -8,7 +8,7 @@ import math
 import pytest
 
 from subscriber.control.reading import Reading
-from tests.control.loop import EPOCH, ControlLoop, FakeSensor, counts, load, wall_clock
+from tests.control.loop import EPOCH, ControlLoop, FakeSensor, counts, load
 from tests.fakes.queues import call_error
 from tests.fakes.samples import OTHER_QUEUE, QUEUE
 
@@ -91,7 +91,7 @@ async def test_lag_covers_the_last_second_and_the_messages_inside() -> None:
         await asyncio.sleep(1)
         lags.append((control.reading().lag_seconds, control.metric("newest_receive_age_seconds")))
         lease = await control.leases.open(QUEUE)
-        lease.oldest_sent_at = wall_clock() - 5
+        lease.oldest_sent_at = asyncio.get_running_loop().time() - 5
         for _ in range(2):
             await asyncio.sleep(1)
             lags.append((round(control.reading().lag_seconds, 3), control.metric("newest_receive_age_seconds")))
@@ -109,7 +109,7 @@ async def test_a_message_that_others_have_overtaken_makes_nothing_late() -> None
     async with control.running() as begun:
         for taken_at, sent_seconds_ago in ((begun - 100, 120), (begun, 3)):
             lease = await control.leases.open(QUEUE)
-            lease.taken_at, lease.oldest_sent_at = taken_at, wall_clock() - sent_seconds_ago
+            lease.taken_at, lease.oldest_sent_at = taken_at, begun + 0.5 - sent_seconds_ago
         for stored in (begun - 100, begun - 90.5, begun - 89):
             control.tally.newest_received_at = stored
             await asyncio.sleep(1)
