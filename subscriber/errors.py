@@ -219,6 +219,7 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
         "certificate": ("certificate", "The server's certificate does not verify: check the CA file and host."),
         "no_tls": ("no_tls", "The server does not offer TLS: set ssl=on there, and check that it is the right host."),
         "pooler": ("pooler", "A pooler is in front of the database: set SUBSCRIBER_DATABASE_POOLER=transaction."),
+        "pooler_mode": ("pooler_mode", "The pooler is in statement mode: set pool_mode=transaction there."),
         "driver": ("driver", "A setting or a parameter of the URL is rejected; the data is not the cause."),
     },
 }

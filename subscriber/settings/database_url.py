@@ -35,7 +35,8 @@ class DatabaseUrl(msgspec.Struct, frozen=True):
     @classmethod
     def parse(cls, text: str) -> DatabaseUrl:
         """Parse a URL; a ValueError states the problem without repeating any part of the text."""
-        if any(bracket in text.partition("://")[2].rpartition("@")[0] for bracket in "[]"):
+        login = text.partition("://")[2].rpartition("@")[0]
+        if text.count("@") == 1 and ("[" in login or "]" in login):
             raise ValueError("in a user or password write [ ] as %5B %5D")
         try:
             parts = urlsplit(text)

@@ -71,6 +71,9 @@ def test_remote_database_is_verified(url: str) -> None:
         ("postgresql://h:0/lake", "its port is not a number from 1 to 65535"),
         ("postgresql://u:pa/ss@h/lake", "in a user, password or database name write @ # / ? as %40 %23 %2F %3F"),
         ("postgresql://u:p@ss@h/lake", "in a user, password or database name write @ # / ? as %40 %23 %2F %3F"),
+        ("postgresql://u:pa[ss@h/lake", "in a user or password write [ ] as %5B %5D"),
+        ("postgresql://u:p]ss@[::1]/lake", "in a user or password write [ ] as %5B %5D"),
+        ("postgresql://u:p[as]s@h/lake", "in a user or password write [ ] as %5B %5D"),
         ("postgresql://h/lake?host", "the part after ? is not a list of name=value"),
         ("postgresql://[::1/lake", "its host is malformed"),
         ("postgresql:///lake?host=[::1", "its host has an unclosed bracket"),
@@ -133,3 +136,22 @@ def test_constructor_redacts_too() -> None:
     """Settings made by hand, as tests do, redact their password too."""
     made = Settings(queue_urls=("http://h/q",), database_url="postgresql://writer:sesame@h/lake")
     assert "sesame" not in repr(made)
+
+
+@pytest.mark.parametrize(
+    ("url", "hosts", "ports"),
+    [
+        ("postgresql://u@h/lake", ("h",), (None,)),
+        ("postgresql://u@h:5433/lake", ("h",), (5433,)),
+        ("postgresql://u@a:1,b,[::1]:3/lake", ("a", "b", "::1"), (1, None, 3)),
+        ("postgresql://u@a,b/lake?port=7", ("a", "b"), (7, 7)),
+        ("postgresql:///lake?host=a,b&port=7,8", ("a", "b"), (7, 8)),
+        ("postgresql:///lake?host=/run/x&port=7", ("/run/x",), (7,)),
+        ("postgresql://%2Frun%2Fx/lake", ("/run/x",), (None,)),
+    ],
+)
+def test_each_host_has_its_port(url: str, hosts: tuple[str, ...], ports: tuple[int | None, ...]) -> None:
+    """Its own, else that of the parameter, else none."""
+    parsed = DatabaseUrl.parse(url)
+    assert (parsed.hosts, parsed.ports) == (hosts, ports)
+    assert parsed.port == (ports[0] or 5432)

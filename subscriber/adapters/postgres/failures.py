@@ -7,6 +7,7 @@ connection gives an InterfaceError without a code.
 
 from __future__ import annotations
 
+import re
 import ssl
 
 import asyncpg
@@ -65,13 +66,17 @@ _CLEAR_WHILE_CONNECTING = frozenset({"42501", "42704"})
 """Of class 42 (syntax and access rules): no CONNECT privilege, and a parameter that the server does not know."""
 
 _POOLER_ANSWERS = (
-    ("no such database", "3D000"),
-    ("no such user", "28000"),
-    ("authentication failed", "28000"),
-    ("password", "28000"),
+    (re.compile(r'database ".*" does not exist|no such database'), "3D000"),
+    (re.compile(r"no such user|authentication failed|password"), "28000"),
 )
-"""Words of PgBouncer's answers to a login and the SQLSTATE that PostgreSQL gives: PgBouncer answers 08P01 to all, also
-where it only has to wait for the server."""
+"""Words of PgBouncer's answers to a login and the SQLSTATE that PostgreSQL gives. PgBouncer 1.18 answers 08P01 to all,
+also where it only waits for the server, which is then a lost connection."""
+
+_RDS_PROXY = ".proxy-"
+"""In the host names of RDS Proxy (NAME.proxy-ID.REGION.rds.amazonaws.com)."""
+
+_POOLER_MODE = "statement pooling mode"
+"""In PgBouncer's rejection of BEGIN with pool_mode = statement."""
 
 _POOLER_REJECTS = "unsupported startup parameter"
 """PgBouncer's message, as a protocol violation, for a setting that a session may not start with."""
@@ -109,21 +114,21 @@ def connect_error(error: Exception, where: str = "") -> StoreError:
         where: the host and port, for the operator.
     """
     failure = store_error(error)
-    key = _family_while_connecting(error, failure)
+    key = _family_while_connecting(error, failure, where)
     ours = failure_of(key) if key else failure
     detail = f"{where}: {failure.detail}" if where else failure.detail
     return StoreError(ours.treatment, ours.word, failure.sqlstate, detail, ours.advice)
 
 
-def _family_while_connecting(error: Exception, failure: StoreError) -> str | None:
+def _family_while_connecting(error: Exception, failure: StoreError, where: str) -> str | None:
     """The family of errors that mean something else while connecting; None: the SQLSTATE says all."""
     if not isinstance(error, asyncpg.PostgresError):
         return None
     text, sqlstate = failure.detail.lower(), failure.sqlstate or ""
-    if sqlstate == "0A000" and "proxy" in text:
+    if sqlstate == "0A000" and ("proxy" in text or _RDS_PROXY in where):
         return "pooler"
     if sqlstate == "08P01":
-        return next((key for words, key in _POOLER_ANSWERS if words in text), None)
+        return next((key for words, key in _POOLER_ANSWERS if words.search(text)), None)
     if sqlstate[:2] == "42" and sqlstate not in _CLEAR_WHILE_CONNECTING:
         return "driver"
     return "driver" if failure.treatment is Treatment.BISECT else None
@@ -134,6 +139,8 @@ def _family(error: Exception) -> str | None:
         return "no_tls"
     if isinstance(error, asyncpg.PostgresError) and _POOLER_REJECTS in str(error):
         return "pooler"
+    if isinstance(error, asyncpg.PostgresError) and _POOLER_MODE in str(error):
+        return "pooler_mode"
     return next((key for kind, key in _FAMILIES if isinstance(error, kind)), None)
 
 

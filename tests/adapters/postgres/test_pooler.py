@@ -7,6 +7,7 @@ transactions of one connection use sessions that others used in between.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 
 import asyncpg
@@ -58,6 +59,37 @@ async def test_an_undeclared_pooler_is_reported(pooled: StoreOptions) -> None:
         await store.ping()
     await store.close()
     assert (caught.value.treatment, caught.value.word) == (Treatment.STOP, "pooler")
+
+
+@pytest.mark.parametrize(
+    ("login", "database", "treatment", "word"),
+    [
+        ("postgres:wrong", "postgres", Treatment.CREDENTIALS, "credentials"),
+        ("nobody:wrong", "postgres", Treatment.CREDENTIALS, "credentials"),
+        (None, "nowhere", Treatment.STOP, "no_database"),
+    ],
+)
+async def test_a_wrong_login(
+    pooled: StoreOptions, login: str | None, database: str, treatment: Treatment, word: str
+) -> None:
+    """Through the pooler as without it: the start ends, and another login of a rotation would be tried."""
+    found = re.fullmatch("postgresql://([^@]+)@(.+)/[^/]+", pooled.url)
+    assert found is not None
+    url = f"postgresql://{login or found[1]}@{found[2]}/{database}"
+    with pytest.raises(StoreError) as caught:
+        await connect(msgspec.structs.replace(pooled, url=url), None)
+    assert (caught.value.treatment, caught.value.word) == (treatment, word)
+    assert caught.value.treatment.is_final_at_start
+
+
+async def test_a_pooler_in_statement_mode(pooled: StoreOptions, postgres_url: str) -> None:
+    """It rejects every transaction: the failure says which mode is needed, and the start ends."""
+    with pgbouncer(postgres_url, sessions=2, mode="statement") as pooler:
+        store = PostgresStore(msgspec.structs.replace(pooled, url=pooler.url))
+        with pytest.raises(StoreError) as caught:
+            await store.open()
+        await store.close()
+    assert (caught.value.treatment, caught.value.word) == (Treatment.STOP, "pooler_mode")
 
 
 async def test_many_writers_share_few_sessions(pooled: StoreOptions) -> None:

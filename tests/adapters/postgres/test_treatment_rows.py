@@ -51,6 +51,7 @@ CAUSED = {
     "certificate": "test_tls.test_an_unverified_server_is_rejected",
     "no_tls": "test_treatment.test_a_server_without_tls_is_not_used",
     "pooler": "test_pooler.test_an_undeclared_pooler_is_reported",
+    "pooler_mode": "test_pooler.test_a_pooler_in_statement_mode",
     "driver": "test_treatment.test_rejected_parameter",
 }
 
