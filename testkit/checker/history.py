@@ -140,7 +140,7 @@ class HistoryChecker:
             quarantined_at = self._quarantined_at.get(message.message_id)
             if quarantined_at is None or not self._is_in_quarantine(message):
                 yield self._finding("lost", message)
-            elif quarantined_at > deleted_at:
+            elif quarantined_at > deleted_at and not self._rows_were_committed(message, deleted_at):
                 yield self._finding("deleted_before_commit", message, None, quarantined_at)
         for event in message.events:
             if self._is_rejected(message, event):
@@ -150,6 +150,11 @@ class HistoryChecker:
                 yield self._finding("lost", message, event, committed_at)
             elif committed_at > deleted_at:
                 yield self._finding("deleted_before_commit", message, event, committed_at)
+
+    def _rows_were_committed(self, message: ExpectedMessage, deleted_at: float) -> bool:
+        """Whether all rows of a readable message were committed by then: one delivery may be stored, another kept."""
+        commits = [self._committed_at(event) for event in message.events]
+        return message.is_readable and all(at is not None and at <= deleted_at for at in commits)
 
     def _findings_of_rows(self) -> Iterator[Finding]:
         newest: dict[Version, ObjectEvent] = {}

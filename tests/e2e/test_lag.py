@@ -23,7 +23,7 @@ async def test_messages_that_wait_in_a_pause_are_late(context: RunContext) -> No
     with context.daemon(CONTROL_TOKEN=TOKEN) as daemon:
         await asyncio.to_thread(daemon.wait_for, "pipeline.started")
         assert (await control(daemon, "pause")).code == 0
-        await until(lambda: daemon.metric("subscriber_in_process_messages") == 0)
+        await until(lambda: daemon.metric("subscriber_reserved_messages") == 0)  # the open poll has ended
         context.send(put_body(f"{number}.txt") for number in range(5))
         await until(lambda: daemon.metric("subscriber_queue_visible_messages") == 5, COUNTED_SECONDS)
         await until(lambda: lag_seconds(daemon) > 2)

@@ -144,7 +144,7 @@ class InstanceFinder:
         if clock() < self._due_at:
             return self._known(clock())
         # Counted and paced as failed before it begins: whoever asked may be cancelled before RDS answers.
-        self._failed(AwsCallError("rds", "Timeout", "no answer to the last look-up"), clock())
+        self._failed(AwsCallError("rds", code="Timeout", detail="no answer to the last look-up"), clock())
         try:
             found = await self._look_up()
         except SensorError as error:

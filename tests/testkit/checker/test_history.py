@@ -172,6 +172,16 @@ def test_a_message_that_may_be_rejected_can_be_lost() -> None:
     assert kinds(checked(sent, deliveries, good, [], quarantined={"m": b"?"})) == ["wrong_body"]
 
 
+def test_a_message_whose_rows_are_stored_may_be_quarantined_later() -> None:
+    """One delivery was stored and the message deleted; another delivery of it waited for the quarantine."""
+    sent = [ExpectedMessage("m", (put(),), may_be_rejected=ROW, body=b"{}")]
+    changes: list[Change] = [RowCommit(COMMITTED, put()), QuarantineCommit(LATER, "m")]
+    assert kinds(checked(sent, {"m": deleted()}, changes, [put()], quarantined={"m": b"{}"})) == []
+    too_late: list[Change] = [QuarantineCommit(LATER, "m"), RowCommit(LATER, put())]
+    found = checked(sent, {"m": deleted()}, too_late, [put()], quarantined={"m": b"{}"})
+    assert kinds(found) == ["deleted_before_commit"]
+
+
 def test_a_rejected_row_does_not_exempt_the_other_rows_of_its_message() -> None:
     """The body is in the quarantine, and the message's other event must still be in the index."""
     other = put(key="b.parquet")
