@@ -18,6 +18,7 @@ The rules:
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -71,6 +72,11 @@ def is_server_wide(error: StoreError) -> bool:
 def is_expired(message: Message, now: float) -> bool:
     """Whether `message` is no longer ours at `now`, by the loop's clock: other consumers may have it."""
     return now >= message.lease.expires_at or message.receipt_handle in message.lease.expired
+
+
+def is_still_ours(message: Message, now: float) -> bool:
+    """Whether `message` may be written at `now`: the contrary of `is_expired`, in one call for each message."""
+    return now < message.lease.expires_at and message.receipt_handle not in message.lease.expired
 
 
 def is_gone(message: Message, now: float) -> bool:
@@ -141,12 +147,13 @@ class BatchPlan:
         deliveries: Sequence[Delivery],
         rows: Sequence[ObjectEvent],
         statement_seconds: float,
-        is_ours: Callable[[Message, float], bool] = lambda message, now: not is_expired(message, now),
+        is_ours: Callable[[Message, float], bool] = is_still_ours,
     ) -> None:
-        self._progress = {
-            delivery.message.receipt_handle: _Progress(delivery, delivery.rejection is not None)
-            for delivery in deliveries
-        }
+        self._deliveries = deliveries
+        self._is_untouched = True
+        """Whether no step has been recorded."""
+        self._are_all_stored = False
+        """Whether the first statement stored everything, as of nearly every batch: then nothing more is kept of it."""
         self._statement_seconds = statement_seconds
         self._is_ours = is_ours
         self._parts = deque([StoreRows(deliveries, rows)])
@@ -157,10 +164,17 @@ class BatchPlan:
         """Poison messages with rows that are still to be tried one by one."""
         self._notes: list[Note] = []
 
+    @functools.cached_property
+    def _progress(self) -> dict[str, _Progress]:
+        return {
+            delivery.message.receipt_handle: _Progress(delivery, delivery.rejection is not None)
+            for delivery in self._deliveries
+        }
+
     @property
     def unfinished(self) -> int:
         """How many messages have something that is not committed."""
-        return sum(not one.is_finished for one in self._progress.values())
+        return 0 if self._are_all_stored else sum(not one.is_finished for one in self._progress.values())
 
     @property
     def unexplained(self) -> list[ObjectEvent | None]:
@@ -171,6 +185,8 @@ class BatchPlan:
         """What to do now; None once every message is finished or dropped."""
         if not (self._parts or self._bodies or self._suspects or self._poisoned):
             return None
+        if self._is_untouched and all(self._is_ours(one.message, now) for one in self._deliveries):
+            return self._parts.popleft()
         self._drop_expired(now)
         for find in (self._due_part, self._due_single, self._due_bodies, self._due_suspect):
             step = find(now, evidence)
@@ -188,6 +204,11 @@ class BatchPlan:
 
     def record(self, step: Step, error: StoreError | None, now: float, evidence: Evidence) -> None:
         """What came of `step`: None where it is committed."""
+        if self._is_untouched and error is None and not self._bodies:
+            self._are_all_stored = isinstance(step, StoreRows) and len(step.deliveries) == len(self._deliveries)
+            if self._are_all_stored:
+                return
+        self._is_untouched = False
         if isinstance(step, QuarantineBodies):
             self._record_bodies(step, error, now, evidence)
         elif isinstance(step, StoreRows) and not step.is_evidence:
@@ -203,13 +224,21 @@ class BatchPlan:
 
     def take_receipts(self) -> tuple[Receipt, ...]:
         """The receipts of the messages that were finished since this was last asked."""
+        if self._is_untouched:
+            return self._take_all_stored()
         return tuple(
             self._reported(one, 0.0) for one in self._progress.values() if one.is_finished and not one.is_reported
         )
 
     def remaining_receipts(self, now: float) -> tuple[Receipt, ...]:
         """The receipts of all others, when nothing more is tried: those that are not committed are released."""
+        if self._are_all_stored:
+            return self._take_all_stored()
         return tuple(self._reported(one, now) for one in self._progress.values() if not one.is_reported)
+
+    def _take_all_stored(self) -> tuple[Receipt, ...]:
+        deliveries, self._deliveries = (self._deliveries, ()) if self._are_all_stored else ((), self._deliveries)
+        return tuple(Receipt(one.message, "stored") for one in deliveries)
 
     def _reported(self, progress: _Progress, now: float) -> Receipt:
         progress.is_reported = True
