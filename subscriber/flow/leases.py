@@ -181,6 +181,8 @@ class VisibilityLeases:
         Raises:
             LeasesClosedError: `close` was called.
         """
+        if self._order.first() is None and not self._closed and self._may_open(queue):
+            return self._opened(queue)  # nobody waits, so nobody is to be yielded to or woken
         self._ask(queue, 1)
         try:
             while not (self._closed or self._may_open(queue)):

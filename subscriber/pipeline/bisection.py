@@ -69,19 +69,14 @@ def is_server_wide(error: StoreError) -> bool:
     return error.treatment is Treatment.CREDENTIALS or (error.sqlstate or "").startswith(SERVER_WIDE_SQLSTATES)
 
 
-def is_expired(message: Message, now: float) -> bool:
-    """Whether `message` is no longer ours at `now`, by the loop's clock: other consumers may have it."""
-    return now >= message.lease.expires_at or message.receipt_handle in message.lease.expired
-
-
 def is_still_ours(message: Message, now: float) -> bool:
-    """Whether `message` may be written at `now`: the contrary of `is_expired`, in one call for each message."""
+    """Whether `message` may be written at `now`, by the loop's clock; if not, other consumers may have it."""
     return now < message.lease.expires_at and message.receipt_handle not in message.lease.expired
 
 
 def is_gone(message: Message, now: float) -> bool:
     """Whether it expired for good: a release under way may still fail, and is then to be repeated."""
-    return is_expired(message, now) and message.receipt_handle not in message.lease.releasing
+    return not is_still_ours(message, now) and message.receipt_handle not in message.lease.releasing
 
 
 def held_until(deliveries: Iterable[Delivery]) -> float:
@@ -326,16 +321,16 @@ class BatchPlan:
         delivery = part.deliveries[0]
         suspect = self._remove_suspect(delivery)
         if error.names_own_constraint:
-            self._convict(delivery, error)
+            self._settle_poison(delivery, error)
         elif suspect is None:
             self._suspects.append(Suspect(delivery, part.limit_seconds, seen=evidence, tried=evidence, due=now))
         elif is_poison(suspect, error, evidence):
-            self._convict(delivery, error)
+            self._settle_poison(delivery, error)
         else:
             due = now + DATABASE_BACKOFF.delay_seconds(suspect.tries)
             self._suspects.append(msgspec.structs.replace(suspect, tried=evidence, due=due, tries=suspect.tries + 1))
 
-    def _convict(self, delivery: Delivery, error: StoreError) -> None:
+    def _settle_poison(self, delivery: Delivery, error: StoreError) -> None:
         progress = self._progress[delivery.message.receipt_handle]
         self._notes.append(Note([delivery], error, is_poison=True))
         if not error.treatment.concerns_row:

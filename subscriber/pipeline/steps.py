@@ -17,7 +17,7 @@ class Evidence(msgspec.Struct, frozen=True):
     """How often something was seen to work so far; the counters only grow."""
 
     writes: int = 0
-    """Statements that stored rows, a message's own rows after its conviction apart."""
+    """Statements that stored rows, a message's own rows after it was found to be poison apart."""
     comparisons: int = 0
     """Rows of our own that were written and rolled back, made only while nothing else could tell."""
     probes: int = 0

@@ -236,13 +236,13 @@ async def _require_writer(connection: Connection) -> None:
 
 async def _why_read_only(connection: Connection) -> Exception | None:
     """PostgreSQL 14 and later tells it at the login, without a query."""
-    told = connection.get_settings()
-    is_replica = getattr(told, "in_hot_standby", None)
+    reported = connection.get_settings()
+    is_replica = getattr(reported, "in_hot_standby", None)
     if is_replica is None:
         is_replica = "on" if await connection.fetchval("SELECT pg_is_in_recovery()") else "off"
     if is_replica == "on":
         return StandbyError("the server is in recovery")
-    if getattr(told, "default_transaction_read_only", "off") == "on":
+    if getattr(reported, "default_transaction_read_only", "off") == "on":
         return ReadOnlySettingError("default_transaction_read_only is on")
     return None
 

@@ -1,8 +1,9 @@
 """Tries several hosts, and the addresses of one name, one after the other without waiting for a silent one.
 
-A host that refuses is left at once. A silent one keeps its time while the next one is tried beside it, so it costs a
-moment and not the connection; and a slow one still wins if the others do not answer. The driver itself has one deadline
-for all hosts and addresses together, which a silent first one uses up (findings/asyncpg_silent_first_host.sh).
+A host that rejects the connection is left at once. A silent one keeps its time while the next one is tried beside it,
+so it costs a moment and not the connection; and a slow one still wins if the others do not answer. The driver itself
+has one deadline for all hosts and addresses together, which a silent first one uses up
+(findings/asyncpg_silent_first_host.sh).
 """
 
 from __future__ import annotations

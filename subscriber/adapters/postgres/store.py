@@ -28,6 +28,7 @@ from subscriber.adapters.postgres.connection import (
 )
 from subscriber.adapters.postgres.failures import DRIVER_ERRORS, ReadOnlySettingError, StandbyError, store_error
 from subscriber.adapters.postgres.pooler import unit_of_work
+from subscriber.adapters.postgres.rehearsal import rolled_back
 from subscriber.adapters.postgres.statements import statement
 from subscriber.errors import Treatment
 from subscriber.model import Message, ObjectEvent, Rejection
@@ -102,16 +103,8 @@ class PostgresStore:
             StoreError: the database does not accept it.
         """
         parameters = upsert_parameters([row])
-        async with self._connection() as connection:
-            transaction = connection.transaction()
-            await transaction.start()
-            try:
-                await connection.execute("SET LOCAL statement_timeout = 1000")
-                await connection.execute(self._upsert, *parameters)
-                await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
-            finally:
-                if not connection.is_closed():
-                    await transaction.rollback()
+        async with self._connection() as connection, rolled_back(connection):
+            await connection.execute(self._upsert, *parameters)
 
     async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
         """Store messages that cannot become rows durably; then they may be deleted from the queue.

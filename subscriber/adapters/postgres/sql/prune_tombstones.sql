@@ -2,7 +2,7 @@
 -- tombstones among them that were written before $4.
 --
 -- SKIP LOCKED: it never waits for an upsert, so it cannot take part in a deadlock. A row that an upsert has changed since
--- the page was read is judged anew under its lock, so the upsert wins.
+-- the page was read is checked again under its lock, so the upsert wins.
 
 WITH page AS MATERIALIZED (
     SELECT bucket, key, version_id, state = 'removed' AND ingested_at < $4 AS is_old
