@@ -33,10 +33,10 @@ async def test_a_waiting_poll_returns_when_a_message_is_released(make_queue: Mak
     await queue.client.change_message_visibility(
         QueueUrl=queue.url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
     )
-    handed_back_at = time.monotonic()
+    released_at = time.monotonic()
     (again,) = await poll
     assert again["MessageId"] == message["MessageId"]
-    assert time.monotonic() - handed_back_at < 3
+    assert time.monotonic() - released_at < 3
 
 
 async def test_an_empty_poll_ends_when_its_wait_is_over(make_queue: MakeQueue) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
+import asyncpg
+import msgspec
 import pytest
 
+from testkit.daemon import DaemonProcess
 from tests.e2e.environment import RunContext, put_body, until
 
 TRIGGER = """
@@ -17,6 +22,17 @@ FAILURES = {
     "23502": "CREATE TEMP TABLE IF NOT EXISTS audit (who text NOT NULL); INSERT INTO audit VALUES (NULL);",
     "P0001": "RAISE EXCEPTION 'no';",
 }
+
+
+class Operator(msgspec.Struct, frozen=True):
+    """A daemon, and a connection beside it."""
+
+    daemon: DaemonProcess
+    connection: asyncpg.Connection[asyncpg.Record]
+
+    async def rows_in(self, table: str) -> int:
+        """Rows of a table or view."""
+        return int(await self.connection.fetchval(f"SELECT count(*) FROM {table}"))
 
 
 async def test_a_locked_row_does_not_hold_up_its_batch(context: RunContext) -> None:
@@ -36,37 +52,36 @@ async def test_a_locked_row_does_not_hold_up_its_batch(context: RunContext) -> N
         assert daemon.events("database.unavailable") == []
 
 
+@asynccontextmanager
+async def broken_trigger(context: RunContext, sqlstate: str, when: str = "") -> AsyncIterator[Operator]:
+    """The daemon at work, with an operator's trigger that fails for every row, or for those that match `when`."""
+    with context.daemon() as daemon:
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
+        connection = await context.connect()
+        try:
+            await connection.execute(TRIGGER.format(what=FAILURES[sqlstate], when=when))
+            yield Operator(daemon, connection)
+        finally:
+            await connection.close()
+
+
 @pytest.mark.parametrize("sqlstate", FAILURES)
 async def test_a_trigger_that_fails_for_all_quarantines_nothing(context: RunContext, sqlstate: str) -> None:
     """Whatever its SQLSTATE: the circuit opens, and everything is stored once the trigger is gone."""
-    with context.daemon() as daemon:
-        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
-        operator = await context.connect()
-        try:
-            await operator.execute(TRIGGER.format(what=FAILURES[sqlstate], when=""))
-            context.send(put_body(f"{number}") for number in range(200))
-            await asyncio.to_thread(daemon.wait_for, "database.unavailable")
-            assert await operator.fetchval("SELECT count(*) FROM quarantined_messages") == 0
-            await operator.execute("DROP TRIGGER broken ON object_versions")
-            await context.until_empty()
-            assert await operator.fetchval("SELECT count(*) FROM objects") == 200
-            assert await operator.fetchval("SELECT count(*) FROM quarantined_messages") == 0
-        finally:
-            await operator.close()
+    async with broken_trigger(context, sqlstate) as operator:
+        context.send(put_body(f"{number}") for number in range(200))
+        await asyncio.to_thread(operator.daemon.wait_for, "database.unavailable")
+        assert await operator.rows_in("quarantined_messages") == 0
+        await operator.connection.execute("DROP TRIGGER broken ON object_versions")
+        await context.until_empty()
+        assert (await operator.rows_in("objects"), await operator.rows_in("quarantined_messages")) == (200, 0)
 
 
 @pytest.mark.parametrize("sqlstate", FAILURES)
 async def test_a_trigger_that_fails_for_one_row_in_a_quiet_night(context: RunContext, sqlstate: str) -> None:
     """Nothing else comes: a row of ours is the comparison, and the message is quarantined in seconds."""
-    with context.daemon() as daemon:
-        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
-        operator = await context.connect()
-        try:
-            await operator.execute(TRIGGER.format(what=FAILURES[sqlstate], when="WHEN (NEW.key = 'bad')"))
-            context.send([put_body("bad")])
-            await context.until_empty()
-            assert await operator.fetchval("SELECT count(*) FROM quarantined_messages") == 1
-            assert await operator.fetchval("SELECT count(*) FROM object_versions") == 0
-        finally:
-            await operator.close()
-        assert daemon.events("database.unavailable") == []
+    async with broken_trigger(context, sqlstate, "WHEN (NEW.key = 'bad')") as operator:
+        context.send([put_body("bad")])
+        await context.until_empty()
+        assert (await operator.rows_in("object_versions"), await operator.rows_in("quarantined_messages")) == (0, 1)
+        assert operator.daemon.events("database.unavailable") == []
