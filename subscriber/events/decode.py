@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable
 
-from subscriber.events.envelope import open_body
+from subscriber.events.envelope import Contents, open_body
 from subscriber.events.record import Meaning, Record, Sequenced, read_record
 from subscriber.events.rejection import BUCKET_NOT_ALLOWED, UNKNOWN_EVENT, quoted
 from subscriber.model import Delivery, Message, Rejection
@@ -29,16 +29,18 @@ def decode(message: Message, buckets: Container[str] | None = None) -> Delivery:
     contents = open_body(message.body)
     if isinstance(contents, Rejection):
         return Delivery(message, rejection=contents, unknown=_unknown([contents]))
-    is_encoded = contents.keys_are_encoded
-    meanings = [
-        read_record(item, key_is_encoded=is_encoded) if isinstance(item, Record) else item for item in contents.items
-    ]
-    if buckets is not None:
-        meanings = [_checked_bucket(meaning, buckets) for meaning in meanings]
-    if len(meanings) == 1 and isinstance(only := meanings[0], Sequenced):
+    if len(contents.items) == 1:
         # S3 sends one record per message today: this is the hot path of the whole daemon.
-        return Delivery(message, (only.event,), derived_sequencers=int(only.is_derived))
-    return _delivery(message, meanings)
+        only = _meaning(contents.items[0], contents, buckets)
+        if isinstance(only, Sequenced):
+            return Delivery(message, (only.event,), derived_sequencers=int(only.is_derived))
+        return _delivery(message, [only])
+    return _delivery(message, [_meaning(item, contents, buckets) for item in contents.items])
+
+
+def _meaning(item: Record | str | Rejection, contents: Contents, buckets: Container[str] | None) -> Meaning:
+    meaning = read_record(item, key_is_encoded=contents.keys_are_encoded) if isinstance(item, Record) else item
+    return meaning if buckets is None else _checked_bucket(meaning, buckets)
 
 
 def _checked_bucket(meaning: Meaning, buckets: Container[str]) -> Meaning:

@@ -31,6 +31,7 @@ from subscriber.model import ObjectEvent, Rejection
 MAX_SIZE_BYTES: Final = 2**63 - 1
 """What a bigint holds; S3's own limit is 50 TB."""
 SUPPORTED_MAJOR: Final = "2"
+_SUPPORTED_MINOR: Final = "2."
 _NULL_VERSION = "null"
 
 
@@ -94,7 +95,7 @@ def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
     state = STATES.get(name) or state_of(name := native_name(name))
     if state is None:
         return ignored_label(name)
-    if record.event_version.partition(".")[0] != SUPPORTED_MAJOR:
+    if not record.event_version.startswith(_SUPPORTED_MINOR) and record.event_version != SUPPORTED_MAJOR:
         detail = f"eventVersion {quoted(record.event_version)}; only major {SUPPORTED_MAJOR} is known"
         raise RejectedRecordError(rejection.UNSUPPORTED_VERSION, detail)
     event_time = read_event_time(record.event_time)
@@ -158,8 +159,10 @@ def _size_bytes(size: int | None) -> int | None:
 
 
 def _etag(text: str | None) -> str | None:
+    if not text:
+        return None
     # S3 sends it without quotes; some gateways keep the quotes of the HTTP header.
-    bare = text.strip('"') if text else ""
+    bare = text.strip('"')
     if not is_storable(bare, MAX_ETAG_BYTES):
         detail = f"the eTag is longer than {MAX_ETAG_BYTES} bytes or not storable as text"
         raise RejectedRecordError(rejection.BAD_ETAG, detail)

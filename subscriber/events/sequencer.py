@@ -48,7 +48,8 @@ def canonical_sequencer(sequencer: str | None, event_second: int, microsecond: i
         return f"{event_second:08X}".rstrip("0"), True
     if len(digits) == _PREFIXED_DIGITS and digits[:2] in _PREFIXES:
         digits = digits[2:]
-    leading_second = int(digits[:_SECOND_DIGITS].ljust(_SECOND_DIGITS, "0"), 16)
+    leading_digits = digits[:_SECOND_DIGITS] if len(digits) >= _SECOND_DIGITS else digits.ljust(_SECOND_DIGITS, "0")
+    leading_second = int(leading_digits, 16)
     if -_TOLERANCE_SECONDS <= leading_second - event_second <= _TOLERANCE_SECONDS:
         return digits.rstrip("0"), False
     return f"{event_second:08X}{digits}".rstrip("0"), True

@@ -217,19 +217,24 @@ class VisibilityLeases:
 
     def settle(self, messages: Iterable[Message]) -> None:
         """Remove messages that were deleted, delayed, released or expired. Settling twice is settling once."""
-        gone: dict[str, int] = {}
+        queue, gone = "", 0
         for message in messages:
-            lease = message.lease
-            if message.receipt_handle not in lease.handles:
+            lease, handle = message.lease, message.receipt_handle
+            handles = lease.handles
+            if handle not in handles:
                 continue
-            lease.handles.discard(message.receipt_handle)
-            lease.expired.discard(message.receipt_handle)
-            gone[lease.queue] = gone.get(lease.queue, 0) + 1
+            handles.remove(handle)
+            if lease.expired:
+                lease.expired.discard(handle)
+            if lease.queue != queue and gone:
+                self._count(queue, -gone)
+                gone = 0
+            queue, gone = lease.queue, gone + 1
             self._bytes -= len(message.body)
-            if not lease.handles:
+            if not handles:
                 self._open.pop(id(lease), None)
-        for queue, count in gone.items():
-            self._count(queue, -count)
+        if gone:
+            self._count(queue, -gone)
         self._wake()
 
     def filled(self) -> list[Lease]:
@@ -262,7 +267,10 @@ class VisibilityLeases:
         before = self._messages[queue]
         self._messages[queue] = now = before + messages
         self._messages_taken += messages
-        self._kept += max(MESSAGES_PER_POLL, now) - max(MESSAGES_PER_POLL, before)
+        if before >= MESSAGES_PER_POLL <= now:
+            self._kept += messages
+        else:
+            self._kept += max(MESSAGES_PER_POLL, now) - max(MESSAGES_PER_POLL, before)
         if self._asking[queue]:
             self._order.put(queue, now, self._poll_bytes[queue])
 

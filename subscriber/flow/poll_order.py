@@ -1,7 +1,8 @@
 """Which of the queues that wait for a lease comes first: the one that holds least.
 
 The order is a heap of entries that are never changed. A queue whose figures change gets a new entry, and old ones are
-dropped when they come to the front or outnumber the queues. So the work of a change does not grow with the queues.
+dropped when they come to the front or outnumber the queues. So the work of a change does not grow with the queues. A
+queue that waits alone, as most daemons have one, needs no heap.
 """
 
 from __future__ import annotations
@@ -33,9 +34,14 @@ class PollOrder:
         known = self._current.get(queue)
         if known is not None and known[0] == held and known[1] == poll_bytes:
             return
-        self._current[queue] = entry = (held, poll_bytes, next(self._numbers), queue)
-        heapq.heappush(self._heap, entry)
-        if len(self._heap) > 2 * len(self._current) + _STALE_ENTRIES_AT_MOST:
+        entry = (held, poll_bytes, next(self._numbers), queue)
+        self._current[queue] = entry
+        if len(self._current) == 1:
+            self._heap.clear()
+            return
+        if self._heap:
+            heapq.heappush(self._heap, entry)
+        if not self._heap or len(self._heap) > 2 * len(self._current) + _STALE_ENTRIES_AT_MOST:
             self._heap = list(self._current.values())
             heapq.heapify(self._heap)
 
@@ -46,6 +52,8 @@ class PollOrder:
     def first(self) -> str | None:
         """The queue whose turn it is; None: no queue waits."""
         heap, current = self._heap, self._current
+        if len(current) == 1:
+            return next(iter(current))
         while heap:
             entry = heap[0]
             if current.get(entry[3]) is entry:

@@ -82,6 +82,8 @@ def left_to_do(action: Action, messages: Sequence[Message], answer: BatchAnswer)
     For a delay or release, a gone handle counts as done: the message is already visible or with another consumer.
     """
     finished = set(answer.done)
+    if len(finished) == len(messages):
+        return []
     if action != "delete":
         finished.update(
             position for position, code in answer.failed if aws_error_kind(code) is AwsErrorKind.GONE_HANDLE

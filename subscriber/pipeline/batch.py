@@ -48,26 +48,24 @@ class OpenBatch:
         """When the linger of the first delivery is over, on the loop's clock."""
         return self.opened_at + self.options.linger_seconds
 
-    def fits(self, delivery: Delivery) -> bool:
-        """Whether `delivery` can join; the first one always can."""
-        if not self.deliveries:
-            return True
-        return (
-            len(self.deliveries) < self.options.max_messages
-            and self.rows + len(delivery.events) <= self.options.max_rows
-        )
-
     @property
     def is_full(self) -> bool:
         """Whether no further delivery with a row could join."""
         return len(self.deliveries) >= self.options.max_messages or self.rows >= self.options.max_rows
 
-    def add(self, delivery: Delivery, now: float) -> None:
-        """Add `delivery`; the first one starts the linger."""
-        if not self.deliveries:
+    def take(self, waiting: deque[Delivery], now: float) -> None:
+        """Take deliveries from the front of `waiting` while they fit; the first always does, and starts the linger."""
+        deliveries, options = self.deliveries, self.options
+        if waiting and not deliveries:
             self.opened_at = now
-        self.deliveries.append(delivery)
-        self.rows += len(delivery.events)
+            self.rows = len(waiting[0].events)
+            deliveries.append(waiting.popleft())
+        while waiting and len(deliveries) < options.max_messages and self.rows < options.max_rows:
+            rows = self.rows + len(waiting[0].events)
+            if rows > options.max_rows:
+                return
+            self.rows = rows
+            deliveries.append(waiting.popleft())
 
     def close(self, trigger: Trigger) -> Batch:
         """The finished batch, folded to one row per object version."""
@@ -162,15 +160,10 @@ class Batcher:
 
     def _gather(self, now: float) -> None:
         # Takes the available deliveries without waiting; stops at the first one that does not fit.
-        while True:
-            while self._waiting:
-                if self._batch.is_full or not self._batch.fits(self._waiting[0]):
-                    return
-                self._batch.add(self._waiting.popleft(), now)
-            group = None if self._batch.is_full else self._inbox.receive_nowait()
-            if group is None:
-                return
+        self._batch.take(self._waiting, now)
+        while not self._waiting and not self._batch.is_full and (group := self._inbox.receive_nowait()) is not None:
             self._waiting.extend(group)
+            self._batch.take(self._waiting, now)
 
     async def _send(self, trigger: Trigger) -> None:
         batch = self._batch.close(trigger)

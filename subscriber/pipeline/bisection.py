@@ -71,7 +71,8 @@ def is_server_wide(error: StoreError) -> bool:
 
 def is_still_ours(message: Message, now: float) -> bool:
     """Whether `message` may be written at `now`, by the loop's clock; if not, other consumers may have it."""
-    return now < message.lease.expires_at and message.receipt_handle not in message.lease.expired
+    lease = message.lease
+    return now < lease.expires_at and (not lease.expired or message.receipt_handle not in lease.expired)
 
 
 def is_gone(message: Message, now: float) -> bool:

@@ -184,7 +184,7 @@ class Receiver:
         self._sends += 1
         self._nothing_to_send.clear()
         try:
-            await self._outbox.send(tuple(self._decoded(message) for message in messages))
+            await self._outbox.send(tuple([self._decoded(message) for message in messages]))
         finally:
             self._sends -= 1
             if not self._sends:
@@ -192,13 +192,16 @@ class Receiver:
 
     def _decoded(self, message: Message) -> Delivery:
         delivery = self._decode(message)
+        if delivery.ignored or delivery.derived_sequencers or delivery.unknown:
+            self._count_unusual(delivery)
+        return delivery
+
+    def _count_unusual(self, delivery: Delivery) -> None:
         for name in delivery.ignored:
             self._metrics.ignored_events.labels(name).inc()
-        if delivery.derived_sequencers:
-            self._metrics.derived_sequencers.inc(delivery.derived_sequencers)
+        self._metrics.derived_sequencers.inc(delivery.derived_sequencers)
         if delivery.unknown:
             self._unknown_events.report(delivery.unknown)
-        return delivery
 
     async def _release(self, state: QueuePollState, messages: list[Message]) -> None:
         handles = [message.receipt_handle for message in messages]
@@ -230,11 +233,11 @@ class Receiver:
         state.received.inc(len(messages))
         first = [message.sent_at for message in messages if message.receive_count == 1]
         is_full, now, clock = len(messages) >= MESSAGES_PER_POLL, self._wall_clock(), asyncio.get_running_loop().time()
-        if first:
-            self._metrics.receive_age_seconds.observe(max(0.0, now - min(first)))
         received = [message.sent_at for message in messages] if is_full and not first else first
         youngest_seconds = None
         if sent := send_times_that_show_lag(first, received, is_full=is_full):
-            lease.oldest_sent_at = clock - max(0.0, now - sent[0])  # the wall clock may be set while it is held
-            youngest_seconds = max(0.0, now - sent[1])
+            oldest_seconds, youngest_seconds = max(0.0, now - sent[0]), max(0.0, now - sent[1])
+            lease.oldest_sent_at = clock - oldest_seconds  # the wall clock may be set while it is held
+            if first:
+                self._metrics.receive_age_seconds.observe(oldest_seconds)
         state.arrivals.record_answer(len(messages), youngest_seconds, clock, is_full=is_full)

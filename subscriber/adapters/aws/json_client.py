@@ -8,6 +8,7 @@ AWS_ENDPOINT_URL work as usual.
 from __future__ import annotations
 
 import asyncio
+import math
 import ssl
 import time
 from email.utils import parsedate_to_datetime
@@ -22,6 +23,9 @@ from subscriber.adapters.aws.http_pool import DirectTransport, ProxiedTransport,
 from subscriber.adapters.aws.session import RETRY_AFTER, call_error, first_line, plain_code, retry_after_seconds
 from subscriber.adapters.aws.signing import Credentials, Signer
 from subscriber.errors import QueueCallError, aws_error_kind
+
+CLOCK_COMPARISON_SECONDS = 1.0
+"""Between two comparisons of the clocks."""
 
 CLOCK_TOLERANCE_SECONDS = 5.0
 """Two clocks that differ by less count as equal: a Date header has whole seconds, and an answer travels."""
@@ -81,7 +85,7 @@ class JsonClient:
         self._signing: Credentials | None = None
         self._asked_at = 0.0
         self._skew_seconds = 0.0
-        self._date = ""
+        self._compare_at = -math.inf
         self.server_ahead_seconds = 0.0
         """How far the server's clock is ahead of ours, by the newest answers; 0 if they hardly differ."""
         origin, proxy = origin_of(endpoint, tls), _proxy_for(endpoint_url)
@@ -113,7 +117,8 @@ class JsonClient:
         except (OSError, ValueError) as error:  # ValueError: an invalid host name
             raise call_error(error) from error
         if response.status == _SUCCESS:
-            self._compare_clocks(response.header("Date"))
+            if asyncio.get_running_loop().time() >= self._compare_at:
+                self._compare_clocks(response.header("Date"))
             return response.content
         raise self._fault(response)
 
@@ -158,10 +163,9 @@ class JsonClient:
             self._skew_seconds = skew
 
     def _compare_clocks(self, date: str) -> None:
-        """Once for each second of the server's clock."""
-        if date == self._date:
-            return
-        self._date, ahead = date, _seconds_ahead(date)
+        """Once a second: looking up a header of every answer would cost more than reading a message."""
+        self._compare_at = asyncio.get_running_loop().time() + CLOCK_COMPARISON_SECONDS
+        ahead = _seconds_ahead(date)
         self.server_ahead_seconds = ahead if ahead is not None and abs(ahead) > CLOCK_TOLERANCE_SECONDS else 0.0
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from subscriber.errors import QueueCallError
-from subscriber.model import MESSAGES_PER_POLL, BatchAnswer, Lease, Message
+from subscriber.model import ENTRIES_PER_CALL, MESSAGES_PER_POLL, BatchAnswer, Lease, Message
 
 RECEIVE_TARGET = "AmazonSQS.ReceiveMessage"
 DELETE_TARGET = "AmazonSQS.DeleteMessageBatch"
@@ -47,6 +47,7 @@ class _BatchResult(msgspec.Struct, gc=False):
 _RECEIVED = msgspec.json.Decoder(_Received)
 _BATCH_RESULT = msgspec.json.Decoder(_BatchResult)
 _ENCODER = msgspec.json.Encoder()
+_IDS = [str(position) for position in range(ENTRIES_PER_CALL)]
 
 
 def receive_body(queue: str, wait_seconds: int, visibility_seconds: int, messages: int = MESSAGES_PER_POLL) -> bytes:
@@ -64,14 +65,14 @@ def receive_body(queue: str, wait_seconds: int, visibility_seconds: int, message
 
 def delete_body(queue: str, handles: Sequence[str]) -> bytes:
     """The body of DeleteMessageBatch; ids are positions, since a handle may occur twice."""
-    entries = [{"Id": str(position), "ReceiptHandle": handle} for position, handle in enumerate(handles)]
+    entries = [{"Id": _IDS[position], "ReceiptHandle": handle} for position, handle in enumerate(handles)]
     return _ENCODER.encode({"QueueUrl": queue, "Entries": entries})
 
 
 def visibility_body(queue: str, entries: Sequence[tuple[str, int]]) -> bytes:
     """The body of ChangeMessageVisibilityBatch."""
     raw = [
-        {"Id": str(position), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
+        {"Id": _IDS[position], "ReceiptHandle": handle, "VisibilityTimeout": seconds}
         for position, (handle, seconds) in enumerate(entries)
     ]
     return _ENCODER.encode({"QueueUrl": queue, "Entries": raw})
@@ -97,9 +98,7 @@ def messages_in(answer: bytes, lease: Lease, now: float, server_ahead_seconds: f
                 message_id=raw.message_id,
                 receipt_handle=raw.receipt_handle,
                 body=raw.body,
-                sent_at=int(raw.attributes.sent_milliseconds) / 1000 - server_ahead_seconds
-                if raw.attributes.sent_milliseconds
-                else now,
+                sent_at=int(sent) / 1000 - server_ahead_seconds if (sent := raw.attributes.sent_milliseconds) else now,
                 receive_count=int(raw.attributes.receive_count),
                 lease=lease,
             )
@@ -117,6 +116,8 @@ def batch_answer(answer: bytes, entries: int) -> BatchAnswer:
     """
     try:
         result = _BATCH_RESULT.decode(answer)
+        if not result.failed and [entry.id for entry in result.done] == _IDS[:entries]:
+            return BatchAnswer(done=tuple(range(entries)))  # nearly always: all of them, in the order of the request
         done = tuple(int(entry.id) for entry in result.done)
         failed = tuple((int(entry.id), entry.code) for entry in result.failed)
     except (ValueError, RecursionError) as error:

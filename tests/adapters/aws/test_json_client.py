@@ -207,13 +207,14 @@ async def test_small_clock_skew_is_not_corrected(running: Setup) -> None:
 
 @pytest.mark.parametrize(("ahead_seconds", "expected"), [(-300, -300), (7200, 7200), (3, 0)])
 async def test_successful_answers_tell_how_far_the_clocks_differ(
-    running: Setup, ahead_seconds: int, expected: int
+    running: Setup, monkeypatch: pytest.MonkeyPatch, ahead_seconds: int, expected: int
 ) -> None:
-    """By their Date; a few seconds are none, an unreadable date is none, and the newest answer counts."""
+    """By their Date; a few seconds are none, an unreadable date is none, and the newest that is compared counts."""
 
     def dated(text: str) -> Answer:
         return lambda _: web.Response(body=b"{}", headers={"Date": text})
 
+    monkeypatch.setattr(json_client, "CLOCK_COMPARISON_SECONDS", 0.0)
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=ahead_seconds), usegmt=True)
     running.service.script = [dated(date), dated("yesterday")]
     await running.client.call("t", b"{}", 5)
