@@ -14,6 +14,7 @@ from subscriber.check.rules.database import (
     DatabaseFacts,
     can_read_ledger,
     database_findings,
+    durability_findings,
     failure_finding,
     rehearsal_finding,
     schema_finding,
@@ -77,6 +78,18 @@ async def _try_writes(connection: Connection, schema: str, user: str) -> list[Fi
     except StoreError as error:
         return [rehearsal_finding(error, schema, user)]
     return []
+
+
+async def durability_problems(options: StoreOptions) -> list[Finding]:
+    """Warn where the server itself gives up durability, which no session can ask for.
+
+    Raises:
+        StoreError: a login or a query failed.
+    """
+    async with session(options, PROBE_SECONDS) as connection:
+        row = await connection.fetchrow(statement("check_durability", options.schema))
+    assert row is not None
+    return list(durability_findings(row["settings_off"]))
 
 
 async def buckets_in_index(options: StoreOptions, at_most: int) -> list[str]:

@@ -16,7 +16,7 @@ from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.sqs.client import Sqs
 from subscriber.check.probe_bucket import probe_bucket
-from subscriber.check.probe_database import buckets_in_index, probe_database
+from subscriber.check.probe_database import buckets_in_index, durability_problems, probe_database
 from subscriber.check.probe_queue import QueueFacts, probe_queue
 from subscriber.check.rules.bucket import UnreadableBucket, unreadable_findings
 from subscriber.check.rules.call import call_finding
@@ -123,11 +123,18 @@ async def _database(settings: Settings) -> tuple[list[Finding], set[str]]:
             if any(finding.severity == "error" for finding in found):
                 return found, set()
             good = Finding("good", ExitCode.DATABASE, "database", f"it can be written to, in schema {options.schema}")
-            return [*found, good], await _known_buckets(options)
+            return [*found, *await _durability(options), good], await _known_buckets(options)
     except TimeoutError:
         return [_late("database", ExitCode.DATABASE)], set()
     except (ConfigurationError, QueueError) as error:
         return [Finding("error", error.exit_code, "", str(error))], set()
+
+
+async def _durability(options: StoreOptions) -> list[Finding]:
+    try:
+        return await durability_problems(options)
+    except StoreError:  # the daemon can write; a warning is optional
+        return []
 
 
 async def _known_buckets(options: StoreOptions) -> set[str]:

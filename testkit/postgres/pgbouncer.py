@@ -33,13 +33,14 @@ def pgbouncer_program() -> str | None:
 
 
 @contextmanager
-def pgbouncer(server_url: str, *, sessions: int, mode: str = "transaction") -> Iterator[PgBouncer]:
+def pgbouncer(server_url: str, *, sessions: int, mode: str = "transaction", ignored: str = "") -> Iterator[PgBouncer]:
     """A pooler in front of the server at `server_url` that runs while the block runs.
 
     Args:
         server_url: a TCP URL with user and password.
         sessions: number of server connections; choose fewer than clients, so that clients really share them.
         mode: its pool_mode.
+        ignored: its ignore_startup_parameters, separated by commas.
 
     Raises:
         ProcessError: the package is missing, or the pooler does not start.
@@ -60,6 +61,7 @@ def pgbouncer(server_url: str, *, sessions: int, mode: str = "transaction") -> I
             f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
             f"auth_type = scram-sha-256\nauth_file = {users}\n"
             f"pool_mode = {mode}\ndefault_pool_size = {sessions}\nmax_client_conn = 100\n"
+            f"ignore_startup_parameters = {ignored}\n"
         )
         command = [program, *(["-u", _UNPRIVILEGED] if os.getuid() == 0 else []), str(settings)]
         with child_process("PgBouncer", command, is_third_party=True, grace_seconds=1.0) as child:

@@ -17,11 +17,12 @@ import trustme
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.statements import quoted
 from subscriber.adapters.postgres.store import PostgresStore
-from subscriber.check.probe_database import buckets_in_index, probe_database
+from subscriber.check.probe_database import buckets_in_index, durability_problems, probe_database
 from subscriber.check.rules.database import DatabaseFacts, database_findings, failure_finding
 from subscriber.check.rules.finding import Finding
 from subscriber.errors import ExitCode, StoreError, Treatment
 from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
+from testkit.postgres.postgres import LocalPostgres
 from testkit.process import free_port
 from tests.adapters.postgres.object_rows import row
 from tests.adapters.postgres.tls_proxy import tls_proxy
@@ -126,6 +127,33 @@ def test_a_replica() -> None:
     finding = failure_finding(StoreError(Treatment.RECONNECT, "standby", "25006", detail), "password")
     assert finding.problem == f"{replica.problem} (standby 25006: {detail})"
     assert finding.remedy == replica.remedy == "name the cluster's writer endpoint in SUBSCRIBER_DATABASE_URL"
+
+
+@pytest.mark.parametrize(
+    ("settings", "off"),
+    [({}, "fsync and full_page_writes"), ({"fsync": "on"}, "full_page_writes"), ({"full_page_writes": "on"}, "fsync")],
+)
+async def test_a_server_that_gives_up_durability(settings: dict[str, str], off: str) -> None:
+    """It is a warning, except on Aurora, which needs neither."""
+    with LocalPostgres(durable=False, settings=settings) as server:
+        options = StoreOptions(url=server.url, tls="disable")
+        (finding,) = await durability_problems(options)
+        assert (finding.severity, finding.kind) == ("warning", ExitCode.DATABASE)
+        assert finding.sentence == (
+            f"database: has {off} off: a crash of its machine may lose rows whose messages are deleted, or damage "
+            f"tables; set {off} to on in the server's configuration, unless its data may be lost"
+        )
+        admin = await asyncpg.connect(server.url, timeout=10)
+        await admin.execute("SET allow_system_table_mods = on")
+        await admin.execute("CREATE FUNCTION pg_catalog.aurora_version() RETURNS text LANGUAGE sql RETURN '17.4'")
+        await admin.close()
+        assert await durability_problems(options) == []
+
+
+async def test_a_durable_server() -> None:
+    """With both on there is nothing to say."""
+    with LocalPostgres() as server:
+        assert await durability_problems(StoreOptions(url=server.url, tls="disable")) == []
 
 
 @pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)")

@@ -8,11 +8,14 @@ import socket
 
 import pytest
 
+from subscriber.adapters.postgres.granted import COMPARED
 from subscriber.adapters.postgres.store import PING_SECONDS
 from subscriber.errors import ExitCode
+from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
 from tests.adapters.postgres.slow_login import slow_login
 from tests.adapters.postgres.test_hosts import port_of
-from tests.e2e.environment import RunContext, put_body, until
+from tests.e2e.environment import QueueCounts, RunContext, put_body, until
+from tests.e2e.test_start import ended
 from tests.e2e.test_unavailable import until_a_write_waits
 
 
@@ -34,6 +37,27 @@ async def test_slow_logins_end_an_unavailability(context: RunContext) -> None:
             await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 20, 60)
             assert daemon.metric("subscriber_received_messages_total") == 20
             assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+
+
+@pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)")
+async def test_a_session_weaker_than_asked(context: RunContext) -> None:
+    """A pooler drops what the login asks for: exit 3 with the sentence of `subscriber check`, and nothing received."""
+    context.send([put_body("one.txt")])
+    with (
+        pgbouncer(context.database_url, sessions=2, mode="session", ignored="jit," + ",".join(COMPARED)) as pooler,
+        context.daemon(DATABASE_URL=pooler.url) as daemon,
+    ):
+        code, lines = await ended(daemon)
+        assert not daemon.events("pipeline.started")
+    assert code == ExitCode.DATABASE
+    (line,) = lines
+    assert line == (
+        "subscriber: database: gives a session that is weaker than asked (weaker_session: "
+        f"127.0.0.1:{port_of(pooler.url)}: statement_timeout is 0 (source: default) instead of 2700); if a pooler or "
+        "proxy drops what a login asks for, set SUBSCRIBER_DATABASE_POOLER=transaction; else find the login trigger "
+        "or preloaded library that changes it"
+    )
+    assert context.counts() == QueueCounts(visible=1, in_flight=0)
 
 
 @pytest.mark.timeout(120)

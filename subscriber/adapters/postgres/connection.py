@@ -8,7 +8,7 @@ import getpass
 import ipaddress
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
@@ -20,6 +20,7 @@ from subscriber import choices
 from subscriber.adapters.keepalive import enable_tcp_keepalive
 from subscriber.adapters.postgres.dial import ADDRESSES_AT_MOST, first_of, gap_seconds
 from subscriber.adapters.postgres.failures import DRIVER_ERRORS, ReadOnlySettingError, StandbyError, connect_error
+from subscriber.adapters.postgres.granted import require_granted
 from subscriber.adapters.postgres.login import Login, LoginSource
 from subscriber.adapters.postgres.pooler import startup_settings
 from subscriber.adapters.postgres.tls import Tls
@@ -182,7 +183,7 @@ def _is_address(host: str) -> bool:
 
 
 async def _open_at(options: StoreOptions, tls: Tls | None, login: Login, limit: float, target: Target) -> Connection:
-    is_pooled = options.pooler == "transaction"
+    is_pooled, asked = options.pooler == "transaction", session_settings(options)
     if tls and target.address:
         tls.expect(target.address, target.host)
     try:
@@ -198,10 +199,10 @@ async def _open_at(options: StoreOptions, tls: Tls | None, login: Login, limit: 
             statement_cache_size=0 if is_pooled else _CACHED_STATEMENTS,
             max_cached_statement_lifetime=0,  # prepared once per connection
             target_session_attrs=SessionAttribute.any,  # we reject a replica ourselves, and say why
-            server_settings=startup_settings(session_settings(options), options.pooler),
+            server_settings=startup_settings(asked, options.pooler),
         )
-        if not is_pooled:  # behind a pooler only a transaction can ask for the writer: the first ping does
-            await _require_writer(connection)
+        if not is_pooled:  # behind a pooler only a transaction can ask: the first ping does
+            await _require_usable(connection, asked)
     except DRIVER_ERRORS as error:
         raise connect_error(error, target.shown) from error
     except ValueError:  # the driver's message may quote the password in the URL
@@ -222,29 +223,26 @@ def _with_user(login: Login | None, url: DatabaseUrl) -> Login:
     return Login(login.password if login else "", user)
 
 
-async def _require_writer(connection: Connection) -> None:
-    """Reject a session that cannot write."""
+async def _require_usable(connection: Connection, asked: Mapping[str, str]) -> None:
+    """Reject a session that cannot write, or that promises less than `asked`."""
     try:
-        problem = await _why_read_only(connection)
+        await _require_writer(connection)
+        await require_granted(connection, asked)
     except BaseException:
         connection.terminate()
         raise
-    if problem is not None:
-        connection.terminate()
-        raise problem
 
 
-async def _why_read_only(connection: Connection) -> Exception | None:
-    """PostgreSQL 14 and later tells it at the login, without a query."""
+async def _require_writer(connection: Connection) -> None:
+    """PostgreSQL 14 and later tells at the login, without a query, whether it is read-only."""
     reported = connection.get_settings()
     is_replica = getattr(reported, "in_hot_standby", None)
     if is_replica is None:
         is_replica = "on" if await connection.fetchval("SELECT pg_is_in_recovery()") else "off"
     if is_replica == "on":
-        return StandbyError("the server is in recovery")
+        raise StandbyError("the server is in recovery")
     if getattr(reported, "default_transaction_read_only", "off") == "on":
-        return ReadOnlySettingError("default_transaction_read_only is on")
-    return None
+        raise ReadOnlySettingError("default_transaction_read_only is on")
 
 
 def _terminate(connection: Connection) -> None:

@@ -34,10 +34,15 @@ class ReadOnlySettingError(asyncpg.ReadOnlySQLTransactionError):
     """The server is the writer, but a setting of the database or the role makes sessions read-only."""
 
 
+class WeakerSessionError(asyncpg.InterfaceError):
+    """The session lacks settings that its login asked for."""
+
+
 _FAMILIES: tuple[tuple[type[Exception], str], ...] = (
     (exceptions.InvalidCachedStatementError, "cached_statement"),  # 0A000 of any other exception: not supported
     (StandbyError, "standby"),
     (ReadOnlySettingError, "read_only_setting"),
+    (WeakerSessionError, "weaker_session"),
     (exceptions.ClientConfigurationError, "driver"),
     (exceptions.UnsupportedClientFeatureError, "driver"),
     (asyncpg.InterfaceError, "interface"),

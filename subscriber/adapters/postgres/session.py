@@ -10,6 +10,7 @@ import msgspec
 
 from subscriber.adapters.postgres.connection import Connection, StoreOptions, connect, session_settings, tls_context
 from subscriber.adapters.postgres.failures import DRIVER_ERRORS, store_error
+from subscriber.adapters.postgres.granted import require_granted
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.errors import StoreError
 
@@ -30,7 +31,7 @@ async def session(options: StoreOptions, timeout_seconds: float, *, if_denied: s
     own = msgspec.structs.replace(options, write_timeout_seconds=timeout_seconds)
     try:
         async with asyncio.timeout(timeout_seconds), _connected(own) as connection:
-            async with unit_of_work(connection, session_settings(own), own.pooler):
+            async with _with_settings(connection, own):
                 yield connection
             await connection.close()
     except DRIVER_ERRORS as error:
@@ -38,6 +39,15 @@ async def session(options: StoreOptions, timeout_seconds: float, *, if_denied: s
         if if_denied and ours.word == "no_privilege":
             raise StoreError(ours.treatment, ours.word, ours.sqlstate, ours.detail, if_denied) from error
         raise ours from error
+
+
+@asynccontextmanager
+async def _with_settings(connection: Connection, options: StoreOptions) -> AsyncIterator[None]:
+    settings = session_settings(options)
+    async with unit_of_work(connection, settings, options.pooler):
+        if options.pooler == "transaction":  # without one, the login has compared them
+            await require_granted(connection, settings)
+        yield
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ from subscriber.adapters.postgres.connection import (
     tls_context,
 )
 from subscriber.adapters.postgres.failures import DRIVER_ERRORS, ReadOnlySettingError, StandbyError, store_error
+from subscriber.adapters.postgres.granted import require_granted
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.adapters.postgres.rehearsal import rolled_back
 from subscriber.adapters.postgres.statements import statement
@@ -137,6 +138,8 @@ class PostgresStore:
             if row is not None and row[0]:
                 # An error like that of a write; the connection is then dropped as after such a write.
                 raise StandbyError("the server is in recovery") if row[1] else ReadOnlySettingError("read-only session")
+            if self._options.pooler == "transaction":  # without one, the login has compared them
+                await require_granted(connection, self._settings)
 
     async def close(self, timeout: float = 5.0) -> None:
         """Close all connections within `timeout` seconds; writes in progress fail with RECONNECT."""

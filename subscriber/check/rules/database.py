@@ -45,6 +45,8 @@ _REMEDIES = {
     "pooler": "set SUBSCRIBER_DATABASE_POOLER=transaction",
     "read_only_setting": "free space if its disk is nearly full, then RESET default_transaction_read_only",
     "standby": "name the cluster's writer endpoint in SUBSCRIBER_DATABASE_URL",
+    "weaker_session": "if a pooler or proxy drops what a login asks for, set SUBSCRIBER_DATABASE_POOLER=transaction; "
+    "else find the login trigger or preloaded library that changes it",
     "too_many_connections": "raise max_connections or the role's limit, or lower SUBSCRIBER_WRITE_MAX_CONCURRENCY",
     "unreachable": "check host and port in SUBSCRIBER_DATABASE_URL, the security group, and that the database runs",
     "timeout": "check the security group between this host and the database: dropped packets are the usual cause",
@@ -57,6 +59,7 @@ _PROBLEMS = {
     "pooler": "is behind a pooler",
     "read_only_setting": _SET_READ_ONLY,
     "standby": _REPLICA,
+    "weaker_session": "gives a session that is weaker than asked",
 }
 """What these failures mean, where the word alone would not say it."""
 
@@ -141,6 +144,14 @@ def database_findings(schema: str, facts: DatabaseFacts, connections: int) -> It
         yield _error(_SET_READ_ONLY, _REMEDIES["read_only_setting"])
     yield from _privileges(schema, facts)
     yield from _connections(facts, connections)
+
+
+def durability_findings(settings_off: Sequence[str]) -> Iterator[Finding]:
+    """One warning for fsync and full_page_writes: with either off, a crash of the machine may lose committed rows."""
+    if settings_off:
+        off = " and ".join(settings_off)
+        problem = f"has {off} off: a crash of its machine may lose rows whose messages are deleted, or damage tables"
+        yield _warning(problem, f"set {off} to on in the server's configuration, unless its data may be lost")
 
 
 def can_read_ledger(facts: DatabaseFacts) -> bool:

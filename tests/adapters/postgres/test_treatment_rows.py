@@ -52,6 +52,7 @@ CAUSED = {
     "no_tls": "test_treatment.test_a_server_without_tls_is_not_used",
     "pooler": "test_pooler.test_an_undeclared_pooler_is_reported",
     "pooler_mode": "test_pooler.test_a_pooler_in_statement_mode",
+    "weaker_session": "test_granted.test_a_login_trigger_that_weakens_sessions",
     "driver": "test_treatment.test_rejected_parameter",
 }
 
