@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from subscriber.adapters.postgres.connection import Connection, StoreOptions
-from subscriber.adapters.postgres.migrations import check_schema
+from subscriber.adapters.postgres.migrations import require_schema
 from subscriber.adapters.postgres.rehearsal import rehearse_writes
 from subscriber.adapters.postgres.session import session
 from subscriber.adapters.postgres.statements import statement
@@ -54,15 +54,15 @@ async def database_problems(options: StoreOptions, timeout_seconds: float) -> li
         facts = await _facts(connection, options.schema)
         found = list(database_findings(options.schema, facts, options.connections_max))
         if can_read_ledger(facts):
-            found += await _probe_schema(options)
+            found += await _probe_schema(connection, options.schema)
         if not any(finding.severity == "error" for finding in found):
             found += await _try_writes(connection, options.schema, facts.user)
     return found
 
 
-async def _probe_schema(options: StoreOptions) -> list[Finding]:
+async def _probe_schema(connection: Connection, schema: str) -> list[Finding]:
     try:
-        await check_schema(options)
+        await require_schema(connection, schema)
     except SchemaError as error:
         return [schema_finding(error)]
     return []

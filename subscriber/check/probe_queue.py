@@ -57,6 +57,15 @@ async def probe_queue(queues: Sqs, queue: str) -> QueueFacts:
         if aws_error_kind(error.code) is not AwsErrorKind.DENIED:
             return await _with_caller(facts)
     may_receive = allows_test_receive(facts.attributes or {})
+    async with asyncio.TaskGroup() as probes:
+        dead_letters = probes.create_task(_dead_letters(queues, facts), name="dead-letter queue")
+        failures = probes.create_task(failed_calls(queues, queue, may_receive=may_receive), name="permissions")
+    facts = _failed(dead_letters.result(), *failures.result())
+    return await _with_caller(msgspec.structs.replace(facts, was_received_from=may_receive))
+
+
+async def failed_calls(queues: Sqs, queue: str, *, may_receive: bool) -> list[FailedCall]:
+    """Try the daemon's calls without a message; those that failed. `may_receive`: try a receive, too."""
     calls = [
         _allowed("sqs:DeleteMessage", lambda: queues.delete(queue, [_NO_HANDLE])),
         _allowed("sqs:ChangeMessageVisibility", lambda: queues.change_visibility(queue, [(_NO_HANDLE, 0)])),
@@ -64,11 +73,8 @@ async def probe_queue(queues: Sqs, queue: str) -> QueueFacts:
     if may_receive:
         calls.append(_allowed("sqs:ReceiveMessage", lambda: queues.receive(Lease(queue, 0.0, set()))))
     async with asyncio.TaskGroup() as probes:
-        dead_letters = probes.create_task(_dead_letters(queues, facts), name="dead-letter queue")
-        permissions = [probes.create_task(call, name="permission") for call in calls]
-    failures = (failure for task in permissions if (failure := task.result()) is not None)
-    facts = _failed(dead_letters.result(), *failures)
-    return await _with_caller(msgspec.structs.replace(facts, was_received_from=may_receive))
+        tasks = [probes.create_task(call, name="permission") for call in calls]
+    return [failure for task in tasks if (failure := task.result()) is not None]
 
 
 def dead_letter_url(queue: str, arn: str) -> str:

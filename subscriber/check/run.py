@@ -51,7 +51,8 @@ async def findings_of(settings: Settings) -> list[Finding]:
     async with asyncio.TaskGroup() as parts:
         database = parts.create_task(_database(settings), name="database")
         queues = parts.create_task(_queues(settings), name="queues")
-    found, buckets = database.result()
+    found, indexed = database.result()
+    buckets = indexed | set(settings.buckets or ())
     facts, failures = queues.result()
     expected = Expected(settings.receive_visibility_seconds, settings.lag_max_seconds)
     for each in facts:
@@ -165,7 +166,7 @@ async def _buckets(settings: Settings, buckets: list[str], facts: list[QueueFact
 
 def _no_bucket() -> Finding:
     problem = "no bucket's notifications were checked: neither a queue's policy nor the index names a bucket"
-    return Finding("note", ExitCode.QUEUE, "buckets", problem)
+    return Finding("note", ExitCode.QUEUE, "buckets", problem, "to check them, name them in SUBSCRIBER_BUCKETS")
 
 
 def _late(subject: str, kind: ExitCode) -> Finding:

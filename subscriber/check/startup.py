@@ -9,6 +9,7 @@ from __future__ import annotations
 from subscriber.adapters.postgres.connection import CONNECT_SECONDS, StoreOptions
 from subscriber.adapters.sqs.client import Sqs
 from subscriber.check.probe_database import PROBE_SECONDS, database_problems
+from subscriber.check.probe_queue import failed_calls
 from subscriber.check.rules.call import call_finding
 from subscriber.check.rules.database import failure_finding
 from subscriber.check.rules.finding import exit_code_of, worst_first
@@ -21,7 +22,9 @@ _log = get_logger()
 
 
 async def probe(queues: Sqs, queue: str, name: str, visibility_seconds: int) -> None:
-    """Check one queue and log the warnings under its name.
+    """Check one queue and the rights to settle its messages, and log the warnings under its name.
+
+    The right to receive is not tried: that would cost a message a receive, and /readyz waits for the first poll.
 
     Raises:
         QueueError: the queue cannot be read, or its configuration is unusable; the text says what to do.
@@ -33,6 +36,7 @@ async def probe(queues: Sqs, queue: str, name: str, visibility_seconds: int) -> 
         if not error.is_permanent:
             raise
         raise QueueError(call_finding(queue, "sqs:GetQueueAttributes", error).sentence) from error
+    await _require_calls(queues, queue, attributes.get("KmsMasterKeyId", ""))
     found = queue_findings(queue, attributes, visibility_seconds)
     errors = [finding.sentence for finding in found if finding.severity == "error"]
     if errors:
@@ -47,6 +51,17 @@ async def probe(queues: Sqs, queue: str, name: str, visibility_seconds: int) -> 
         visibility_seconds=visibility_seconds,
         queue_visibility_seconds=int(attributes.get("VisibilityTimeout", 30)),
     )
+
+
+async def _require_calls(queues: Sqs, queue: str, key: str) -> None:
+    """Without the right to delete, each message would be received again until it is a dead letter, though stored."""
+    failures = await failed_calls(queues, queue, may_receive=False)
+    for each in failures:
+        if not each.error.is_permanent:
+            raise each.error
+    if failures:
+        sentences = [call_finding(queue, each.action, each.error, key=key).sentence for each in failures]
+        raise QueueError("\n".join(sentences))
 
 
 async def require_database(options: StoreOptions) -> None:

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import trustme
 
+from benchmarks.chaos.proxy import network
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.statements import quoted
 from subscriber.adapters.postgres.store import PostgresStore
@@ -46,6 +47,16 @@ def url_with(options: StoreOptions, login: str | None = None, address: str | Non
 async def test_a_good_database_has_no_findings(migrated: StoreOptions) -> None:
     """The server answers, the user can write, the schema fits."""
     assert await probe_database(migrated, "password") == []
+
+
+async def test_all_checks_take_one_login(migrated: StoreOptions) -> None:
+    """A start logs in once for them and once for the pipeline, so restarts do not use up the server's connections."""
+    port = urlsplit(migrated.url).port
+    assert port is not None
+    async with network(port) as proxy:
+        options = msgspec.structs.replace(migrated, url=migrated.url.replace(f":{port}/", f":{proxy.port}/"))
+        assert await probe_database(options, "password") == []
+        assert proxy.connections == 1
 
 
 @pytest.mark.parametrize(

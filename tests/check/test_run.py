@@ -205,6 +205,24 @@ async def test_a_prefix_without_removed_events(account: Account) -> None:
     )
 
 
+async def test_buckets_of_the_setting_are_checked(account: Account) -> None:
+    """Before the first event neither policy nor index names a bucket: SUBSCRIBER_BUCKETS does, and a note says so."""
+    await account.change(account.queue, Policy="")
+    await account.notify(EVERYTHING[0])
+    notes = [text for severity, text in bad(await account.check()) if severity == "note"]
+    (note,) = notes
+    assert note == (
+        "buckets: no bucket's notifications were checked: neither a queue's policy nor the index names a bucket; to "
+        "check them, name them in SUBSCRIBER_BUCKETS"
+    )
+    found = bad(await account.check(BUCKETS=f"{account.name},{account.name}-gone"))
+    assert [text.partition(" does not")[0] for _, text in found if text.startswith("bucket")] == [
+        f"bucket {account.name}:",
+        f"bucket {account.name}:",
+        f"bucket {account.name}-gone: is named by a queue's policy, by SUBSCRIBER_BUCKETS or by the index, but",
+    ]
+
+
 async def test_a_deleted_bucket(account: Account) -> None:
     """A note says that the queue's policy names a bucket that does not exist."""
     await account.s3.delete_bucket(Bucket=account.name)

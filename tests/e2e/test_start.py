@@ -9,8 +9,10 @@ import uuid
 import pytest
 
 from subscriber.errors import ExitCode
+from testkit.aws.aws_services import AwsServices, Fault
 from testkit.daemon import DaemonProcess, daemon_process
 from testkit.postgres.postgres import LocalPostgres
+from tests.check.test_denied import GOOD, QUEUE
 from tests.e2e.environment import QueueCounts, RunContext, put_body, until
 
 
@@ -127,6 +129,51 @@ async def test_a_role_that_may_not_write(context: RunContext) -> None:
 def _migrate(context: RunContext) -> None:
     with context.daemon() as daemon:
         daemon.wait_for("schema.migrated")
+
+
+@pytest.mark.parametrize(
+    ("operation", "action"),
+    [
+        ("GetQueueAttributes", "sqs:GetQueueAttributes"),
+        ("DeleteMessageBatch", "sqs:DeleteMessage"),
+        ("ChangeMessageVisibilityBatch", "sqs:ChangeMessageVisibility"),
+    ],
+)
+async def test_a_role_that_may_not_settle_messages(context: RunContext, operation: str, action: str) -> None:
+    """Exit 4 with the sentence of `subscriber check`, before a message is received or a login to the database made."""
+    async with AwsServices.running() as aws:
+        for each, answer in GOOD.items():
+            aws.answer("sqs", each, answer)
+        aws.answer("sqs", operation, Fault.denied(action))
+        environment = context.environment(QUEUE_URLS=QUEUE) | {"AWS_ENDPOINT_URL_SQS": aws.endpoint_url}
+        with daemon_process(environment) as daemon:
+            code, lines = await ended(daemon)
+        received = [request for request in aws.requests if request.operation == "ReceiveMessage"]
+    assert (code, received) == (ExitCode.QUEUE, [])
+    (line,) = lines
+    assert line.startswith(f"subscriber: queue {QUEUE}: access denied to {action} (")
+    assert line.endswith(f"; allow the role {action} on this queue")
+
+
+async def test_row_level_security_without_a_policy(context: RunContext) -> None:
+    """Exit 3 with the sentence of `subscriber check`: a write that is rolled back shows what grants do not."""
+    await asyncio.to_thread(_migrate, context)
+    await context.fetch("ALTER TABLE object_versions ENABLE ROW LEVEL SECURITY")
+    role = f"guest_{uuid.uuid4().hex[:12]}"
+    await context.fetch(f"CREATE ROLE {role} LOGIN PASSWORD 'secret'")
+    await context.fetch(f"GRANT USAGE ON SCHEMA {context.schema} TO {role}")
+    await context.fetch(f"GRANT ALL ON ALL TABLES IN SCHEMA {context.schema} TO {role}")
+    try:
+        url = re.sub("//[^@]+@", f"//{role}:secret@", context.database_url)
+        with daemon_process(context.environment(DATABASE_URL=url)) as daemon:
+            code, lines = await ended(daemon)
+    finally:
+        await context.fetch(f"DROP OWNED BY {role}")
+        await context.fetch(f"DROP ROLE {role}")
+    assert code == ExitCode.DATABASE
+    (line,) = lines
+    assert line.startswith(f"subscriber: database: row-level security rejects the rows of user {role} (no_privilege ")
+    assert f"CREATE POLICY … ON that table of {context.schema}" in line
 
 
 async def test_a_suspicious_database_is_a_warning(context: RunContext) -> None:

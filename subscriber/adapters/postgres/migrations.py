@@ -120,15 +120,24 @@ async def check_schema(options: StoreOptions) -> None:
         StoreError: the database failed.
     """
     async with session(options, CONNECT_SECONDS + options.write_timeout_seconds) as connection:
-        _require_utf8(connection)
-        ledger = await connection.fetchval("SELECT to_regclass($1)::text", _ledger(options.schema))
-        applied = await _applied(connection, options.schema) if ledger else frozenset()
-    _require_supported_major(options.schema, applied)
-    missing = [step.name for step in migrations(options.schema) if (step.major, step.number) not in applied]
+        await require_schema(connection, options.schema)
+
+
+async def require_schema(connection: Connection, schema: str) -> None:
+    """The same on a connection that is open.
+
+    Raises:
+        SchemaError: the release cannot write to the schema; the text says what to do.
+    """
+    _require_utf8(connection)
+    ledger = await connection.fetchval("SELECT to_regclass($1)::text", _ledger(schema))
+    applied = await _applied(connection, schema) if ledger else frozenset()
+    _require_supported_major(schema, applied)
+    missing = [step.name for step in migrations(schema) if (step.major, step.number) not in applied]
     if not applied:
-        raise SchemaError(f"The schema {options.schema} has no tables of this program. Run: {_COMMAND}")
+        raise SchemaError(f"The schema {schema} has no tables of this program. Run: {_COMMAND}")
     if missing:
-        raise SchemaError(f"The schema {options.schema} lacks {', '.join(missing)}. Run: {_COMMAND}")
+        raise SchemaError(f"The schema {schema} lacks {', '.join(missing)}. Run: {_COMMAND}")
 
 
 def _require_supported_major(schema: str, applied: frozenset[tuple[int, int]]) -> None:

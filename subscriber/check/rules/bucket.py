@@ -98,7 +98,7 @@ def unreadable_findings(unreadable: Iterable[UnreadableBucket]) -> list[Finding]
 
 
 def _missing_bucket(bucket: str) -> Finding:
-    problem = "is named by a queue's policy or by the index, but does not exist"
+    problem = "is named by a queue's policy, by SUBSCRIBER_BUCKETS or by the index, but does not exist"
     return _found("note", bucket, problem, "ignore this if the bucket was deleted on purpose")
 
 
