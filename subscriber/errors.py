@@ -220,6 +220,10 @@ _TABLE: Mapping[Treatment, Mapping[str, tuple[str, str]]] = {
         "no_tls": ("no_tls", "The server does not offer TLS: set ssl=on there, and check that it is the right host."),
         "pooler": ("pooler", "A pooler is in front of the database: set SUBSCRIBER_DATABASE_POOLER=transaction."),
         "pooler_mode": ("pooler_mode", "The pooler is in statement mode: set pool_mode=transaction there."),
+        "unsupported_setting": (
+            "unsupported_setting",
+            "The server does not take a setting that the login asks for: is it PostgreSQL, or something in between?",
+        ),
         "weaker_session": (
             "weaker_session",
             "The session lacks settings that its login asked for: see the detail. Is a pooler in between?",

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import sys
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path, PurePath
@@ -50,6 +50,8 @@ _ANYWHERE_AT_LEAST = 4
 """Characters. A shorter password is redacted only where one can stand, in a URL: elsewhere it is a part of words."""
 _LEARNED_AT_MOST = 8
 """Passwords learned after the settings that are still redacted: those of the last rotations."""
+_MESSAGES_AT_MOST = 1000
+"""Of libraries, whose repetitions are counted; then the counts begin anew."""
 _DEEPEST = 6
 """Nested containers are kept up to this depth and become text beyond it, which also ends a cycle."""
 
@@ -215,7 +217,15 @@ class _Console:
 
 
 class _Libraries(logging.Handler):
-    """Forwards what libraries log to our own log, as one event with their text in a field."""
+    """Forwards what libraries log to our own log, as one event with their text in a field.
+
+    Of the repetitions of a message only the 2nd, 4th, 8th … are forwarded, and no traceback: botocore logs one at each
+    call while credentials cannot be renewed.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._times: Counter[tuple[str, str]] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Never raises: a message that cannot be formatted is logged unformatted."""
@@ -223,5 +233,16 @@ class _Libraries(logging.Handler):
             message = record.getMessage()
         except Exception:  # noqa: BLE001 - formatting a library's arguments may raise anything
             message = _shown((record.msg, record.args))
+        times = self._count(record.name, message)
+        if times & (times - 1):
+            return
         level = min(max(record.levelno // 10 * 10, logging.DEBUG), logging.CRITICAL)  # structlog knows these
-        get_logger().log(level, "library.reported", library=record.name, message=message, exc_info=record.exc_info)
+        traceback = record.exc_info if times == 1 else None
+        get_logger().log(level, "library.reported", library=record.name, message=message, exc_info=traceback)
+
+    def _count(self, library: str, message: str) -> int:
+        """How often the library has logged the message, this time included."""
+        if len(self._times) >= _MESSAGES_AT_MOST:
+            self._times.clear()
+        self._times[library, message] += 1
+        return self._times[library, message]

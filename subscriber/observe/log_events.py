@@ -32,7 +32,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "instance.partially_known": "A property of the RDS instance cannot be read, so the load may be unknown.",
     "leases.expired": "The visibility of messages ended before they were stored; SQS redelivers them.",
     "leases.released": "Messages that could not be written within SUBSCRIBER_HOLD_MAX_SECONDS were released.",
-    "library.reported": "A library logged this message.",
+    "library.reported": "A library logged this message; logged for the 1st, 2nd, 4th, 8th … time, a traceback once.",
     "limit.changed": "The governor changed the concurrency limit; the fields hold its evidence.",
     "limit.kept": "The governor kept the concurrency limit; the fields hold its evidence.",
     "lines.dropped": "So many lines of the log were dropped, because nobody read it; the daemon went on meanwhile.",

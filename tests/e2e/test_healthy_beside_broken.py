@@ -77,6 +77,45 @@ async def test_a_trigger_that_fails_for_all_quarantines_nothing(context: RunCont
         assert (await operator.rows_in("objects"), await operator.rows_in("quarantined_messages")) == (200, 0)
 
 
+CHANGES = {
+    "a column that nobody fills": (
+        "ALTER TABLE object_versions ADD tenant text NOT NULL",
+        "ALTER TABLE object_versions DROP tenant",
+    ),
+    "a CHECK that no row meets": (
+        "ALTER TABLE object_versions ADD CONSTRAINT never CHECK (bucket = 'x') NOT VALID",
+        "ALTER TABLE object_versions DROP CONSTRAINT never",
+    ),
+    "a foreign key to an empty table": (
+        """CREATE TABLE buckets (name text PRIMARY KEY);
+        ALTER TABLE object_versions ADD CONSTRAINT known FOREIGN KEY (bucket) REFERENCES buckets""",
+        "ALTER TABLE object_versions DROP CONSTRAINT known",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_a_fault_of_the_table_quarantines_nothing(context: RunContext, change: str) -> None:
+    """The circuit opens, a line names the cause at warning or above, /readyz is 503; mended, everything is stored."""
+    made, undone = CHANGES[change]
+    with context.daemon() as daemon:
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
+        connection = await context.connect()
+        operator = Operator(daemon, connection)
+        try:
+            await connection.execute(made)
+            context.send(put_body(f"{number}") for number in range(60))
+            line = await asyncio.to_thread(daemon.wait_for, "database.unavailable")
+            assert line["level"] in {"warning", "error"}
+            assert daemon.page("/readyz")[0] == 503
+            assert await operator.rows_in("quarantined_messages") == 0
+            await connection.execute(undone)
+            await context.until_empty()
+            assert (await operator.rows_in("objects"), await operator.rows_in("quarantined_messages")) == (60, 0)
+        finally:
+            await connection.close()
+
+
 @pytest.mark.parametrize("sqlstate", FAILURES)
 async def test_a_trigger_that_fails_for_one_row_in_a_quiet_night(context: RunContext, sqlstate: str) -> None:
     """Nothing else comes: a row of ours is the comparison, and the message is quarantined in seconds."""

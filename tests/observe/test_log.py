@@ -134,6 +134,33 @@ def test_libraries_report_into_the_same_log() -> None:
     }
 
 
+def test_what_a_library_repeats_is_few_lines_and_one_traceback() -> None:
+    """As botocore does with each call while credentials cannot be renewed; another message counts by itself."""
+    stream = io.BytesIO()
+    configure("info", "json", stream=stream)
+    log = logging.getLogger("botocore.credentials")
+    for _ in range(10):
+        log.warning("Refreshing failed during %s.", "refresh", exc_info=raised(OSError("gone")))
+    log.warning("Refreshing failed during %s.", "start", exc_info=raised(OSError("gone")))
+    lines = logged(stream)
+    assert [line["message"] for line in lines] == [
+        *["Refreshing failed during refresh."] * 4,
+        "Refreshing failed during start.",
+    ]
+    assert ["exception" in line for line in lines] == [True, False, False, False, True]
+
+
+def test_the_memory_for_repetitions_is_bounded() -> None:
+    """A library that writes another text each time costs a bounded memory."""
+    stream = io.BytesIO()
+    configure("info", "json", stream=stream)
+    (handler,) = logging.getLogger().handlers
+    for number in range(1500):
+        logging.getLogger("botocore").warning("request %s", number)
+    assert len(handler._times) == 500  # type: ignore[attr-defined]  # ours
+    assert len(logged(stream)) == 1500
+
+
 def test_libraries_cannot_break_the_log() -> None:
     """An unknown level, or arguments that do not fit, still give a line, with the traceback."""
     stream = io.BytesIO()

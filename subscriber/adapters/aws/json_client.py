@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import ssl
 import time
 from email.utils import parsedate_to_datetime
@@ -48,12 +49,25 @@ class CredentialSource(Protocol):
         ...
 
 
+_SIDES = frozenset({"Sender", "Receiver"})
+"""Values of `Type` in an error of SQS's query protocol ("Amazon SQS API Reference", "Common Errors")."""
+_CODE_FIRST = re.compile(r"([A-Za-z]+(?:\.[A-Za-z]+)*);")
+
+
 class _Fault(msgspec.Struct):
     """The body of an error response."""
 
     kind: str = msgspec.field(default="", name="__type")
     message: str = ""
     capital_message: str = msgspec.field(default="", name="Message")
+
+    @property
+    def code(self) -> str:
+        """The error code; ElasticMQ says only whose fault it is, and begins its message with the code."""
+        if self.kind not in _SIDES:
+            return self.kind
+        found = _CODE_FIRST.match(self.message or self.capital_message)
+        return found[1] if found else self.kind
 
 
 _FAULT = msgspec.json.Decoder(_Fault)
@@ -146,7 +160,7 @@ class JsonClient:
             fault = _FAULT.decode(response.content)
         except (ValueError, RecursionError):  # decoding errors of msgspec and UTF-8 are ValueErrors
             fault = _Fault()
-        code = plain_code(response.header("x-amzn-query-error").partition(";")[0] or fault.kind)
+        code = plain_code(response.header("x-amzn-query-error").partition(";")[0] or fault.code)
         if not code:
             code = "Throttled" if response.status == _THROTTLED_STATUS else f"Http{response.status}"
         kind = aws_error_kind(code)

@@ -130,8 +130,8 @@ def _family_while_connecting(error: Exception, failure: StoreError, where: str) 
     if not isinstance(error, asyncpg.PostgresError):
         return None
     text, sqlstate = failure.detail.lower(), failure.sqlstate or ""
-    if sqlstate == "0A000" and ("proxy" in text or _RDS_PROXY in where):
-        return "pooler"
+    if sqlstate == "0A000":
+        return "pooler" if "proxy" in text or _RDS_PROXY in where else "unsupported_setting"
     if sqlstate == "08P01":
         return next((key for words, key in _POOLER_ANSWERS if words.search(text)), None)
     if sqlstate[:2] == "42" and sqlstate not in _CLEAR_WHILE_CONNECTING:

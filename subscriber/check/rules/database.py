@@ -45,6 +45,8 @@ _REMEDIES = {
     "pooler": "set SUBSCRIBER_DATABASE_POOLER=transaction",
     "read_only_setting": "free space if its disk is nearly full, then RESET default_transaction_read_only",
     "standby": "name the cluster's writer endpoint in SUBSCRIBER_DATABASE_URL",
+    "unsupported_setting": "name a PostgreSQL server; for a pooler in front of one set "
+    "SUBSCRIBER_DATABASE_POOLER=transaction",
     "weaker_session": "if a pooler or proxy drops what a login asks for, set SUBSCRIBER_DATABASE_POOLER=transaction; "
     "else find the login trigger or preloaded library that changes it",
     "too_many_connections": "raise max_connections or the role's limit, or lower SUBSCRIBER_WRITE_MAX_CONCURRENCY",

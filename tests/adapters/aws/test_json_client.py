@@ -28,6 +28,11 @@ class Frozen(NamedTuple):
     token: str | None
 
 
+def elasticmq(message: str) -> Answer:
+    """An error as ElasticMQ writes it."""
+    return lambda _: web.json_response({"__type": "Sender", "Message": message}, status=400)
+
+
 class Renewing:
     """Credentials that change on every access."""
 
@@ -156,6 +161,9 @@ async def test_fetching_credentials_times_out(running: Setup) -> None:
             "QueueDoesNotExist",
             True,
         ),
+        (elasticmq("AWS.SimpleQueueService.NonExistentQueue; see the SQS docs."), "QueueDoesNotExist", True),
+        (elasticmq("ReceiptHandleIsInvalid; see the SQS docs."), "ReceiptHandleIsInvalid", False),
+        (elasticmq("no code in here"), "Sender", False),
         (fault(403, "com.amazon.coral.service#AccessDeniedException"), "AccessDeniedException", True),
         (fault(400, "RequestThrottled", "RequestThrottled"), "RequestThrottled", False),
         (fault(403, "OverLimit", "OverLimit"), "OverLimit", False),

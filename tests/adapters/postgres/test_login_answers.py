@@ -38,7 +38,7 @@ async def answering(sqlstate: str, text: str) -> AsyncIterator[StoreOptions]:
     ("sqlstate", "text", "treatment", "word"),
     [
         ("0A000", "RDS Proxy currently doesn\u2019t support the option jit", Treatment.STOP, "pooler"),
-        ("0A000", "setting configuration parameter jit not supported", Treatment.STOP, "unsupported"),
+        ("0A000", "setting configuration parameter jit not supported", Treatment.STOP, "unsupported_setting"),
         ("08P01", "unsupported startup parameter: jit", Treatment.STOP, "pooler"),
         ("08P01", "no such database: nowhere", Treatment.STOP, "no_database"),
         ("08P01", "no such user: ghost", Treatment.CREDENTIALS, "credentials"),
@@ -85,8 +85,8 @@ async def test_a_url_without_a_user(monkeypatch: pytest.MonkeyPatch, error: Exce
     ("where", "word"),
     [
         ("lake.proxy-abc123.eu-west-1.rds.amazonaws.com:5432", "pooler"),
-        ("lake.abc123.eu-west-1.rds.amazonaws.com:5432", "unsupported"),
-        ("lake-proxy.example:5432", "unsupported"),
+        ("lake.abc123.eu-west-1.rds.amazonaws.com:5432", "unsupported_setting"),
+        ("lake-proxy.example:5432", "unsupported_setting"),
     ],
 )
 def test_a_host_that_is_an_rds_proxy(where: str, word: str) -> None:

@@ -235,7 +235,11 @@ async def test_missing_database(migrated: StoreOptions) -> None:
 
 @pytest.mark.parametrize(
     ("parameter", "word", "sqlstate"),
-    [("no_such_thing=1", "unknown_name", "42704"), ("lock_timeout=soon", "driver", "22023")],
+    [
+        ("no_such_thing=1", "unknown_name", "42704"),
+        ("lock_timeout=soon", "driver", "22023"),
+        ("options=project%3Dx", "driver", "42601"),
+    ],
 )
 async def test_rejected_parameter(migrated: StoreOptions, *, parameter: str, word: str, sqlstate: str) -> None:
     """Only an operator can correct a URL parameter that the server rejects; no row is at fault."""

@@ -62,6 +62,7 @@ NOT_CAUSED = {
     "57P05": "a closed idle session is detected before it is used (test_an_expired_idle_session)",
     "cached_statement": "outside of a transaction the driver prepares the statement again",
     "57P04": "the session ends with its database, which is 08003, and the next one fails with 3D000",
+    "unsupported_setting": "only what is not PostgreSQL answers so (test_login_answers.test_an_answer_to_a_login)",
     "F0": "a server whose configuration files are broken does not start",
 }
 
