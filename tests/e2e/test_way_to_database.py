@@ -6,12 +6,15 @@ import asyncio
 import re
 import socket
 
+import asyncpg
 import pytest
 
+from benchmarks.chaos.proxy import network
 from subscriber.adapters.postgres.granted import COMPARED
 from subscriber.adapters.postgres.store import PING_SECONDS
 from subscriber.errors import ExitCode
 from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
+from testkit.postgres.postgres import LocalPostgres
 from tests.adapters.postgres.slow_login import slow_login
 from tests.adapters.postgres.test_hosts import port_of
 from tests.e2e.environment import QueueCounts, RunContext, put_body, until
@@ -70,3 +73,60 @@ async def test_a_silent_first_host(context: RunContext) -> None:
             context.send([put_body("one.txt")])
             await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 1)
             assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+
+
+@pytest.mark.timeout(120)
+async def test_a_first_host_that_falls_silent(context: RunContext) -> None:
+    """A running daemon goes on by way of the second host, and no message is received a second time."""
+    port = port_of(context.database_url)
+    async with network(port) as first:
+        with context.daemon(DATABASE_URL=through(context, f"127.0.0.1:{first.port},127.0.0.1:{port}")) as daemon:
+            await asyncio.to_thread(daemon.wait_for, "pipeline.started", 60)
+            context.send([put_body("one.txt")])
+            await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 1)
+            first.set_mode("silent")
+            context.send([put_body("two.txt")])
+            await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 2, 30)
+            assert daemon.metric("subscriber_received_messages_total") == 2
+            assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+
+
+@pytest.mark.skipif(pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)")
+@pytest.mark.parametrize(
+    ("login", "database", "mode", "line"),
+    [
+        ("postgres:wrong", "postgres", "transaction", "database: rejects the login (credentials 08P01: "),
+        ("nobody:wrong", "postgres", "transaction", "database: rejects the login (credentials 08P01: "),
+        (None, "nowhere", "transaction", "database: no_database 08P01: "),
+        (None, "postgres", "statement", "database: pooler_mode 08003: "),
+    ],
+)
+async def test_a_wrong_login_through_a_pooler(
+    context: RunContext, login: str | None, database: str, mode: str, line: str
+) -> None:
+    """The start ends with exit 3 and says what is wrong, as without a pooler; it does not wait for ever."""
+    with pgbouncer(context.database_url, sessions=2, mode=mode) as pooler:
+        right, _, address = pooler.url.removeprefix("postgresql://").rpartition("@")
+        url = f"postgresql://{login or right}@{address.partition('/')[0]}/{database}"
+        with context.daemon(DATABASE_URL=url, DATABASE_POOLER="transaction") as daemon:
+            code, lines = await ended(daemon)
+            assert daemon.events("database.waiting") == []
+    assert code == ExitCode.DATABASE
+    assert [text.startswith(f"subscriber: {line}") for text in lines] == [True]
+
+
+async def test_a_database_that_is_set_read_only(context: RunContext, postgres_server: LocalPostgres) -> None:
+    """The start waits, blames the setting and not the host, and goes on by itself when the setting is taken back."""
+    admin = await asyncpg.connect(postgres_server.url, timeout=10)
+    await admin.execute("ALTER DATABASE postgres SET default_transaction_read_only = on")
+    with context.daemon(DATABASE_URL=postgres_server.url) as daemon:
+        line = await asyncio.to_thread(daemon.wait_for, "database.waiting")
+        assert line["reason"] == "read_only_setting"
+        assert line["detail"].startswith("database: is set read-only: default_transaction_read_only is on for the ")
+        assert "writer endpoint" not in line["detail"]
+        await admin.execute(
+            "SET transaction_read_only = off; ALTER DATABASE postgres RESET default_transaction_read_only"
+        )
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
+        assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
+    await admin.close()
