@@ -10,6 +10,7 @@ from subscriber.adapters.load.sensor import SensorOptions
 from subscriber.adapters.postgres.auth import AuthOptions
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.sqs.client import SqsOptions
+from subscriber.admin.connections import CONNECTIONS_AT_MOST
 from subscriber.control.governor.decide import GovernorOptions
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
@@ -23,6 +24,9 @@ from subscriber.settings.table import Settings
 SETTLE_CALLS_AT_MOST = 16
 """Concurrent delete calls: enough for 2,000 messages a second at 80 ms a call."""
 
+OTHER_FILES = 64
+"""Beside the pools: streams, event loop, modules, logins to several addresses, load sensor and credentials."""
+
 
 def sqs_options(settings: Settings) -> SqsOptions:
     """Options of the SQS client."""
@@ -33,6 +37,13 @@ def sqs_options(settings: Settings) -> SqsOptions:
         polls_at_most=max(settings.receive_max_polls, len(settings.queue_urls)),
         settle_calls_at_most=SETTLE_CALLS_AT_MOST,
     )
+
+
+def open_files_needed(settings: Settings) -> int:
+    """How many files and connections the daemon needs at its busiest."""
+    queues = sqs_options(settings)
+    calls = queues.polls_at_most + queues.settle_calls_at_most + len(settings.queue_urls)
+    return CONNECTIONS_AT_MOST + calls + store_options(settings).connections_max + OTHER_FILES
 
 
 def check_options(settings: Settings) -> SqsOptions:

@@ -8,7 +8,9 @@ import click
 
 from subscriber import app
 from subscriber.cli.environment import log_failure, read_settings
+from subscriber.cli.open_files import require_open_files
 from subscriber.errors import innermost
+from subscriber.options import open_files_needed
 
 
 @click.command()
@@ -20,7 +22,11 @@ def run(*, migrate: bool) -> None:
     once: SQS delivers those messages again.
     """
     try:
-        code = app.run(read_settings(), migrate=migrate)
+        settings = read_settings()
+        require_open_files(
+            open_files_needed(settings), "lower SUBSCRIBER_RECEIVE_MAX_POLLS or SUBSCRIBER_WRITE_MAX_CONCURRENCY"
+        )
+        code = app.run(settings, migrate=migrate)
     except Exception as error:
         log_failure(innermost(error))
         raise

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from subscriber.cli.lazy_group import LazyCommand, LazyGroup
+from subscriber.cli.open_files import COMMAND_AT_LEAST, require_open_files
 from subscriber.errors import ExitCode, SubscriberError, innermost
 
 _EXIT_CODES = """\b
@@ -55,6 +56,7 @@ class _Commands(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the requested command."""
         try:
+            require_open_files(COMMAND_AT_LEAST)
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise

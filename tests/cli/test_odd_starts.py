@@ -25,9 +25,9 @@ ENVIRONMENT = {
 """Nothing answers on port 9, discard."""
 
 
-def ended(command: str, redirection: str) -> tuple[int, str]:
-    """Exit code and output of a command whose streams a shell has redirected."""
-    script = f'exec "$0" -m subscriber {command} {redirection}'
+def ended(command: str, redirection: str, before: str = "") -> tuple[int, str]:
+    """Exit code and output of a command whose streams a shell has redirected, `before` which it does something."""
+    script = f'{before}exec "$0" -m subscriber {command} {redirection}'
     done = subprocess.run(
         ["sh", "-c", script, sys.executable],
         capture_output=True,
@@ -58,6 +58,33 @@ def test_output_that_cannot_be_written_is_a_sentence(command: str) -> None:
     """A full disk is named in one line."""
     line = "subscriber: the output cannot be written: No space left on device\n"
     assert ended(command, "> /dev/full") == (ExitCode.FAILED, line)
+
+
+@pytest.mark.parametrize("limit", [8, 12, 63])
+@pytest.mark.parametrize("command", ["run", "check", "migrate", "settings", "quarantine list"])
+def test_a_tiny_limit_of_open_files_is_a_sentence(command: str, limit: int) -> None:
+    """Exit 2 with the remedy, before an import or a connection fails with a traceback or an abort."""
+    line = (
+        f"subscriber: this process may open {limit} files and connections, but needs 64: raise the limit (ulimit -n, "
+        "LimitNOFILE= of systemd, ulimits of a container)\n"
+    )
+    assert ended(command, "", f"ulimit -n {limit}; ") == (ExitCode.CONFIGURATION, line)
+
+
+def test_the_daemon_needs_as_many_files_as_its_settings_allow_connections() -> None:
+    """Exit 2 names the settings, too: a daemon that starts and later lacks a descriptor would stop receiving."""
+    code, output = ended("run", "", "ulimit -n 128; ")
+    assert code == ExitCode.CONFIGURATION
+    assert "this process may open 128 files and connections, but needs 2" in output
+    remedy = ", or lower SUBSCRIBER_RECEIVE_MAX_POLLS or SUBSCRIBER_WRITE_MAX_CONCURRENCY"
+    assert output.rstrip().endswith(remedy)
+
+
+def test_a_low_soft_limit_is_raised() -> None:
+    """The hard limit is what counts: the daemon starts, and ends because nothing answers as its queue."""
+    code, output = ended("run", "", "ulimit -S -n 12; ")
+    assert code == ExitCode.QUEUE
+    assert "Too many open files" not in output
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure() -> None:
