@@ -31,6 +31,10 @@ class DatabaseUrl(msgspec.Struct, frozen=True):
     """Empty if the URL names none."""
     ports: tuple[int | None, ...] = ()
     """Of each host; None: the URL names none."""
+    database: str = ""
+    """Empty if the URL names none."""
+    password_file: str = ""
+    """The parameter passfile."""
 
     @classmethod
     def parse(cls, text: str) -> DatabaseUrl:
@@ -61,7 +65,14 @@ class DatabaseUrl(msgspec.Struct, frozen=True):
             tls_parameters=tuple((name, value) for name, value in parameters if name.startswith("ssl")),
             user=unquote(login.partition(":")[0]) or dict(parameters).get("user", ""),
             ports=_ports(host_list, dict(parameters).get("port", "")),
+            database=unquote(parts.path.lstrip("/")) or dict(parameters).get("dbname", ""),
+            password_file=dict(parameters).get("passfile", ""),
         )
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the URL contains a password."""
+        return bool(self.secrets)
 
     @property
     def address(self) -> str:

@@ -49,6 +49,22 @@ def test_address_tells_where_the_database_is(url: str, address: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "database", "password_file", "has_password"),
+    [
+        ("postgresql://me@index.example/my%20lake", "my lake", "", False),
+        ("postgresql://me:secret@index.example/?dbname=lake", "lake", "", True),
+        ("postgresql://me@index.example?passfile=/run/pgpass&password=x", "", "/run/pgpass", True),
+    ],
+)
+def test_what_the_password_file_is_compared_with(
+    url: str, database: str, password_file: str, *, has_password: bool
+) -> None:
+    """The path names the database, or a parameter does."""
+    parsed = DatabaseUrl.parse(url)
+    assert (parsed.database, parsed.password_file, parsed.has_password) == (database, password_file, has_password)
+
+
+@pytest.mark.parametrize(
     "url",
     [
         "postgresql://index.example/lake",

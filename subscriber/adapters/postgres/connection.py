@@ -22,6 +22,7 @@ from subscriber.adapters.postgres.dial import ADDRESSES_AT_MOST, first_of, gap_s
 from subscriber.adapters.postgres.failures import DRIVER_ERRORS, ReadOnlySettingError, StandbyError, connect_error
 from subscriber.adapters.postgres.granted import require_granted
 from subscriber.adapters.postgres.login import Login, LoginSource
+from subscriber.adapters.postgres.password_file import Account, password_of
 from subscriber.adapters.postgres.pooler import startup_settings
 from subscriber.adapters.postgres.tls import Tls
 from subscriber.choices import Pooler, TlsMode
@@ -183,6 +184,7 @@ def _is_address(host: str) -> bool:
 
 
 async def _open_at(options: StoreOptions, tls: Tls | None, login: Login, limit: float, target: Target) -> Connection:
+    url = DatabaseUrl.parse(options.url)
     is_pooled, asked = options.pooler == "transaction", session_settings(options)
     if tls and target.address:
         tls.expect(target.address, target.host)
@@ -192,7 +194,7 @@ async def _open_at(options: StoreOptions, tls: Tls | None, login: Login, limit: 
             host=target.address or target.host,
             port=target.port,
             user=login.user,
-            password=login.password or None,
+            password=login.password or _password_by_name(url, login.user, target),
             ssl=tls.context if tls else False,
             timeout=limit,
             command_timeout=options.write_timeout_seconds,
@@ -209,6 +211,15 @@ async def _open_at(options: StoreOptions, tls: Tls | None, login: Login, limit: 
         raise ConfigurationError("The database URL is not a valid PostgreSQL connection URL.") from None
     _enable_keepalive(connection)
     return connection
+
+
+def _password_by_name(url: DatabaseUrl, user: str | None, target: Target) -> str | None:
+    """The password of a host name in the password file; None leaves it to the driver, which knows only the address."""
+    if not target.address or url.has_password or "PGPASSWORD" in os.environ:
+        return None
+    database = url.database or os.environ.get("PGDATABASE") or user or ""
+    account = Account(target.host, str(target.port or choices.DATABASE_PORT), database, user or "")
+    return password_of(account, url.password_file)
 
 
 def _with_user(login: Login | None, url: DatabaseUrl) -> Login:
