@@ -19,16 +19,12 @@ def main() -> None:
     """Run the command line."""
     _open_standard_streams()
     is_daemon = sys.argv[1:2] == ["run"]
-    handler = _stop_before_start if is_daemon else _end
-    signal.signal(signal.SIGTERM, handler)
-    if is_daemon:
-        signal.signal(signal.SIGINT, handler)
-    try:
-        from subscriber.cli.main import main as commands  # noqa: PLC0415 - only now are the signals taken
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop_before_start if is_daemon else _end)
+    from subscriber.cli.interruption import take_signals  # noqa: PLC0415 - only now are the signals taken
+    from subscriber.cli.main import main as commands  # noqa: PLC0415 - see above
 
-        commands(prog_name="subscriber")
-    except KeyboardInterrupt:  # while importing; later click takes it
-        sys.exit(128 + signal.SIGINT)
+    commands(prog_name="subscriber", obj=None if is_daemon else take_signals)
 
 
 def _open_standard_streams() -> None:
@@ -51,8 +47,8 @@ def _stop_before_start(_number: int, _frame: FrameType | None) -> None:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    """End a command as a shell reports it, after its connections are closed."""
-    sys.exit(128 + number)
+    """The same for a command, with the exit code that a shell reports; `take_signals` replaces this handler."""
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

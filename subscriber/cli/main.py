@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from subscriber.cli import interruption
 from subscriber.cli.lazy_group import LazyCommand, LazyGroup
 from subscriber.cli.open_files import COMMAND_AT_LEAST, require_open_files
 from subscriber.errors import ExitCode, SubscriberError, innermost
@@ -51,7 +52,16 @@ COMMANDS = {
 
 
 class _Commands(LazyGroup):
-    """Commands whose failures end as a sentence and an exit code."""
+    """Commands whose failures end as a sentence and an exit code, and whose interruption is silent."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Import the command, and then call what the entry point has given: the imports are done."""
+        found = super().resolve_command(ctx, args)
+        if ctx.obj is not None:
+            ctx.obj()
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the requested command."""
@@ -60,6 +70,8 @@ class _Commands(LazyGroup):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except KeyboardInterrupt:
+            ctx.exit(interruption.exit_code())
         except Exception as error:
             if isinstance(error, BrokenPipeError) and ctx.invoked_subcommand != "run":
                 raise  # whoever reads the output has seen enough; click ends quietly

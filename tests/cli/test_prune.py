@@ -92,7 +92,7 @@ async def test_old_tombstones_and_replayed_messages_go(cli: PruneCli) -> None:
     assert await cli.run(*both, "--rate", "0") == (0, nothing, "")
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 async def test_a_prune_that_is_killed_is_simply_continued(cli: PruneCli, number: signal.Signals) -> None:
     """As a process: what it removed is gone, Ctrl-C prints where to go on, and the rest follows from there."""
     await cli.database.execute(
@@ -109,7 +109,8 @@ async def test_a_prune_that_is_killed_is_simply_continued(cli: PruneCli, number:
     left = await cli.keys()
     assert 1 < len(left) < 63
     after = re.findall(r"stopped early: \d+ tombstones? w\w+ removed, .*: run it again with --after (b/\w+) to", errors)
-    assert bool(after) is (number is signal.SIGINT)
+    assert bool(after) is (number is not signal.SIGKILL)
+    assert process.returncode == (-number if number is signal.SIGKILL else 128 + number)
     code, out, _ = await cli.run("--older-than", "45d", *(("--after", *after) if after else ()))
     assert (code, out.split(" ")[0]) == (0, str(len(left) - 1))
     assert await cli.keys() == ["k10"]

@@ -67,11 +67,32 @@ async def test_a_signal_before_the_start_ends_the_daemon(
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the moment is read from /proc")
 async def test_a_command_ends_as_a_shell_reports_it(context: RunContext) -> None:
-    """Any other command ends with 128 plus the number, or as click ends it once it has begun; without a traceback."""
+    """Any other command ends with 128 plus the number and without a word, in whichever moment of its start."""
     command, environment = [*PYTHON, "migrate"], context.environment()
-    assert await signalled(command, environment, signal.SIGTERM, takes_sigterm) == (143, b"")
-    interrupted = await signalled(command, environment, signal.SIGINT, takes_sigterm)
-    assert interrupted in {(130, b""), (1, b"\nAborted!\n")}
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+        for moment in MOMENTS.values():
+            assert await signalled(command, environment, number, moment) == (code, b"")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+async def test_a_command_at_work_ends_alike(context: RunContext, number: signal.Signals, code: int) -> None:
+    """While it waits for the database: its connection is closed, and it says nothing."""
+    accepted = asyncio.Event()
+    closed = asyncio.Event()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        accepted.set()
+        await reader.read()
+        closed.set()
+        writer.close()
+
+    async with await asyncio.start_server(accept, "127.0.0.1", 0) as silent:
+        port = silent.sockets[0].getsockname()[1]
+        environment = context.environment(DATABASE_URL=f"postgresql://u:p@127.0.0.1:{port}/lake")
+        ended = await signalled([*PYTHON, "migrate"], environment, number, lambda _: accepted.is_set())
+        assert ended == (code, b"")
+        async with asyncio.timeout(5):
+            await closed.wait()
 
 
 def can_isolate() -> bool:
