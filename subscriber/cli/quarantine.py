@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
+import msgspec
 
 from subscriber.adapters.postgres.quarantine import Filters
 from subscriber.cli.age import Age
@@ -19,6 +20,7 @@ from subscriber.errors import ConfigurationError
 from subscriber.observe.log import bytes_of
 from subscriber.quarantine import commands, render
 from subscriber.quarantine.replay import ReplayOptions
+from subscriber.queue_url import queue_names
 from subscriber.settings.table import Settings
 
 _DEFAULT_RATE = 200.0
@@ -30,7 +32,7 @@ def _filtered(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--newer-than", type=Age(), help="Quarantined within this time, as in 15m or 3d."),
         click.option("--older-than", type=Age(), help="Quarantined longer ago than this."),
-        click.option("--queue", help="Of this queue only: its URL or its name."),
+        click.option("--queue", help="Of this queue only: its URL, or its name as shown."),
         click.option("--reason", "reasons", multiple=True, help="With this reason only; may be repeated."),
     ):
         command = option(command)
@@ -54,14 +56,16 @@ def quarantine() -> None:
 def list_(*, is_replayed: bool, is_all: bool, limit: int, as_json: bool, **which: Any) -> None:
     """Count the messages by reason, and list the first ones."""
     settings = _settings()
-    filters = _filters(None if is_all else is_replayed, **which)
+    filters = _with_url(settings, _filters(None if is_all else is_replayed, **which))
     if as_json:
         for kept in commands.messages(settings, filters, limit):
             click.echo(render.message_json(kept))
         return
     counts = commands.counts(settings, filters)
     click.echo(render.counts_text(counts) if counts else _nothing(settings, filters))
-    for line in render.messages_text(commands.messages(settings, filters, limit) if limit else ()):
+    page = commands.messages(settings, filters, limit) if limit else []
+    others = [each.queue for each in commands.queues(settings)] if page else []
+    for line in render.messages_text(page, others):
         click.echo(line)
 
 
@@ -77,7 +81,8 @@ def show(message_id: str, queue: str | None, *, raw: bool) -> None:
     prefix = message_id.removesuffix("…").removesuffix("...")
     if not prefix:
         raise ConfigurationError("MESSAGE_ID is empty; `subscriber quarantine list` shows the ids")
-    found = commands.find(_settings(), prefix, queue)
+    settings = _settings()
+    found = commands.find(settings, prefix, _with_url(settings, Filters(queue=queue)).queue)
     if not found:
         raise ConfigurationError(f"no message {message_id} is in quarantine; `subscriber quarantine list` shows them")
     if len({kept.message_id for kept, _ in found}) > 1:
@@ -107,7 +112,7 @@ def replay(*, dry_run: bool, rate: float, by: str | None, **which: Any) -> None:
     """
     settings = _settings()
     options = ReplayOptions(by=by or _user_at_host(), rate=rate, dry_run=dry_run)
-    filters = _filters(is_replayed=False, **which)
+    filters = _with_url(settings, _filters(is_replayed=False, **which))
     tally = commands.replay(settings, filters, options, sys.stderr)
     if not tally.seen:
         click.echo(_nothing(settings, filters))
@@ -139,6 +144,15 @@ def _filters(
         since=now - newer_than if newer_than is not None else None,
         is_replayed=is_replayed,
     )
+
+
+def _with_url(settings: Settings, filters: Filters) -> Filters:
+    """The filters with a queue's URL, where its name is given as this command shows it: REGION/ACCOUNT/NAME."""
+    if filters.queue is None or "/" not in filters.queue or "://" in filters.queue:
+        return filters
+    names = queue_names(each.queue for each in commands.queues(settings))
+    url = next((url for url, name in names.items() if name == filters.queue), filters.queue)
+    return msgspec.structs.replace(filters, queue=url)
 
 
 def _user_at_host() -> str:

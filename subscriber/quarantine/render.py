@@ -10,6 +10,7 @@ import msgspec
 from subscriber.adapters.postgres.quarantine import QuarantinedMessage, QueueCount, ReasonCount
 from subscriber.model import Delivery
 from subscriber.quarantine.replay import Tally
+from subscriber.queue_url import queue_names
 
 
 def counts_text(counts: Sequence[ReasonCount]) -> str:
@@ -31,21 +32,29 @@ def no_queue_text(queue: str, queues: Sequence[QueueCount]) -> str:
     """The text where no message is of the given queue; it lists the queues, since the name may be misspelled."""
     if not queues:
         return "no message is in quarantine"
-    others = ", ".join(f"{_name(each.queue)} ({each.waiting} waiting, {each.replayed} replayed)" for each in queues)
+    names = _names(each.queue for each in queues)
+    others = ", ".join(f"{names[each.queue]} ({each.waiting} waiting, {each.replayed} replayed)" for each in queues)
     return f"no message of queue {printable(queue)} is in quarantine; the quarantine has messages of {others}"
 
 
 def ambiguous_text(prefix: str, candidates: Sequence[QuarantinedMessage]) -> str:
     """Says that several ids begin with `prefix`, and lists them, a line each."""
-    lines = [f"{printable(each.message_id)}  {each.reason}  {_name(each.queue)}" for each in candidates]
+    names = _names(each.queue for each in candidates)
+    lines = [f"{printable(each.message_id)}  {each.reason}  {names[each.queue]}" for each in candidates]
     return "\n".join([f"several ids begin with {printable(prefix)}; write more of the one to show:", *lines])
 
 
-def messages_text(page: Iterable[QuarantinedMessage]) -> Iterator[str]:
-    """A line per message: time, reason, queue, id and detail."""
+def messages_text(page: Sequence[QuarantinedMessage], queues: Iterable[str] = ()) -> Iterator[str]:
+    """A line per message: time, reason, queue, id and detail.
+
+    Args:
+        page: the messages.
+        queues: the URLs of others, from whose names a name must differ.
+    """
+    names = _names([*queues, *(message.queue for message in page)])
     for message in page:
         done = f"  replayed {_time(message.replayed_at)}" if message.replayed_at else ""
-        where = f"{_name(message.queue)}  {printable(message.message_id)}"
+        where = f"{names[message.queue]}  {printable(message.message_id)}"
         yield f"{_time(message.quarantined_at)}  {message.reason:<20}  {where}  {printable(message.detail)}{done}"
 
 
@@ -88,9 +97,9 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _name(queue: str) -> str:
-    """The name of a queue, the last part of its URL."""
-    return printable(queue.rpartition("/")[2])
+def _names(queues: Iterable[str]) -> dict[str, str]:
+    """One name for each queue, by its URL, as metrics and log have it."""
+    return {queue: printable(name) for queue, name in queue_names(dict.fromkeys(queues)).items()}
 
 
 def _outcome(delivery: Delivery) -> str:

@@ -119,6 +119,28 @@ async def test_an_unknown_queue_names_the_queues_that_have_messages(cli: Quarant
     assert (await cli.run("list", "--queue", "nope"))[1] == "no message is in quarantine\n"
 
 
+async def test_queues_of_one_name_are_told_apart(cli: QuarantineCli) -> None:
+    """Their names are those of metrics and log, also where only one of them is on the page, and --queue takes them."""
+    await cli.keep("{}")
+    other = QUEUE.replace("eu-west-1", "us-east-1")
+    await cli.database.execute(
+        "INSERT INTO quarantined_messages SELECT $1, 'far', 'bad_key', detail, body, 1, "
+        "quarantined_at FROM quarantined_messages",
+        other,
+    )
+    ours, theirs = "eu-west-1/123456789012/events", "us-east-1/123456789012/events"
+    assert [line.split()[3] for line in (await cli.run("list"))[1].splitlines()[3:]] == [ours, theirs]
+    assert (await cli.run("list", "--limit", "1"))[1].splitlines()[-1].split()[3] == ours
+    shown = (await cli.run("list", "--queue", theirs))[1].splitlines()
+    assert [line.split()[3:5] for line in shown[2:]] == [[theirs, "far"]]
+    assert f"queue        {other}\n" in (await cli.run("show", "far", "--queue", theirs))[1]
+    assert (await cli.run("show", "far", "--queue", ours))[0] == 2
+    assert (await cli.run("replay", "--dry-run", "--queue", ours))[1].startswith("0 of 1 messages would be replayed")
+    assert (await cli.run("list", "--queue", "a/b"))[1].endswith(
+        f"{ours} (1 waiting, 0 replayed), {theirs} (1 waiting, 0 replayed)\n"
+    )
+
+
 async def test_the_beginning_of_an_id_shows_its_message(cli: QuarantineCli) -> None:
     """With or without the ellipsis; an id that others begin with shows itself, and several candidates are listed."""
     await cli.keep(put_body("a.txt"), reason="bad_key")
@@ -172,7 +194,7 @@ async def test_replay_says_what_it_does(cli: QuarantineCli) -> None:
     assert counts.split()[:3] == ["1", "1", "not_json"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 async def test_a_replay_that_is_killed_is_simply_run_again(cli: QuarantineCli, number: signal.Signals) -> None:
     """Every marked message is in the index; the second run replays the rest."""
     await cli.keep(*(put_body(f"{key:03}") for key in range(MANY)))
@@ -188,7 +210,8 @@ async def test_a_replay_that_is_killed_is_simply_run_again(cli: QuarantineCli, n
     marked = await cli.count("quarantined_messages WHERE replayed_at IS NOT NULL")
     assert 0 < marked < MANY
     assert await cli.count("object_versions") >= marked
-    assert ("run it again to continue" in errors) is (number is signal.SIGINT)
+    assert ("run it again to continue" in errors) is (number is not signal.SIGKILL)
+    assert process.returncode == (-number if number is signal.SIGKILL else 128 + number)
     code, out, _ = await cli.run("replay", "--rate", "0")
     assert (code, out.split(",")[0]) == (0, f"{MANY - marked} of {MANY - marked} messages replayed")
     assert await cli.count("object_versions") == MANY
