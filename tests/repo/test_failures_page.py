@@ -21,6 +21,14 @@ def test_its_last_part_is_what_the_command_prints() -> None:
     assert all(f"| `{key}` | `{failure.word}` |" in failures_table() for key, failure in FAILURES.items())
 
 
+def test_every_word_is_on_the_page() -> None:
+    """Also those that the program gives to failures of its own, which no row of the table has."""
+    source = "".join(path.read_text() for path in (ROOT / "subscriber").rglob("*.py"))
+    words = set(re.findall(r'StoreError\(\s*(?:Treatment\.[A-Z_]+|treatment),\s*"([a-z_]+)"', source))
+    assert words >= {"no_login", "no_token", "no_separator", "secret_unreachable", "secret_refused"}
+    assert [word for word in sorted(words) if f"`{word}`" not in PAGE] == []
+
+
 def test_every_treatment_is_explained() -> None:
     """Each is named as in metrics and log."""
     explained = PAGE.partition(MARK)[0]
