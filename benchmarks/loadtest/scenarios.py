@@ -28,8 +28,8 @@ class Scenario(msgspec.Struct, frozen=True):
     """How long the queue may take to drain once everything is offered."""
 
 
-UNGOVERNED: Final = {"SUBSCRIBER_DATABASE_LOAD_SOURCE": "none"}
-"""For scenarios that ask what the pipeline can do, not what the governor allows."""
+UNGOVERNED: Final = {"SUBSCRIBER_DATABASE_LOAD_SOURCE": "none", "SUBSCRIBER_WRITE_MIN_CONCURRENCY": "8"}
+"""For scenarios that ask what the pipeline can do, not what the governor allows: both bounds of the limit are equal."""
 
 _GROWN_ROWS: Final = 10_000_000
 _GROWN_MESSAGES: Final = 200_000

@@ -18,6 +18,8 @@ class Backlog:
         """So many of all messages, the oldest, have been received by another consumer before."""
         self.rate = 0.0
         """Arriving messages per second."""
+        self._returned: deque[tuple[float, float]] = deque()
+        """Counts and send times of messages that a killed task held, and that are visible again."""
         self._now = 0.0
         self._marks: deque[tuple[float, float]] = deque([(0.0, 0.0)])
         """Times and counts of arrivals; linear in between."""
@@ -25,7 +27,7 @@ class Backlog:
     @property
     def waiting(self) -> float:
         """Visible messages."""
-        return self.arrived - self.taken
+        return self.arrived - self.taken + sum(count for count, _ in self._returned)
 
     def advance(self, now: float) -> None:
         """Advances the time; messages arrive meanwhile."""
@@ -45,24 +47,34 @@ class Backlog:
         self.arrived += messages
         self.mark()
 
-    def take(self, messages: int) -> None:
+    def take(self, messages: float) -> None:
         """Takes the oldest messages."""
+        while messages > 0 and self._returned:
+            count, sent_at = self._returned.popleft()
+            taken = min(count, messages)
+            messages -= taken
+            if count > taken:
+                self._returned.appendleft((count - taken, sent_at))
         self.taken += messages
 
-    def put_back(self, messages: int) -> None:
-        """Makes messages visible again, as the oldest."""
-        self.taken -= messages
+    def put_back(self, messages: float, sent_at: float) -> None:
+        """Makes messages visible again that were sent at `sent_at`, before all others."""
+        if messages > 0:
+            self._returned.append((messages, sent_at))
 
     def shown_lag_seconds(self) -> float:
         """The lag that the next answer of a poll shows the daemon; 0: it shows none."""
         age = self.age_seconds()
         sent = [-age] * int(min(MESSAGES_PER_POLL, self.waiting))
-        first = sent if self.taken >= self.received_before else []
+        is_first = self.taken >= self.received_before and not self._returned
+        first = sent if is_first else []
         shown = send_times_that_show_lag(first, sent, is_full=len(sent) == MESSAGES_PER_POLL)
         return 0.0 if shown is None else -shown[1]
 
     def age_seconds(self) -> float:
         """Age of the oldest visible message; 0: there is none."""
+        if self._returned:
+            return self._now - self._returned[0][1]
         if self.waiting < 1:
             return 0.0
         marks = self._marks

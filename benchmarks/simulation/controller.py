@@ -23,6 +23,8 @@ class Bounds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lag_max_seconds: float = 300.0
     slow_statement_seconds: float = 10.0
     batch_max_rows: int = 1000
+    has_load_source: bool = True
+    """False: nothing reads the database's load."""
 
 
 class Controller(Protocol):
@@ -65,7 +67,7 @@ def clamped(limit: float, bounds: Bounds) -> float:
 class Governor:
     """Our governor: the function that the daemon runs."""
 
-    def __init__(self, bounds: Bounds, *, has_load_signal: bool = True) -> None:
+    def __init__(self, bounds: Bounds) -> None:
         self._options = GovernorOptions(
             limit_at_least=bounds.limit_at_least,
             limit_at_most=bounds.limit_at_most,
@@ -74,7 +76,7 @@ class Governor:
             cpu_max_percent=bounds.cpu_max_percent,
             lag_target_seconds=bounds.lag_target_seconds,
             lag_max_seconds=bounds.lag_max_seconds,
-            has_load_signal=has_load_signal,
+            has_load_signal=bounds.has_load_source,
             batch_max_rows=bounds.batch_max_rows,
         )
         self._state = GovernorState.at_start(self._options)

@@ -98,6 +98,12 @@ def fairness(span: Span, bounds: Bounds) -> float:
     return sum(limits) ** 2 / (len(limits) * sum(limit**2 for limit in limits))
 
 
+def limit_at_most(span: Span, bounds: Bounds) -> float:
+    """The largest sum of the limits of all tasks."""
+    del bounds
+    return max(sum(each.limits) for each in span)
+
+
 def lag_at_most_seconds(span: Span, bounds: Bounds) -> float:
     """The largest age of the oldest visible message."""
     del bounds
@@ -118,6 +124,7 @@ FIGURES: Final[Mapping[Figure, Callable[[Span, Bounds], float]]] = {
     "peak_to_peak_points": peak_to_peak_points,
     "mean_percent": mean_percent,
     "fairness": fairness,
+    "limit_at_most": limit_at_most,
     "lag_at_most_seconds": lag_at_most_seconds,
     "stored_per_second": stored_per_second,
 }

@@ -24,6 +24,7 @@ Figure: TypeAlias = Literal[
     "mean_percent",
     "back_in_band_seconds",
     "fairness",
+    "limit_at_most",
     "lag_at_most_seconds",
     "stored_per_second",
 ]

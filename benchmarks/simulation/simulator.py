@@ -35,6 +35,7 @@ class Simulator:
         self.database = Database(scenario.database)
         self.backlog = Backlog()
         self.sensor = Sensor(scenario.sensor, scenario.seed)
+        self.sensor.is_unavailable = not scenario.fleet.bounds.has_load_source
         self.tasks: list[Task] = []
         self.consumers = 1
         self.seconds: list[Second] = []

@@ -65,6 +65,8 @@ class Task:
         self._due_at = 0.0
         self._is_waiting_for_due = False
         self._was_reached = False
+        self._rows_per_second = 0.0
+        """Stored in the last second."""
         self._used_seconds = 0.0
         self._used_until = environment.timers.now
         self._before = (WriteTally(), 0.0, environment.timers.now)
@@ -131,13 +133,16 @@ class Task:
         self.has_ended = self._running == 0
 
     def kill(self) -> None:
-        """Ends at once; its messages become visible again when their leases expire."""
-        environment = self._environment
-        rows = sum(statement.rows for statement in (*environment.database.abort(self), *self._held))
+        """Ends at once; all that it has received becomes visible again when the leases expire."""
+        environment, backlog = self._environment, self._environment.backlog
+        sent_at = environment.timers.now - backlog.age_seconds()
+        unwritten = min(backlog.waiting / environment.consumers, self._budget_messages(self._rows_per_second))
+        backlog.take(unwritten)
+        written = sum(statement.rows for statement in (*environment.database.abort(self), *self._held))
         self._change_running(-self._running)
         self._held = []
         self.is_stopping = self.has_ended = True
-        environment.timers.after(LEASE_SECONDS, lambda: environment.backlog.put_back(rows))
+        environment.timers.after(LEASE_SECONDS, lambda: backlog.put_back(unwritten + written, sent_at))
 
     def _start(self, rows: int) -> None:
         environment = self._environment
@@ -223,6 +228,7 @@ class Task:
         elapsed = now - taken_before
         load = environment.sensor.newest(now)
         base = reading_between(tally, self.tally, now, elapsed)
+        self._rows_per_second = base.rows_per_second
         self._before = (
             WriteTally(self.tally.rows, self.tally.statements, self.tally.seconds, self.tally.failures),
             used,
@@ -246,5 +252,9 @@ class Task:
 
     def _visible_messages(self, rows_per_second: float) -> int:
         """The queue's count of visible messages: without those that the tasks have received, up to their budgets."""
-        held = max(2 * self._fleet.bounds.batch_max_rows, int(BUDGET_SECONDS * rows_per_second))
+        held = self._budget_messages(rows_per_second)
         return max(0, int(self._environment.backlog.waiting) - self._environment.consumers * held)
+
+    def _budget_messages(self, rows_per_second: float) -> int:
+        """How many messages the task receives before they can be written."""
+        return max(2 * self._fleet.bounds.batch_max_rows, int(BUDGET_SECONDS * rows_per_second))

@@ -122,7 +122,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         Setting(
             choice(LoadSource),
             "The source of the database's load; auto selects the best source that works and logs its choice. With "
-            "none, only write time and errors control the concurrency.",
+            "none, concurrency grows from the minimum while the task's own writes do not slow down.",
             group="Load control",
         ),
     ] = "none"

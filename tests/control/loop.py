@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
-from subscriber.control.governor.decide import GovernorOptions
+from subscriber.control.governor.decide import GovernorOptions, GovernorState
 from subscriber.control.load_monitor import LoadMonitor, Sensor
 from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.overrides import Command, Verb
@@ -142,6 +142,7 @@ class ControlLoop:
         *,
         retry: Backoff = NO_BACKOFF,
         queues: tuple[str, ...] = QUEUES,
+        is_new: bool = False,
     ) -> None:
         self.batch_sizes: list[int] = []
         self.tally, self.limiter, self.leases, self.metrics = (
@@ -172,6 +173,8 @@ class ControlLoop:
             leases=self.leases,
             set_rows_at_most=self.batch_sizes.append,
         )
+        if not (options.has_load_signal or is_new):
+            self._grow_to(options.limit_at_most)
         self.limiter.changes.clear()
 
     @asynccontextmanager
@@ -186,6 +189,11 @@ class ControlLoop:
         finally:
             regulating.cancel()
             await asyncio.wait([regulating])
+
+    def _grow_to(self, limit: float) -> None:
+        """Begin as a task that has run for a while: a new one, without a sensor, has the lowest limit."""
+        self.regulator._state = GovernorState(limit=limit)
+        self.limiter.set_limit(limit)
 
     def apply(self, mode: Verb, limit: float | None = None) -> None:
         """Apply an operator's command."""

@@ -10,6 +10,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from subscriber.control.governor.own_times import FACTOR_FROM_ONE
 from subscriber.control.overrides import EXPECTED, Command, CommandError, DesiredState, command_from, desired_after
 from tests.control.loop import ControlLoop
 from tests.fakes.samples import QUEUE
@@ -146,8 +147,16 @@ async def test_the_governor_goes_on_from_the_limit_in_force() -> None:
         control.limiter.changes.clear()
         control.apply("auto")
         assert control.limiter.limit == 2
-        await asyncio.sleep(2)
-        assert control.limiter.changes == [(begun + 11, 2.5), (begun + 12, 3.125)]
+        for _ in range(2):
+            control.tally.statements += 20
+            control.tally.seconds += 2
+            control.tally.rows += 2000
+            control.limiter.mark_saturated()
+            await asyncio.sleep(1)
+        assert [at for at, _ in control.limiter.changes] == [begun + 11, begun + 12]
+        assert [limit for _, limit in control.limiter.changes] == pytest.approx(
+            [2 * FACTOR_FROM_ONE, 2 * FACTOR_FROM_ONE**2]
+        )
 
 
 async def test_a_limit_fixed_during_a_pause_applies_after_it() -> None:

@@ -5,31 +5,33 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import pytest
 
+from subscriber.control.governor.own_times import FACTOR_FROM_ONE
 from subscriber.control.governor.setpoints import ROWS_AT_LEAST
 from tests.control.loop import BUDGET_AT_LEAST, OPTIONS, ControlLoop, FakeSensor, load
 
 
-def stored(control: ControlLoop) -> None:
-    """Count a quick statement that succeeded."""
-    control.tally.statements += 1
-    control.tally.seconds += 0.1
+def stored(control: ControlLoop, statements: int = 1) -> None:
+    """Count quick statements that succeeded, while more are due."""
+    control.tally.statements += statements
+    control.tally.seconds += 0.1 * statements
+    control.tally.rows += 100 * statements
+    control.limiter.mark_saturated()
 
 
 async def test_a_burst_of_failures_is_one_decision() -> None:
-    """All failures of a second halve the limit once; five seconds later it recovers by a quarter per second."""
+    """All failures of a second halve the limit once; five seconds later it grows again, a step a second."""
     control = ControlLoop()
     async with control.running() as begun:
         control.tally.failures += 50
         for _ in range(11):
             await asyncio.sleep(1)
-            stored(control)
+            stored(control, 20)
     assert control.limiter.changes == [
         (begun + 1, 4),
-        (begun + 6, 5),
-        (begun + 7, 6.25),
-        (begun + 8, 7.8125),
-        (begun + 9, 8),
+        *((begun + 6 + step, pytest.approx(4 * FACTOR_FROM_ONE ** (step + 1))) for step in range(4)),
+        (begun + 10, 8),
     ]
 
 
@@ -55,19 +57,21 @@ async def test_nothing_moves_in_an_outage() -> None:
         assert control.limiter.changes == [(begun + 1, 4)]
         assert control.metric("decisions_total", reason="outage") == 59
         control.is_database_unavailable = False
-        stored(control)
-        await asyncio.sleep(60)
+        for _ in range(20):
+            stored(control, 20)
+            await asyncio.sleep(1)
     assert control.limiter.limit == 8
 
 
 async def test_a_failure_without_an_outage_is_over_after_five_seconds() -> None:
-    """Though nothing is written afterwards."""
+    """Though nothing is written in them."""
     control = ControlLoop()
     async with control.running() as begun:
         control.tally.failures += 1
-        await asyncio.sleep(60)
-    assert control.limiter.changes[:2] == [(begun + 1, 4), (begun + 6, 5)]
-    assert control.limiter.limit == 8
+        await asyncio.sleep(5)
+        stored(control, 20)
+        await asyncio.sleep(5)
+    assert control.limiter.changes == [(begun + 1, 4), (begun + 6, pytest.approx(4 * FACTOR_FROM_ONE))]
     assert control.metric("decisions_total", reason="outage") is None
 
 
@@ -115,3 +119,10 @@ async def test_batches_are_as_large_as_the_governor_says() -> None:
         control.apply("limit", 0.5)
         await asyncio.sleep(3)
         assert control.batch_sizes[decided:] == [options.batch_max_rows]
+
+
+async def test_without_a_sensor_a_new_task_begins_at_the_lowest_limit() -> None:
+    """As with one; before the first reading too."""
+    options = msgspec.structs.replace(OPTIONS, limit_at_least=0.5)
+    control = ControlLoop(options=options, is_new=True)
+    assert control.limiter.limit == 0.5

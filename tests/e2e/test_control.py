@@ -125,7 +125,8 @@ async def test_a_fixed_limit_and_back_to_the_governor(context: RunContext) -> No
         await context.until_empty()
         assert (state(daemon)["mode"], state(daemon)["limit"]) == ("fixed", 0.5)
         assert (await control(daemon, "auto")).code == 0
-        await until(lambda: daemon.metric("subscriber_concurrency_limit") > 0.5)
+        await until(lambda: state(daemon)["decisions"][0]["reason"] == "not_needed")
+        assert (state(daemon)["mode"], state(daemon)["limit"]) == ("auto", 0.5)
         newest_first = [note["reason"] for note in state(daemon)["decisions"]]
         assert newest_first.index("operator_auto") < newest_first.index("operator_limit")
 

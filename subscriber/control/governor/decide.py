@@ -12,8 +12,8 @@ other rules say when not to (`rules`):
 
 The cost of a row decides how many rows a statement may have (`setpoints.rows_for_cost`).
 
-Where the operator chose no sensor, the limit is the largest allowed; slow statements and errors lower it, and it
-recovers when they end.
+Where the operator chose no sensor, the limit grows from the smallest while the times of our own statements do not rise
+with it (`own_times`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from subscriber.control.governor.memory import (
     remembered,
     work_between,
 )
+from subscriber.control.governor.own_times import OwnTimes
 from subscriber.control.governor.prediction import Mean, Prediction, is_in_use, memory_seconds, predict
 from subscriber.control.governor.rules import RULES, Adjustment, RuleContext
 from subscriber.control.governor.setpoints import ceiling_percent, rows_for_cost, urgency_of
@@ -42,7 +43,7 @@ __all__ = ["Decision", "GovernorOptions", "GovernorState", "Reason", "decide"]
 
 STEPS: Final = frozenset({"above_ceiling", "below_ceiling", "slow_rows", "failures", "slow"})
 """Reasons after which the running mean of the error starts anew, because earlier errors belong to the limit before.
-`sharing`, `recovering` and `fallback` move it too, but in small steps or without a reading, and keep the mean."""
+`sharing`, `quick_rows` and `fallback` move it too, but in small steps or without a reading, and keep the mean."""
 
 SHARED_SHARE = 0.1
 """The part of the CPU that our rows must leave unexplained before we assume other users of the database."""
@@ -61,6 +62,8 @@ def decide(options: GovernorOptions, state: GovernorState, reading: Reading) -> 
         return state, Decision(state.limit, "no_new_reading", rows_for_cost(options, state.cost, state.limit))
     load = _new_load(state, seen)
     state = _with_work(state, seen)
+    if not options.has_load_signal:
+        state = msgspec.structs.replace(state, own_times=state.own_times.with_second(seen, state.limit))
     prediction = None
     if load:
         state, prediction = _with_load(state, seen, load)
@@ -150,6 +153,7 @@ def _after(context: RuleContext, adjustment: Adjustment) -> GovernorState:
         trouble_at=now if context.is_failing or is_unavailable or is_slow else state.trouble_at,
         cut_at=now if adjustment.reason in {"failures", "slow"} else state.cut_at,
         slow_rows_at=now if adjustment.reason == "slow_rows" else state.slow_rows_at,
+        own_times=_own_times_after(context, adjustment),
         is_congested=(ratio >= CONGESTED_RATIO and context.is_used) or (state.is_congested and ratio > RECOVERED_RATIO),
     )
     if context.load is None:
@@ -164,6 +168,16 @@ def _after(context: RuleContext, adjustment: Adjustment) -> GovernorState:
         shared_until=now + SHARED_SECONDS if _is_shared(context) else state.shared_until,
         trusted_limit=adjustment.limit,
     )
+
+
+def _own_times_after(context: RuleContext, adjustment: Adjustment) -> OwnTimes:
+    """The times of our own statements, which begin anew under another limit."""
+    own, was, now = context.state.own_times, context.limit, context.seen.taken_at
+    if context.options.has_load_signal:
+        return own
+    if adjustment.reason == "slow_rows":
+        return own.with_cut(adjustment.limit, was, now)
+    return own if adjustment.limit == was else own.with_limit(adjustment.limit, now)
 
 
 def _row_time_after(context: RuleContext) -> RowTime:

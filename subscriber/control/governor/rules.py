@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from subscriber.control.governor.memory import CONGESTED_RATIO, RECOVERED_RATIO
+from subscriber.control.governor.own_times import lowered, raised
 from subscriber.control.governor.prediction import SATURATED_PERCENT, USED_SHARE_AT_LEAST, Prediction
 from subscriber.control.governor.state import GovernorOptions, GovernorState, Reason
 from subscriber.control.governor.step import (
@@ -22,7 +23,6 @@ from subscriber.signals import LoadReading
 
 FAILURES_FACTOR = 0.5
 SLOW_FACTOR = 0.7
-RECOVERY_FACTOR = 1.25
 
 FAILED_SHARE = 0.05
 """Failures are evidence against the limit where one statement in twenty fails. A single deadlock among hundreds of
@@ -161,14 +161,21 @@ def after_slow_statements(context: RuleContext) -> Adjustment | None:
 
 
 def without_sensor(context: RuleContext) -> Adjustment | None:
-    """Source `none`: the limit recovers to the maximum while nothing fails or is slow."""
+    """Source `none`: from the smallest limit up while rows stay as quick as they were, and down while they do not."""
     if context.options.has_load_signal:
         return None
-    if context.limit >= context.options.limit_at_most:
-        return Adjustment(context.limit, "steady")
-    if not context.is_after(context.state.trouble_at, CALM_SECONDS):
-        return Adjustment(context.limit, "braked")
-    return Adjustment(context.limit * RECOVERY_FACTOR, "recovering")
+    options, limit, own = context.options, context.limit, context.state.own_times
+    is_calm = context.is_after(context.state.trouble_at, CALM_SECONDS)
+    is_congested = own.was_reached and own.is_congested_at(limit, context.seen.taken_at)
+    if is_congested and is_calm and options.limit_at_least < options.limit_at_most:
+        return Adjustment(lowered(limit, own.ratio), "slow_rows")
+    if limit >= options.limit_at_most:
+        return Adjustment(limit, "steady")
+    if not is_calm or own.is_slow_at(limit):
+        return Adjustment(limit, "braked")
+    if own.was_reached and own.is_evidence_at(limit):
+        return Adjustment(raised(limit), "quick_rows")
+    return Adjustment(limit, "unmeasured" if own.was_reached else "not_needed")
 
 
 def latency_brake(context: RuleContext) -> Adjustment | None:

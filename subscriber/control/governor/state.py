@@ -8,12 +8,13 @@ import msgspec
 
 from subscriber import choices
 from subscriber.control.governor.memory import Outcomes, RowTime, Work
+from subscriber.control.governor.own_times import OwnTimes
 from subscriber.control.governor.prediction import Mean, RowCost
 
 Reason: TypeAlias = Literal[
     "failures",  # down: statements failed for reasons of the database
     "slow",  # down: statements took longer than any statement should
-    "slow_rows",  # down: a row took twice its recent best, and the sensor has not reported it yet
+    "slow_rows",  # down: rows take longer, and the sensor has not reported it yet, or there is none
     "above_ceiling",  # down: the CPU, as predicted for the limit in force, is above the ceiling
     "below_ceiling",  # up: it is below, and batches waited for the limiter
     "sharing",  # slightly up or down: inside the dead band the tasks of a fleet drift to equal shares
@@ -26,7 +27,7 @@ Reason: TypeAlias = Literal[
     "no_new_reading",  # unchanged: the sensor has brought no newer reading since the last decision
     "signal_lost",  # unchanged: the sensor is stale, growth is frozen
     "fallback",  # the sensor is stale for long: write time alone decides, under a conservative cap
-    "recovering",  # up, without a sensor by choice: no failures, no slow statements
+    "quick_rows",  # up, without a sensor by choice: batches wait, and rows are as quick as under a smaller limit
 ]
 """Why the limit changes or stays."""
 
@@ -45,7 +46,7 @@ class GovernorOptions(msgspec.Struct, frozen=True):
     lag_target_seconds: float = choices.LAG_TARGET_SECONDS
     lag_max_seconds: float = choices.LAG_MAX_SECONDS
     has_load_signal: bool = False
-    """Whether the operator chose a sensor; False is source `none`: the largest limit, lowered on slowness or errors."""
+    """Whether the operator chose a sensor; False is source `none`: the times of our own statements decide."""
     batch_max_rows: int = choices.BATCH_MAX_ROWS
     """The maximum of a statement."""
 
@@ -61,6 +62,8 @@ class GovernorState(msgspec.Struct, frozen=True):
     """Recent readings with the work that caused them."""
     cost: RowCost = RowCost()
     row_time: RowTime = RowTime()
+    own_times: OwnTimes = OwnTimes()
+    """Without a sensor only."""
     load_taken_at: float | None = None
     """End of the newest window that led to a decision, Unix seconds."""
     load_received_at: float | None = None
@@ -90,8 +93,8 @@ class GovernorState(msgspec.Struct, frozen=True):
 
     @classmethod
     def at_start(cls, options: GovernorOptions) -> GovernorState:
-        """The state of a new task: the lowest limit, as others use the database; without a sensor the highest."""
-        return cls(limit=options.limit_at_least if options.has_load_signal else options.limit_at_most)
+        """The state of a new task: the lowest limit, as others may be using the database."""
+        return cls(limit=options.limit_at_least)
 
 
 class Decision(msgspec.Struct, frozen=True):

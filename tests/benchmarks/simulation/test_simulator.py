@@ -80,8 +80,12 @@ def test_the_oldest_message_is_as_old_as_its_arrival() -> None:
     assert (backlog.waiting, backlog.age_seconds()) == pytest.approx((100.0, 10.0))
     backlog.take(35)
     assert backlog.age_seconds() == pytest.approx(6.5)
-    backlog.put_back(35)
-    backlog.take(100)
+    backlog.put_back(35, 0.5)
+    assert (backlog.waiting, backlog.age_seconds()) == pytest.approx((100.0, 9.5))
+    assert backlog.shown_lag_seconds() == pytest.approx(9.5)
+    backlog.take(40)
+    assert backlog.age_seconds() == pytest.approx(6.0)
+    backlog.take(60)
     assert backlog.age_seconds() == 0.0
 
 
@@ -214,6 +218,45 @@ def test_a_row_may_become_more_expensive() -> None:
     seconds = simulate("step", scenario, ControllerSpec("one", "", lambda _: Fixed(1.0))).seconds
     before, after = seconds[99].stored - seconds[0].stored, seconds[199].stored - seconds[100].stored
     assert before / after == pytest.approx(9.5, rel=0.05)
+
+
+def test_what_a_killed_task_held_returns_after_the_visibility_timeout() -> None:
+    """Two seconds of its rows and its statements; then the others store every message."""
+    kill = Event(100, kill_tasks=1)
+    scenario = Scenario(
+        question="",
+        seconds=450,
+        database=EXACT,
+        load=Load(messages_per_second=0.0, backlog_messages=2e6),
+        fleet=Fleet(tasks=2),
+        events=(kill,),
+    )
+    seconds = simulate("kill", scenario, ControllerSpec("one", "", lambda _: Fixed(1.0))).seconds
+    withheld = seconds[350].arrived - seconds[350].stored
+    assert seconds[350].waiting == pytest.approx(0, abs=1e-3)
+    assert 2000 <= withheld <= 60_000
+    assert seconds[-1].stored == pytest.approx(seconds[-1].arrived)
+
+
+def test_without_a_load_source_no_controller_gets_a_reading() -> None:
+    """Not even in the warm-up."""
+    seen: list[Reading] = []
+
+    class Recording(Fixed):
+        """Records the readings."""
+
+        def decide(self, reading: Reading) -> float:
+            """Always the same limit."""
+            seen.append(reading)
+            return super().decide(reading)
+
+    fleet = Fleet(bounds=Bounds(has_load_source=False))
+    scenario = Scenario(
+        question="", seconds=30, warm_up=WarmUp(seconds=30), fleet=fleet, load=Load(backlog_messages=1e6)
+    )
+    simulate("recording", scenario, ControllerSpec("recording", "", lambda _: Recording(1.0)))
+    assert {each.load for each in seen} == {None}
+    assert len(seen) >= 58
 
 
 def test_a_duty_cycle_is_what_the_limit_says() -> None:
