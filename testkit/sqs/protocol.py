@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from email.utils import formatdate
+from functools import lru_cache
 from typing import cast
 
 import httptools
@@ -116,11 +118,16 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
+@lru_cache(maxsize=1)
+def _http_date(second: int) -> str:
+    """Once for each second."""
+    return formatdate(second, usegmt=True)
+
+
 def _response(answer: Answer, *, keeps_alive: bool) -> bytes:
     status = answer.fault.status if answer.fault else 200
     extra = f"x-amzn-query-error: {errors.query_error(answer.fault)}\r\n" if answer.fault else ""
-    if answer.served_at is not None:
-        extra += f"Date: {formatdate(answer.served_at, usegmt=True)}\r\n"
+    extra += f"Date: {_http_date(int(time.time() if answer.served_at is None else answer.served_at))}\r\n"
     if not keeps_alive:
         extra += "Connection: close\r\n"
     head = (

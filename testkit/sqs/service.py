@@ -36,8 +36,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     body: bytes
     fault: errors.Fault | None = None
     served_at: float | None = None
-    """Unix seconds by the clock that signatures are checked against: a client with a skewed clock corrects itself by
-    the Date header of a rejection."""
+    """Unix seconds for the Date header, by the clock that signatures are checked against: a client with a skewed clock
+    corrects itself by that of a rejection. None: now."""
     is_lost: bool = False
     """Whether to drop the connection instead of sending the answer."""
 

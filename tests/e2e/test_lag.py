@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from pathlib import Path
 
+import pytest
+
+from benchmarks.chaos.faults.clock import CLOCK_FILE, clock_environment
 from testkit.daemon import DaemonProcess
 from testkit.postgres.postgres import LocalPostgres
 from tests.e2e.environment import QueueCounts, RunContext, put_body, until
@@ -73,3 +78,32 @@ async def test_a_backlog_that_another_consumer_received_before_is_late(context: 
 
         await until(has_seen_six)
         assert min(seen) >= 5
+
+
+@pytest.mark.parametrize("ahead_seconds", [7200, -7200])
+async def test_a_wall_clock_that_is_not_that_of_sqs_is_not_lateness(
+    context: RunContext, tmp_path: Path, ahead_seconds: int
+) -> None:
+    """Neither a clock that is ahead nor one behind makes fresh messages late, nor old ones fresh."""
+    (tmp_path / CLOCK_FILE).write_text(str(ahead_seconds))
+    shifted = {
+        **context.environment(CONTROL_TOKEN=TOKEN),
+        **clock_environment(tmp_path, os.environ.get("PYTHONPATH", "")),
+    }
+    seen: list[float] = []
+    with context.daemon_with(shifted) as daemon:
+        await asyncio.to_thread(daemon.wait_for, "pipeline.started")
+        for number in range(30):
+            context.send([put_body(f"{number}.txt")])
+            await asyncio.sleep(0.1)
+            seen.append(lag_seconds(daemon))
+        await context.until_empty()
+        assert (await control(daemon, "pause")).code == 0
+        await until(lambda: daemon.metric("subscriber_reserved_messages") == 0)
+        context.send([put_body("late.txt")])
+        await asyncio.sleep(3)
+        assert (await control(daemon, "resume")).code == 0
+        await until(lambda: 2 <= lag_seconds(daemon) <= 10)
+        await context.until_empty()
+        assert daemon.metric("subscriber_received_messages_total") == 31
+    assert max(seen) <= 5
