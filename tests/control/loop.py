@@ -173,9 +173,7 @@ class ControlLoop:
             leases=self.leases,
             set_rows_at_most=self.batch_sizes.append,
         )
-        if not (options.has_load_signal or is_new):
-            self._grow_to(options.limit_at_most)
-        self.limiter.changes.clear()
+        self._begin(options, is_new=is_new)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[float]:
@@ -190,10 +188,12 @@ class ControlLoop:
             regulating.cancel()
             await asyncio.wait([regulating])
 
-    def _grow_to(self, limit: float) -> None:
-        """Begin as a task that has run for a while: a new one, without a sensor, has the lowest limit."""
-        self.regulator._state = GovernorState(limit=limit)
-        self.limiter.set_limit(limit)
+    def _begin(self, options: GovernorOptions, *, is_new: bool) -> None:
+        """Without a sensor as a task that has run for a while, unless it is new: that has the lowest limit."""
+        if not (options.has_load_signal or is_new):
+            self.regulator._state = GovernorState(limit=options.limit_at_most)
+            self.limiter.set_limit(options.limit_at_most)
+        self.limiter.changes.clear()
 
     def apply(self, mode: Verb, limit: float | None = None) -> None:
         """Apply an operator's command."""
