@@ -43,7 +43,11 @@ POLL_SECONDS = 0.5
 DRAIN_SECONDS = 120.0
 """How long the daemon may take to drain the queue after the last message."""
 CONTROL_TOKEN = "demo-control-token"
-SETTINGS = {"SUBSCRIBER_CONTROL_TOKEN": CONTROL_TOKEN}
+SETTINGS = {
+    "SUBSCRIBER_CONTROL_TOKEN": CONTROL_TOKEN,
+    # Its database serves nothing else: all writers from the start.
+    "SUBSCRIBER_WRITE_MIN_CONCURRENCY": "8",
+}
 PUT_BUCKET = "demo"
 
 
@@ -195,7 +199,7 @@ def _costs(outcome: Outcome) -> list[tuple[str, str, str]]:
 
 def _stay(screen: Screen, running: DemoStack) -> None:
     """Prints commands to try, and keeps everything running until Ctrl-C."""
-    variables = running.client_variables() | SETTINGS
+    variables = running.client_variables() | {"SUBSCRIBER_CONTROL_TOKEN": CONTROL_TOKEN}
     programs = Path(os.path.relpath(sys.executable)).parent
     query = f"SELECT key, size_bytes, event_time FROM subscriber.objects WHERE bucket = '{PUT_BUCKET}'"
     screen.say("  Everything keeps running until Ctrl-C. Try these lines in another terminal, in this folder:\n")

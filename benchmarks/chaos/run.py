@@ -124,6 +124,8 @@ def _environment(plan: Plan, database: ChaosDatabase, queue: ChaosQueue, port: i
         "RECEIVE_MAX_POLLS": "16",
         "WRITE_TIMEOUT_SECONDS": "1.5",
         "WRITE_MAX_CONCURRENCY": str(plan.concurrency),
+        # Without a sensor as many statements as possible meet the faults, from the start.
+        "WRITE_MIN_CONCURRENCY": str(plan.concurrency) if sensor == "none" else "0.05",
         "STOP_TIMEOUT_SECONDS": f"{STOP_TIMEOUT_SECONDS:g}",
         "BATCH_MAX_ROWS": str(plan.batch_rows),
         "BATCH_LINGER_SECONDS": "0.05",

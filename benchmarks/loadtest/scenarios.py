@@ -41,11 +41,13 @@ SCENARIOS: Final = {
             "steady",
             "What does the pipeline cost, and how late are rows, at 200 messages a second?",
             profile=(Phase(200, 60),),
+            settings=UNGOVERNED,
         ),
         Scenario(
             "burst",
             "How late are rows when the rate rises 25-fold for six seconds, and how soon is it back to normal?",
             profile=(Phase(200, 10), Phase(5_000, 6), Phase(200, 20)),
+            settings=UNGOVERNED,
         ),
         Scenario(
             "flood",
