@@ -199,16 +199,16 @@ def _is_shared(context: RuleContext) -> bool:
 
 def _decision(context: RuleContext, adjustment: Adjustment, urgency: float) -> Decision:
     """The decision with its evidence."""
-    prediction = context.prediction
+    prediction, state = context.prediction, context.state
     return Decision(
         limit=adjustment.limit,
         reason=adjustment.reason,
-        batch_rows=rows_for_cost(context.options, context.state.cost, adjustment.limit),
+        batch_rows=rows_for_cost(context.options, state.cost, adjustment.limit),
         ceiling_percent=context.ceiling_percent if context.options.has_load_signal else None,
         urgency=urgency,
         cpu_percent=context.load.cpu_percent if context.load else None,
         predicted_percent=prediction.cpu_percent if prediction else None,
         external_percent=prediction.external_percent if prediction else None,
-        row_time_ratio=context.state.row_time.ratio,
+        row_time_ratio=(state.row_time if context.options.has_load_signal else state.own_times).ratio,
         load_age_seconds=context.seen.load_age_seconds if context.seen.load else None,
     )

@@ -85,6 +85,7 @@ def test_a_neighbor_gets_room() -> None:
     """Its half of four cores doubles our times under the old limit; a cut makes them quick again."""
     times = lambda at, limit: STATEMENT_SECONDS * max(1.0, (limit + (3 if at >= 100 else 0)) / 4)  # noqa: E731 – a table
     _, found = run(times, range(160))
+    assert found[100].row_time_ratio >= CONGESTED_RATIO, "the evidence is the ratio that decided"
     cuts = [(at, each.limit) for at, each in enumerate(found) if each.reason == "slow_rows"]
     assert cuts[0][0] == 100
     assert found[99].limit > 4
