@@ -21,6 +21,8 @@ class RunContext(msgspec.Struct, frozen=True):
     database: ChaosDatabase
     queue: ChaosQueue
     network: Network
+    first_host: Network
+    """The host that the daemon's URL names first; `network` itself unless the plan needs two."""
     credentials: CredentialsServer
     daemons: list[Supervised]
     random: Random

@@ -27,7 +27,7 @@ _ROWS = """
 SELECT bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag
 FROM {schema}.object_versions
 """
-_QUARANTINED = "SELECT message_id, body FROM {schema}.quarantined_messages"
+_QUARANTINED = "SELECT message_id, body, reason FROM {schema}.quarantined_messages"
 _COMMAND_TIMEOUT_SECONDS = 60.0
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -65,9 +65,9 @@ class ChaosDatabase:
             for statement in statements:
                 await connection.execute(statement)
 
-    def url(self, port: int) -> str:
-        """The daemon's URL for this port; the password is in `password_file`."""
-        return f"postgresql://{ROLE}@127.0.0.1:{port}/postgres"
+    def url(self, *ports: int) -> str:
+        """The daemon's URL with a host for each of these ports; the password is in `password_file`."""
+        return f"postgresql://{ROLE}@{','.join(f'127.0.0.1:{port}' for port in ports)}/postgres"
 
     @property
     def other_clients_url(self) -> str:
@@ -121,7 +121,8 @@ class ChaosDatabase:
             rows = [ObjectEvent(*row) for row in await connection.fetch(_ROWS.format(schema=self.schema))]
             quarantined = await connection.fetch(_QUARANTINED.format(schema=self.schema))
         by_version: dict[Version, ObjectEvent] = {version_of(row): row for row in rows}
-        return Tables(by_version, {row["message_id"]: row["body"] for row in quarantined})
+        bodies = {row["message_id"]: row["body"] for row in quarantined}
+        return Tables(by_version, bodies, {row["message_id"]: row["reason"] for row in quarantined})
 
 
 @contextmanager

@@ -20,8 +20,10 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from benchmarks.chaos import variants
+from benchmarks.chaos.variants import Variant
 from subscriber.model import ObjectEvent
-from testkit.checker.evidence import ExpectedMessage, version_of
+from testkit.checker.evidence import ExpectedMessage, Version, version_of
 from testkit.sqs.raw_client import RawClient
 from testkit.workload import backlogs, mixed_backlog
 from testkit.workload.bucket import START, Emission, RowState
@@ -55,6 +57,8 @@ class ChaosLoad(msgspec.Struct, frozen=True):
     seconds: float = 0.0
     is_steady: bool = False
     """All messages arrive evenly, and each has one new object."""
+    variant: Variant = "aws"
+    """What `variants.py` makes of the messages; `mixed` blocks stay those of AWS."""
 
     def attach(self, client: RawClient, queue_url: str) -> None:
         """Attaches the load to a queue, which generates messages as they are received."""
@@ -62,11 +66,16 @@ class ChaosLoad(msgspec.Struct, frozen=True):
 
     def body(self, index: int) -> str:
         """The body of the message with this index."""
+        unknown = variants.unknown_body(index) if self.variant == "unknown" else None
+        if unknown is not None:
+            return unknown
         kind = self._kind(index)
         if kind == "mixed":
             return self._message(index).body
         if kind == "several":
-            return _several_body(index)
+            return self._several_body(index)
+        if self.variant == "ceph":
+            return backlogs.records_body([self._record(*_object_and_moment(kind, index))])
         return backlogs.put_body(*_object_and_moment(kind, index))
 
     def expected(self, index: int, message_id: str, rejected: frozenset[int] = frozenset()) -> ExpectedMessage:
@@ -77,15 +86,17 @@ class ChaosLoad(msgspec.Struct, frozen=True):
             message_id: the id that the queue gave it.
             rejected: numbers of the objects whose rows the database may have rejected.
         """
+        if self.variant == "unknown" and variants.unknown_body(index) is not None:
+            return self._expected_unknown(index, message_id)
         kind = self._kind(index)
         if kind == "mixed":
             return expected_from(self._message(index), message_id)
         records = _several(index) if kind == "several" else (_object_and_moment(kind, index),)
-        may_be_rejected = frozenset(version_of(_put_event(*record)) for record in records if record[0] in rejected)
+        may_be_rejected = frozenset(version_of(self._event(*record)) for record in records if record[0] in rejected)
         is_readable = kind != "several" or _unreadable_position(index) is None
         return ExpectedMessage(
             message_id,
-            tuple(_put_event(*record) for record in records),
+            tuple(self._event(*record) for record in records),
             is_readable=is_readable,
             may_be_rejected=may_be_rejected,
             body=None if is_readable and not may_be_rejected else self.body(index).encode(),
@@ -102,6 +113,38 @@ class ChaosLoad(msgspec.Struct, frozen=True):
         at_once = 0.0 if self.is_steady else 0.5
         share = 1.0 if seconds >= self.seconds else at_once + (1.0 - at_once) * seconds / self.seconds
         return int(share * self.messages)
+
+    def versions_of(self, numbers: frozenset[int]) -> frozenset[Version]:
+        """The rows of the objects with these numbers, among those that are overwritten again and again."""
+        return frozenset(version_of(self._event(number, 0)) for number in numbers)
+
+    def _expected_unknown(self, index: int, message_id: str) -> ExpectedMessage:
+        return ExpectedMessage(
+            message_id,
+            variants.events_beside_unknown(index, _put_event(variants.known_number(index), index)),
+            is_readable=False,
+            body=self.body(index).encode(),
+            reason=variants.UNKNOWN_EVENT,
+        )
+
+    def _event(self, number: int, moment: int) -> ObjectEvent:
+        if self.variant == "ceph":
+            return variants.ceph_event(variants.ceph_key(number, HOT_OBJECTS), moment)
+        return _put_event(number, moment)
+
+    def _record(self, number: int, moment: int, size: str | None = None) -> str:
+        size = str(backlogs.size_of(moment)) if size is None else size
+        if self.variant == "ceph":
+            return variants.ceph_record(variants.ceph_key(number, HOT_OBJECTS), moment, size)
+        return backlogs.put_record(number, moment, size)
+
+    def _several_body(self, index: int) -> str:
+        records = [self._record(*each) for each in _several(index)]
+        position = _unreadable_position(index)
+        if position is not None:
+            unreadable = _UNREADABLE_SIZES[index // _UNREADABLE_EVERY % len(_UNREADABLE_SIZES)]
+            records.insert(position, self._record(HOT_OBJECTS // 2, index, unreadable))
+        return backlogs.records_body(records)
 
     def _kind(self, index: int) -> Block:
         return "new" if self.is_steady else block_kind(self.seed, index // BLOCK_MESSAGES)
@@ -136,9 +179,9 @@ class ArrivingBacklog:
         return max(now + _GRAIN_SECONDS, self._started_at + self._load.arrives_after(following))
 
 
-def arriving(seed: int, messages: int, seconds: float, *, is_steady: bool) -> ArrivingBacklog:
+def arriving(seed: int, messages: int, seconds: float, *, is_steady: bool, variant: Variant) -> ArrivingBacklog:
     """A backlog that starts to arrive now."""
-    return ArrivingBacklog(ChaosLoad(seed, messages, seconds, is_steady), time.time())
+    return ArrivingBacklog(ChaosLoad(seed, messages, seconds, is_steady, variant), time.time())
 
 
 @functools.cache
@@ -213,15 +256,6 @@ def _several(index: int) -> tuple[tuple[int, int], ...]:
 def _unreadable_position(index: int) -> int | None:
     """Position of the unreadable record in a message of several records; None: there is none."""
     return None if index % _UNREADABLE_EVERY else index // _UNREADABLE_EVERY % 3
-
-
-def _several_body(index: int) -> str:
-    records = [backlogs.put_record(*each, str(backlogs.size_of(each[1]))) for each in _several(index)]
-    position = _unreadable_position(index)
-    if position is not None:
-        unreadable = _UNREADABLE_SIZES[index // _UNREADABLE_EVERY % len(_UNREADABLE_SIZES)]
-        records.insert(position, backlogs.put_record(HOT_OBJECTS // 2, index, unreadable))
-    return backlogs.records_body(records)
 
 
 def _put_event(number: int, moment: int) -> ObjectEvent:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.chaos.queues import Counts
 from benchmarks.chaos.supervisor import Supervised
+from testkit.checker.healthy_wait import Span
 from testkit.daemon import DaemonProcess
 
 
@@ -16,6 +17,8 @@ class Observations:
     def __init__(self) -> None:
         self.errors: list[str] = []
         self.notes: list[str] = []
+        self.stops: list[Span] = []
+        """When faults stopped every write."""
         self.symptoms: Counter[str] = Counter()
         """Warnings and failures that the daemons logged or counted, and how often."""
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from random import Random
 from typing import Final
 
 import msgspec
 
-from benchmarks.chaos.catalog import FAULTS, Need
+from benchmarks.chaos.catalog import FAULTS, Fault, Need
+from benchmarks.chaos.variants import Variant
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Version of the mapping from seed to plan: results of another version come from other plans."""
 _FAULT_COUNT_WEIGHTS = (55, 30, 15)
 """Weights of runs with one, two and three faults."""
@@ -56,6 +58,21 @@ class Plan(msgspec.Struct, frozen=True):
         """Numbers of the objects whose readable messages may end up in the quarantine."""
         return frozenset(number for name in self.faults for number in FAULTS[name].rejects)
 
+    @property
+    def concerned_objects(self) -> frozenset[int]:
+        """Numbers of the objects whose rows are refused or locked: their messages are not healthy."""
+        return self.rejected_objects | {number for name in self.faults for number in FAULTS[name].locks}
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether a fault takes received messages away from a daemon."""
+        return any(FAULTS[name].takes_messages for name in self.faults)
+
+    @property
+    def variant(self) -> Variant:
+        """What the load consists of."""
+        return next((FAULTS[name].variant for name in self.faults if FAULTS[name].variant != "aws"), "aws")
+
     def describe(self) -> str:
         """The plan as one line of text."""
         when = ", ".join(f"{each.fault} {each.begins_at:.1f}+{each.lasts:.1f} s" for each in self.occurrences)
@@ -65,33 +82,46 @@ class Plan(msgspec.Struct, frozen=True):
         )
 
 
-def plan_of(seed: int, messages: int, *, is_short: bool = False) -> Plan:
-    """The plan of a seed. Consecutive seeds cycle through all faults; further faults are added at random.
-
-    A short plan is the same in less time, with one daemon and only the first fault.
-    """
+def plan_of(seed: int, messages: int) -> Plan:
+    """The plan of a seed. Consecutive seeds cycle through all faults; further faults are added at random."""
     random = Random(f"chaos/{VERSION}/{seed}")
-    load_seconds = _SHORT_LOAD_SECONDS if is_short else _LOAD_SECONDS
-    pace = load_seconds / _LOAD_SECONDS
     names = list(FAULTS)
     chosen = [FAULTS[names[seed % len(names)]]]
-    for _ in range(0 if is_short else random.choices((0, 1, 2), _FAULT_COUNT_WEIGHTS)[0]):
+    for _ in range(random.choices((0, 1, 2), _FAULT_COUNT_WEIGHTS)[0]):
         groups = {fault.group for fault in chosen}
         chosen.append(random.choice([fault for fault in FAULTS.values() if fault.group not in groups]))
-    occurrences = tuple(
+    return Plan(
+        seed=seed,
+        messages=messages,
+        load_seconds=_LOAD_SECONDS,
+        occurrences=_occurrences(chosen, random, 1.0),
+        daemons=3 if random.random() < _THREE_DAEMONS else 1,
+        concurrency=random.choice(_CONCURRENCY),
+        batch_rows=random.choice(_BATCH_ROWS),
+    )
+
+
+def short_plan(faults: Sequence[str], messages: int) -> Plan:
+    """A plan with these faults, of different groups, and one daemon, in less time; the names are its seed."""
+    random = Random(f"chaos/{VERSION}/{faults}")
+    return Plan(
+        seed=random.getrandbits(16),
+        messages=messages,
+        load_seconds=_SHORT_LOAD_SECONDS,
+        occurrences=_occurrences([FAULTS[name] for name in faults], random, _SHORT_LOAD_SECONDS / _LOAD_SECONDS),
+        daemons=1,
+        concurrency=random.choice(_CONCURRENCY),
+        batch_rows=random.choice(_BATCH_ROWS),
+    )
+
+
+def _occurrences(faults: Iterable[Fault], random: Random, pace: float) -> tuple[Occurrence, ...]:
+    """When each fault begins and how long it lasts; `pace` is the length of the run, 1 for a whole one."""
+    return tuple(
         Occurrence(
             fault.name,
             round(pace * random.uniform(_FIRST_SECONDS, _LAST_SECONDS), 2),
             round(pace * random.uniform(fault.min_seconds, fault.max_seconds), 2),
         )
-        for fault in chosen
-    )
-    return Plan(
-        seed=seed,
-        messages=messages,
-        load_seconds=load_seconds,
-        daemons=3 if not is_short and random.random() < _THREE_DAEMONS else 1,
-        concurrency=random.choice(_CONCURRENCY),
-        batch_rows=random.choice(_BATCH_ROWS),
-        occurrences=occurrences,
+        for fault in faults
     )

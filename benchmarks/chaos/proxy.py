@@ -34,10 +34,13 @@ class Network:
         self.target_port = target_port
         self.port = 0
         self.slow_seconds = 0.0
+        self.login_seconds = 0.0
+        """How long each new connection waits before it reaches the database."""
         self.connections = 0
         """Connections accepted so far."""
         self._mode: NetworkMode = "normal"
         self._changed = asyncio.Event()
+        self._is_closed = False
         self._relays: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -60,6 +63,7 @@ class Network:
         self._relays.add(task)
         self._writers.add(writer)
         try:
+            await asyncio.sleep(self.login_seconds)
             await self._wait_while_silent()
             target_reader, target_writer = await asyncio.open_connection(HOST, self.target_port)
             self._writers.add(target_writer)
@@ -75,6 +79,10 @@ class Network:
 
     async def close(self) -> None:
         """Ends every relay."""
+        self._is_closed = True
+        self.set_mode(self._mode)
+        if self._relays:
+            await asyncio.wait(self._relays, timeout=_CLOSE_SECONDS)
         for task in list(self._relays):
             task.cancel()
         await asyncio.gather(*self._relays, return_exceptions=True)
@@ -118,6 +126,8 @@ class Network:
     async def _wait_while_silent(self) -> None:
         while self._mode == "silent":
             await self._changed.wait()
+            if self._is_closed:
+                raise ConnectionAbortedError
 
 
 @asynccontextmanager

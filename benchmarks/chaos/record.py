@@ -19,11 +19,15 @@ Written by `make chaos` from `{record}`. A run is one seed: the real daemon unde
 faults below at random times; a run with several faults counts for each of them. Afterwards the whole history is
 checked: every message, every delete, every commit and every row (`benchmarks/README.md`).
 
+"Healthy wait" is the longest time from the receive of a healthy message to the commit of its rows, in all runs with
+this fault: a message that can be read and of which the faults refuse or lock no row. The time in which a fault stops
+every write is taken out. The bound is two write timeouts and a second.
+
 "Symptoms" are the most frequent warnings and errors in the daemons' logs, and failures that were only counted, in runs
 with this fault alone.
 
-| fault | effect | runs | alone | events | symptoms | errors |
-| --- | --- | ---: | ---: | ---: | --- | --- |
+| fault | effect | runs | alone | events | healthy wait | symptoms | errors |
+| --- | --- | ---: | ---: | ---: | ---: | --- | --- |
 """
 
 
@@ -50,7 +54,7 @@ def write_table(path: Path, record: Path, results: Sequence[RunResult]) -> None:
     messages, events = (sum(counts) for counts in ((r.plan.messages for r in results), (r.events for r in results)))
     total = (
         f"Total: {len(results)} runs with {messages:,} messages of {events:,} events; "
-        f"{len(flawed)} of the runs had an error."
+        f"{len(flawed)} of the runs had an error. {_longest_wait(results)}"
     )
     lines = [_HEAD.format(record=record.name) + "\n".join(rows), "", total]
     if flawed:
@@ -69,7 +73,24 @@ def _row(name: str, results: Sequence[RunResult]) -> str:
     events = sum(result.events for result in results)
     flawed = [str(result.plan.seed) for result in results if not result.is_flawless]
     errors = f"seed {', '.join(flawed)}" if flawed else "none"
-    return f"| {name} | {FAULTS[name].description} | {len(results)} | {len(alone)} | {events:,} | {most} | {errors} |"
+    counts = f"{len(results)} | {len(alone)} | {events:,} | {_healthy_wait(results)}"
+    return f"| {name} | {FAULTS[name].description} | {counts} | {most} | {errors} |"
+
+
+def _healthy_wait(results: Sequence[RunResult]) -> str:
+    longest = max((result.healthy_wait_seconds for result in results), default=0.0)
+    exceeded = sum(result.healthy_waits_exceeded for result in results)
+    return f"{longest:.1f} s" + (f", exceeded {exceeded:,} times" if exceeded else "")
+
+
+def _longest_wait(results: Sequence[RunResult]) -> str:
+    bounds = ", ".join(f"{bound:g} s" for bound in sorted({result.healthy_wait_bound_seconds for result in results}))
+    exceeded = [result for result in results if result.healthy_waits_exceeded]
+    seeds = f" (seed {', '.join(str(result.plan.seed) for result in exceeded)})" if exceeded else ""
+    return (
+        f"The longest healthy wait was {_healthy_wait(results)}; the bound of {bounds} "
+        f"was exceeded in {len(exceeded)} runs{seeds}."
+    )
 
 
 def _kinds(result: RunResult) -> str:

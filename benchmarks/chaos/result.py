@@ -28,6 +28,11 @@ class RunResult(msgspec.Struct, frozen=True):
     receives: int = 0
     most_receives: int = 0
     """The largest number of receives of one message."""
+    healthy_wait_seconds: float = 0.0
+    """The longest that a healthy message waited beside the faults (`testkit/checker/healthy_wait.py`)."""
+    healthy_wait_bound_seconds: float = 0.0
+    healthy_waits_exceeded: int = 0
+    """How many healthy messages waited longer than the bound. No error: it depends on the machine as well."""
     errors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     symptoms: dict[str, int] = {}

@@ -16,19 +16,22 @@ from benchmarks.chaos.catalog import FAULTS
 from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.credentials import CredentialsServer, credentials_server
 from benchmarks.chaos.database import ChaosDatabase
-from benchmarks.chaos.faults.clock import clock_environment
+from benchmarks.chaos.faults.clock import clock_environment, seconds_ahead, set_clock
 from benchmarks.chaos.faults.server import index_on_small_disk, small_disk
 from benchmarks.chaos.load import ChaosLoad
 from benchmarks.chaos.observations import Observations
 from benchmarks.chaos.plan import Occurrence, Plan
-from benchmarks.chaos.proxy import network
+from benchmarks.chaos.proxy import Network, network
 from benchmarks.chaos.queues import DAEMONS_KEY, ChaosQueue
 from benchmarks.chaos.result import RunResult, traces
 from benchmarks.chaos.supervisor import STOP_TIMEOUT_SECONDS, Supervised
+from testkit.checker.healthy_wait import Beside, Span, bound_seconds, healthy_wait
 from testkit.checker.history import HistoryChecker
 
 DRAIN_TIMEOUT_SECONDS: Final = 60.0
 """How long the daemons may take to drain the queue after the last fault."""
+WRITE_TIMEOUT_SECONDS: Final = 1.5
+HEALTHY_WAIT_SECONDS: Final = bound_seconds(WRITE_TIMEOUT_SECONDS)
 _POLL_SECONDS = 0.1
 _IDLE_SECONDS = 1.0
 """After so long without change and without visible messages, the visibility of those in flight is ended: the run would
@@ -42,7 +45,7 @@ async def run(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResu
         ProcessError: a part of the test environment failed.
     """
     started, observations = time.monotonic(), Observations()
-    load = ChaosLoad(plan.seed, plan.messages, plan.load_seconds)
+    load = ChaosLoad(plan.seed, plan.messages, plan.load_seconds, variant=plan.variant)
     async with prepared_run(plan, database, queue, observations) as context:
         await asyncio.gather(*(daemon.started() for daemon in context.daemons))
         async with _supervised(context):
@@ -57,7 +60,10 @@ async def run(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResu
         expected, record = queue.evidence(load, plan.rejected_objects)
         if is_drained and len(expected) < plan.messages:
             observations.errors.append(f"the queue is empty, but only {len(expected)} messages were ever delivered")
-        report = HistoryChecker(expected, record, await database.changes(), await database.tables()).check()
+        checker = HistoryChecker(expected, record, await database.changes(), await database.tables())
+        report = checker.check()
+        beside = Beside(load.versions_of(plan.concerned_objects), tuple(observations.stops), plan.takes_messages)
+        wait = healthy_wait(expected, record, checker.commits, beside, HEALTHY_WAIT_SECONDS)
         observations.take(context.daemons)
     return RunResult(
         plan=plan,
@@ -67,6 +73,9 @@ async def run(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResu
         quarantined=report.quarantined,
         receives=sum(len(delivery.received_at) for delivery in record.deliveries.values()),
         most_receives=max((len(delivery.received_at) for delivery in record.deliveries.values()), default=0),
+        healthy_wait_seconds=round(wait.longest_seconds, 3),
+        healthy_wait_bound_seconds=HEALTHY_WAIT_SECONDS,
+        healthy_waits_exceeded=wait.exceeded,
         errors=(*observations.errors, *traces(report.findings)),
         notes=tuple(observations.notes),
         symptoms=dict(sorted(observations.symptoms.items())),
@@ -89,7 +98,13 @@ async def prepared_run(
         parts.callback(queue.close)
         proxy = await parts.enter_async_context(network(database.postgres.port))
         source = parts.enter_context(credentials_server(DAEMONS_KEY))
-        environment = _environment(plan, database, queue, proxy.port, folder) | _aws(plan, queue, source)
+        first_host = proxy
+        if "silent_first_host" in plan.needs:
+            first_host = await parts.enter_async_context(network(database.postgres.port))
+        if "clock_ahead" in plan.needs:
+            set_clock(folder, seconds_ahead(plan.seed))
+        url = database.url(*_ports(plan, first_host, proxy))
+        environment = _environment(plan, database, queue, url, folder) | _aws(plan, queue, source)
         daemons = [Supervised(environment) for _ in range(plan.daemons)]
         for daemon in daemons:
             parts.callback(daemon.close)
@@ -98,6 +113,7 @@ async def prepared_run(
             database=database,
             queue=queue,
             network=proxy,
+            first_host=first_host,
             credentials=source,
             daemons=daemons,
             random=Random(plan.seed),
@@ -107,12 +123,19 @@ async def prepared_run(
         )
 
 
-def _environment(plan: Plan, database: ChaosDatabase, queue: ChaosQueue, port: int, folder: Path) -> dict[str, str]:
+def _ports(plan: Plan, first_host: Network, proxy: Network) -> tuple[int, ...]:
+    """The ports of the hosts in the daemon's URL, in their order."""
+    if first_host is not proxy:
+        return first_host.port, proxy.port
     goes_through_network = any(FAULTS[name].group == "network" for name in plan.faults)
+    return (proxy.port if goes_through_network else proxy.target_port,)
+
+
+def _environment(plan: Plan, database: ChaosDatabase, queue: ChaosQueue, url: str, folder: Path) -> dict[str, str]:
     sensor = next((need for need in ("active_sessions", "local") if need in plan.needs), "none")
     settings = {
         "QUEUE_URLS": queue.url,
-        "DATABASE_URL": database.url(port if goes_through_network else database.postgres.port),
+        "DATABASE_URL": url,
         "DATABASE_SCHEMA": database.schema,
         "DATABASE_LOAD_SOURCE": sensor,
         "DATABASE_VCPUS": str(os.cpu_count() or 1),
@@ -122,7 +145,7 @@ def _environment(plan: Plan, database: ChaosDatabase, queue: ChaosQueue, port: i
         "RECEIVE_WAIT_SECONDS": "1",
         "RECEIVE_VISIBILITY_SECONDS": "20",
         "RECEIVE_MAX_POLLS": "16",
-        "WRITE_TIMEOUT_SECONDS": "1.5",
+        "WRITE_TIMEOUT_SECONDS": f"{WRITE_TIMEOUT_SECONDS:g}",
         "WRITE_MAX_CONCURRENCY": str(plan.concurrency),
         # Without a sensor as many statements as possible meet the faults, from the start.
         "WRITE_MIN_CONCURRENCY": str(plan.concurrency) if sensor == "none" else "0.05",
@@ -131,7 +154,8 @@ def _environment(plan: Plan, database: ChaosDatabase, queue: ChaosQueue, port: i
         "BATCH_LINGER_SECONDS": "0.05",
     }
     ours = {f"SUBSCRIBER_{name}": value for name, value in settings.items()}
-    clock = clock_environment(folder, os.environ.get("PYTHONPATH", "")) if "clock" in plan.needs else {}
+    has_clock = not plan.needs.isdisjoint({"clock", "clock_ahead"})
+    clock = clock_environment(folder, os.environ.get("PYTHONPATH", "")) if has_clock else {}
     # Coverage of these processes would add little to that of other tests and slow all of them down.
     return {**ours, **clock, "PGPASSFILE": str(database.password_file), "COVERAGE_PROCESS_CONFIG": ""}
 
@@ -166,8 +190,11 @@ async def _inject(context: RunContext, occurrence: Occurrence, random: Random, b
     """Injects one fault and removes it after its duration."""
     fault = FAULTS[occurrence.fault]
     await asyncio.sleep(began + occurrence.begins_at - time.monotonic())
+    began_at = time.time()
     async with fault.inject(context.with_random(random)):
         await asyncio.sleep(occurrence.lasts)
+    if fault.stops_writes:
+        context.observations.stops.append(Span(began_at, time.time()))
 
 
 async def drained(queue: ChaosQueue, load_ends_at: float) -> bool:

@@ -88,6 +88,28 @@ class Supervised:
                 if self._is_wanted:
                     self.start()
 
+    def metric(self, name: str) -> float:
+        """The sum of all samples of a metric.
+
+        Raises:
+            ProcessError: no daemon runs.
+            OSError: it does not answer.
+        """
+        if self.daemon is None:
+            raise ProcessError("no daemon runs")
+        return self.daemon.metric(name)
+
+    def http_port(self) -> int:
+        """The port of its HTTP server.
+
+        Raises:
+            ProcessError: no daemon runs, or it does not listen yet.
+        """
+        lines = self.daemon.events("http.listening") if self.daemon else []
+        if not lines:
+            raise ProcessError("no daemon listens")
+        return int(lines[0]["port"])
+
     def close(self) -> None:
         """Kills the daemon if one runs."""
         self._is_wanted = False

@@ -25,6 +25,8 @@ class ExpectedMessage(msgspec.Struct, frozen=True, gc=False):
     """Rows that the database may have rejected: they may be missing if the body is in the quarantine."""
     body: bytes | None = None
     """Set where the body may, or must, be in the quarantine."""
+    reason: str | None = None
+    """The reason with which the quarantine must hold the body; None: any."""
 
 
 class DeliveryRecord(msgspec.Struct, gc=False):
@@ -52,6 +54,8 @@ class Tables(msgspec.Struct, frozen=True):
     rows: Mapping[Version, ObjectEvent]
     quarantined: Mapping[str, bytes]
     """Body by message id."""
+    reasons: Mapping[str, str] = {}
+    """Reason by message id."""
 
 
 def version_of(event: ObjectEvent) -> Version:

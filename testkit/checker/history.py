@@ -13,7 +13,6 @@ to reject may be there. In both cases its other events must be in the index.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Literal, TypeAlias
@@ -23,6 +22,7 @@ import msgspec
 from subscriber.events.order import order
 from subscriber.model import ObjectEvent
 from testkit.checker.commit_log import Change, QuarantineCommit, RowCommit
+from testkit.checker.commits import Commits
 from testkit.checker.evidence import DeliveryRecord, ExpectedMessage, QueueRecord, Tables, Version, version_of
 
 ErrorKind: TypeAlias = Literal[
@@ -34,6 +34,7 @@ ErrorKind: TypeAlias = Literal[
     "went_back",
     "quarantined_wrongly",
     "wrong_body",
+    "wrong_reason",
     "dead_letter",
 ]
 """The kinds of findings:
@@ -46,6 +47,7 @@ invented_row: a row of a version that no message was about.
 went_back: a commit replaced a row by an older one.
 quarantined_wrongly: the quarantine holds a body that can be decoded and of which the database rejected no row.
 wrong_body: the quarantine holds another body than the one that was sent.
+wrong_reason: the quarantine holds the body with another reason than the one that is expected.
 dead_letter: a message with something to decode exceeded maxReceiveCount and is in the dead-letter queue.
 """
 
@@ -92,13 +94,12 @@ class HistoryChecker:
         self._messages = {message.message_id: message for message in sent}
         self._queue = queue
         self._tables = tables
-        self._commits: dict[Version, list[RowCommit]] = defaultdict(list)
+        self.commits = Commits(change for change in changes if isinstance(change, RowCommit))
+        """The evidence about rows."""
         self._quarantined_at: dict[str, float] = {}
         for change in changes:
             if isinstance(change, QuarantineCommit):
                 self._quarantined_at.setdefault(change.message_id, change.committed_at)
-            else:
-                self._commits[version_of(change.row)].append(change)
 
     def check(self) -> HistoryReport:
         """Check every message, every row and every commit."""
@@ -133,6 +134,8 @@ class HistoryChecker:
                 yield self._finding("quarantined_wrongly", message)
             elif self._tables.quarantined[name] != message.body:
                 yield self._finding("wrong_body", message)
+            if message.reason not in {None, self._tables.reasons.get(name)}:
+                yield self._finding("wrong_reason", message)
 
     def _findings_of_deleted(self, message: ExpectedMessage) -> Iterator[Finding]:
         deleted_at = self._delivery(message).deleted_at or 0.0
@@ -145,7 +148,7 @@ class HistoryChecker:
         for event in message.events:
             if self._is_rejected(message, event):
                 continue
-            committed_at = self._committed_at(event)
+            committed_at = self.commits.committed_at(event)
             if committed_at is None or not self._has_row_for(event):
                 yield self._finding("lost", message, event, committed_at)
             elif committed_at > deleted_at:
@@ -153,7 +156,7 @@ class HistoryChecker:
 
     def _rows_were_committed(self, message: ExpectedMessage, deleted_at: float) -> bool:
         """Whether all rows of a readable message were committed by then: one delivery may be stored, another kept."""
-        commits = [self._committed_at(event) for event in message.events]
+        commits = [self.commits.committed_at(event) for event in message.events]
         return message.is_readable and all(at is not None and at <= deleted_at for at in commits)
 
     def _findings_of_rows(self) -> Iterator[Finding]:
@@ -165,9 +168,9 @@ class HistoryChecker:
                     newest[version_of(event)] = event
         for version, row in self._tables.rows.items():
             if version not in newest:
-                yield Finding("invented_row", version=version, row=row, commits=tuple(self._commits[version]))
+                yield Finding("invented_row", version=version, row=row, commits=tuple(self.commits.of(version)))
             elif row != newest[version] and not self._is_acceptable(row):
-                commits = tuple(self._commits[version])
+                commits = tuple(self.commits.of(version))
                 yield Finding("wrong_row", version=version, expected=newest[version], row=row, commits=commits)
 
     def _is_acceptable(self, row: ObjectEvent) -> bool:
@@ -181,7 +184,7 @@ class HistoryChecker:
         )
 
     def _findings_of_commits(self) -> Iterator[Finding]:
-        for version, commits in self._commits.items():
+        for version, commits in self.commits.histories():
             for earlier, later in pairwise(commits):
                 if order(later.row) < order(earlier.row):
                     yield Finding("went_back", version=version, row=later.row, commits=tuple(commits))
@@ -200,12 +203,6 @@ class HistoryChecker:
         row = self._tables.rows.get(version_of(event))
         return row is not None and order(row) >= order(event)
 
-    def _committed_at(self, event: ObjectEvent) -> float | None:
-        """When the event, or a newer one of the same row, was first committed."""
-        asked = order(event)
-        commits = self._commits.get(version_of(event), ())
-        return next((commit.committed_at for commit in commits if order(commit.row) >= asked), None)
-
     def _finding(
         self,
         kind: ErrorKind,
@@ -221,7 +218,7 @@ class HistoryChecker:
             version=version,
             expected=event,
             row=self._tables.rows.get(version) if version else None,
-            commits=tuple(self._commits.get(version, ())) if version else (),
+            commits=tuple(self.commits.of(version)) if version else (),
             received_at=tuple(delivery.received_at),
             deleted_at=delivery.deleted_at,
             committed_at=committed_at,

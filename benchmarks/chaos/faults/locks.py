@@ -5,17 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final
 
 import asyncpg
 
 from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.database import ROLE, Connection
-from testkit.workload.backlogs import BUCKET
+from benchmarks.chaos.load import HOT_OBJECTS
+from testkit.workload.backlogs import BUCKET, key
+
+LOCKED_OBJECT: Final = HOT_OBJECTS // 2 + 1
+"""The object whose row another session locks; it is one of those that are overwritten again and again."""
 
 _HELD_SECONDS = 0.4
 _BETWEEN_SECONDS = 0.05
 _LOCKED_ROWS = 30
 """The first by key: the load overwrites these again and again."""
+_LOCK_ROW = """
+INSERT INTO {schema}.object_versions AS stored
+    (bucket, key, version_id, state, sequencer, event_name, event_time)
+VALUES ($1, $2, '', 'present', '', 'Locked', 'epoch')
+ON CONFLICT (bucket, key, version_id) DO UPDATE SET ingested_at = stored.ingested_at
+"""
+"""Locks the row, or the key where there is no row yet: it is rolled back in either case."""
 _EXPECTED_ERRORS = (asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError)
 
 
@@ -44,6 +56,19 @@ def statement_timeouts(context: RunContext) -> AbstractAsyncContextManager[None]
 def quarantine_locked(context: RunContext) -> AbstractAsyncContextManager[None]:
     """Another session locks the quarantine for longer than a write may take; the index accepts every row."""
     return _held(context, "quarantined_messages")
+
+
+@asynccontextmanager
+async def row_locked(context: RunContext) -> AsyncIterator[None]:
+    """Another session keeps the row of one object locked for longer than the rest of the run takes."""
+    async with context.database.connected() as connection:
+        transaction = connection.transaction()
+        await transaction.start()
+        await connection.execute(_LOCK_ROW.format(schema=context.database.schema), BUCKET, key(LOCKED_OBJECT))
+        try:
+            yield
+        finally:
+            await transaction.rollback()
 
 
 @asynccontextmanager

@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from benchmarks.chaos.context import RunContext
+from benchmarks.chaos.faults.server import terminate_sessions
 from benchmarks.chaos.proxy import NetworkMode
 
 _BETWEEN_RESETS_SECONDS = 0.3
+_LOGIN_SECONDS = (1.0, 3.0)
 
 
 @asynccontextmanager
@@ -46,6 +48,29 @@ async def reset(context: RunContext) -> AsyncIterator[None]:
     finally:
         resetting.cancel()
         await asyncio.gather(resetting, return_exceptions=True)
+
+
+@asynccontextmanager
+async def slow_logins(context: RunContext) -> AsyncIterator[None]:
+    """Every connection is reset, and each new one takes 1 to 3 s before it reaches the database."""
+    context.network.login_seconds = context.random.uniform(*_LOGIN_SECONDS)
+    context.network.reset_all()
+    try:
+        yield
+    finally:
+        context.network.login_seconds = 0.0
+
+
+@asynccontextmanager
+async def silent_first_host(context: RunContext) -> AsyncIterator[None]:
+    """Of two hosts in the URL the first accepts connections and stays silent; all sessions are terminated."""
+    context.first_host.set_mode("silent")
+    await terminate_sessions(context.database)
+    try:
+        yield
+    finally:
+        context.first_host.reset_all()
+        context.first_host.set_mode("normal")
 
 
 @asynccontextmanager

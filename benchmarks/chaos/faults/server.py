@@ -199,6 +199,11 @@ async def _stopped(context: RunContext, mode: StopMode) -> AsyncIterator[None]:
         context.database.postgres.start()
 
 
+async def terminate_sessions(database: ChaosDatabase) -> None:
+    """Terminates all sessions of the daemon once."""
+    await database.execute(_TERMINATE)
+
+
 async def _set_system(database: ChaosDatabase, name: str, value: str | None) -> None:
     change = f"ALTER SYSTEM RESET {name}" if value is None else f"ALTER SYSTEM SET {name} = '{value}'"
     await database.execute(change, "SELECT pg_reload_conf()")

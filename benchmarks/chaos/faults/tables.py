@@ -13,6 +13,9 @@ from testkit.workload.backlogs import key
 
 REJECTED_OBJECT: Final = HOT_OBJECTS // 2
 """The only object whose rows are rejected; it is one of those that are overwritten again and again."""
+_IS_REJECTED_OBJECT = f"NEW.key = '{key(REJECTED_OBJECT)}'"
+_DATA_EXCEPTION = "22P02"
+_FOREIGN_KEY_VIOLATION = "23503"
 
 
 def every_row_rejected(context: RunContext) -> AbstractAsyncContextManager[None]:
@@ -22,7 +25,27 @@ def every_row_rejected(context: RunContext) -> AbstractAsyncContextManager[None]
 
 def object_rejected_by_trigger(context: RunContext) -> AbstractAsyncContextManager[None]:
     """A trigger on the index fails for the rows of one object: only its messages may be quarantined."""
-    return raising(context, "object_versions", "P0001", when=f"NEW.key = '{key(REJECTED_OBJECT)}'")
+    return raising(context, "object_versions", "P0001", when=_IS_REJECTED_OBJECT)
+
+
+def all_rejected_as_value(context: RunContext) -> AbstractAsyncContextManager[None]:
+    """A trigger on the index fails for every row with class 22, a data exception: no message may be quarantined."""
+    return raising(context, "object_versions", _DATA_EXCEPTION)
+
+
+def all_rejected_as_violation(context: RunContext) -> AbstractAsyncContextManager[None]:
+    """A trigger on the index fails for every row with class 23, a violation: no message may be quarantined."""
+    return raising(context, "object_versions", _FOREIGN_KEY_VIOLATION)
+
+
+def one_rejected_as_value(context: RunContext) -> AbstractAsyncContextManager[None]:
+    """A trigger fails for the rows of one object with class 22, a data exception: only its messages are quarantined."""
+    return raising(context, "object_versions", _DATA_EXCEPTION, when=_IS_REJECTED_OBJECT)
+
+
+def one_rejected_as_violation(context: RunContext) -> AbstractAsyncContextManager[None]:
+    """A trigger fails for the rows of one object with class 23, a violation: only its messages are quarantined."""
+    return raising(context, "object_versions", _FOREIGN_KEY_VIOLATION, when=_IS_REJECTED_OBJECT)
 
 
 def object_rejected_by_check(context: RunContext) -> AbstractAsyncContextManager[None]:

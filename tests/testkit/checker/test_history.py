@@ -239,6 +239,15 @@ def test_a_row_that_differs_in_one_column_is_wrong(changed: dict[str, Any]) -> N
     )
 
 
+@pytest.mark.parametrize(("reason", "found"), [("unknown_event", []), ("not_json", ["wrong_reason"])])
+def test_the_reason_in_the_quarantine_is_compared(reason: str, found: list[str]) -> None:
+    """Where one is expected: an unknown event must be told from a body that is no event at all."""
+    sent = [ExpectedMessage("m", is_readable=False, body=b"?", reason="unknown_event")]
+    record = QueueRecord({"m": deleted()}, frozenset(), frozenset())
+    tables = Tables({}, {"m": b"?"}, {"m": reason})
+    assert kinds(HistoryChecker(sent, record, [QuarantineCommit(COMMITTED, "m")], tables).check()) == found
+
+
 def test_a_row_without_a_message_is_invented() -> None:
     """No message was about this version."""
     row = put(key="unknown")
