@@ -10,6 +10,7 @@ import msgspec
 
 from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.faults import clock, http, locks, messages, network, process, queue, server, tables
+from benchmarks.chaos.load import LOCKED_OBJECT
 from benchmarks.chaos.variants import Variant
 
 Group: TypeAlias = Literal["process", "database", "network", "queue", "clock", "messages"]
@@ -62,7 +63,7 @@ _ALL: Final = (
     Fault("password-rotated", "database", server.password_rotated, stops_writes=True),
     Fault("lock-timeouts", "database", locks.lock_timeouts, stops_writes=True),
     Fault("statement-timeouts", "database", locks.statement_timeouts, 1.6, 2.5, stops_writes=True),
-    Fault("row-locked", "database", locks.row_locked, 12.0, 25.0, locks=(locks.LOCKED_OBJECT,)),
+    Fault("row-locked", "database", locks.row_locked, 12.0, 25.0, locks=(LOCKED_OBJECT,)),
     Fault("deadlocks", "database", locks.deadlocks, 1.0, 2.5),
     Fault("table-changed", "database", locks.table_changed, 0.8, 2.0),
     Fault("index-rebuilt", "database", locks.index_rebuilt, 1.0, 2.5),

@@ -16,7 +16,7 @@ import functools
 import time
 from collections.abc import Sequence
 from random import Random
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
@@ -34,6 +34,8 @@ Block: TypeAlias = Literal["mixed", "new", "hot", "several"]
 
 _WEIGHTS: Final[dict[Block, int]] = {"mixed": 20, "new": 40, "hot": 20, "several": 20}
 HOT_OBJECTS: Final = 100
+LOCKED_OBJECT: Final = HOT_OBJECTS // 2 + 1
+"""The object whose row another session locks; it is one of those that are overwritten again and again."""
 """Objects that are overwritten again and again, numbered from 0."""
 _OLD_OBJECTS: Final = range(HOT_OBJECTS // 2 - 10, HOT_OBJECTS // 2 + 10)
 """Old objects in messages of several records: so few that one message in twenty has a given one."""
@@ -59,6 +61,8 @@ class ChaosLoad(msgspec.Struct, frozen=True):
     """All messages arrive evenly, and each has one new object."""
     variant: Variant = "aws"
     """What `variants.py` makes of the messages; `mixed` blocks stay those of AWS."""
+    overwritten_every: int = 0
+    """In a steady load: every so many messages one overwrites the object LOCKED_OBJECT; 0: none."""
 
     def attach(self, client: RawClient, queue_url: str) -> None:
         """Attaches the load to a queue, which generates messages as they are received."""
@@ -75,8 +79,8 @@ class ChaosLoad(msgspec.Struct, frozen=True):
         if kind == "several":
             return self._several_body(index)
         if self.variant == "ceph":
-            return backlogs.records_body([self._record(*_object_and_moment(kind, index))])
-        return backlogs.put_body(*_object_and_moment(kind, index))
+            return backlogs.records_body([self._record(*self._object_and_moment(kind, index))])
+        return backlogs.put_body(*self._object_and_moment(kind, index))
 
     def expected(self, index: int, message_id: str, rejected: frozenset[int] = frozenset()) -> ExpectedMessage:
         """What the message with this index must lead to.
@@ -91,7 +95,7 @@ class ChaosLoad(msgspec.Struct, frozen=True):
         kind = self._kind(index)
         if kind == "mixed":
             return expected_from(self._message(index), message_id)
-        records = _several(index) if kind == "several" else (_object_and_moment(kind, index),)
+        records = _several(index) if kind == "several" else (self._object_and_moment(kind, index),)
         may_be_rejected = frozenset(version_of(self._event(*record)) for record in records if record[0] in rejected)
         is_readable = kind != "several" or _unreadable_position(index) is None
         return ExpectedMessage(
@@ -126,6 +130,11 @@ class ChaosLoad(msgspec.Struct, frozen=True):
             body=self.body(index).encode(),
             reason=variants.UNKNOWN_EVENT,
         )
+
+    def _object_and_moment(self, kind: Block, index: int) -> tuple[int, int]:
+        if self.overwritten_every and index % self.overwritten_every == 0:
+            return LOCKED_OBJECT, index
+        return _object_and_moment(kind, index)
 
     def _event(self, number: int, moment: int) -> ObjectEvent:
         if self.variant == "ceph":
@@ -179,9 +188,9 @@ class ArrivingBacklog:
         return max(now + _GRAIN_SECONDS, self._started_at + self._load.arrives_after(following))
 
 
-def arriving(seed: int, messages: int, seconds: float, *, is_steady: bool, variant: Variant) -> ArrivingBacklog:
-    """A backlog that starts to arrive now."""
-    return ArrivingBacklog(ChaosLoad(seed, messages, seconds, is_steady, variant), time.time())
+def arriving(**load: Any) -> ArrivingBacklog:
+    """The messages of a load with these fields, as a backlog that starts to arrive now."""
+    return ArrivingBacklog(ChaosLoad(**load), time.time())
 
 
 @functools.cache

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, Literal, TypeAlias
 
 from testkit.latency_proxy import HOST
@@ -40,7 +40,7 @@ class Network:
         """Connections accepted so far."""
         self._mode: NetworkMode = "normal"
         self._changed = asyncio.Event()
-        self._is_closed = False
+        self._closing = asyncio.Event()
         self._relays: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -63,7 +63,7 @@ class Network:
         self._relays.add(task)
         self._writers.add(writer)
         try:
-            await asyncio.sleep(self.login_seconds)
+            await self._wait_for_login()
             await self._wait_while_silent()
             target_reader, target_writer = await asyncio.open_connection(HOST, self.target_port)
             self._writers.add(target_writer)
@@ -79,7 +79,7 @@ class Network:
 
     async def close(self) -> None:
         """Ends every relay."""
-        self._is_closed = True
+        self._closing.set()
         self.set_mode(self._mode)
         if self._relays:
             await asyncio.wait(self._relays, timeout=_CLOSE_SECONDS)
@@ -123,10 +123,21 @@ class Network:
             writer.write(data)
             await writer.drain()
 
+    async def _wait_for_login(self) -> None:
+        """Waits `login_seconds`.
+
+        Raises:
+            ConnectionAbortedError: the proxy ends.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self.login_seconds):
+                await self._closing.wait()
+            raise ConnectionAbortedError
+
     async def _wait_while_silent(self) -> None:
         while self._mode == "silent":
             await self._changed.wait()
-            if self._is_closed:
+            if self._closing.is_set():
                 raise ConnectionAbortedError
 
 

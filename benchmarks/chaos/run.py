@@ -48,7 +48,7 @@ async def run(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResu
     load = ChaosLoad(plan.seed, plan.messages, plan.load_seconds, variant=plan.variant)
     async with prepared_run(plan, database, queue, observations) as context:
         await asyncio.gather(*(daemon.started() for daemon in context.daemons))
-        async with _supervised(context):
+        async with supervised(context):
             began = time.monotonic()
             queue.attach(load)
             await _inject_all(context, plan, began)
@@ -84,9 +84,17 @@ async def run(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResu
 
 @asynccontextmanager
 async def prepared_run(
-    plan: Plan, database: ChaosDatabase, queue: ChaosQueue, observations: Observations
+    plan: Plan, database: ChaosDatabase, queue: ChaosQueue, observations: Observations, **changed: str
 ) -> AsyncIterator[RunContext]:
-    """Schema, queue, network and daemons of one run while the block runs; the daemons have been launched."""
+    """Schema, queue, network and daemons of one run while the block runs; the daemons have been launched.
+
+    Args:
+        plan: of the run.
+        database: for the index.
+        queue: for the load.
+        observations: what faults report.
+        changed: settings that differ from those of other runs, by their names without the prefix.
+    """
     name = f"chaos_{plan.seed}_{os.getpid()}_{time.monotonic_ns() % 1_000_000}"
     async with AsyncExitStack() as parts:
         folder = Path(parts.enter_context(TemporaryDirectory(prefix="chaos-")))
@@ -105,6 +113,7 @@ async def prepared_run(
             set_clock(folder, seconds_ahead(plan.seed))
         url = database.url(*_ports(plan, first_host, proxy))
         environment = _environment(plan, database, queue, url, folder) | _aws(plan, queue, source)
+        environment |= {f"SUBSCRIBER_{name}": value for name, value in changed.items()}
         daemons = [Supervised(environment) for _ in range(plan.daemons)]
         for daemon in daemons:
             parts.callback(daemon.close)
@@ -168,7 +177,8 @@ def _aws(plan: Plan, queue: ChaosQueue, source: CredentialsServer) -> dict[str, 
 
 
 @asynccontextmanager
-async def _supervised(context: RunContext) -> AsyncIterator[None]:
+async def supervised(context: RunContext) -> AsyncIterator[None]:
+    """Restarts the daemons of the run when they end, while the block runs."""
     watches = [asyncio.create_task(daemon.watch(), name="supervisor") for daemon in context.daemons]
     try:
         yield

@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Final
 
 import asyncpg
 
 from benchmarks.chaos.context import RunContext
 from benchmarks.chaos.database import ROLE, Connection
-from benchmarks.chaos.load import HOT_OBJECTS
+from benchmarks.chaos.load import LOCKED_OBJECT
 from testkit.workload.backlogs import BUCKET, key
-
-LOCKED_OBJECT: Final = HOT_OBJECTS // 2 + 1
-"""The object whose row another session locks; it is one of those that are overwritten again and again."""
 
 _HELD_SECONDS = 0.4
 _BETWEEN_SECONDS = 0.05

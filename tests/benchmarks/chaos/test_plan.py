@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from benchmarks.chaos.catalog import FAULTS
-from benchmarks.chaos.faults.locks import LOCKED_OBJECT
 from benchmarks.chaos.faults.tables import REJECTED_OBJECT
-from benchmarks.chaos.load import ArrivingBacklog, ChaosLoad
+from benchmarks.chaos.load import LOCKED_OBJECT, ArrivingBacklog, ChaosLoad
 from benchmarks.chaos.plan import plan_of, short_plan
 from benchmarks.chaos.record import append_result, read_record, write_table
 from benchmarks.chaos.result import RunResult

@@ -96,3 +96,29 @@ async def test_slow_delays_data(ends: Ends) -> None:
     began = clock()
     assert await ends.to_server(b"late") == b"late"
     assert clock() - began >= 0.2
+
+
+async def test_a_slow_login_delays_new_connections_only(ends: Ends) -> None:
+    """An open connection stays as quick as it was; a new one waits before the server sees it."""
+    ends.between.login_seconds = 30.0
+    reader, writer = await asyncio.open_connection("127.0.0.1", ends.between.port)
+    writer.write(b"login")
+    reading = asyncio.create_task(reader.read(1), name="reading")
+    assert await ends.to_server(b"question") == b"question"
+    assert not reading.done()
+    writer.close()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+
+
+async def test_a_silent_proxy_ends() -> None:
+    """Connections that wait in silence are closed with it, and nobody waits for them."""
+    async with asyncio.timeout(10):
+        async with network(1) as between:
+            between.set_mode("silent")
+            reader, writer = await asyncio.open_connection("127.0.0.1", between.port)
+            writer.write(b"hello?")
+            while not between.connections:  # noqa: ASYNC110 -- a counter, which no event accompanies
+                await asyncio.sleep(0)
+        assert await reader.read() == b""
+        writer.close()

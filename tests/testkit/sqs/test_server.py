@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import msgspec
@@ -65,6 +67,18 @@ def test_a_poll_of_a_closed_connection_gets_no_message(queue_server: QueueServer
     client.call("SendMessage", QueueUrl=url, MessageBody="a")
     (message,) = client.call("ReceiveMessage", QueueUrl=url, MessageSystemAttributeNames=["All"])["Messages"]
     assert message["Attributes"]["ApproximateReceiveCount"] == "1"
+
+
+def test_every_answer_has_the_date(queue_server: QueueServer, client: RawClient) -> None:
+    """As those of SQS: a client compares its clock with it, and measures the age of messages by one of the two."""
+    address = urlsplit(queue_server.endpoint_url)
+    with socket.create_connection((address.hostname or "", address.port or 0), 10) as connection:
+        before = int(time.time())
+        connection.sendall(client.build("AmazonSQS.ListQueues", {"QueueNamePrefix": "x"}))
+        head = connection.recv(4096).decode().lower()
+    assert head.startswith("http/1.1 200 ")
+    date = parsedate_to_datetime(head.partition("\r\ndate: ")[2].partition("\r\n")[0])
+    assert before <= date.timestamp() <= time.time()
 
 
 def test_dead_letters_wake_a_poll_of_their_queue(queue_server: QueueServer, client: RawClient) -> None:
