@@ -19,8 +19,8 @@ from benchmarks.chaos.result import traces
 from benchmarks.chaos.run import drained, prepared_run, supervised
 from benchmarks.chaos.scenario_shutdown import EnvironmentFactory
 from subscriber.choices import WRITE_TIMEOUT_SECONDS
-from testkit.checker.healthy_wait import Beside, bound_seconds, healthy_wait
-from testkit.checker.history import HistoryChecker
+from testkit.checker.healthy_wait import Beside, HealthyWait, bound_seconds, healthy_wait
+from testkit.checker.history import HistoryChecker, HistoryReport
 from testkit.terminal import Screen, duration
 
 EVENTS_PER_SECOND: Final = 20
@@ -60,25 +60,26 @@ async def locked_row_scenario(seed: int, minutes: float, environment: Environmen
         checker = HistoryChecker(expected, record, await database.changes(), await database.tables())
         report = checker.check()
         observations.take(context.daemons)
-    bound = bound_seconds(WRITE_TIMEOUT_SECONDS)
     beside = Beside(concerned=load.versions_of(frozenset({LOCKED_OBJECT})))
-    wait = healthy_wait(expected, record, checker.commits, beside, bound)
+    wait = healthy_wait(expected, record, checker.commits, beside, bound_seconds(WRITE_TIMEOUT_SECONDS))
     most = max(len(delivery.received_at) for delivery in record.deliveries.values())
-    screen.table(
-        [
-            (
-                "messages",
-                str(len(expected)),
-                f"{EVENTS_PER_SECOND} a second, every {_OVERWRITTEN_EVERY}th of the locked row",
-            ),
-            ("stored", str(report.stored), "all of them, those of the locked row after the lock"),
-            ("healthy wait", duration(wait.longest_seconds), f"the bound is {duration(bound)}"),
-            ("exceeded", str(wait.exceeded), "healthy messages that waited longer"),
-            ("receives", str(most), "the most of one message"),
-            ("errors", str(len(report.findings) + len(observations.errors)), "in the history"),
-        ]
-    )
+    _print_figures(screen, report, wait, most)
     for sentence in (*observations.errors, *traces(report.findings)):
         screen.say(sentence)
     is_clean = is_drained and not observations.errors and not report.findings
     return is_clean and report.stored == messages and not wait.exceeded
+
+
+def _print_figures(screen: Screen, report: HistoryReport, wait: HealthyWait, most_receives: int) -> None:
+    bound = duration(bound_seconds(WRITE_TIMEOUT_SECONDS))
+    load = f"{EVENTS_PER_SECOND} a second, every {_OVERWRITTEN_EVERY}th of the locked row"
+    screen.table(
+        [
+            ("messages", str(report.messages), load),
+            ("stored", str(report.stored), "all of them, those of the locked row after the lock"),
+            ("healthy wait", duration(wait.longest_seconds), f"the bound is {bound}"),
+            ("exceeded", str(wait.exceeded), "healthy messages that waited longer"),
+            ("receives", str(most_receives), "the most of one message"),
+            ("findings", str(len(report.findings)), "in the history"),
+        ]
+    )

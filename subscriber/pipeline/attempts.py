@@ -10,6 +10,7 @@ from subscriber.flow.breaker import CircuitBreaker
 from subscriber.flow.wakeup import Waiters
 from subscriber.model import ObjectEvent
 from subscriber.observe.metrics import Metrics
+from subscriber.pipeline.judgment import takes_time
 from subscriber.pipeline.steps import Evidence, QuarantineBodies, StoreRows
 from subscriber.ports import Store
 from subscriber.signals import WriteTally
@@ -64,7 +65,7 @@ class Attempts:
             elif step.rows:
                 await self._write(step)
         except StoreError as error:
-            self._note_failure(error, is_rows=isinstance(step, StoreRows))
+            self._note_failure(error, step)
             return error
         return None
 
@@ -106,12 +107,22 @@ class Attempts:
         if not self._index_fails:
             self._breaker.record_success()
 
-    def _note_failure(self, error: StoreError, *, is_rows: bool) -> None:
+    def _note_failure(self, error: StoreError, step: StoreRows | QuarantineBodies) -> None:
         self._metrics.write_failures.labels(error.treatment.value, error.word).inc()
         if error.names_own_constraint:
             return
-        if is_rows:
+        if isinstance(step, StoreRows):
             self._index_fails = True
         if error.treatment is not Treatment.BISECT:
             self.tally.failures += 1
-        self._breaker.record_failure(error)
+        if not is_part_of_search(step, error):
+            self._breaker.record_failure(error)
+
+
+def is_part_of_search(step: StoreRows | QuarantineBodies, error: StoreError) -> bool:
+    """Whether a failure was expected: some part of a batch has the row that is locked, and little time to wait for it.
+
+    It says nothing new about the database. If it counted, the circuit would open while a row is looked for.
+    """
+    is_part = isinstance(step, StoreRows) and step.limit_seconds < math.inf and len(step.deliveries) > 1
+    return is_part and takes_time(error)

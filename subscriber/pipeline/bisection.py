@@ -13,7 +13,10 @@ The rules:
 4. A suspect that fails again after such a write or comparison is *poison*. If the failure is about a row, its body goes
    to the quarantine and its other rows are stored one by one; otherwise the queue delays it. A message's own rows are
    no evidence. An error that names a constraint of our own tables needs none.
-5. An error of the whole server (full disk, too many connections, login) is never about a message.
+5. A row whose message failed alone for another reason than its values, such as a lock, is remembered by the write
+   stage (failing_rows.py): the messages about it are set apart from all others, here and in other batches. Of several
+   rows of a message the first that fails alone counts.
+6. An error of the whole server (full disk, too many connections, login) is never about a message.
 """
 
 from __future__ import annotations
@@ -21,13 +24,15 @@ from __future__ import annotations
 import functools
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from subscriber.errors import StoreError, Treatment
-from subscriber.flow.backoff import Backoff
 from subscriber.model import Delivery, Message, ObjectEvent, Receipt, Rejection
+from subscriber.pipeline.failing_rows import Apart, FailingRows, Version, version_of
+from subscriber.pipeline.judgment import DATABASE_BACKOFF, is_poison, is_server_wide, repeated, takes_time
+from subscriber.pipeline.progress import Progress, is_still_ours
 from subscriber.pipeline.steps import (
     Evidence,
     Note,
@@ -41,91 +46,8 @@ from subscriber.pipeline.steps import (
     part_of,
 )
 
-CONFLICT_TRIES = 3
-"""Of a batch that loses against another transaction, before it is bisected: a session may keep one row locked."""
-
-TRIES_AS_IT_IS = 2
-"""Of a batch whose failure cannot be about a row, before it is bisected all the same: a row may crash a server. A try
-counts only if the database was seen to work since the last one, so an outage bisects nothing."""
-
-TRIES_ALONE = 3
-"""Of a suspect whose failure does not concern a row, before it is delayed: a session may lock its row for a moment."""
-
-CONFLICT_BACKOFF = Backoff(first_seconds=0.05, max_seconds=1.0, jitter=1.0)
-"""After a deadlock or a lost serialization race: the other transaction is over in a moment."""
-
-DATABASE_BACKOFF = Backoff(first_seconds=0.5, max_seconds=5.0, jitter=0.5)
-"""After any other failure, unless the breaker makes the write wait longer."""
-
-SERVER_WIDE_SQLSTATES = ("53100", "53300", "28")
-"""Never caused by a row: a full disk, too many connections, a login. A full disk still accepts rows that need no new
-space, so their success proves nothing about a row that does."""
-
-REPEATED_AS_IT_IS = frozenset({Treatment.RETRY, Treatment.RECONNECT, Treatment.CREDENTIALS, Treatment.STOP})
-
-
-def is_server_wide(error: StoreError) -> bool:
-    """Whether no message can be the reason, whatever becomes of others."""
-    return error.treatment is Treatment.CREDENTIALS or (error.sqlstate or "").startswith(SERVER_WIDE_SQLSTATES)
-
-
-def is_still_ours(message: Message, now: float) -> bool:
-    """Whether `message` may be written at `now`, by the loop's clock; if not, other consumers may have it."""
-    lease = message.lease
-    return now < lease.expires_at and (not lease.expired or message.receipt_handle not in lease.expired)
-
-
-def is_gone(message: Message, now: float) -> bool:
-    """Whether it expired for good: a release under way may still fail, and is then to be repeated."""
-    return not is_still_ours(message, now) and message.receipt_handle not in message.lease.releasing
-
-
-def held_until(deliveries: Iterable[Delivery]) -> float:
-    """When the last of these is released, by the loop's clock: then nothing is left to be tried."""
-    return max((delivery.message.lease.held_until for delivery in deliveries), default=math.inf)
-
-
-class _Progress(msgspec.Struct):
-    """What has become of one message so far."""
-
-    delivery: Delivery
-    needs_quarantine: bool
-    """Whether its body is to be kept: decode rejected something of it, or it is poison."""
-    rows_stored: bool = False
-    quarantined: Rejection | None = None
-    """Set once the body is committed."""
-    failed: str | None = None
-    """Why neither index nor quarantine takes it, and other messages are taken."""
-    singles: Sequence[ObjectEvent] = ()
-    """Rows of a poison message that are still to be tried one by one."""
-    singles_tries: int = 0
-    singles_due: float = -math.inf
-    is_reported: bool = False
-
-    @property
-    def is_finished(self) -> bool:
-        """Rows and, where there is a rejection, the body: one without the other is not enough."""
-        is_committed = self.rows_stored and (self.quarantined is not None or not self.needs_quarantine)
-        return self.failed is not None or is_committed
-
-    def receipt(self, now: float) -> Receipt:
-        """The message's receipt, were the work to end now."""
-        message = self.delivery.message
-        if self.failed is None and self.is_finished:
-            if self.quarantined is not None:
-                return Receipt(message=message, verdict="quarantined", reason=self.quarantined.reason)
-            return Receipt(message=message, verdict="stored")
-        if is_gone(message, now):
-            return Receipt(message=message, verdict="expired")
-        if self.failed is not None:
-            return Receipt(message=message, verdict="retry_later", reason=self.failed)
-        return Receipt(message=message, verdict="released")
-
-
-def is_poison(suspect: Suspect, error: StoreError, evidence: Evidence) -> bool:
-    """Whether a suspect that failed once more is the cause, given what has been seen to work up to now."""
-    may_tell = error.treatment.concerns_row or suspect.tries + 1 >= TRIES_ALONE
-    return may_tell and not is_server_wide(error) and evidence.clears_database_since(suspect.seen)
+LOOK_AGAIN_SECONDS = 0.1
+"""Of messages that are set apart: by then another batch may know more about their row."""
 
 
 class BatchPlan:
@@ -136,6 +58,7 @@ class BatchPlan:
         rows: the fold of their events.
         statement_seconds: the write timeout.
         is_ours: whether a message may still be written at a moment; one that may not is dropped from what is tried.
+        failing_rows: what all plans of the write stage know of; None: this is the only plan.
     """
 
     def __init__(
@@ -144,6 +67,7 @@ class BatchPlan:
         rows: Sequence[ObjectEvent],
         statement_seconds: float,
         is_ours: Callable[[Message, float], bool] = is_still_ours,
+        failing_rows: FailingRows | None = None,
     ) -> None:
         self._deliveries = deliveries
         self._is_untouched = True
@@ -153,17 +77,24 @@ class BatchPlan:
         self._statement_seconds = statement_seconds
         self._is_ours = is_ours
         self._parts = deque([StoreRows(deliveries, rows)])
+        self._halves: list[tuple[StoreRows, StoreRows]] = []
+        """Of parts that failed, the newest last: where both halves fail, one is followed to its row first. That sets
+        the messages about the same row in the others apart."""
+        self._failing_rows = FailingRows() if failing_rows is None else failing_rows
+        self._apart = Apart(self._failing_rows)
+        self._suspected: dict[str, set[Version]] = {}
+        """Failing rows of each suspect, by receipt handle."""
         rejected = [(one, one.rejection) for one in deliveries if one.rejection is not None]
         self._bodies = deque([QuarantineBodies(rejected)] if rejected else [])
         self._suspects: deque[Suspect] = deque()
-        self._poisoned: list[_Progress] = []
+        self._poisoned: list[Progress] = []
         """Poison messages with rows that are still to be tried one by one."""
         self._notes: list[Note] = []
 
     @functools.cached_property
-    def _progress(self) -> dict[str, _Progress]:
+    def _progress(self) -> dict[str, Progress]:
         return {
-            delivery.message.receipt_handle: _Progress(delivery, delivery.rejection is not None)
+            delivery.message.receipt_handle: Progress(delivery, delivery.rejection is not None)
             for delivery in self._deliveries
         }
 
@@ -179,11 +110,16 @@ class BatchPlan:
 
     def next(self, now: float, evidence: Evidence) -> Step | None:
         """What to do now; None once every message is finished or dropped."""
-        if not (self._parts or self._bodies or self._suspects or self._poisoned):
+        planned = self._parts or self._halves or self._bodies or self._suspects or self._poisoned
+        if not (planned or self._apart.deliveries):
             return None
-        if self._is_untouched and all(self._is_ours(one.message, now) for one in self._deliveries):
+        is_plain = self._is_untouched and not self._failing_rows.may_concern_others
+        if is_plain and all(self._is_ours(one.message, now) for one in self._deliveries):
             return self._parts.popleft()
         self._drop_expired(now)
+        self._take_from_apart(now)
+        if not (self._parts or self._halves):
+            self._failing_rows.end_search(self)
         for find in (self._due_part, self._due_single, self._due_bodies, self._due_suspect):
             step = find(now, evidence)
             if step is not None:
@@ -193,6 +129,9 @@ class BatchPlan:
     def _wait(self, now: float) -> Wait | None:
         planned = [one.due for one in self._parts] + [one.due for one in self._bodies]
         planned += [one.singles_due for one in self._poisoned]
+        if self._apart.deliveries or self._halves:
+            until = min((due for due in planned if due > now), default=math.inf)
+            return Wait(min(until, now + LOOK_AGAIN_SECONDS), is_for_evidence=not (planned or self._halves))
         if not planned and not self._suspects:
             return None
         dues = [*planned, *(one.due for one in self._suspects)]
@@ -207,6 +146,8 @@ class BatchPlan:
         self._is_untouched = False
         if isinstance(step, QuarantineBodies):
             self._record_bodies(step, error, now, evidence)
+        elif isinstance(step, StoreRows) and step.looks_for_row:
+            self._record_row(step, error)
         elif isinstance(step, StoreRows) and not step.is_evidence:
             # Of a poison message: its body is kept, so nothing is lost whatever becomes of its other rows.
             self._record_single(step, error, now)
@@ -230,13 +171,16 @@ class BatchPlan:
         """The receipts of all others, when nothing more is tried: those that are not committed are released."""
         if self._are_all_stored:
             return self._take_all_stored()
+        self._failing_rows.end_search(self)
+        for versions in self._suspected.values():
+            self._failing_rows.forget_unproven(versions)
         return tuple(self._reported(one, now) for one in self._progress.values() if not one.is_reported)
 
     def _take_all_stored(self) -> tuple[Receipt, ...]:
         deliveries, self._deliveries = (self._deliveries, ()) if self._are_all_stored else ((), self._deliveries)
         return tuple(Receipt(one.message, "stored") for one in deliveries)
 
-    def _reported(self, progress: _Progress, now: float) -> Receipt:
+    def _reported(self, progress: Progress, now: float) -> Receipt:
         progress.is_reported = True
         return progress.receipt(now)
 
@@ -245,7 +189,10 @@ class BatchPlan:
     def _drop_expired(self, now: float) -> None:
         if all(self._is_ours(one.delivery.message, now) for one in self._progress.values() if not one.is_finished):
             return
+        while self._halves:
+            self._parts.extend(self._halves.pop())
         self._parts = deque(part for one in self._parts if (part := self._still_ours(one, now)).deliveries)
+        self._apart.deliveries = [one for one in self._apart.deliveries if self._is_ours(one.message, now)]
         self._suspects = deque(one for one in self._suspects if self._is_ours(one.delivery.message, now))
         self._bodies = deque(self._bodies_where(lambda delivery: self._is_ours(delivery.message, now)))
         self._poisoned = [one for one in self._poisoned if self._is_ours(one.delivery.message, now)]
@@ -254,13 +201,41 @@ class BatchPlan:
         ours = [one for one in part.deliveries if self._is_ours(one.message, now)]
         return part if len(ours) == len(part.deliveries) else part_of(ours, part.limit_seconds)
 
+    def _take_from_apart(self, now: float) -> None:
+        if not self._apart.deliveries:
+            return
+        tried, delayed = self._apart.take_due(now)
+        for one, word in delayed:
+            self._progress[one.message.receipt_handle].failed = word
+        if tried:
+            limit = limit_after_failure(StoreRows(self._deliveries, ()), self._statement_seconds)
+            self._parts.append(msgspec.structs.replace(part_of(tried, limit), is_trial=True))
+
     def _due_part(self, now: float, _evidence: Evidence) -> Step | None:
-        for _ in range(len(self._parts)):
-            part = self._parts.popleft()
-            if part.due <= now:
-                return part
-            self._parts.append(part)
-        return None
+        while True:
+            for _ in range(len(self._parts)):
+                part = self._parts.popleft()
+                if part.due > now:
+                    self._parts.append(part)
+                elif (part := self._separated(part)).deliveries:
+                    return part
+            if not self._halves or not self._failing_rows.may_search(self):
+                return None
+            self._parts.extend(self._halves.pop())
+
+    def _separated(self, part: StoreRows) -> StoreRows:
+        """The part without the messages about failing rows, which are set apart."""
+        if part.is_trial or part.looks_for_row:
+            return part
+        if part.limit_seconds == math.inf and not self._failing_rows.may_search(self):
+            # Another batch looks for a row: if this one has it too, it must not wait for it once more.
+            part = msgspec.structs.replace(part, limit_seconds=limit_after_failure(part, self._statement_seconds))
+        others = self._apart.separate(part.deliveries)
+        if len(others) == len(part.deliveries):
+            return part
+        self._is_untouched = False
+        left = part_of(others, part.limit_seconds)
+        return msgspec.structs.replace(part, deliveries=left.deliveries, rows=left.rows)
 
     def _due_single(self, now: float, _evidence: Evidence) -> Step | None:
         for one in self._poisoned:
@@ -288,29 +263,26 @@ class BatchPlan:
         if error is None:
             if self._suspects:
                 self._remove_suspect(part.deliveries[0])
+            if self._failing_rows:
+                self._failing_rows.forget(map(version_of, part.rows))
             for one in part.deliveries:
                 self._progress[one.message.receipt_handle].rows_stored = True
             return
-        repeated = self._repeated(part, error, now, evidence)
-        if repeated is not None:
-            self._parts.append(repeated)
+        if part.is_trial:
+            for one in part.deliveries:
+                self._progress[one.message.receipt_handle].failed = error.word
+            return
+        again = repeated(part, error, now, evidence)
+        if again is not None:
+            self._parts.append(again)
             return
         limited = msgspec.structs.replace(part, limit_seconds=limit_after_failure(part, self._statement_seconds))
         if len(part.deliveries) > 1:
-            self._parts.extend(halves(limited))
+            self._halves.append(halves(limited))
+            if takes_time(error):
+                self._failing_rows.begin_search(self)
         else:
             self._record_alone(limited, error, now, evidence)
-
-    def _repeated(self, part: StoreRows, error: StoreError, now: float, evidence: Evidence) -> StoreRows | None:
-        """The same part once more; None: look for the row. No part is repeated then, for its siblings would wait."""
-        is_conflict = error.treatment is Treatment.RETRY
-        counts = is_conflict or evidence != part.tried
-        tries = part.tries + counts
-        is_first = part.limit_seconds == math.inf and tries < (CONFLICT_TRIES if is_conflict else TRIES_AS_IT_IS)
-        if not (is_first and (is_server_wide(error) or error.treatment in REPEATED_AS_IT_IS)):
-            return None
-        backoff = CONFLICT_BACKOFF if is_conflict else DATABASE_BACKOFF
-        return msgspec.structs.replace(part, tries=tries, tried=evidence, due=now + backoff.delay_seconds(tries))
 
     def _remove_suspect(self, delivery: Delivery) -> Suspect | None:
         found = next((one for one in self._suspects if one.delivery is delivery), None)
@@ -324,12 +296,38 @@ class BatchPlan:
         if error.names_own_constraint:
             self._settle_poison(delivery, error)
         elif suspect is None:
+            self._look_for_row(part, error)
             self._suspects.append(Suspect(delivery, part.limit_seconds, seen=evidence, tried=evidence, due=now))
         elif is_poison(suspect, error, evidence):
             self._settle_poison(delivery, error)
+            self._failing_rows.prove(self._suspected.pop(delivery.message.receipt_handle, ()), now)
         else:
             due = now + DATABASE_BACKOFF.delay_seconds(suspect.tries)
             self._suspects.append(msgspec.structs.replace(suspect, tried=evidence, due=due, tries=suspect.tries + 1))
+
+    def _look_for_row(self, part: StoreRows, error: StoreError) -> None:
+        """Of a message that failed alone: which of its rows it is, unless the error is about values or the server."""
+        if error.treatment.concerns_row or is_server_wide(error):
+            return
+        if len(part.rows) == 1:
+            self._suspect_row(part, error)
+            return
+        look = StoreRows(part.deliveries, (), part.limit_seconds, is_evidence=False, looks_for_row=True)
+        looks = [msgspec.structs.replace(look, rows=[row]) for row in part.rows]
+        self._parts.extendleft(reversed(looks))
+
+    def _record_row(self, look: StoreRows, error: StoreError | None) -> None:
+        if error is None:
+            return
+        if not (error.treatment.concerns_row or is_server_wide(error)):
+            self._suspect_row(look, error)
+        # One row is enough: each of the others might take its time as well.
+        self._parts = deque(one for one in self._parts if not one.looks_for_row)
+
+    def _suspect_row(self, look: StoreRows, error: StoreError) -> None:
+        version = version_of(look.rows[0])
+        self._failing_rows.suspect(version, error.word)
+        self._suspected.setdefault(look.deliveries[0].message.receipt_handle, set()).add(version)
 
     def _settle_poison(self, delivery: Delivery, error: StoreError) -> None:
         progress = self._progress[delivery.message.receipt_handle]

@@ -43,6 +43,10 @@ class StoreRows(msgspec.Struct, frozen=True):
     """When it may be tried, by the caller's clock."""
     is_evidence: bool = True
     """Whether success says something about other messages."""
+    looks_for_row: bool = False
+    """Whether this is one row of a message that failed alone: which of them is it?"""
+    is_trial: bool = False
+    """Whether these messages were set apart because of a row that has failed before."""
 
 
 class QuarantineBodies(msgspec.Struct, frozen=True):

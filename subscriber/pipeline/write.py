@@ -21,8 +21,10 @@ from subscriber.model import Batch, Receipt
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
 from subscriber.pipeline.attempts import Attempts, PipelineStoppingError
-from subscriber.pipeline.bisection import BatchPlan, held_until
+from subscriber.pipeline.bisection import BatchPlan
 from subscriber.pipeline.comparison import Comparison
+from subscriber.pipeline.failing_rows import FailingRows
+from subscriber.pipeline.progress import held_until
 from subscriber.pipeline.steps import Evidence, Note, Wait
 from subscriber.ports import Store
 
@@ -66,6 +68,7 @@ class Writer:
         self._breaker = breaker
         self._options = options
         self._attempts = Attempts(store, breaker, metrics)
+        self._failing_rows = FailingRows()
         self.comparison = Comparison(self._attempts, breaker, limiter)
         self.tally = self._attempts.tally
 
@@ -92,7 +95,7 @@ class Writer:
 
     async def _settle(self, batch: Batch, permit: Permit) -> tuple[Receipt, ...]:
         """Receipts that were not sent yet, when nothing is left to be tried."""
-        plan = BatchPlan(batch.deliveries, batch.rows, self._options.statement_seconds)
+        plan = BatchPlan(batch.deliveries, batch.rows, self._options.statement_seconds, failing_rows=self._failing_rows)
         try:
             async with asyncio.timeout_at(held_until(batch.deliveries)):
                 await self._carry_out(plan, permit)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from subscriber.errors import StoreError, Treatment
 from subscriber.events.order import fold
 from subscriber.model import Delivery
-from subscriber.pipeline.bisection import CONFLICT_TRIES, TRIES_ALONE, BatchPlan
+from subscriber.pipeline.bisection import BatchPlan
+from subscriber.pipeline.judgment import CONFLICT_TRIES, TRIES_ALONE
 from subscriber.pipeline.steps import Evidence, QuarantineBodies, Step, StoreRows, Wait, limit_after_failure, part_of
 from tests.fakes.samples import REJECTION, delivery, failing, message, object_event, put
 from tests.fakes.store import store_error
@@ -41,11 +42,10 @@ class Table:
     def step(self) -> Step | None:
         """One step of the plan, carried out."""
         step = self.plan.next(self.now, self.evidence)
-        if step is None or isinstance(step, Wait):
-            return step
-        self.tried.append(step)
-        error = self._answer(step)
-        self.plan.record(step, error, self.now, self.evidence)
+        if step is not None and not isinstance(step, Wait):
+            self.tried.append(step)
+            error = self._answer(step)
+            self.plan.record(step, error, self.now, self.evidence)
         for one in self.plan.take_receipts():
             self.verdicts[one.message.message_id] = (one.verdict, one.reason)
         return step

@@ -11,7 +11,7 @@ import pytest
 from subscriber.errors import StoreError, Treatment
 from subscriber.model import Delivery, ObjectEvent
 from subscriber.pipeline.comparison import COMPARISON_PREFIX
-from tests.fakes.samples import batch, failing, put
+from tests.fakes.samples import batch, delivery, failing, object_event, put
 from tests.fakes.store import FakeStore, store_error
 from tests.pipeline.writer import Setup
 
@@ -77,6 +77,41 @@ async def test_beside_any_one_broken_row_the_others_are_stored_in_two_statements
     assert len(store.stored_at) == size - 1
     assert longest <= 2 * statement_seconds + 1
     assert verdicts in ({"stored", "quarantined"}, {"stored", "retry_later"})
+
+
+@pytest.mark.parametrize("limit", [1.0, 4.0])
+@pytest.mark.parametrize(("messages", "batches"), [(5, 1), (25, 1), (1, 4), (5, 4)])
+async def test_many_messages_about_one_locked_row_are_set_apart(limit: float, messages: int, batches: int) -> None:
+    """However many they are in a batch, and however many batches have some: the bound is that of one message."""
+    statement_seconds = 1.5
+    store = Broken("bad", store_error(Treatment.BACK_OFF, "57014"), statement_seconds)
+    setup = Setup(limit=limit, store=store, statement_seconds=statement_seconds)
+    size, every = 200, 200 // messages
+    async with setup.running():
+        began = asyncio.get_running_loop().time()
+        for number in range(batches):
+            keys = ["bad" if place % every == 0 else f"{number}/{place:03}" for place in range(size)]
+            await setup.inbox.send(batch(*held(*map(put, keys))))
+        await asyncio.sleep(HOLD_MAX_SECONDS / 10)
+        verdicts = [one.verdict for one in setup.receipts()]
+    assert max(at - began for at in store.stored_at.values()) <= 2 * statement_seconds + 1
+    assert {verdict: verdicts.count(verdict) for verdict in set(verdicts)} == {
+        "stored": batches * (size - messages),
+        "retry_later": batches * messages,
+    }
+
+
+async def test_of_a_message_with_several_rows_only_the_locked_one_sets_others_apart() -> None:
+    """A message about one of its other rows is stored, and no message about it is delayed."""
+    store = Broken("bad", store_error(Treatment.BACK_OFF, "57014"), 1.5)
+    setup = Setup(store=store, statement_seconds=1.5)
+    several = delivery(*(object_event(key) for key in ("a", "bad", "c")))
+    async with setup.running():
+        await setup.inbox.send(batch(*held(several, *map(put, "acdefgh"))))
+        await asyncio.sleep(HOLD_MAX_SECONDS / 10)
+        verdicts = sorted(one.verdict for one in setup.receipts())
+    assert verdicts == ["retry_later", *["stored"] * 7]
+    assert setup.keys() == set("acdefgh")
 
 
 async def test_other_batches_do_not_wait_for_a_suspect() -> None:

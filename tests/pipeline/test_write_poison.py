@@ -10,7 +10,7 @@ import pytest
 
 from subscriber.errors import Treatment
 from subscriber.model import Delivery, ObjectEvent
-from subscriber.pipeline.bisection import CONFLICT_TRIES
+from subscriber.pipeline.judgment import CONFLICT_TRIES
 from tests.fakes.samples import REJECTION, bad_event, batch, delivery, failing, object_event, put
 from tests.fakes.store import Fail, FakeStore, store_error, version_of
 from tests.pipeline.writer import HOLD_SECONDS, Setup

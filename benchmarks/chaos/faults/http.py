@@ -55,27 +55,39 @@ async def answered(port: int, path: str) -> bool:
 async def _ask_slowly(daemon: Supervised, random: Random) -> None:
     while True:
         with suppress(OSError, ProcessError):
-            _, writer = await asyncio.open_connection(HOST, daemon.http_port())
-            try:
-                writer.write(_BEGINNING)
-                while not writer.transport.is_closing():
-                    await asyncio.sleep(random.uniform(*_BYTE_SECONDS))
-                    writer.write(b"x")
-            finally:
-                writer.transport.abort()
+            await _send_slowly(daemon.http_port(), random)
         await asyncio.sleep(random.uniform(*_RECONNECT_SECONDS))
 
 
+async def _send_slowly(port: int, random: Random) -> None:
+    """Sends the beginning of a request byte by byte, until the server closes the connection."""
+    _, writer = await asyncio.open_connection(HOST, port)
+    try:
+        writer.write(_BEGINNING)
+        while not writer.transport.is_closing():
+            await asyncio.sleep(random.uniform(*_BYTE_SECONDS))
+            writer.write(b"x")
+    finally:
+        writer.transport.abort()
+
+
 async def _ask_pages(context: RunContext, daemon: Supervised) -> None:
+    """Asks for the pages in turn; an error ends it."""
     while True:
         for path in PAGES:
-            began = time.monotonic()
-            while not await _is_answered(daemon, path):
-                if time.monotonic() - began > ANSWER_SECONDS:
-                    context.error(f"{path} did not answer within {ANSWER_SECONDS:g} s")
-                    return
-                await asyncio.sleep(_BETWEEN_SECONDS / 4)
+            if not await _is_answered_in_time(daemon, path):
+                context.error(f"{path} did not answer within {ANSWER_SECONDS:g} s")
+                return
         await asyncio.sleep(_BETWEEN_SECONDS)
+
+
+async def _is_answered_in_time(daemon: Supervised, path: str) -> bool:
+    began = time.monotonic()
+    while not await _is_answered(daemon, path):
+        if time.monotonic() - began > ANSWER_SECONDS:
+            return False
+        await asyncio.sleep(_BETWEEN_SECONDS / 4)
+    return True
 
 
 async def _is_answered(daemon: Supervised, path: str) -> bool:
