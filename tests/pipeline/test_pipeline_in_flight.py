@@ -34,8 +34,9 @@ pytestmark = pytest.mark.usefixtures("untraced")
 
 WRITERS = 4
 GOVERNOR = GovernorOptions(
-    limit_at_least=0.05, limit_at_most=WRITERS, slow_statement_seconds=30, batch_max_rows=OPTIONS.batch.max_rows
+    limit_at_least=WRITERS, limit_at_most=WRITERS, slow_statement_seconds=30, batch_max_rows=OPTIONS.batch.max_rows
 )
+"""A fixed concurrency: what is tested here is how much is held for it."""
 
 
 @pytest.fixture(autouse=True)
@@ -231,7 +232,8 @@ def test_after_any_commands_every_message_is_stored(
     """Commands in any order at any time; after the last one everything is stored and deleted."""
 
     async def scenario() -> None:
-        setup = RegulatedSetup(statement_seconds=0.5)
+        growing = msgspec.structs.replace(GOVERNOR, limit_at_least=0.05)
+        setup = RegulatedSetup(statement_seconds=0.5, governor=growing)
         async with setup.regulated():
             sent = setup.send(500)
             for pause_seconds, command in plan:
