@@ -269,6 +269,21 @@ class QueueCallError(QueueError):
         super().__init__(f"{code}: {detail}")
 
 
+class ListingError(QueueError):
+    """A bucket or an inventory cannot be read to its end: what was read before stands, nothing is concluded from it.
+
+    `code` is S3's error code, the name of the network failure, or ours for a chain of pages that is not S3's.
+    `is_permanent`: asking again gives the same answer. `retry_after_seconds` is how long the service asks to wait.
+    """
+
+    def __init__(self, code: str, detail: str, *, is_permanent: bool = False, retry_after_seconds: float = 0.0) -> None:
+        self.code = code
+        self.detail = detail
+        self.is_permanent = is_permanent
+        self.retry_after_seconds = retry_after_seconds
+        super().__init__(f"{code}: {detail}")
+
+
 NO_CREDENTIALS_REMEDY = "give the task a role, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 

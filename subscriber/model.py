@@ -104,6 +104,32 @@ class ObjectEvent(msgspec.Struct, frozen=True, gc=False):
     etag: str | None
 
 
+class ListedVersion(msgspec.Struct, frozen=True, gc=False):
+    """One version or delete marker of a bucket, as a listing or an inventory shows it: a fact without a sequencer."""
+
+    key: str
+    version_id: str
+    """Empty for the null version, which is the only one of a bucket without versioning."""
+    is_marker: bool
+    is_latest: bool
+    last_modified: int
+    """Unix seconds; of a multipart upload the time of its initiation (S3 user guide, inventory schema). It orders
+    nothing."""
+    size_bytes: int | None
+    """None for a delete marker, and where an inventory does not tell."""
+    etag: str | None
+    """Without quotes; None for a delete marker, and where an inventory does not tell."""
+    storage_class: str | None = None
+
+
+class KeyRange(msgspec.Struct, frozen=True, gc=False):
+    """The keys k of a bucket with after < k <= upto, by the bytes of UTF-8, as S3 lists them."""
+
+    after: str = ""
+    upto: str | None = None
+    """None: to the end."""
+
+
 class Rejection(msgspec.Struct, frozen=True, gc=False):
     """Why decode rejects a body, or one record of it."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from subscriber.model import BatchAnswer, Lease, Message, ObjectEvent, Rejection
+from subscriber.model import BatchAnswer, KeyRange, Lease, ListedVersion, Message, ObjectEvent, Rejection
 
 
 class QueueClient(Protocol):
@@ -53,4 +53,20 @@ class Store(Protocol):
 
     async def ping(self) -> None:
         """Succeed if the database answers and accepts writes."""
+        ...
+
+
+class Lister(Protocol):
+    """A bucket's listing. Every call raises ListingError and nothing else."""
+
+    async def server_time(self) -> int:
+        """Unix second of the service's own clock, from the `Date` of an answer that came before this returns."""
+        ...
+
+    def pages(self, keys: KeyRange) -> AsyncIterator[Sequence[ListedVersion]]:
+        """The versions of a range in the order of keys, each key's newest first, page by page.
+
+        A key's versions may continue on the next page. The iterator ends after the last complete page of one unbroken
+        chain; whatever breaks the chain is raised.
+        """
         ...
