@@ -5,7 +5,7 @@ uses little enough CPU to feed a fast consumer on the same machine. A request pa
 
     protocol.py          bytes to a request, a response to bytes
     service.py           signature, target, shape, operation
-    signature.py         Signature Version 4
+    signature.py         how SQS refuses what testkit/signature.py cannot verify
     operations.py        operations on messages           queue_operations.py   operations on queues
     polls.py             long polls that wait
     account.py           all queues, redrive

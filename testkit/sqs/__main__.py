@@ -7,21 +7,14 @@ within a second of the end of its parent process.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import contextlib
 import gc
 import os
-import signal
-import stat
-import sys
 
-import msgspec
 import uvloop
 
+from testkit.serving import announce_and_wait
 from testkit.sqs import limits
 from testkit.sqs.server import ServerOptions, serve
-
-_PARENT_CHECK_SECONDS = 1.0
 
 
 def _options() -> ServerOptions:
@@ -38,39 +31,10 @@ def _options() -> ServerOptions:
 
 
 async def _serve_until_stopped(options: ServerOptions) -> None:
-    loop = asyncio.get_running_loop()
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
-    _watch_standard_input(loop, stopping)
-    parent = os.getppid()
     async with serve(options) as endpoint_url:
         gc.collect()
         gc.freeze()
-        line = msgspec.json.encode({"endpoint_url": endpoint_url, "pid": os.getpid()})
-        sys.stdout.write(line.decode() + "\n")
-        sys.stdout.flush()
-        while not stopping.is_set() and os.getppid() == parent:
-            await _wait_briefly(stopping)
-
-
-async def _wait_briefly(stopping: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_PARENT_CHECK_SECONDS):
-            await stopping.wait()
-
-
-def _watch_standard_input(loop: asyncio.AbstractEventLoop, stopping: asyncio.Event) -> None:
-    mode = os.fstat(0).st_mode
-    if not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
-        return
-
-    def read_input() -> None:
-        if not os.read(0, 4_096):
-            loop.remove_reader(0)
-            stopping.set()
-
-    loop.add_reader(0, read_input)
+        await announce_and_wait(endpoint_url)
 
 
 if __name__ == "__main__":

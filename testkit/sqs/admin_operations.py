@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from testkit.signature import SignatureChecker
 from testkit.sqs import errors, shapes
 from testkit.sqs.account import Account
 from testkit.sqs.audit_log import AuditLog
 from testkit.sqs.backlog import load_backlog
 from testkit.sqs.faults import Faults
-from testkit.sqs.signature import SignatureChecker
 
 
 class AdminOperations:

@@ -69,7 +69,6 @@ SERVICE_UNAVAILABLE = Fault(FRONT + "ServiceUnavailableException", "ServiceUnava
 REQUEST_THROTTLED = _modeled("RequestThrottled", "RequestThrottled", 403)
 EXPIRED_TOKEN = Fault(FRONT + "ExpiredTokenException", "ExpiredToken", 403)
 
-# The front end reports a skewed clock as a signature that does not match.
 SIGNATURE_DOES_NOT_MATCH = Fault(FRONT + "InvalidSignatureException", "SignatureDoesNotMatch", 403)
 UNKNOWN_ACCESS_KEY = Fault(FRONT + "UnrecognizedClientException", "InvalidClientTokenId", 403)
 UNSIGNED_REQUEST = Fault(FRONT + "MissingAuthenticationTokenException", "MissingAuthenticationToken", 403)

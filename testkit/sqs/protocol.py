@@ -10,11 +10,11 @@ from typing import cast
 
 import httptools
 
+from testkit.signature import SignedRequest
 from testkit.sqs import errors
 from testkit.sqs.message import new_message_id
 from testkit.sqs.polls import WaitingPoll
 from testkit.sqs.service import Answer, Service
-from testkit.sqs.signature import SignedRequest
 
 MAX_REQUEST_BYTES = 4 * 1_048_576
 """With headers: enough for a batch of 1 MiB in which nearly every character is escaped in JSON."""

@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from testkit.sqs.signature import SignedRequest, amz_date, sign
+from testkit.signature import SignedRequest, amz_date, sign
+from testkit.sqs.signature import QUEUE_SERVICE
 
 _TIMEOUT_SECONDS = 60.0
 _READ_BYTES = 262_144
@@ -91,7 +92,7 @@ class RawClient:
             b"x-amz-target": target.encode(),
             b"x-amzn-query-mode": b"true",
         }
-        authorization = sign(SignedRequest(b"POST", b"/", headers, body), *self._credentials)
+        authorization = sign(QUEUE_SERVICE, SignedRequest(b"POST", b"/", headers, body), *self._credentials)
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers.items())
         head = (
             f"POST / HTTP/1.1\r\n{lines.decode()}Authorization: {authorization}\r\n{_UNSIGNED_HEADERS}"

@@ -8,12 +8,13 @@ from contextlib import asynccontextmanager
 
 import msgspec
 
+from testkit.signature import SignatureChecker
 from testkit.sqs import limits
 from testkit.sqs.account import Account
 from testkit.sqs.audit_log import AuditLog
 from testkit.sqs.protocol import Connection
 from testkit.sqs.service import MonotonicClock, Service
-from testkit.sqs.signature import SignatureChecker
+from testkit.sqs.signature import QUEUE_SERVICE
 from testkit.sqs.store import DeletionListener
 
 
@@ -47,7 +48,7 @@ async def serve(options: ServerOptions, *, on_delete: DeletionListener | None = 
     if options.keeps_audit_log:
         on_delete = audit_log.deleted
     account = Account(endpoint_url, region=options.region, in_flight_limit=options.in_flight_limit, on_delete=on_delete)
-    checker = SignatureChecker(options.access_key, options.secret_key)
+    checker = SignatureChecker(QUEUE_SERVICE, options.access_key, options.secret_key)
     services.append(Service(account, checker, MonotonicClock(), audit_log))
     try:
         await server.start_serving()

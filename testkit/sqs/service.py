@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from testkit.signature import SignatureChecker, SignedRequest
 from testkit.sqs import errors, shapes
 from testkit.sqs.account import Account
 from testkit.sqs.admin_operations import AdminOperations
@@ -21,7 +22,6 @@ from testkit.sqs.faults import Faults
 from testkit.sqs.operations import MessageOperations, Poll
 from testkit.sqs.polls import Polls, WaitingPoll
 from testkit.sqs.queue_operations import QueueOperations
-from testkit.sqs.signature import SignatureChecker, SignedRequest
 
 LOG = logging.getLogger(__name__)
 

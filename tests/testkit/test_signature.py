@@ -13,14 +13,15 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testkit.sqs import errors
-from testkit.sqs.signature import (
+from testkit.signature import (
     TOLERANCE_SECONDS,
     SignatureChecker,
     SignedRequest,
     amz_date,
     sign,
 )
+from testkit.sqs import errors
+from testkit.sqs.signature import QUEUE_SERVICE
 
 _FORM = "AWS4-HMAC-SHA256 Credential={}/20260101/us-east-1/{}/aws4_request, SignedHeaders=host;x-amz-date, Signature=00"
 _words = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=1, max_size=20)
@@ -54,7 +55,7 @@ def _signed(draw: st.DrawFn) -> tuple[SignedRequest, SignatureChecker, float]:
     request = _signed_by_botocore(
         access_key, secret_key, draw(_regions), moment, draw(_paths), draw(st.binary(max_size=200))
     )
-    return request, SignatureChecker(access_key, secret_key), moment.timestamp()
+    return request, SignatureChecker(QUEUE_SERVICE, access_key, secret_key), moment.timestamp()
 
 
 @given(_signed(), st.integers(-TOLERANCE_SECONDS, TOLERANCE_SECONDS))
@@ -113,15 +114,19 @@ def test_an_invalid_authorization_has_its_own_fault(authorization: str, fault: e
     """A missing signature, an incomplete one, an unknown key and another service are different faults."""
     headers = {b"host": b"h", b"x-amz-date": b"20260101T000000Z", b"authorization": authorization.encode()}
     with pytest.raises(errors.RejectedError) as raised:
-        SignatureChecker("local", "local").check(SignedRequest(b"POST", b"/", headers, b""), 1_767_225_600.0)
+        SignatureChecker(QUEUE_SERVICE, "local", "local").check(
+            SignedRequest(b"POST", b"/", headers, b""), 1_767_225_600.0
+        )
     assert raised.value.fault == fault
 
 
 def test_an_unsigned_amz_header_is_rejected() -> None:
     """The signature must cover every x-amz header."""
     headers = {b"host": b"h", b"x-amz-date": amz_date(1_767_225_600.0).encode()}
-    authorization = sign(SignedRequest(b"POST", b"/", headers, b""), "local", "local", "us-east-1").encode()
-    checker = SignatureChecker("local", "local")
+    authorization = sign(
+        QUEUE_SERVICE, SignedRequest(b"POST", b"/", headers, b""), "local", "local", "us-east-1"
+    ).encode()
+    checker = SignatureChecker(QUEUE_SERVICE, "local", "local")
     signed = {**headers, b"authorization": authorization}
     checker.check(SignedRequest(b"POST", b"/", signed, b""), 1_767_225_600.0)
     smuggled = {**signed, b"x-amz-target": b"AmazonSQS.PurgeQueue"}
