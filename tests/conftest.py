@@ -17,6 +17,7 @@ pytest_plugins = [
     "tests.fixtures.log",
     "tests.fixtures.postgres",
     "tests.fixtures.queues",
+    "tests.fixtures.s3",
     "tests.repo.slowest_files",
 ]
 

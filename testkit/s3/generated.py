@@ -1,0 +1,169 @@
+"""A bucket of millions of keys that is computed from a seed and stored nowhere.
+
+Keys come in blocks, `lake/site=0003/date=2025-04-17/part-00042-….parquet`: a block's prefix is a function of its number
+and grows with it, so that the block of any key is found by bisection. What follows the prefix comes from one of a few
+pools of entries, rendered once with placeholders for what differs between blocks. A page is then a slice of a pool,
+joined, with its placeholders replaced: a few copies of memory, whatever the number of keys.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+from testkit.s3.contents import Position, Run
+from testkit.s3.entries import Entry, Form
+from testkit.s3.pools import DAY, PREFIX, STEM, Pool, make_pool
+
+Layout: TypeAlias = Literal["lake", "mixed"]
+
+POOLS: Final = 16
+_FIRST_DAY: Final = date(2025, 1, 1)
+_DAYS: Final = 365
+_HOSTILE_EVERY: Final = 8
+"""In the layout `mixed`, one of so many pools has hostile keys."""
+
+
+class GeneratedPlan(msgspec.Struct, frozen=True):
+    """What a generated bucket holds."""
+
+    keys: int
+    """How many keys; with versioning there are about 1.6 versions and markers of each."""
+    seed: int = 1
+    is_versioned: bool = True
+    layout: Layout = "lake"
+    keys_per_block: int = 1_000
+    deep_versions: int = 2_500
+    """The versions of one key in every sixteenth block, more than two pages hold."""
+
+
+class GeneratedBucket:
+    """The contents of a generated bucket."""
+
+    def __init__(self, plan: GeneratedPlan) -> None:
+        self.plan = plan
+        self._blocks = -(-plan.keys // plan.keys_per_block)
+        self._pool = functools.lru_cache(POOLS)(self._make_pool)
+
+    def runs(self, position: Position, form: Form) -> Iterator[Run]:
+        """All entries from a position on, block by block."""
+        first = max(bisect_left(range(self._blocks), position.key, key=self._prefix) - 1, 0)
+        for number in range(first, self._blocks):
+            block = self._block(number, form)
+            start = block.find(position) if number <= first + 1 else 0
+            if start < len(block):
+                yield block.since(start)
+
+    def entries(self, *, is_versions: bool) -> Iterator[Entry]:
+        """Every entry in order: the truth that a listing is compared with."""
+        form = Form(is_versions=is_versions, is_encoded=False)
+        for number in range(self._blocks):
+            block = self._block(number, form)
+            yield from (block.entry(index) for index in range(len(block)))
+
+    def count(self, *, is_versions: bool) -> int:
+        """How many entries a complete listing has."""
+        form = Form(is_versions=is_versions, is_encoded=False)
+        return sum(len(self._block(number, form)) for number in range(self._blocks))
+
+    def _block(self, number: int, form: Form) -> _Block:
+        pool = self._pool(self._digest(number)[0] % POOLS)
+        keys = min(self.plan.keys_per_block, self.plan.keys - number * self.plan.keys_per_block)
+        last = pool.starts(form)[keys]
+        stem = self._digest(number)[1:5].hex().encode()
+        return _Block(pool, form, (self._prefix(number), stem, _day(number)), (0, last))
+
+    def _make_pool(self, number: int) -> Pool:
+        return make_pool(
+            self.plan.seed * POOLS + number,
+            self.plan.keys_per_block,
+            is_hostile=self.plan.layout == "mixed" and number % _HOSTILE_EVERY == 0,
+            is_versioned=self.plan.is_versioned,
+            deep_versions=self.plan.deep_versions if number == 1 else 1,
+        )
+
+    def _digest(self, number: int) -> bytes:
+        return hashlib.blake2b(b"%d/%d" % (self.plan.seed, number), digest_size=8).digest()
+
+    def _prefix(self, number: int) -> bytes:
+        return b"lake/site=%05d/date=%s/" % (number // _DAYS, _day(number))
+
+
+class _Block:
+    """A slice of a pool under the prefix of one block."""
+
+    def __init__(self, pool: Pool, form: Form, texts: tuple[bytes, bytes, bytes], bounds: tuple[int, int]) -> None:
+        self._pool = pool
+        self._form = form
+        self._prefix, self._stem, self._day = texts
+        self._first, self._last = bounds
+
+    def __len__(self) -> int:
+        return self._last - self._first
+
+    def key(self, index: int) -> bytes:
+        """The key of an entry."""
+        return self._prefix + self._tail(self._first + index)
+
+    def version_id(self, index: int) -> str:
+        """The version id of an entry."""
+        return _filled(self._pool.entries(self._form)[self._first + index].version_id, STEM, self._stem)
+
+    def xml(self, first: int, last: int, form: Form) -> bytes:
+        """The XML of a slice."""
+        templates = self._pool.templates(form)[self._first + first : self._first + last]
+        joined = b"".join(templates)
+        return joined.replace(PREFIX, self._prefix).replace(STEM, self._stem).replace(DAY, self._day)
+
+    def since(self, index: int) -> _Block:
+        """The block from an entry on."""
+        texts = (self._prefix, self._stem, self._day)
+        return _Block(self._pool, self._form, texts, (self._first + index, self._last))
+
+    def find(self, position: Position) -> int:
+        """The index of the first entry after a position."""
+        if not position.key.startswith(self._prefix):
+            return 0 if position.key <= self._prefix else len(self)
+        at = bisect_left(range(len(self)), position.key, key=self.key)
+        while position.version_id and at < len(self) and self.key(at) == position.key:
+            at += 1
+            if self.version_id(at - 1) == position.version_id:
+                break
+        return at
+
+    def entry(self, index: int) -> Entry:
+        """An entry with all its values."""
+        entry = self._pool.entries(self._form)[self._first + index]
+        return Entry(
+            key=self._prefix + entry.key.replace(STEM, self._stem),
+            version_id=_filled(entry.version_id, STEM, self._stem),
+            is_marker=entry.is_marker,
+            is_latest=entry.is_latest,
+            last_modified=_filled(entry.last_modified, DAY, self._day),
+            etag=_filled(entry.etag, STEM, self._stem),
+            size_bytes=entry.size_bytes,
+            storage_class=entry.storage_class,
+            has_checksum=entry.has_checksum,
+        )
+
+    def _tail(self, index: int) -> bytes:
+        return self._pool.entries(self._form)[index].key.replace(STEM, self._stem)
+
+
+def _filled(text: str, placeholder: bytes, value: bytes) -> str:
+    return text.replace(placeholder.decode("latin-1"), value.decode())
+
+
+@functools.lru_cache(_DAYS)
+def _day_of_year(day: int) -> bytes:
+    return (_FIRST_DAY + timedelta(days=day)).isoformat().encode()
+
+
+def _day(number: int) -> bytes:
+    return _day_of_year(number % _DAYS)
