@@ -10,6 +10,7 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 RUN := .venv/bin
 ENVIRONMENT := .venv/.ready
 LOCALSTACK := .lab/localstack/.ready
+S3_SERVERS := .lab/s3-servers/.ready
 MQ_BRIDGE := .lab/mq-bridge/.ready
 PGBOUNCER := .lab/.pgbouncer
 
@@ -32,7 +33,7 @@ chaos: $(ENVIRONMENT) ## inject seeded faults under load and check every history
 
 torture: chaos ## the old name of chaos
 
-test: $(ENVIRONMENT) $(LOCALSTACK) $(MQ_BRIDGE) $(PGBOUNCER) ## run every test with branch coverage (ARGS=… goes to pytest)
+test: $(ENVIRONMENT) $(LOCALSTACK) $(S3_SERVERS) $(MQ_BRIDGE) $(PGBOUNCER) ## run every test with branch coverage (ARGS=… goes to pytest)
 	@$(RUN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term $(ARGS)
 
 check: $(ENVIRONMENT) ## lint, check types and import contracts, look for known vulnerabilities
@@ -53,6 +54,7 @@ lock: $(UV) ## update the pinned locks under requirements/
 	$(COMPILE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) requirements/localstack.in -o requirements/localstack.txt
+	$(COMPILE) requirements/s3-servers.in -o requirements/s3-servers.txt
 	$(COMPILE) requirements/mq-bridge.in -o requirements/mq-bridge.txt
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 

@@ -7,11 +7,14 @@ Names and order of the elements are those that S3 sends today, read from an answ
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote_plus
 from xml.sax.saxutils import escape
 
 import msgspec
+
+from subscriber.model import ListedVersion
 
 NULL_VERSION: Final = "null"
 """The version id of the null version in a listing."""
@@ -48,6 +51,21 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     storage_class: str = "STANDARD"
     has_checksum: bool = False
     """Whether the elements about a checksum are listed, as for objects put since December 2024."""
+
+
+def listed_version(entry: Entry, *, is_versions: bool) -> ListedVersion:
+    """The entry as a reader of ListObjectVersions, or of ListObjectsV2, ought to give it back."""
+    has_id = is_versions and entry.version_id != NULL_VERSION
+    return ListedVersion(
+        key=entry.key.decode(),
+        version_id=entry.version_id if has_id else "",
+        is_marker=entry.is_marker,
+        is_latest=entry.is_latest,
+        last_modified=int(datetime.fromisoformat(entry.last_modified).timestamp()),
+        size_bytes=None if entry.is_marker else entry.size_bytes,
+        etag=None if entry.is_marker else entry.etag,
+        storage_class=None if entry.is_marker else entry.storage_class,
+    )
 
 
 def iso_time(unix_seconds: float) -> str:

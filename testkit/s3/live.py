@@ -150,6 +150,7 @@ class LiveBucket:
                     last_modified=iso_time(put.unix_seconds if put else history[number].event_time.timestamp()),
                     etag=row.etag or "",
                     size_bytes=row.size_bytes or 0,
+                    has_checksum=True,
                 )
 
 

@@ -50,7 +50,7 @@ class ListedPage(msgspec.Struct, frozen=True):
     """In the order of the page, delete markers too; of ListObjectsV2 with an empty version id."""
     common_prefixes: tuple[str, ...]
     next_parameters: dict[str, str]
-    """What asks for the next page; empty on the last one."""
+    """What asks for the next page; empty on the last one, and where the server does not say."""
     elements: dict[str, str]
     """The text of the elements around the entries, by name, in their order."""
 
@@ -67,6 +67,7 @@ class RawS3:
         host: str = "",
     ) -> None:
         address = urlsplit(endpoint_url)
+        self.endpoint_url = endpoint_url
         self._host = host or address.netloc
         self._credentials = (access_key, secret_key, region)
         self._connection = http.client.HTTPConnection(address.netloc, timeout=_TIMEOUT_SECONDS)
@@ -78,6 +79,10 @@ class RawS3:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._connection.close()
+
+    def with_credentials(self, access_key: str, secret_key: str) -> RawS3:
+        """A connection of its own to the same server; with an empty access key its requests are not signed."""
+        return RawS3(self.endpoint_url, access_key, secret_key, self._credentials[2], self._host)
 
     def send(
         self,
@@ -111,7 +116,8 @@ class RawS3:
         }
         signed = {name.encode(): text.encode() for name, text in sent.items()}
         request = SignedRequest(method.encode(), target.encode(), signed, body)
-        sent["authorization"] = sign(STORAGE_SERVICE, request, *self._credentials)
+        if self._credentials[0]:
+            sent["authorization"] = sign(STORAGE_SERVICE, request, *self._credentials)
         return self._exchange(method, target, body, sent)
 
     def call(self, method: str, path: str, query: Mapping[str, str] | None = None, body: bytes = b"") -> Reply:
@@ -188,6 +194,8 @@ def _next_parameters(outer: Mapping[str, str], *, is_encoded: bool) -> dict[str,
         return {}
     if "NextContinuationToken" in outer:
         return {"continuation-token": outer["NextContinuationToken"]}
+    if "NextKeyMarker" not in outer:
+        return {}  # other servers say that there is more and not where
     following = {"key-marker": _decoded(outer["NextKeyMarker"], is_encoded=is_encoded)}
     if version_id := outer.get("NextVersionIdMarker"):
         following["version-id-marker"] = version_id

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import pytest
 from packaging.requirements import Requirement
 
+from tests.repo.audit import LOCKS
 from tests.repo.commands import targets, targets_in
 from tests.repo.source import ROOT, texts
 
@@ -102,7 +103,7 @@ def test_every_requirement_is_locked(group: str, lock: str) -> None:
         assert requirement.specifier.contains(pin.version), f"{requirement} is locked to {pin.version}"
 
 
-@pytest.mark.parametrize("lock", ["runtime.txt", "dev.txt", "build.txt", "localstack.txt", "mq-bridge.txt", "uv.txt"])
+@pytest.mark.parametrize("lock", LOCKS)
 def test_locks_are_complete_and_hold_no_address(lock: str) -> None:
     """Every line of a lock belongs to a pin with hashes; the installer decides where packages come from."""
     text = texts()[f"requirements/{lock}"]

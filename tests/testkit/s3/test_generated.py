@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from itertools import pairwise
 
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from subscriber.model import ListedVersion
 from testkit.s3.contents import Position
-from testkit.s3.entries import Entry, Form
+from testkit.s3.entries import Entry, Form, listed_version
 from testkit.s3.generated import GeneratedBucket, GeneratedPlan
 from testkit.s3.listing import make_page, page_body, read_request
 from testkit.s3.raw_client import ListedPage, read_page
@@ -32,21 +31,7 @@ _kinds = st.sampled_from([{"versions": ""}, {"list-type": "2"}])
 
 
 def _listed(entry: Entry, query: dict[str, str]) -> ListedVersion:
-    is_versions = "versions" in query
-    return ListedVersion(
-        key=entry.key.decode(),
-        version_id=entry.version_id if is_versions and entry.version_id != "null" else "",
-        is_marker=entry.is_marker,
-        is_latest=entry.is_latest,
-        last_modified=_seconds(entry.last_modified),
-        size_bytes=None if entry.is_marker else entry.size_bytes,
-        etag=None if entry.is_marker else entry.etag,
-        storage_class=None if entry.is_marker else entry.storage_class,
-    )
-
-
-def _seconds(text: str) -> int:
-    return int(dt.datetime.fromisoformat(text).timestamp())
+    return listed_version(entry, is_versions="versions" in query)
 
 
 def _page(bucket: GeneratedBucket, query: dict[str, str]) -> ListedPage:
