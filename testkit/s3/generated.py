@@ -109,11 +109,11 @@ class _Block:
 
     def key(self, index: int) -> bytes:
         """The key of an entry."""
-        return self._prefix + self._tail(self._first + index)
+        return self._prefix + self._template(index).key.replace(STEM, self._stem)
 
     def version_id(self, index: int) -> str:
         """The version id of an entry."""
-        return _filled(self._pool.entries(self._form)[self._first + index].version_id, STEM, self._stem)
+        return _filled(self._template(index).version_id, STEM, self._stem)
 
     def xml(self, first: int, last: int, form: Form) -> bytes:
         """The XML of a slice."""
@@ -131,15 +131,16 @@ class _Block:
         if not position.key.startswith(self._prefix):
             return 0 if position.key <= self._prefix else len(self)
         at = bisect_left(range(len(self)), position.key, key=self.key)
-        while position.version_id and at < len(self) and self.key(at) == position.key:
-            at += 1
-            if self.version_id(at - 1) == position.version_id:
-                break
-        return at
+        if not position.version_id or at == len(self) or self.key(at) != position.key:
+            return at
+        place = self._pool.places(self._form).get((self._template(at).key, self._kept_id(position.version_id)))
+        if place is None:  # no such version: what follows is the next key
+            return bisect_left(range(len(self)), position.key + b"\x00", key=self.key)
+        return place + 1 - self._first
 
     def entry(self, index: int) -> Entry:
         """An entry with all its values."""
-        entry = self._pool.entries(self._form)[self._first + index]
+        entry = self._template(index)
         return Entry(
             key=self._prefix + entry.key.replace(STEM, self._stem),
             version_id=_filled(entry.version_id, STEM, self._stem),
@@ -152,8 +153,13 @@ class _Block:
             has_checksum=entry.has_checksum,
         )
 
-    def _tail(self, index: int) -> bytes:
-        return self._pool.entries(self._form)[index].key.replace(STEM, self._stem)
+    def _template(self, index: int) -> Entry:
+        return self._pool.entries(self._form)[self._first + index]
+
+    def _kept_id(self, version_id: str) -> str:
+        """A version id as the pool has it."""
+        stem = self._stem.decode()
+        return STEM.decode("latin-1") + version_id.removeprefix(stem) if version_id.startswith(stem) else version_id
 
 
 def _filled(text: str, placeholder: bytes, value: bytes) -> str:

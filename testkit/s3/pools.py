@@ -40,6 +40,7 @@ class Pool:
         self._current = [entry for entry in versions if entry.is_latest and not entry.is_marker]
         self.templates = functools.cache(self._render)
         self.starts = functools.cache(self._count)
+        self.places = functools.cache(self._index)
 
     def entries(self, form: Form) -> list[Entry]:
         """The entries of a listing in order."""
@@ -47,6 +48,10 @@ class Pool:
 
     def _render(self, form: Form) -> list[bytes]:
         return [rendered(entry, PREFIX + _shown_tail(entry.key, form), form) for entry in self.entries(form)]
+
+    def _index(self, form: Form) -> dict[tuple[bytes, str], int]:
+        """The place of each entry by key and version id."""
+        return {(entry.key, entry.version_id): place for place, entry in enumerate(self.entries(form))}
 
     def _count(self, form: Form) -> list[int]:
         """For each number of keys, how many entries the first keys have."""
