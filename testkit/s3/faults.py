@@ -17,6 +17,7 @@ FaultKind: TypeAlias = Literal[
     "lost",
     "slow_body",
     "delay",
+    "empty_page",
 ]
 
 
@@ -27,7 +28,8 @@ class Fault(msgspec.Struct, frozen=True):
     """`slow_down` answers 503, `internal_error` 500, `access_denied` 403. `error_in_200` sends InternalError with
     status 200. `truncated` closes the connection in the middle of the body; `cut_xml` ends the body there as if whole;
     `lost` closes the connection without an answer. `slow_body` sends the body in ten parts within `seconds`; `delay`
-    waits `seconds` before a correct answer."""
+    waits `seconds` before a correct answer. `empty_page` answers ListObjectsV2 with a page that has no entries and is
+    not the last one."""
     requests: int = 1
     operation: str = ""
     """Only requests of this operation (`ListObjectVersions`); empty for all."""

@@ -19,7 +19,9 @@ from testkit.s3.entries import Form, shown
 MAX_KEYS: Final = 1_000
 _MAX_INT: Final = 2_147_483_647
 _NAMESPACE: Final = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
-_TOKEN_FORM: Final = b"1:"
+_AFTER: Final = b"1:"
+_AT: Final = b"2:"
+"""How continuation tokens begin: the next page comes after the key, or with it."""
 
 
 class ListingRequest(msgspec.Struct, frozen=True):
@@ -48,6 +50,8 @@ class Page(msgspec.Struct):
     """Where the next page begins: the last key or common prefix."""
     last_version: str = ""
     """The version of the last key; empty after a common prefix."""
+    is_before_last_key: bool = False
+    """Whether the next page of objects begins with `last_key`, not after it."""
 
 
 def read_request(bucket: str, query: Mapping[str, str]) -> ListingRequest:
@@ -69,6 +73,15 @@ def read_request(bucket: str, query: Mapping[str, str]) -> ListingRequest:
         max_keys=_max_keys(query.get("max-keys", str(MAX_KEYS))),
         given=query,
     )
+
+
+def make_empty_page(contents: Contents, request: ListingRequest) -> Page:
+    """A page of objects without entries that is not the last one, as S3 sends where it passed over many delete markers.
+
+    Where nothing follows it is the last page all the same.
+    """
+    page = make_page(contents, msgspec.structs.replace(request, max_keys=1, delimiter=b""))
+    return Page([], [], is_truncated=page.count > 0, last_key=page.last_key, is_before_last_key=True)
 
 
 def make_page(contents: Contents, request: ListingRequest, page_size: int = MAX_KEYS) -> Page:
@@ -173,7 +186,7 @@ def _objects_head(page: Page, request: ListingRequest) -> bytes:
     if "continuation-token" in request.given:
         elements.append(("ContinuationToken", request.given["continuation-token"].encode()))
     if page.is_truncated:
-        elements.append(("NextContinuationToken", _token(page.last_key)))
+        elements.append(("NextContinuationToken", _token(page)))
     elements.append(("KeyCount", str(page.count).encode()))
     return _elements(elements + _tail(page, request))
 
@@ -206,25 +219,26 @@ def _version_position(query: Mapping[str, str]) -> Position:
 
 def _object_position(query: Mapping[str, str]) -> Position:
     if "continuation-token" in query:
-        return Position.after(_token_key(query["continuation-token"]))
+        return _token_position(query["continuation-token"])
     after = query.get("start-after", "")
     return Position.after(after.encode()) if after else Position()
 
 
-def _token(key: bytes) -> bytes:
+def _token(page: Page) -> bytes:
     """An opaque text for clients, with characters that a query must encode, as S3's have."""
-    return base64.b64encode(_TOKEN_FORM + key)
+    return base64.b64encode((_AT if page.is_before_last_key else _AFTER) + page.last_key)
 
 
-def _token_key(token: str) -> bytes:
+def _token_position(token: str) -> Position:
     try:
         decoded = base64.b64decode(token, validate=True)
     except (binascii.Error, ValueError):
         decoded = b""
-    if not decoded.startswith(_TOKEN_FORM):
+    kind, key = decoded[: len(_AT)], decoded[len(_AT) :]
+    if kind not in (_AFTER, _AT):
         message = "The continuation token provided is incorrect"
         raise errors.invalid_argument(message, "continuation-token", token)
-    return decoded.removeprefix(_TOKEN_FORM)
+    return Position(key) if kind == _AT else Position.after(key)
 
 
 def _max_keys(text: str) -> int:

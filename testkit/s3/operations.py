@@ -13,6 +13,7 @@ import msgspec
 from testkit.s3 import errors
 from testkit.s3.buckets import Buckets
 from testkit.s3.entries import Entry
+from testkit.s3.faults import Fault
 from testkit.s3.generated import GeneratedBucket
 from testkit.s3.keys import MAX_KEY_BYTES
 from testkit.s3.live import MAX_OBJECT_BYTES
@@ -32,6 +33,8 @@ class Call(msgspec.Struct, frozen=True):
     key: str
     query: Mapping[str, str]
     """Decoded; a parameter without a value has an empty one."""
+    fault: Fault | None = None
+    """What is to go wrong."""
 
 
 class Answer(msgspec.Struct):

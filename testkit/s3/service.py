@@ -17,7 +17,7 @@ import msgspec
 from testkit.s3 import errors
 from testkit.s3.buckets import Bucket, Buckets
 from testkit.s3.faults import Counts, Fault, Faults, Tally
-from testkit.s3.listing import make_page, page_body, read_request
+from testkit.s3.listing import make_empty_page, make_page, page_body, read_request
 from testkit.s3.operations import Answer, Call, object_operations
 from testkit.signature import SignatureChecker, SignedRequest
 
@@ -55,7 +55,7 @@ class Service:
                 return self._admin.answer(request), None
             fault = self.faults.take(operation)
             _fail(fault)
-            return self._admitted(call, operation), fault
+            return self._admitted(msgspec.structs.replace(call, fault=fault), operation), fault
         except errors.S3Error as error:
             return self._error(error, request), None
         finally:
@@ -97,7 +97,10 @@ class Service:
     def _list(self, call: Call) -> Answer:
         bucket = self.buckets.find(call.bucket)
         request = read_request(call.bucket, call.query)
-        page = make_page(bucket.contents, request, bucket.page_size)
+        if call.fault and call.fault.kind == "empty_page" and not request.form.is_versions:
+            page = make_empty_page(bucket.contents, request)
+        else:
+            page = make_page(bucket.contents, request, bucket.page_size)
         return Answer(200, page_body(page, request), {"Content-Type": "application/xml"}, is_chunked=True)
 
     def _error(self, error: errors.S3Error, request: SignedRequest) -> Answer:
@@ -114,7 +117,14 @@ class AdminOperations:
 
     def answer(self, request: SignedRequest) -> Answer:
         """Carry out what the header x-amz-target names, with the arguments in the body as JSON."""
-        name, body = request.headers[ADMIN_HEADER].decode("latin-1"), request.body
+        name = request.headers[ADMIN_HEADER].decode("latin-1")
+        try:
+            self._act(name, request.body)
+        except msgspec.MsgspecError as error:
+            raise errors.S3Error(400, "MalformedRequest", str(error)) from error
+        return Answer(200, msgspec.json.encode(self._service.counts()), {"Content-Type": "application/json"})
+
+    def _act(self, name: str, body: bytes) -> None:
         if name == "AddFaults":
             self._service.faults.add(msgspec.json.decode(body, type=list[Fault]))
         elif name == "ClearFaults":
@@ -123,7 +133,6 @@ class AdminOperations:
             self._service.buckets.add_spec(body)
         elif name != "Counts":
             raise errors.not_implemented(name)
-        return Answer(200, msgspec.json.encode(self._service.counts()), {"Content-Type": "application/json"})
 
 
 def read_call(request: SignedRequest) -> Call:

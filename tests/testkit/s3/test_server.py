@@ -117,6 +117,18 @@ def test_bodies_end_early_or_come_slowly(
         assert time.monotonic() - begin >= 0.09
 
 
+def test_a_page_of_objects_may_be_empty(raw_s3: RawS3, serve_bucket: MakeBucket, listing_server: ListingServer) -> None:
+    """A page without entries that is not the last one costs no entry: the chain goes on at the same place."""
+    bucket = serve_bucket(generated=_PLAN, page_size=30).name
+    query = {"list-type": "2", "encoding-type": "url"}
+    whole = [entry for page in raw_s3.pages(bucket, query) for entry in page.entries]
+    listing_server.add_faults(Fault("empty_page", operation="ListObjectsV2", skip=1, requests=2))
+    pages = list(raw_s3.pages(bucket, query))
+    assert [len(page.entries) for page in pages[:5]] == [30, 0, 0, 30, 30]
+    assert pages[1].elements["KeyCount"] == "0"
+    assert [entry for page in pages for entry in page.entries] == whole
+
+
 def test_requests_bytes_and_cpu_are_counted(
     raw_s3: RawS3, serve_bucket: MakeBucket, listing_server: ListingServer
 ) -> None:
@@ -144,6 +156,8 @@ def test_what_the_server_lacks_is_said(raw_s3: RawS3, serve_bucket: MakeBucket, 
     assert [(reply.status, error_code(reply)) for reply in replies] == [(501, "NotImplemented")] * 4
     with pytest.raises(ProcessError, match="NotImplemented"):
         listing_server._call("Explode", {})
+    with pytest.raises(ProcessError, match="MalformedRequest"):
+        listing_server._call("AddFaults", [{"kind": "explode"}])
 
 
 def test_a_body_must_be_what_its_hash_says(raw_s3: RawS3, serve_bucket: MakeBucket) -> None:
