@@ -14,6 +14,7 @@ from testkit.s3.generated import GeneratedBucket, GeneratedPlan
 from testkit.s3.listing import MAX_KEYS
 from testkit.s3.live import LiveBucket
 from testkit.workload.bucket import SimulatedBucket
+from testkit.workload.load import LoadPlan
 
 ACCOUNT_ID: Final = "000000000000"
 
@@ -23,7 +24,9 @@ class BucketSpec(msgspec.Struct, frozen=True):
 
     name: str
     generated: GeneratedPlan | None = None
-    """None for an empty bucket with real contents."""
+    load: LoadPlan | None = None
+    """The contents of the bucket of this name after the whole history that the load generator sends with this plan:
+    what an index must hold in the end. Without either plan the bucket has real contents and is empty."""
     page_size: int = MAX_KEYS
     """The most entries of a page; 1,000 at S3."""
     region: str = ""
@@ -95,12 +98,24 @@ class Buckets:
         Args:
             spec: what it is.
             simulated: its contents, which may change at any time in this thread.
+
+        Raises:
+            errors.S3Error: NoSuchBucket, for a load that has no bucket of this name.
         """
         contents: Contents
         if spec.generated:
             contents = GeneratedBucket(spec.generated)
         else:
-            contents = LiveBucket(simulated or SimulatedBucket(spec.name, Random(spec.name)), self._clock)
+            contents = LiveBucket(simulated or _simulated(spec), self._clock)
         made = Bucket(spec.name, spec.region or self.region, contents, spec.page_size, spec.is_requester_paid)
         self._buckets[spec.name] = made
         return made
+
+
+def _simulated(spec: BucketSpec) -> SimulatedBucket:
+    if spec.load is None:
+        return SimulatedBucket(spec.name, Random(spec.name))
+    for bucket in spec.load.buckets():
+        if bucket.name == spec.name:
+            return bucket
+    raise errors.no_such_bucket(spec.name)

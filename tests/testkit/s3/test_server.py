@@ -19,6 +19,7 @@ from testkit.s3.faults import FaultKind
 from testkit.s3.raw_client import RawS3, Reply, StorageError, error_code, read_page
 from testkit.s3.server import ServerOptions
 from testkit.workload.bucket import SimulatedBucket
+from testkit.workload.load import LoadPlan, Phase
 from tests.fixtures.s3 import MakeBucket
 
 _VERSIONS = {"versions": "", "encoding-type": "url"}
@@ -174,6 +175,19 @@ def test_a_client_may_wait_for_100_continue(raw_s3: RawS3, serve_bucket: MakeBuc
     bucket = serve_bucket().name
     assert raw_s3.send("PUT", f"{bucket}/key", body=b"body", headers={"expect": "100-continue"}).status == 200
     assert raw_s3.call("GET", f"{bucket}/key").body == b"body"
+
+
+def test_the_buckets_of_a_load_are_listed(raw_s3: RawS3, listing_server: ListingServer) -> None:
+    """A server in another process shows what an index holds when all events of the load have arrived."""
+    plan = LoadPlan((Phase(400, 1),), seed=3)
+    for bucket in plan.buckets():
+        listing_server.add_bucket(BucketSpec(bucket.name, load=plan, page_size=50))
+        listed = [entry for page in raw_s3.pages(bucket.name, _VERSIONS) for entry in page.entries]
+        shown = sorted((entry.key, entry.version_id, entry.size_bytes, entry.is_marker) for entry in listed)
+        kept = [row for row in bucket.expected_versions() if row.state != "removed"]
+        assert shown == [(row.key, row.version_id, row.size_bytes, row.state == "delete_marker") for row in kept]
+    with pytest.raises(ProcessError, match="NoSuchBucket"):
+        listing_server.add_bucket(BucketSpec("other", load=plan))
 
 
 async def test_a_simulated_bucket_is_served_in_this_process() -> None:
