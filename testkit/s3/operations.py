@@ -16,7 +16,6 @@ from testkit.s3.entries import Entry
 from testkit.s3.faults import Fault
 from testkit.s3.generated import GeneratedBucket
 from testkit.s3.keys import MAX_KEY_BYTES
-from testkit.s3.live import MAX_OBJECT_BYTES
 from testkit.signature import SignedRequest
 
 _XML: Final = {"Content-Type": "application/xml"}
@@ -141,8 +140,6 @@ class ObjectOperations:
         """PutObject in one request."""
         if len(call.key.encode()) > MAX_KEY_BYTES:
             raise errors.S3Error(400, "KeyTooLongError", "Your key is too long")
-        if len(call.request.body) > MAX_OBJECT_BYTES:
-            raise errors.S3Error(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
         live = self._buckets.find(call.bucket).live
         entry = live.put(call.key, call.request.body)
         return Answer(200, b"", {"ETag": f'"{entry.etag}"', **_version_header(entry, live.simulated.versioning)})

@@ -144,7 +144,7 @@ class _Exchange:
 
 
 async def _body(request: web.BaseRequest) -> bytes:
-    """The body, up to a byte more than an object may have: PutObject refuses that."""
+    """The body, or as much of it as shows that it is longer than an object may be: the service refuses that."""
     parts = bytearray()
     async for part in request.content.iter_any():
         parts += part

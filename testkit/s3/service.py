@@ -18,6 +18,7 @@ from testkit.s3 import errors
 from testkit.s3.buckets import Bucket, Buckets
 from testkit.s3.faults import Counts, Fault, Faults, Tally
 from testkit.s3.listing import make_empty_page, make_page, page_body, read_request
+from testkit.s3.live import MAX_OBJECT_BYTES
 from testkit.s3.operations import Answer, Call, object_operations
 from testkit.signature import SignatureChecker, SignedRequest
 
@@ -66,6 +67,8 @@ class Service:
         return Counts(dict(self.tally.requests), self.tally.body_bytes, time.process_time())
 
     def _call(self, request: SignedRequest) -> Call:
+        if len(request.body) > MAX_OBJECT_BYTES:  # it may not be whole, so that its hash tells nothing
+            raise errors.S3Error(400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size")
         self._checker.check(request, time.time())
         digest = request.headers.get(b"x-amz-content-sha256")
         if digest is None and ADMIN_HEADER not in request.headers:

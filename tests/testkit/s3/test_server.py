@@ -16,6 +16,7 @@ from testkit.process import ProcessError
 from testkit.s3 import Fault, GeneratedPlan, ListingServer, ServedS3, serve
 from testkit.s3.buckets import BucketSpec
 from testkit.s3.faults import FaultKind
+from testkit.s3.live import MAX_OBJECT_BYTES
 from testkit.s3.raw_client import RawS3, Reply, StorageError, error_code, read_page
 from testkit.s3.server import ServerOptions
 from testkit.workload.bucket import SimulatedBucket
@@ -168,6 +169,16 @@ def test_a_body_must_be_what_its_hash_says(raw_s3: RawS3, serve_bucket: MakeBuck
     assert (reply.status, error_code(reply)) == (400, "XAmzContentSHA256Mismatch")
     unsigned = raw_s3.send("PUT", f"{bucket}/key", body=b"1", headers={"x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
     assert unsigned.status == 200
+
+
+def test_a_body_and_a_key_have_their_limits(raw_s3: RawS3, serve_bucket: MakeBucket) -> None:
+    """A longer body than the server keeps and a longer key than S3 takes are refused; the longest ones are not."""
+    bucket = serve_bucket().name
+    large = raw_s3.send("PUT", f"{bucket}/key", body=bytes(MAX_OBJECT_BYTES + 1))
+    assert (large.status, error_code(large)) == (400, "EntityTooLarge")
+    assert raw_s3.send("PUT", f"{bucket}/key", body=bytes(MAX_OBJECT_BYTES)).status == 200
+    assert error_code(raw_s3.send("PUT", f"{bucket}/{'é' * 512}a")) == "KeyTooLongError"
+    assert raw_s3.send("PUT", f"{bucket}/{'é' * 512}").status == 200
 
 
 def test_a_client_may_wait_for_100_continue(raw_s3: RawS3, serve_bucket: MakeBucket) -> None:
