@@ -134,3 +134,13 @@ class HttpConnection(asyncio.Protocol):
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_exception(error)
+
+
+class HeadConnection(HttpConnection):
+    """A connection for one HEAD request: its response ends with its headers (RFC 9110, section 9.3.2)."""
+
+    def on_headers_complete(self) -> None:
+        """The response is complete, whatever length it states."""
+        if self._parser.get_status_code() >= _FINAL_STATUS:
+            self.on_message_complete()
+            self.close()

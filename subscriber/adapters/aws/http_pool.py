@@ -1,8 +1,9 @@
-"""POST requests to one origin over a pool of persistent connections.
+"""Requests to one origin over a pool of persistent connections.
 
-Every ten messages take a poll and a delete, each one POST to `/` with one response. A general client also handles
-redirects, cookies, streams and hooks in every call, which took more than a third of the daemon's CPU
-(docs/explanation/performance.md). Hence direct connections use our own client; connections through a proxy use aiohttp.
+Every ten messages take a poll and a delete, each one POST to `/` with one response; a listing takes a GET per page. A
+general client also handles redirects, cookies, streams and hooks in every call, which took more than a third of the
+daemon's CPU (docs/explanation/performance.md). Hence direct connections use our own client; connections through a proxy
+use aiohttp.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 from urllib.parse import SplitResult
 
@@ -21,7 +23,7 @@ import msgspec
 from aiohappyeyeballs import AddrInfoType as AddressInfo
 from yarl import URL
 
-from subscriber.adapters.aws.http_connection import HttpConnection, HttpResponse
+from subscriber.adapters.aws.http_connection import HeadConnection, HttpConnection, HttpResponse
 from subscriber.adapters.keepalive import enable_tcp_keepalive
 
 CONNECT_TIMEOUT_SECONDS = 5.0
@@ -47,6 +49,14 @@ class Transport(Protocol):
             OSError: connecting failed, or the connection ended before the response did; the server may or may not
                 have processed the request. TLS errors are OSErrors too.
         """
+        ...
+
+    async def get(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
+        """Get `target`, a path with its query, both percent-encoded; raises as `post` does."""
+        ...
+
+    async def head(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
+        """The headers that `get` would return, without the content; raises as `post` does."""
         ...
 
     async def close(self) -> None:
@@ -76,6 +86,12 @@ def request_bytes(headers: dict[str, str], body: bytes) -> bytes:
     return f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
 
+def read_request_bytes(method: str, target: str, headers: dict[str, str]) -> bytes:
+    """A request without content as bytes."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    return f"{method} {target} HTTP/1.1\r\n{lines}\r\n".encode("latin-1")
+
+
 class DirectTransport:
     """A pool that reuses the most recently used connection first and closes idle ones.
 
@@ -99,11 +115,22 @@ class DirectTransport:
 
     async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpResponse:
         """See Transport."""
-        request = request_bytes(headers, body)
+        return await self._send(request_bytes(headers, body), timeout_seconds)
+
+    async def get(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
+        """See Transport."""
+        return await self._send(read_request_bytes("GET", target, headers), timeout_seconds)
+
+    async def head(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
+        """See Transport. It takes a connection of its own, because only the request tells that no content follows."""
         deadline = self._loop.time() + timeout_seconds
         await self._take_slot(deadline)
         try:
-            return await self._exchange(request, deadline)
+            connection = await self._connect(deadline, HeadConnection)
+            try:
+                return await connection.exchange(read_request_bytes("HEAD", target, headers), deadline)
+            finally:
+                connection.close()
         finally:
             self._slots.release()
 
@@ -113,6 +140,14 @@ class DirectTransport:
             self._address_lookup.cancel()
         while self._idle:
             self._idle.pop().close()
+
+    async def _send(self, request: bytes, timeout_seconds: float) -> HttpResponse:
+        deadline = self._loop.time() + timeout_seconds
+        await self._take_slot(deadline)
+        try:
+            return await self._exchange(request, deadline)
+        finally:
+            self._slots.release()
 
     async def _take_slot(self, deadline: float) -> None:
         if not self._slots.locked():
@@ -131,13 +166,13 @@ class DirectTransport:
         self._return_idle(connection)
         return response
 
-    async def _connect(self, deadline: float) -> HttpConnection:
+    async def _connect(self, deadline: float, kind: type[HttpConnection] = HttpConnection) -> HttpConnection:
         async with asyncio.timeout_at(deadline):
             addresses = await self._addresses()
             connect_timeout = asyncio.timeout(CONNECT_TIMEOUT_SECONDS)
             try:
                 async with connect_timeout:
-                    return await self._open_connection(addresses)
+                    return await self._open_connection(addresses, kind)
             except (OSError, RuntimeError) as error:  # includes TimeoutError
                 self._look_up_again_at = 0.0  # the name may have another address by now
                 if isinstance(error, RuntimeError):  # aiohappyeyeballs: uvloop still uses the socket's descriptor
@@ -147,12 +182,12 @@ class DirectTransport:
                 where = f"{self._origin.host}:{self._origin.port}"
                 raise ConnectionError(f"no connection to {where} within {CONNECT_TIMEOUT_SECONDS:g} s") from error
 
-    async def _open_connection(self, addresses: Sequence[AddressInfo]) -> HttpConnection:
+    async def _open_connection(self, addresses: Sequence[AddressInfo], kind: type[HttpConnection]) -> HttpConnection:
         origin, loop = self._origin, self._loop
         connected = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS)
         enable_tcp_keepalive(connected)
         _, connection = await loop.create_connection(
-            lambda: HttpConnection(loop),
+            lambda: kind(loop),
             sock=connected,
             ssl=origin.tls,
             server_hostname=origin.host if origin.tls else None,
@@ -199,6 +234,7 @@ class ProxiedTransport:
 
     def __init__(self, origin: Origin, connections_at_most: int, proxy: str) -> None:
         self._url = URL.build(scheme="https" if origin.tls else "http", host=origin.host, port=origin.port, path="/")
+        self._origin = str(self._url).removesuffix("/")
         self._proxy = proxy
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -211,9 +247,35 @@ class ProxiedTransport:
 
     async def post(self, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpResponse:
         """See Transport."""
-        posting = self._session.post(self._url, data=body, headers=headers, proxy=self._proxy)
+        return await self._answer(
+            self._session.post(self._url, data=body, headers=headers, proxy=self._proxy), timeout_seconds
+        )
+
+    async def get(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
+        """See Transport."""
+        url = URL(f"{self._origin}{target}", encoded=True)
+        return await self._answer(
+            self._session.get(url, headers=headers, proxy=self._proxy, allow_redirects=False), timeout_seconds
+        )
+
+    async def head(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
+        """See Transport."""
+        url = URL(f"{self._origin}{target}", encoded=True)
+        return await self._answer(
+            self._session.head(url, headers=headers, proxy=self._proxy, allow_redirects=False), timeout_seconds
+        )
+
+    async def _read(self, method: str, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
+        url = URL(f"{self._origin}{target}", encoded=True)
+        asking = self._session.request(method, url, headers=headers, proxy=self._proxy, allow_redirects=False)
+        return await self._answer(asking, timeout_seconds)
+
+    @staticmethod
+    async def _answer(
+        asking: AbstractAsyncContextManager[aiohttp.ClientResponse], timeout_seconds: float
+    ) -> HttpResponse:
         try:
-            async with asyncio.timeout(timeout_seconds), posting as response:
+            async with asyncio.timeout(timeout_seconds), asking as response:
                 return HttpResponse(response.status, response.raw_headers, await response.read())
         except (aiohttp.ClientError, RuntimeError) as error:  # RuntimeError: as in DirectTransport
             raise OSError(str(error) or type(error).__name__) from error

@@ -102,7 +102,7 @@ class JsonClient:
         self._compare_at = -math.inf
         self.server_ahead_seconds = 0.0
         """How far the server's clock is ahead of ours, by the newest answers; 0 if they hardly differ."""
-        origin, proxy = origin_of(endpoint, tls), _proxy_for(endpoint_url)
+        origin, proxy = origin_of(endpoint, tls), proxy_for(endpoint_url)
         self._transport: Transport = (
             ProxiedTransport(origin, connections, proxy) if proxy else DirectTransport(origin, connections)
         )
@@ -139,20 +139,8 @@ class JsonClient:
     async def _signed_headers(self, target: str, body: bytes, timeout_seconds: float) -> dict[str, str]:
         now = time.time()
         if self._signing is None or not 0 <= now - self._asked_at < CREDENTIALS_SECONDS:
-            self._signing, self._asked_at = await self._current_credentials(timeout_seconds), now
+            self._signing, self._asked_at = await current_credentials(self._credentials, timeout_seconds), now
         return self._signer.headers(target, body, self._signing, now + self._skew_seconds)
-
-    async def _current_credentials(self, timeout_seconds: float) -> Credentials:
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                frozen = await self._credentials.get_frozen_credentials()
-        except Exception as error:
-            raise call_error(error) from error
-        if not all(text.isascii() and text.isprintable() for text in (frozen.access_key, frozen.token or "")):
-            raise QueueCallError(
-                "InvalidCredentials", "they contain a character that an HTTP header cannot contain", is_permanent=True
-            )
-        return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
 
     def _fault(self, response: HttpResponse) -> QueueCallError:
         """The error of a response that is not 200; the query protocol's code has priority (see `call_error`)."""
@@ -172,18 +160,36 @@ class JsonClient:
 
     def _correct_skew(self, date: str) -> None:
         """Sign the next calls with the server's time if our clock differs too much."""
-        skew = _seconds_ahead(date)
+        skew = seconds_ahead(date)
         if skew is not None and abs(skew - self._skew_seconds) > SKEW_WORTH_CORRECTING_SECONDS:
             self._skew_seconds = skew
 
     def _compare_clocks(self, date: str) -> None:
         """Once a second: looking up a header of every answer would cost more than reading a message."""
         self._compare_at = asyncio.get_running_loop().time() + CLOCK_COMPARISON_SECONDS
-        ahead = _seconds_ahead(date)
+        ahead = seconds_ahead(date)
         self.server_ahead_seconds = ahead if ahead is not None and abs(ahead) > CLOCK_TOLERANCE_SECONDS else 0.0
 
 
-def _seconds_ahead(date: str) -> float | None:
+async def current_credentials(source: CredentialSource, timeout_seconds: float) -> Credentials:
+    """The credentials of a source, in a form that a header can contain.
+
+    Raises:
+        QueueCallError: the source failed or took longer than `timeout_seconds`.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            frozen = await source.get_frozen_credentials()
+    except Exception as error:
+        raise call_error(error) from error
+    if not all(text.isascii() and text.isprintable() for text in (frozen.access_key, frozen.token or "")):
+        raise QueueCallError(
+            "InvalidCredentials", "they contain a character that an HTTP header cannot contain", is_permanent=True
+        )
+    return Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+
+
+def seconds_ahead(date: str) -> float | None:
     """How far a Date header is ahead of our clock; None: it is unreadable."""
     try:
         return parsedate_to_datetime(date).timestamp() - time.time()
@@ -191,7 +197,7 @@ def _seconds_ahead(date: str) -> float | None:
         return None
 
 
-def _proxy_for(endpoint_url: str) -> str | None:
+def proxy_for(endpoint_url: str) -> str | None:
     """The proxy that the environment names for the endpoint; without a scheme it is an HTTP proxy, as in botocore."""
     proxy: str | None = get_environ_proxies(endpoint_url).get(urlsplit(endpoint_url).scheme)
     return f"http://{proxy}" if proxy and "://" not in proxy else proxy

@@ -26,7 +26,8 @@ class Server:
     async def request(self, reader: asyncio.StreamReader) -> bytes:
         """The next request; raises IncompleteReadError if the client has disconnected."""
         head = await reader.readuntil(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        lines = head.lower().split(b"\r\n")
+        length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
         whole = head + await reader.readexactly(length)
         self.requests.append(whole)
         self.received.set()

@@ -55,6 +55,43 @@ async def test_the_bytes_of_a_request() -> None:
     assert server.requests == [b"POST / HTTP/1.1\r\nhost: queue\r\ncontent-length: 4\r\n\r\nbody"]
 
 
+async def test_the_bytes_of_a_read() -> None:
+    """The target as given, the headers, and no length: a read has no content."""
+    async with running(answer_all) as (server, port), transport_to(port) as transport:
+        answer = await transport.get("/lake?list-type=2", {"host": "store"}, 5)
+    assert (answer.status, answer.content) == (200, b"{}")
+    assert server.requests == [b"GET /lake?list-type=2 HTTP/1.1\r\nhost: store\r\n\r\n"]
+
+
+async def answer_heads(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """States the length of a content that a HEAD does not get."""
+    while True:
+        await server.request(reader)
+        writer.write(b"HTTP/1.1 301 Moved\r\nContent-Length: 500\r\nx-amz-bucket-region: eu-west-3\r\n\r\n")
+
+
+async def test_a_head_ends_with_its_headers() -> None:
+    """It would wait for its content otherwise, which never comes; the pool's other connections stay."""
+    async with running(answer_heads) as (server, port), transport_to(port) as transport:
+        answer = await transport.head("/lake", {"host": "store"}, 5)
+        assert (answer.status, answer.header("X-Amz-Bucket-Region"), answer.content) == (301, "eu-west-3", b"")
+        assert transport.idle_connections == 0
+    assert server.requests == [b"HEAD /lake HTTP/1.1\r\nhost: store\r\n\r\n"]
+
+
+async def cut_short(server: Server, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Sends less than it has stated, and closes."""
+    await server.request(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n<ListBucketResult>")
+
+
+async def test_content_that_ends_early_is_an_error() -> None:
+    """A part of a page must not pass for the page."""
+    async with running(cut_short) as (_, port), transport_to(port) as transport:
+        with pytest.raises(ConnectionError, match="the server closed the connection"):
+            await transport.get("/lake", {}, 5)
+
+
 async def test_one_connection_serves_one_request_after_another() -> None:
     """A new connection would cost round trips and a TLS handshake."""
     async with running(answer_all) as (server, port), transport_to(port) as transport:

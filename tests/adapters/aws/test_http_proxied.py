@@ -18,6 +18,16 @@ async def test_a_proxy_gets_the_absolute_url() -> None:
     assert proxy.requests[0].startswith(b"POST http://queue.example/ HTTP/1.1\r\n")
 
 
+async def test_a_proxy_gets_a_reads_target_unchanged() -> None:
+    """The query is signed as it is spelled, so nothing may spell it anew."""
+    async with running(answer_all) as (proxy, port):
+        transport = ProxiedTransport(Origin("store.example", 80, None), 1, f"http://127.0.0.1:{port}")
+        await transport.get("/lake?key-marker=a%2Fb%20%7E%C3%A9&versions=", {"host": "store.example"}, 5)
+        await transport.close()
+    line = b"GET http://store.example/lake?key-marker=a%2Fb%20%7E%C3%A9&versions= HTTP/1.1\r\n"
+    assert proxy.requests[0].startswith(line)
+
+
 async def test_an_unreachable_proxy_is_an_error() -> None:
     """It is an OSError, like every network failure."""
     async with running(answer_all) as (_, port):

@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from unittest import mock
 
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as TheirCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.adapters.aws.signing import Credentials, Signer
+from subscriber.adapters.aws.signing import Credentials, ReadSigner, Signer, canonical_query
 
 WORDS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/+=", min_size=1, max_size=60)
 
@@ -48,6 +48,41 @@ def test_the_signature_equals_botocores(
     }
     theirs = botocore_headers(unsigned, body, credentials, region, now)
     assert ours == {name: theirs[name] for name in ours}
+
+
+@given(
+    parameters=st.dictionaries(st.text(min_size=1, max_size=12), st.text(max_size=60), max_size=8),
+    extra=st.sampled_from([{}, {"x-amz-request-payer": "requester"}, {"x-amz-expected-bucket-owner": "123456789012"}]),
+    now=st.integers(0, 4_000_000_000),
+    method=st.sampled_from(["GET", "HEAD"]),
+    credentials=st.builds(Credentials, access_key=WORDS, secret_key=WORDS, token=st.none() | WORDS),
+    place=st.sampled_from(
+        [
+            ("lake.s3.eu-west-1.amazonaws.com", "/", "s3"),
+            ("127.0.0.1:4566", "/la.ke", "s3"),
+            ("minio.example:9000", "/base/lake", "s3"),
+            ("ap-123456789012.op-01.s3-outposts.us-west-2.amazonaws.com", "/", "s3-outposts"),
+        ]
+    ),
+)
+def test_the_signature_of_a_read_equals_botocores(
+    parameters: dict[str, str],
+    extra: dict[str, str],
+    now: int,
+    method: str,
+    credentials: Credentials,
+    place: tuple[str, str, str],
+) -> None:
+    """For random queries of any Unicode, further headers, methods, hosts, paths and credentials."""
+    host, path, service = place
+    query = canonical_query(parameters)
+    ours = ReadSigner(host, path, "eu-west-1", service).headers(method, query, extra, credentials, now)
+    request = AWSRequest(method, f"https://{host}{path}", headers=dict(extra), params=parameters)
+    theirs = TheirCredentials(credentials.access_key, credentials.secret_key, credentials.token)
+    with mock.patch("botocore.auth.get_current_datetime", return_value=datetime.fromtimestamp(now, UTC)):
+        S3SigV4Auth(theirs, service, "eu-west-1").add_auth(request)
+    expected = {name.lower(): value for name, value in request.headers.items()}
+    assert ours == {"host": host, **expected}
 
 
 def test_a_new_day_or_secret_needs_a_new_key() -> None:
