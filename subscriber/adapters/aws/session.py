@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from urllib.parse import urlsplit
 
 from aiobotocore.config import AioConfig
@@ -85,6 +86,11 @@ def client_config(*, connections: int, read_timeout_seconds: float) -> AioConfig
         max_pool_connections=connections,
         retries={"mode": "standard", "total_max_attempts": 1},
     )
+
+
+def tls_context(session: AioSession) -> ssl.SSLContext:
+    """The TLS context: the CAs of AWS_CA_BUNDLE if it is set, else the system's."""
+    return ssl.create_default_context(cafile=session.get_config_variable("ca_bundle"))
 
 
 def plain_code(code: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 from xml.parsers import expat
 
@@ -29,6 +30,16 @@ def read_strictly(content: bytes) -> RawPage:
     if not reader.root.endswith("Result"):
         raise broken_page(f"its root is {reader.root}")
     return RawPage(reader.entries, reader.envelope)
+
+
+def read_fault(content: bytes) -> Mapping[str, str]:
+    """The texts of an error's elements, such as `Code`, `Message` and `Region`; empty if it is no error of S3's."""
+    reader = _Reader()
+    try:
+        reader.parser.Parse(content, True)  # noqa: FBT003 – expat takes it by position
+    except (expat.ExpatError, ListingError):
+        return {}
+    return reader.envelope if reader.root == "Error" else {}
 
 
 class _Reader:

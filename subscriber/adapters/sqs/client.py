@@ -8,7 +8,6 @@ that a queue's URL names.
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -26,6 +25,7 @@ from subscriber.adapters.aws.session import (
     client_config,
     endpoint_of,
     session_with_region,
+    tls_context,
     unusable_settings,
 )
 from subscriber.adapters.sqs.wire import (
@@ -173,7 +173,7 @@ class Sqs:
             problem = f"region {client.meta.region_name}: no AWS credentials were found"
             raise QueueError(f"{problem} in environment, profile or container role; {NO_CREDENTIALS_REMEDY}")
 
-        tls = _tls(session)
+        tls = tls_context(session)
 
         def json_client(connections: int) -> JsonClient:
             opened = JsonClient(
@@ -187,11 +187,6 @@ class Sqs:
             settle=json_client(self._options.settle_calls_at_most + 1),
             aiobotocore=client,
         )
-
-
-def _tls(session: AioSession) -> ssl.SSLContext:
-    """The TLS context: the CAs of AWS_CA_BUNDLE if it is set, else the system's."""
-    return ssl.create_default_context(cafile=session.get_config_variable("ca_bundle"))
 
 
 async def _answer(call: Awaitable[dict[str, Any]], timeout_seconds: float) -> dict[str, Any]:
