@@ -7,6 +7,7 @@ once; a longer page is taken.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
@@ -83,9 +84,8 @@ class Chain:
         return entries
 
     def _new_entries(self, entries: Sequence[ListedVersion]) -> Sequence[ListedVersion]:
+        entries = in_order(entries)
         keys = [entry.key for entry in entries]
-        if keys != sorted(keys):  # the order of code points is that of UTF-8's bytes
-            raise _not_forward("the keys of a page are not in the order of their bytes")
         if not entries or keys[0] > self._last_key:
             return entries
         if keys[0] < self._last_key:
@@ -126,6 +126,30 @@ class Chain:
             raise _not_forward(f"the continuation token {page.next_token!r} came twice")
         self._next_token, self._next_key = page.next_token, self._last_key
         self.is_ended = self._last_key == self._keys.upto
+
+
+def in_order(entries: Sequence[ListedVersion]) -> Sequence[ListedVersion]:
+    """The entries of a page as S3 orders them: keys by their bytes, of each key the latest version first.
+
+    LocalStack 4.13.1 lists delete markers first, then versions, each in order. Where such a page belongs together, time
+    orders what is not the latest of its key.
+
+    Raises:
+        ListingError: the page has no order.
+    """
+    is_latest_first = not any(
+        later.is_latest and later.key == earlier.key for earlier, later in itertools.pairwise(entries)
+    )
+    if is_latest_first and _has_order(entries):
+        return entries
+    if not all(_has_order([entry for entry in entries if entry.is_marker is kind]) for kind in (True, False)):
+        raise _not_forward("the keys of a page are not in the order of their bytes")
+    return sorted(entries, key=lambda entry: (entry.key, not entry.is_latest, -entry.last_modified))
+
+
+def _has_order(entries: Sequence[ListedVersion]) -> bool:
+    keys = [entry.key for entry in entries]
+    return keys == sorted(keys)  # the order of code points is that of UTF-8's bytes
 
 
 def _may_have_keys(keys: KeyRange, prefix: str) -> bool:

@@ -48,9 +48,7 @@ def fault_of(response: HttpResponse) -> ListingError:
     detail = first_line(fault.get("Message", "")) or f"status {response.status}"
     region = region_in(response)
     if response.status in {301, 307} or code == "AuthorizationHeaderMalformed":
-        detail += (
-            f"; the bucket is in {region}: set AWS_REGION" if region else "; set AWS_REGION to the bucket's region"
-        )
+        detail += f"; set AWS_REGION to {region or 'the region of the bucket'}"
     elif advice := _ADVICE.get(kind):
         detail += f" ({advice})"
     return ListingError(code, detail, is_permanent=not passes, retry_after_seconds=asked_seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -108,6 +109,17 @@ def test_any_circle_of_pages_ends(keys: KeyRange, pages: list[Page], listing: Li
         assert error.is_permanent  # noqa: PT017 – both outcomes are right
     else:
         assert [entry.key for entry in found] == sorted(entry.key for entry in found)
+
+
+@given(stacks())
+def test_markers_and_versions_that_are_listed_apart(bucket: list[ListedVersion]) -> None:
+    """LocalStack 4.13.1 lists the delete markers of a page first: the latest of each key is first again."""
+    entries = [
+        msgspec.structs.replace(entry, is_marker=entry.version_id in {"", "2"}, last_modified=len(bucket) - place)
+        for place, entry in enumerate(bucket)
+    ]
+    apart = sorted(entries, key=lambda entry: not entry.is_marker)
+    assert listed(VERSIONS, EVERYTHING, lambda _: Page(apart, False, "", "", "")) == entries
 
 
 def page(keys: Sequence[str], *, next_key: str = "", next_version: str = "", token: str = "") -> Page:

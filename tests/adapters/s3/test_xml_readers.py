@@ -67,14 +67,14 @@ def outcome(read: object, content: bytes) -> object:
     return list(page.entries), dict(page.envelope)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(pages())
 def test_the_readers_agree_on_pages(content: bytes) -> None:
     """Any layouts, spaces, unknown elements, entities, comments and namespaces."""
     assert outcome(read_page, content) == outcome(read_strictly, content)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(pages(), st.data())
 def test_the_readers_agree_on_damaged_pages(content: bytes, data: st.DataObject) -> None:
     """Cut at any byte, or with any part replaced: the fast reader takes nothing that expat refuses."""
