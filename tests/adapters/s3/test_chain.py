@@ -119,7 +119,9 @@ def test_markers_and_versions_that_are_listed_apart(bucket: list[ListedVersion])
         for place, entry in enumerate(bucket)
     ]
     apart = sorted(entries, key=lambda entry: not entry.is_marker)
-    assert listed(VERSIONS, EVERYTHING, lambda _: Page(apart, False, "", "", "")) == entries
+    found = listed(VERSIONS, EVERYTHING, lambda _: Page(apart, False, "", "", ""))
+    assert [(entry.key, entry.is_latest) for entry in found] == [(entry.key, entry.is_latest) for entry in entries]
+    assert sorted(found, key=repr) == sorted(entries, key=repr)
 
 
 def page(keys: Sequence[str], *, next_key: str = "", next_version: str = "", token: str = "") -> Page:

@@ -149,5 +149,5 @@ async def test_each_queue_is_called_at_the_host_of_its_url(monkeypatch: pytest.M
         ]
         for client in ("receive", "settle"):
             signers = [getattr(each, client)._signer for each in regions]
-            assert [(signer._host, signer._region) for signer in signers] == hosts
+            assert [(signer._host, signer._key._region) for signer in signers] == hosts
         assert len({id(each) for each in regions}) == 4
