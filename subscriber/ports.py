@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Protocol
 
 from subscriber.model import BatchAnswer, KeyRange, Lease, ListedVersion, Message, ObjectEvent, Rejection
@@ -69,4 +69,16 @@ class Lister(Protocol):
         A key's versions may continue on the next page. The iterator ends after the last complete page of one unbroken
         chain; whatever breaks the chain is raised.
         """
+        ...
+
+
+class ProbingLister(Lister, Protocol):
+    """A lister that can also tell cheaply whether a range has keys, and whose pages can be left early."""
+
+    def pages(self, keys: KeyRange) -> AsyncGenerator[Sequence[ListedVersion], None]:
+        """See Lister."""
+        ...
+
+    async def first_key(self, keys: KeyRange) -> str | None:
+        """The first key in a range, by one request for one entry; None if the range is empty."""
         ...

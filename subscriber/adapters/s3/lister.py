@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Self, TypeVar
@@ -82,7 +82,7 @@ class BucketLister:
                 return entries[0].key
         return None
 
-    async def pages(self, keys: KeyRange) -> AsyncIterator[Sequence[ListedVersion]]:
+    async def pages(self, keys: KeyRange) -> AsyncGenerator[Sequence[ListedVersion], None]:
         """See ports.Lister."""
         chain = Chain(self._listing, keys)
         while not chain.is_ended:

@@ -1,0 +1,1 @@
+"""Objects that exist already: read from listings and inventories, compared with the index, repaired in it."""
