@@ -18,7 +18,6 @@ from subscriber.errors import ListingError
 from subscriber.events.key import LONGEST_ENCODED_KEY, decode_form
 from subscriber.model import ListedVersion
 
-KEY_FIELD: Final = "Key"
 ETAG_FIELD: Final = "ETag"
 FIELDS: Final = ("Key", "VersionId", "IsLatest", "LastModified", "ETag", "Size", "StorageClass")
 """The elements of an entry that are read."""
@@ -63,7 +62,7 @@ def broken_page(reason: str) -> ListingError:
 
 def unquoted(etag: str) -> str:
     """An ETag without the quotes around it."""
-    return etag.removeprefix('"').removesuffix('"')
+    return etag[1:-1] if len(etag) > 1 and etag[0] == etag[-1] == '"' else etag
 
 
 def decoded_page(raw: RawPage) -> Page:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 from xml.parsers import expat
 
-from subscriber.adapters.s3.page import ENTRIES, ETAG_FIELD, FIELDS, KEY_FIELD, RawEntry, RawPage, broken_page, unquoted
+from subscriber.adapters.s3.page import ENTRIES, ETAG_FIELD, FIELDS, RawEntry, RawPage, broken_page, unquoted
 from subscriber.errors import ListingError
 
 _NAMESPACE_SEPARATOR: Final = " "
@@ -75,9 +75,8 @@ class _Reader:
         self._text.clear()
         self._path.pop()
         if depth == 3 and self._path[-1] in ENTRIES:
-            self._fields[name] = text if name == KEY_FIELD else text.strip()
+            self._fields[name] = unquoted(text) if name == ETAG_FIELD else text
         elif depth == 2 and name in ENTRIES:
-            self._fields[ETAG_FIELD] = unquoted(self._fields.get(ETAG_FIELD, ""))
             self.entries.append((name, *(self._fields.get(field, "") for field in FIELDS)))
         elif depth == 2:
             self.envelope[name] = text if "Marker" in name else text.strip()

@@ -20,7 +20,7 @@ VALUES = {
     "VersionId": st.sampled_from(["null", "3sL4kqtJlcpXroDTDmJ-rmSpXd3dIbrHY", ""]),
     "IsLatest": st.sampled_from(["true", "false"]),
     "LastModified": st.sampled_from(["2009-10-12T17:50:30.000Z", "2026-11-29T09:00:00Z"]),
-    "ETag": st.sampled_from(["&quot;fba9dede5f27731c&quot;", '"a-3"', "&#34;b&#34;", "c", '"', "", '""']),
+    "ETag": st.sampled_from(["&quot;fba9dede5f27731c&quot;", '"a-3"', "&#34;b&#34;", "c", '"', "", '""', '"a']),
     "Size": st.integers(0, 5 * 1024**4).map(str),
     "StorageClass": st.sampled_from(["STANDARD", "GLACIER_IR", " STANDARD ", "a]]&gt;b", "&#xD;", "<![CDATA[x]]>"]),
     "ChecksumAlgorithm": st.just("CRC64NVME"),
