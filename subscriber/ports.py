@@ -72,7 +72,7 @@ class Lister(Protocol):
         ...
 
 
-class ProbingLister(Lister, Protocol):
+class SplittableLister(Lister, Protocol):
     """A lister that can also tell cheaply whether a range has keys, and whose pages can be left early."""
 
     def pages(self, keys: KeyRange) -> AsyncGenerator[Sequence[ListedVersion], None]:

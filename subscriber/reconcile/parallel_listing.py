@@ -10,8 +10,8 @@ from contextlib import aclosing
 import msgspec
 
 from subscriber.model import KeyRange, ListedVersion
-from subscriber.ports import ProbingLister
-from subscriber.reconcile.splitting import Part, Probe, Splitting
+from subscriber.ports import SplittableLister
+from subscriber.reconcile.splitting import Lookahead, Part, Splitting
 
 
 class PartPage(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class ParallelListing:
         take: is awaited for each page; a worker asks for no further page before.
     """
 
-    def __init__(self, lister: ProbingLister, ranges: Sequence[KeyRange], take: Take) -> None:
+    def __init__(self, lister: SplittableLister, ranges: Sequence[KeyRange], take: Take) -> None:
         self._lister = lister
         self._splitting = Splitting(ranges)
         self._take = take
@@ -60,8 +60,8 @@ class ParallelListing:
         while not self._splitting.is_done:
             if (part := self._splitting.next_part()) is not None:
                 await self._list(part)
-            elif (probe := self._splitting.next_probe()) is not None:
-                await self._ask(probe)
+            elif (lookahead := self._splitting.next_lookahead()) is not None:
+                await self._ask(lookahead)
             else:
                 await self._changed.wait()
                 continue
@@ -91,10 +91,10 @@ class ParallelListing:
         if entries or part.upto is None or part.after < part.upto:
             await self._take(PartPage(part.number, part.rest, entries))
 
-    async def _ask(self, probe: Probe) -> None:
-        empty = self._splitting.answered(probe, await self._lister.first_key(probe.keys))
+    async def _ask(self, lookahead: Lookahead) -> None:
+        empty = self._splitting.answered(lookahead, await self._lister.first_key(lookahead.keys))
         if empty is not None:
-            await self._take(PartPage(probe.part.number, empty, ()))
+            await self._take(PartPage(lookahead.part.number, empty, ()))
 
     def _announce(self) -> None:
         """Wake the idle workers: there may be a part, a place to cut, or nothing left."""

@@ -17,9 +17,9 @@ import msgspec
 from subscriber.model import KeyRange
 from subscriber.reconcile.ranges import LAST, end_of_prefix, middle, shared_length
 
-FREE_PROBES: Final = 64
+FREE_LOOKAHEADS: Final = 64
 """Enough to find where the keys of a bucket lie: five or six for each place at which they differ."""
-PROBES_PER_PAGE: Final = 2
+LOOKAHEADS_PER_PAGE: Final = 2
 """More requests than these are not worth the time that they save."""
 _WIDTH_CHARACTERS: Final = 64
 _WIDTH_BASE: Final = 0x80
@@ -37,7 +37,7 @@ class Part(msgspec.Struct, eq=False):
     depth: int = 0
     """Two keys of the part differ before this place; 0 if that is not known."""
     has_given_a_page: bool = False
-    is_probed: bool = False
+    is_asked: bool = False
     is_done: bool = False
 
     @property
@@ -46,7 +46,7 @@ class Part(msgspec.Struct, eq=False):
         return KeyRange(self.after, self.upto)
 
 
-class Probe(msgspec.Struct, frozen=True):
+class Lookahead(msgspec.Struct, frozen=True):
     """The question whether keys lie behind a cut."""
 
     part: Part
@@ -61,7 +61,7 @@ class Probe(msgspec.Struct, frozen=True):
 
 
 class Splitting:
-    """Hands out parts and probes; `is_done` once every key of the ranges has been given.
+    """Hands out parts and lookaheads; `is_done` once every key of the ranges has been given.
 
     Args:
         ranges: to be listed; they do not overlap.
@@ -72,7 +72,7 @@ class Splitting:
         self._running: list[Part] = []
         self._parts = len(ranges)
         self._pages = 0
-        self._probes = 0
+        self._lookaheads = 0
 
     @property
     def is_done(self) -> bool:
@@ -87,16 +87,16 @@ class Splitting:
         self._running.append(part)
         return part
 
-    def next_probe(self) -> Probe | None:
+    def next_lookahead(self) -> Lookahead | None:
         """A cut in the largest part that can be cut; None: there is none for now."""
-        if self._probes >= FREE_PROBES + PROBES_PER_PAGE * self._pages:
+        if self._lookaheads >= FREE_LOOKAHEADS + LOOKAHEADS_PER_PAGE * self._pages:
             return None
-        ready = [part for part in self._running if part.has_given_a_page and not part.is_probed]
+        ready = [part for part in self._running if part.has_given_a_page and not part.is_asked]
         for part in sorted(ready, key=_width, reverse=True):
             if (cut := _cut(part)) is not None:
-                part.is_probed = True
-                self._probes += 1
-                return Probe(part, cut, part.upto)
+                part.is_asked = True
+                self._lookaheads += 1
+                return Lookahead(part, cut, part.upto)
         return None
 
     def page_given(self, part: Part, last_key: str) -> None:
@@ -110,17 +110,17 @@ class Splitting:
         part.is_done = True
         self._running.remove(part)
 
-    def answered(self, probe: Probe, found: str | None) -> KeyRange | None:
+    def answered(self, lookahead: Lookahead, found: str | None) -> KeyRange | None:
         """Take the first key behind a cut, or None; return a range that is now known to have no keys."""
-        part = probe.part
-        part.is_probed = False
-        if part.is_done or part.after > probe.cut:
+        part = lookahead.part
+        part.is_asked = False
+        if part.is_done or part.after > lookahead.cut:
             return None  # its worker was faster
-        part.upto = probe.cut
+        part.upto = lookahead.cut
         if found is None:
-            return probe.keys
+            return lookahead.keys
         differs_at = shared_length(found, part.first) + 1
-        upper = Part(self._parts, probe.cut, probe.upto, found, differs_at)
+        upper = Part(self._parts, lookahead.cut, lookahead.upto, found, differs_at)
         part.has_given_a_page = False
         self._parts += 1
         self._waiting.append(upper)

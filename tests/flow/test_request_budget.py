@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,7 @@ def test_no_second_starts_more_than_the_rate(gaps: list[float], per_second: floa
     for gap in gaps:
         now += gap
         starts.append(now + rate.reserve(now))
-    apart = [later - earlier for earlier, later in zip(starts, starts[1:], strict=False)]
+    apart = [later - earlier for earlier, later in itertools.pairwise(starts)]
     assert all(seconds >= 1 / per_second - 1e-9 for seconds in apart)
 
 

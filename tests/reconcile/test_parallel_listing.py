@@ -14,7 +14,7 @@ from subscriber.errors import ListingError
 from subscriber.model import KeyRange, ListedVersion
 from subscriber.reconcile.parallel_listing import ParallelListing, PartPage
 from subscriber.reconcile.ranges import ranges_between
-from subscriber.reconcile.splitting import FREE_PROBES, PROBES_PER_PAGE
+from subscriber.reconcile.splitting import FREE_LOOKAHEADS, LOOKAHEADS_PER_PAGE
 from tests.adapters.s3.buckets import in_range, version
 from tests.fakes.virtual_time import VirtualTimeLoop
 
@@ -29,7 +29,7 @@ class MemoryLister:
         self._page_size = page_size
         self._random = Random(seed)
         self.pages_given = 0
-        self.probes = 0
+        self.lookaheads = 0
         self.fails_at = -1
         """The page that fails."""
 
@@ -38,13 +38,13 @@ class MemoryLister:
         raise NotImplementedError
 
     async def first_key(self, keys: KeyRange) -> str | None:
-        """See ProbingLister."""
-        self.probes += 1
+        """See SplittableLister."""
+        self.lookaheads += 1
         await asyncio.sleep(self._random.random())
         return next((entry.key for entry in in_range(self._entries, keys)), None)
 
     async def pages(self, keys: KeyRange) -> AsyncGenerator[Sequence[ListedVersion], None]:
-        """See ProbingLister."""
+        """See SplittableLister."""
         found = in_range(self._entries, keys)
         for start in range(0, len(found), self._page_size):
             await asyncio.sleep(self._random.random())
@@ -105,7 +105,7 @@ def test_each_entry_once_and_each_key_covered_once(
     lister = MemoryLister(entries, size, seed)
     pages, _ = listed(lister, ranges_between(cuts, KeyRange()), workers)
     check(pages, entries, KeyRange())
-    assert lister.probes <= FREE_PROBES + PROBES_PER_PAGE * lister.pages_given
+    assert lister.lookaheads <= FREE_LOOKAHEADS + LOOKAHEADS_PER_PAGE * lister.pages_given
 
 
 @pytest.mark.parametrize("workers", [1, 8])
@@ -120,7 +120,7 @@ def test_idle_workers_take_over_half(workers: int) -> None:
     alone_seconds = 200 * 0.6
     assert seconds < alone_seconds * 1.1 if workers == 1 else seconds < alone_seconds / 4
     assert lister.pages_given <= 200 * 1.5
-    assert lister.probes <= (0 if workers == 1 else 150)
+    assert lister.lookaheads <= (0 if workers == 1 else 150)
 
 
 def test_a_failure_ends_all_workers_with_its_own_error() -> None:
