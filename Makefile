@@ -56,6 +56,7 @@ lock: $(UV) ## update the pinned locks under requirements/
 	$(COMPILE) requirements/localstack.in -o requirements/localstack.txt
 	$(COMPILE) requirements/s3-servers.in -o requirements/s3-servers.txt
 	$(COMPILE) requirements/mq-bridge.in -o requirements/mq-bridge.txt
+	$(COMPILE) requirements/listing.in -o requirements/listing.txt
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt
 
 clean: ## remove everything the other commands made

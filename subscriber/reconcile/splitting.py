@@ -61,7 +61,7 @@ class Lookahead(msgspec.Struct, frozen=True):
 
 
 class Splitting:
-    """Hands out parts and lookaheads; `is_done` once every key of the ranges has been given.
+    """Gives out parts and lookaheads; `is_done` once every key of the ranges has been given.
 
     Args:
         ranges: to be listed; they do not overlap.

@@ -15,7 +15,16 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-LOCKS: Final = ("runtime.txt", "build.txt", "dev.txt", "localstack.txt", "s3-servers.txt", "mq-bridge.txt", "uv.txt")
+LOCKS: Final = (
+    "runtime.txt",
+    "build.txt",
+    "dev.txt",
+    "localstack.txt",
+    "s3-servers.txt",
+    "listing.txt",
+    "mq-bridge.txt",
+    "uv.txt",
+)
 SHIPPED: Final = "runtime.txt"
 """The lock of the packages in the image. It is audited first, and by default alone: an audit asks the service for every
 package of a lock, and developers run `make check` many times a day."""

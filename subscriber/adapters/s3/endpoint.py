@@ -88,7 +88,7 @@ async def _built_request(session: AioSession, bucket: str, region: str | None) -
         if type(error).__name__ == "ParamValidationError":
             raise ConfigurationError(f"{bucket!r} is neither a bucket's name nor an access point's ARN") from error
         raise unusable_settings(error) from error
-    raise ConfigurationError("botocore did not sign the request: is AWS_REQUEST_SIGNER changed?")  # pragma: no cover
+    raise ConfigurationError("botocore signed no request: is the bucket to be read without signatures?")
 
 
 def _stop(request: Any, signing_name: str, region_name: str, signature_version: str, **_: Any) -> NoReturn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import quote_plus
 
 import pytest
@@ -58,10 +59,10 @@ def pages(draw: st.DrawFn) -> bytes:
     return f"{head}<{root}{draw(st.sampled_from([NAMESPACE, '']))}>{inner}</{root}>".encode()
 
 
-def outcome(read: object, content: bytes) -> object:
+def outcome(read: Callable[[bytes], RawPage], content: bytes) -> object:
     """What a reader makes of a page."""
     try:
-        page: RawPage = read(content)  # type: ignore[operator]
+        page = read(content)
     except ListingError as error:
         return str(error)
     return list(page.entries), dict(page.envelope)

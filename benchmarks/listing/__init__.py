@@ -1,0 +1,1 @@
+"""Listing S3: our lister beside others, and readers of its XML."""
