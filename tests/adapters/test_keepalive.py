@@ -108,8 +108,8 @@ async def test_sqs_connections_have_tcp_keepalive() -> None:
     opened: list[Any] = []
     open_connection = transport._open_connection
 
-    async def remember(*where: Any) -> Any:
-        opened.append(await open_connection(*where))
+    async def remember(addresses: Any, kind: Any) -> Any:
+        opened.append(await open_connection(addresses, kind))
         return opened[-1]
 
     transport._open_connection = remember  # type: ignore[method-assign]  # to inspect the connection

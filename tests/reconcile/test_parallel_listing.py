@@ -132,6 +132,37 @@ def test_a_failure_ends_all_workers_with_its_own_error() -> None:
         listed(lister, [KeyRange()], 4)
 
 
+def test_a_cancelled_listing_leaves_nothing_running() -> None:
+    """At any moment: every worker has ended, and every chain of pages is closed."""
+    entries = [version(f"{number:04}") for number in range(500)]
+
+    class ClosingLister(MemoryLister):
+        open_chains = 0
+
+        async def pages(self, keys: KeyRange) -> AsyncGenerator[Sequence[ListedVersion], None]:
+            self.open_chains += 1
+            try:
+                async for page in super().pages(keys):
+                    yield page
+            finally:
+                self.open_chains -= 1
+
+    async def take(page: PartPage) -> None:
+        await asyncio.sleep(0.1)
+
+    async def scenario(seconds: float) -> None:
+        lister = ClosingLister(entries, 10)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await ParallelListing(lister, [KeyRange()], take).run(4)
+        assert lister.open_chains == 0
+        assert len(asyncio.all_tasks()) == 1
+
+    for tenths in range(1, 60, 7):
+        with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+            runner.run(scenario(tenths / 10))
+
+
 def test_no_range_is_listed_at_once() -> None:
     """An empty plan ends."""
     assert listed(MemoryLister([], 1), [], 3) == ([], 0.0)
