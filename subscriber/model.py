@@ -122,6 +122,23 @@ class ListedVersion(msgspec.Struct, frozen=True, gc=False):
     storage_class: str | None = None
 
 
+class IndexedVersion(msgspec.Struct, frozen=True, gc=False):
+    """One row of `object_versions`, as far as a comparison with the bucket needs it."""
+
+    key: str
+    version_id: str
+    """Empty for the null version."""
+    state: State
+    sequencer: str
+    """Canonical."""
+    size_bytes: int | None
+    etag: str | None
+    event_time: datetime
+    """Aware, UTC."""
+    ingested_at: datetime
+    """Aware; when the row got its present content, by the database's clock."""
+
+
 class KeyRange(msgspec.Struct, frozen=True, gc=False):
     """The keys k of a bucket with after < k <= upto, by the bytes of UTF-8, as S3 lists them."""
 
