@@ -28,7 +28,7 @@ demo: $(ENVIRONMENT) ## run the whole pipeline here for about 45 seconds, then p
 bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## run the load test, a quarter of an hour in all (SCENARIO=… for one scenario)
 	@$(RUN)/python -m benchmarks.loadtest $(SCENARIO)
 
-chaos: $(ENVIRONMENT) ## inject seeded faults under load and check every history; resumable (RUNS=… SEED=… MODE=runs|stop|restart|locked-row)
+chaos: $(ENVIRONMENT) ## inject seeded faults under load and check every history; resumable (RUNS=… SEED=… MODE=runs|stop|restart|locked-row|observations)
 	@$(RUN)/python -m benchmarks.chaos $(MODE) --runs $(RUNS) --seed $(SEED)
 
 torture: chaos ## the old name of chaos

@@ -22,6 +22,7 @@ from benchmarks.chaos.record import append_result, read_record, write_table
 from benchmarks.chaos.result import RunResult
 from benchmarks.chaos.run import run
 from benchmarks.chaos.scenario_locked_row import locked_row_scenario
+from benchmarks.chaos.scenario_observations import observations_scenario
 from benchmarks.chaos.scenario_restart import restart_scenario
 from benchmarks.chaos.scenario_shutdown import shutdown_scenario
 from testkit.process import ProcessError
@@ -94,7 +95,8 @@ def _print_result(screen: Screen, result: RunResult) -> None:
 def main() -> None:
     """Runs the mode that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
-    parser.add_argument("mode", nargs="?", choices=["runs", "stop", "restart", "locked-row"], default="runs")
+    modes = ["runs", "stop", "restart", "locked-row", "observations"]
+    parser.add_argument("mode", nargs="?", choices=modes, default="runs")
     parser.add_argument("--runs", type=int, default=300, help="number of seeds, or of SIGTERMs with `stop`")
     parser.add_argument("--seed", type=int, default=1, help="first seed")
     parser.add_argument("--messages", type=int, default=24_000, help="messages per run")
@@ -120,6 +122,8 @@ def _run_mode(options: argparse.Namespace, screen: Screen) -> bool:
         return asyncio.run(restart_scenario(options.seed, chaos_environment, screen))
     if options.mode == "locked-row":
         return asyncio.run(locked_row_scenario(options.seed, options.minutes, chaos_environment, screen))
+    if options.mode == "observations":
+        return observations_scenario(options.runs, options.seed, options.results / "observations.json", screen)
     record = options.results / "chaos.jsonl"
     recorded = set() if options.again else {result.plan.seed for result in read_record(record)}
     plans = [plan_of(seed, options.messages) for seed in range(options.seed, options.seed + options.runs)]

@@ -5,7 +5,8 @@ versioning in S3 buckets", "Deleting objects from versioning-suspended buckets")
 subscriber: the expected rows come from the contents of the bucket, never from the events.
 
 Sequencers have the form of S3's: `00`, eight hex digits of the Unix second, and eight more that grow. The time of an
-event is up to a second off, as on AWS, so that a consumer that orders by time fails.
+event is up to a second off, as on AWS, so that a consumer that orders by time fails. The clock of the sequencers may be
+given an error too, which another server's clock does not share.
 """
 
 from __future__ import annotations
@@ -52,6 +53,17 @@ class Version(msgspec.Struct, frozen=True, gc=False):
     is_marker: bool
     size_bytes: int | None
     etag: str
+    last_modified: int = 0
+    """Unix second of its creation; of a multipart upload, of its initiation."""
+    number: int = 0
+    """Grows with every version of the bucket, in the order of their creation."""
+
+
+class Upload(msgspec.Struct, frozen=True, gc=False):
+    """A multipart upload that was initiated, and can be completed any time later."""
+
+    key: str
+    initiated_at: datetime
 
 
 class VersionRow(msgspec.Struct, frozen=True, gc=False, order=True):
@@ -82,14 +94,22 @@ class SimulatedBucket:
     """
 
     def __init__(
-        self, name: str, random: Random, *, versioning: Versioning = "unversioned", start: datetime = START
+        self,
+        name: str,
+        random: Random,
+        *,
+        versioning: Versioning = "unversioned",
+        start: datetime = START,
+        clock_error_seconds: int = 0,
     ) -> None:
         self.name = name
         self.versioning: Versioning = versioning
         self.history: list[Emission] = []
         self._random = random
         self._now = start
+        self._clock_error_seconds = clock_error_seconds
         self._last_sequence = 0
+        self._last_number = 0
         self._stacks: dict[str, list[Version]] = {}
         self._ever: set[tuple[str, str]] = set()
 
@@ -100,6 +120,15 @@ class SimulatedBucket:
     def version_ids(self, key: str) -> list[str]:
         """The current versions and delete markers of a key, oldest first."""
         return [version.version_id for version in self._stacks.get(key, [])]
+
+    @property
+    def now(self) -> datetime:
+        """The true time, which no server's clock need agree with."""
+        return self._now
+
+    def stacks(self) -> dict[str, tuple[Version, ...]]:
+        """The current versions and delete markers of each key that has any, oldest first, in the order of keys."""
+        return {key: tuple(self._stacks[key]) for key in sorted(self._stacks)}
 
     def is_current(self, key: str) -> bool:
         """Whether a GET of the key would return an object."""
@@ -123,9 +152,13 @@ class SimulatedBucket:
         """PutObject; PostObject and CopyObject differ in the event name only."""
         self._add(key, self._version(size_bytes, self._digest()), event_name)
 
-    def complete_multipart(self, key: str, size_bytes: int, parts: int) -> None:
-        """CompleteMultipartUpload: the ETag ends with the number of parts."""
-        version = self._version(size_bytes, f"{self._digest()}-{parts}")
+    def initiate_multipart(self, key: str) -> Upload:
+        """CreateMultipartUpload: nothing is visible yet."""
+        return Upload(key, self._now)
+
+    def complete_multipart(self, key: str, size_bytes: int, parts: int, upload: Upload | None = None) -> None:
+        """CompleteMultipartUpload of `upload`, or of one initiated now: the ETag ends with the number of parts."""
+        version = self._version(size_bytes, f"{self._digest()}-{parts}", upload.initiated_at if upload else None)
         self._add(key, version, "ObjectCreated:CompleteMultipartUpload")
 
     def delete(self, key: str, *, family: str = "ObjectRemoved") -> None:
@@ -134,7 +167,7 @@ class SimulatedBucket:
             if key in self._stacks:
                 self._remove(key, NULL_VERSION, f"{family}:Delete")
             return
-        marker = Version(self._next_version_id(), is_marker=True, size_bytes=None, etag=EMPTY_ETAG)
+        marker = msgspec.structs.replace(self._version(None, EMPTY_ETAG), is_marker=True)
         self._add(key, marker, f"{family}:DeleteMarkerCreated")
 
     def expire(self, key: str) -> None:
@@ -199,8 +232,16 @@ class SimulatedBucket:
         )
         self.history.append(emission)
 
-    def _version(self, size_bytes: int, etag: str) -> Version:
-        return Version(self._next_version_id(), is_marker=False, size_bytes=size_bytes, etag=etag)
+    def _version(self, size_bytes: int | None, etag: str, initiated_at: datetime | None = None) -> Version:
+        self._last_number += 1
+        return Version(
+            self._next_version_id(),
+            is_marker=False,
+            size_bytes=size_bytes,
+            etag=etag,
+            last_modified=int((initiated_at or self._now).timestamp()),
+            number=self._last_number,
+        )
 
     def _next_version_id(self) -> str:
         if self.versioning != "enabled":
@@ -213,7 +254,10 @@ class SimulatedBucket:
         return None if self.versioning == "unversioned" else self._random.choice((None, "null"))
 
     def _next_sequencer(self) -> str:
-        earliest = int(self._now.timestamp()) << 32
+        # Without an error nothing is drawn: the histories of seeds stay as they were.
+        most = self._clock_error_seconds
+        error = self._random.randint(-most, most) if most else 0
+        earliest = (int(self._now.timestamp()) + error) << 32
         self._last_sequence = max(self._last_sequence, earliest) + self._random.randint(1, 1 << 20)
         return f"00{self._last_sequence:016X}"
 
