@@ -92,14 +92,17 @@ async def _result_of(seeds: int, first_seed: int) -> ObservationsResult:
         await migrate(options)
         store = PostgresStore(options)
         try:
-            async with asyncio.TaskGroup() as workers:
-                for number in range(AT_ONCE):
-                    work = _seeds(waiting, store, postgres.url, result)
-                    workers.create_task(work, name=f"seeds {number}")
+            await _all_seeds(waiting, store, postgres.url, result)
         finally:
             await store.close()
     result.seconds = round(time.monotonic() - began, 1)
     return result
+
+
+async def _all_seeds(waiting: Iterator[int], store: PostgresStore, url: str, result: ObservationsResult) -> None:
+    async with asyncio.TaskGroup() as workers:
+        for number in range(AT_ONCE):
+            workers.create_task(_seeds(waiting, store, url, result), name=f"seeds {number}")
 
 
 async def _seeds(waiting: Iterator[int], store: PostgresStore, url: str, result: ObservationsResult) -> None:

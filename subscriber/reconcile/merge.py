@@ -16,8 +16,8 @@ from subscriber.errors import ListingError
 from subscriber.model import IndexedVersion, ListedVersion
 
 VERSIONS_OF_A_KEY_AT_MOST: Final = 100_000
-"""Held at once, of each side: about 75 MB. S3 slows down requests for keys with millions of versions (S3 user guide,
-"Best practices for S3 versioning"), and no verdict on part of a stack is possible."""
+"""Held at once, of each side: both together about 80 MB. S3 slows down requests for keys with millions of versions (S3
+user guide, "Best practices for S3 versioning"), and no verdict on part of a stack is possible."""
 _SHARED_FROM_VERSIONS = 1_000
 """A page of S3: stacks that long are rare, and the others need no copies."""
 
@@ -89,14 +89,15 @@ async def _stacks(
     stack: _Stack[Entry] | None = None
     async for page in pages:
         for entry in page:
-            if stack is not None and entry.key == stack.key:
+            if stack is None:
+                stack = _Stack(entry.key, [entry])
+            elif entry.key == stack.key:
                 stack.add(entry, versions_at_most)
-                continue
-            if stack is not None:
-                if entry.key < stack.key:
-                    raise _keys_go_backward(source, stack.key, entry.key)
+            elif entry.key < stack.key:
+                raise _keys_go_backward(source, stack.key, entry.key)
+            else:
                 yield stack
-            stack = _Stack(entry.key, [entry])
+                stack = _Stack(entry.key, [entry])
     if stack is not None:
         yield stack
 
