@@ -28,7 +28,7 @@ from testkit.reconcile.postgres_index import Connection, PostgresIndex
 from testkit.terminal import Screen
 
 AT_ONCE: Final = 4
-STEPS: Final = 500
+STEPS: Final = 300
 KEYS: Final = ("a", "a/b", "a+b %41", "ü/日本.parquet", "\U00010000", "\uffff", "raw/1", "raw/10", "raw/2", "z=1/ ")
 """The two before `raw/1` lie the other way round in UTF-16."""
 LOST: Final = (0.0, 0.2)

@@ -37,9 +37,9 @@ async def broken_claims(run: Interleaving) -> list[str]:
     await run.run()
     if not run.mix.lost and (faults := await run.faults()):
         return [f"all events arrived: {fault}" for fault in faults]
-    await run.reconcile(is_at_rest=True)
+    await run.reconcile_at_rest()
     if faults := await run.faults():
         return [f"after a reconcile: {fault}" for fault in faults]
     run.bucket.pass_time(_GRACE_AND_MORE_SECONDS)
-    again = await run.reconcile(is_at_rest=True)
+    again = await run.reconcile_at_rest()
     return [f"a second reconcile at rest: {kind} {number}" for kind, number in again.items() if kind != "agree"]

@@ -33,6 +33,8 @@ Snapshot: TypeAlias = tuple[float, dict[str, tuple[ListedVersion, ...]]]
 
 CLOCK_ERROR_SECONDS: Final = 5
 """Of each server's clock, either way: two of them differ by up to twice as much."""
+LAST_KEY: Final = "\U0010ffff"
+"""After every key of a run."""
 _HOUR = 3600.0
 _PAUSES: Final = (0.0, 0.3, 2.0, 9.0, 40.0, 300.0, 2 * _HOUR)
 _PAUSE_WEIGHTS: Final = (40, 30, 20, 15, 5, 2, 1)
@@ -116,7 +118,9 @@ class Interleaving:
         if self.mix.inventories and self._random.random() < 0.3:
             await self._take_inventory()
         else:
-            await self.reconcile(page_entries=self._random.randint(1, 4))
+            after, upto = sorted(self._random.choices(("", *self.mix.keys, LAST_KEY), k=2))
+            keys = KeyRange(after, None if upto == LAST_KEY else upto)
+            await self.reconcile(keys, page_entries=self._random.randint(1, 4))
 
     async def arrive_all(self) -> None:
         """Everything that is under way arrives, in any order."""
@@ -129,10 +133,17 @@ class Interleaving:
         await self.arrive_all()
         self.bucket.pass_time(_SETTLED_SECONDS)
 
-    async def reconcile(self, *, page_entries: int = 1000, is_at_rest: bool = False) -> Counter[str]:
-        """List the bucket, compare it with the index, and write what differs; return the number of each verdict.
+    async def reconcile_at_rest(self) -> Counter[str]:
+        """List the bucket in two ranges while nothing else happens, and write at once what differs."""
+        middle = self._random.choice(self.mix.keys)
+        below, above = KeyRange("", middle), KeyRange(middle, None)
+        return await self.reconcile(below, is_at_rest=True) + await self.reconcile(above, is_at_rest=True)
+
+    async def reconcile(self, keys: KeyRange, *, page_entries: int = 1000, is_at_rest: bool = False) -> Counter[str]:
+        """List a range, compare it with the index, and write what differs; return the number of each verdict.
 
         Args:
+            keys: The range.
             page_entries: The most entries of a page.
             is_at_rest: Nothing else happens meanwhile, and the rows are written at once.
         """
@@ -150,7 +161,7 @@ class Interleaving:
             are_noncurrent_visible=self.mix.may_change_versioning or self.bucket.versioning != "unversioned",
         )
         self._under_way += 1
-        verdicts = await self._compare(listing.pages(KeyRange()), context, is_at_rest=is_at_rest)
+        verdicts = await self._compare(listing.pages(keys), keys, context, is_at_rest=is_at_rest)
         self._under_way -= 1
         return verdicts
 
@@ -217,8 +228,7 @@ class Interleaving:
 
     async def _watch(self) -> None:
         """Remember which versions are removed for good, and find those that are not any more."""
-        rows = await self.index.versions()
-        removed = frozenset((row.key, row.version_id) for row in rows if row.state == "removed" and row.version_id)
+        removed = await self.index.removed_for_good()
         self._resurrected |= self._removed - removed
         self._removed = removed
 
@@ -229,10 +239,10 @@ class Interleaving:
                 await self._step()
 
     async def _compare(
-        self, listed: AsyncIterator[Sequence[ListedVersion]], context: Context, *, is_at_rest: bool
+        self, listed: AsyncIterator[Sequence[ListedVersion]], keys: KeyRange, context: Context, *, is_at_rest: bool
     ) -> Counter[str]:
         verdicts: Counter[str] = Counter()
-        async for key in merge(listed, self.index.pages(self._random.randint(1, 5))):
+        async for key in merge(listed, self.index.pages(keys, self._random.randint(1, 5))):
             verdict = compare(key.listed, key.indexed, context)
             verdicts[verdict.kind] += 1
             if is_at_rest:
@@ -254,7 +264,7 @@ class Interleaving:
         # What held before the earliest of these snapshots holds there too, so no key is older than it may be.
         rows = [row for key in self.mix.keys for row in self._random.choice(shown).get(key, ())]
         context = Context(self.bucket.name, inventory_moment(int(created)), is_absence_proved=False)
-        await self._compare(_one_page(sorted(rows, key=lambda row: row.key)), context, is_at_rest=False)
+        await self._compare(_one_page(sorted(rows, key=lambda row: row.key)), KeyRange(), context, is_at_rest=False)
 
 
 def _comparable(row: VersionRow) -> VersionRow:

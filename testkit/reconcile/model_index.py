@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Protocol, TypeAlias
 
 from subscriber.events.order import order
-from subscriber.model import IndexedVersion, ObjectEvent
+from subscriber.model import IndexedVersion, KeyRange, ObjectEvent
 from testkit.workload.bucket import ObjectRow, VersionRow
 
 Identity: TypeAlias = tuple[str, str]
@@ -22,8 +22,8 @@ class Index(Protocol):
         """Upsert rows, one per object version, in key order; return how many were applied."""
         ...
 
-    def pages(self, page_rows: int) -> AsyncIterator[Sequence[IndexedVersion]]:
-        """All rows in the order of the primary key, each page as of the time when it is asked for."""
+    def pages(self, keys: KeyRange, page_rows: int) -> AsyncIterator[Sequence[IndexedVersion]]:
+        """The rows of a range in the order of the primary key, each page as of the time when it is asked for."""
         ...
 
     async def versions(self) -> list[VersionRow]:
@@ -32,6 +32,10 @@ class Index(Protocol):
 
     async def objects(self) -> list[ObjectRow]:
         """The rows of the view, in key order."""
+        ...
+
+    async def removed_for_good(self) -> frozenset[Identity]:
+        """The tombstones of versions that are not the null version."""
         ...
 
 
@@ -48,10 +52,10 @@ class ModelIndex:
         self._rows.update({(row.key, row.version_id): (row, self._now()) for row in newer})
         return len(newer)
 
-    async def pages(self, page_rows: int) -> AsyncIterator[Sequence[IndexedVersion]]:
-        """All rows in the order of the primary key."""
+    async def pages(self, keys: KeyRange, page_rows: int) -> AsyncIterator[Sequence[IndexedVersion]]:
+        """The rows of a range in the order of the primary key."""
         after: Identity = ("", "")
-        while page := [identity for identity in sorted(self._rows) if identity > after][:page_rows]:
+        while page := [identity for identity in self._identities(keys) if identity > after][:page_rows]:
             yield [_indexed(*self._rows[identity]) for identity in page]
             after = page[-1]
 
@@ -62,6 +66,17 @@ class ModelIndex:
     async def objects(self) -> list[ObjectRow]:
         """Per key the newest row that is not removed, if it is present."""
         return list(_objects(row for row, _ in self._rows.values()))
+
+    async def removed_for_good(self) -> frozenset[Identity]:
+        """The tombstones of versions that are not the null version."""
+        return frozenset(each for each, (row, _) in self._rows.items() if row.state == "removed" and row.version_id)
+
+    def _identities(self, keys: KeyRange) -> list[Identity]:
+        return sorted(
+            (key, version_id)
+            for key, version_id in self._rows
+            if key > keys.after and (keys.upto is None or key <= keys.upto)
+        )
 
     def _is_newer(self, row: ObjectEvent) -> bool:
         held = self._rows.get((row.key, row.version_id))

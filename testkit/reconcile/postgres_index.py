@@ -11,17 +11,22 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 
 from subscriber.adapters.postgres.store import PostgresStore
-from subscriber.model import IndexedVersion, ObjectEvent
+from subscriber.model import IndexedVersion, KeyRange, ObjectEvent
+from testkit.reconcile.model_index import Identity
 from testkit.workload.bucket import ObjectRow, VersionRow
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
 _PAGE: Final = """
 SELECT key, version_id, state, sequencer, size_bytes, etag, event_time, ingested_at FROM object_versions
-WHERE bucket = $1 AND (key, version_id) > ($2, $3) ORDER BY key, version_id LIMIT $4
+WHERE bucket = $1 AND (key, version_id) > ($2, $3) AND key > $4 AND ($5::text IS NULL OR key <= $5)
+ORDER BY key, version_id LIMIT $6
 """
 _VERSIONS: Final = """
 SELECT bucket, key, version_id, state, size_bytes, etag FROM object_versions WHERE bucket = $1 ORDER BY key, version_id
+"""
+_REMOVED: Final = """
+SELECT key, version_id FROM object_versions WHERE bucket = $1 AND state = 'removed' AND version_id <> ''
 """
 _OBJECTS: Final = "SELECT bucket, key, version_id, size_bytes, etag FROM objects WHERE bucket = $1 ORDER BY key"
 
@@ -50,10 +55,10 @@ class PostgresIndex:
         self._simulated_at.append(self._now())
         return await self._store.store(rows)
 
-    async def pages(self, page_rows: int) -> AsyncIterator[Sequence[IndexedVersion]]:
-        """All rows in the order of the primary key, each page in a statement of its own."""
+    async def pages(self, keys: KeyRange, page_rows: int) -> AsyncIterator[Sequence[IndexedVersion]]:
+        """The rows of a range in the order of the primary key, each page in a statement of its own."""
         after = ("", "")
-        while page := await self._connection.fetch(_PAGE, self._bucket, *after, page_rows):
+        while page := await self._connection.fetch(_PAGE, self._bucket, *after, keys.after, keys.upto, page_rows):
             yield [self._indexed(row) for row in page]
             after = (page[-1]["key"], page[-1]["version_id"])
 
@@ -64,6 +69,10 @@ class PostgresIndex:
     async def objects(self) -> list[ObjectRow]:
         """The rows of the view, in key order."""
         return [ObjectRow(*row) for row in await self._connection.fetch(_OBJECTS, self._bucket)]
+
+    async def removed_for_good(self) -> frozenset[Identity]:
+        """The tombstones of versions that are not the null version."""
+        return frozenset((row[0], row[1]) for row in await self._connection.fetch(_REMOVED, self._bucket))
 
     def _indexed(self, row: Any) -> IndexedVersion:
         return IndexedVersion(

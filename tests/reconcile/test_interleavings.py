@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subscriber.model import ListedVersion, ObjectEvent
+from subscriber.model import KeyRange, ListedVersion, ObjectEvent
 from subscriber.reconcile import compare
 from subscriber.reconcile.observation import Moment, observed_events
 from testkit.reconcile import interleaving
@@ -126,11 +126,11 @@ async def test_a_tombstone_is_final_for_a_slower_listing() -> None:
     run = Interleaving(bucket, index, random, Mix(lost=1.0, inventories=False))
     bucket.put("a", 1)
     await run.settle()
-    await run.reconcile(is_at_rest=True)
+    await run.reconcile_at_rest()
     bucket.pass_time(3600)
     (version,) = bucket.stacks()["a"]
     slow, late = Moment(int(bucket.now.timestamp())), Moment(int(bucket.now.timestamp()) + 200)
-    (row,) = [row async for page in index.pages(9) for row in page]
+    (row,) = [row async for page in index.pages(KeyRange(), 9) for row in page]
     seen = [ListedVersion("a", version.version_id, False, True, version.last_modified, 2, version.etag)]
     ghost = compare.compare([], [row], compare.Context("lake", slow))
     rewritten = compare.compare(seen, [row], compare.Context("lake", late))
