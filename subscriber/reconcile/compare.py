@@ -16,14 +16,15 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 from subscriber.model import IndexedVersion, ListedVersion, ObjectEvent
+from subscriber.reconcile.merge import KeyVersions
 from subscriber.reconcile.observation import Moment, observed_events, observed_removal
 
 Drift: TypeAlias = Literal["missing", "ghost", "stale"]
 """A version that the index lacks; one that only the index has; one whose content or place in the stack differs."""
 
 Kind: TypeAlias = Literal["agree", "fresh", "missing", "ghost", "stale", "unjudged"]
-"""`fresh`: it differs, and is younger than the grace. `unjudged`: the listing cannot show what the index has.
-Of several kinds of drift the first in this order names the key."""
+"""`fresh`: it differs, and is younger than the grace. `unjudged`: the listing cannot show what the index has, or there
+are more versions than are held. Of several kinds of drift the first in this order names the key."""
 
 GRACE_SECONDS_AT_LEAST: Final = 120.0
 GRACE_ABOVE_LAG_SECONDS: Final = 60.0
@@ -76,6 +77,11 @@ def default_grace_seconds(lag_seconds: float) -> float:
     return max(GRACE_SECONDS_AT_LEAST, lag_seconds + GRACE_ABOVE_LAG_SECONDS)
 
 
+def judge(versions: KeyVersions, context: Context) -> Verdict:
+    """The verdict on one key of the merge join; none on a key with more versions than are held."""
+    return compare(versions.listed, versions.indexed, context) if versions.is_whole else UNJUDGED
+
+
 def compare(listed: Sequence[ListedVersion], indexed: Sequence[IndexedVersion], context: Context) -> Verdict:
     """Compare one key's stack, newest first, with the key's rows, in any order; either may be empty."""
     rows = {row.version_id: row for row in indexed}
@@ -95,9 +101,31 @@ def compare(listed: Sequence[ListedVersion], indexed: Sequence[IndexedVersion], 
     ghosts = [each.version_id for each in differences if each.drift == "ghost"]
     written = _written(stack, rows, context) if len(ghosts) < len(differences) else ()
     removed = (observed_removal(context.bucket, indexed[0].key, ghost, context.moment) for ghost in ghosts)
-    kinds = {each.drift for each in differences}
-    kind = next(drift for drift in ("missing", "ghost", "stale") if drift in kinds)
-    return Verdict(kind, tuple(sorted((*written, *removed), key=_version_id)), differences)
+    return Verdict(_kind(differences), tuple(sorted((*written, *removed), key=_version_id)), differences)
+
+
+def confirmed(first: Verdict, second: Verdict) -> Verdict:
+    """What is certain after a second look at the same key, later than the first by more than the grace.
+
+    Only what both looks say alike is drift: a version that was written anew, or a row that has changed meanwhile, was
+    an event under way. What is missing is written all the same.
+    """
+    before = frozenset(first.differences)
+    differences = tuple(each for each in second.differences if each in before)
+    if len(differences) == len(second.differences):
+        return second
+    ghosts = {each.version_id for each in differences if each.drift == "ghost"}
+    adds = any(each.drift == "missing" for each in second.differences)
+    is_stack_written = adds or len(ghosts) < len(differences)
+    rows = tuple(
+        row for row in second.rows if (row.version_id in ghosts if row.state == "removed" else is_stack_written)
+    )
+    return Verdict(_kind(differences) if differences else "fresh", rows, differences)
+
+
+def _kind(differences: Sequence[Difference]) -> Kind:
+    drifts = {each.drift for each in differences}
+    return "missing" if "missing" in drifts else "ghost" if "ghost" in drifts else "stale"
 
 
 def _version_id(event: ObjectEvent) -> str:

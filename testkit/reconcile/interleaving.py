@@ -19,7 +19,7 @@ import msgspec
 from subscriber.events.decode import decode
 from subscriber.events.order import fold
 from subscriber.model import KeyRange, Lease, ListedVersion, Message, ObjectEvent
-from subscriber.reconcile.compare import GRACE_SECONDS_AT_LEAST, Context, compare
+from subscriber.reconcile.compare import GRACE_SECONDS_AT_LEAST, Context, Verdict, judge
 from subscriber.reconcile.merge import merge
 from subscriber.reconcile.observation import Moment, inventory_moment
 from testkit.reconcile.listing import BucketListing, listed_version
@@ -35,6 +35,7 @@ CLOCK_ERROR_SECONDS: Final = 5
 """Of each server's clock, either way: two of them differ by up to twice as much."""
 LAST_KEY: Final = "\U0010ffff"
 """After every key of a run."""
+PROMPT_SECONDS: Final = 30.0
 _HOUR = 3600.0
 _PAUSES: Final = (0.0, 0.3, 2.0, 9.0, 40.0, 300.0, 2 * _HOUR)
 _PAUSE_WEIGHTS: Final = (40, 30, 20, 15, 5, 2, 1)
@@ -67,6 +68,8 @@ class Mix(msgspec.Struct, frozen=True):
     duplicated: float = 0.2
     steps: int = 60
     """How many changes are tried in all, those between the pages of listings included."""
+    is_prompt: bool = False
+    """Whether every event arrives within PROMPT_SECONDS of its change."""
     depth: int = 2
     """How many listings may be under way at once."""
     inventories: bool = True
@@ -106,10 +109,16 @@ class Interleaving:
         """One change of the bucket, some time, and whatever arrives then; sometimes an observation."""
         self._steps += 1
         self._act()
+        if self.mix.is_prompt:
+            self._emit()
         self.bucket.pass_time(self._random.choices(_PAUSES, _PAUSE_WEIGHTS)[0] * self._random.random())
         self._emit()
-        if self._random.random() < 0.7:
-            await self._arrive(float(self.bucket.now.timestamp()))
+        now = self.bucket.now.timestamp()
+        if self.mix.is_prompt:
+            while any(at <= now for at, _ in self._arriving):
+                await self._arrive(now)
+        elif self._random.random() < 0.7:
+            await self._arrive(now)
         if self._random.random() < 0.2 and self._under_way < self.mix.depth:
             await self.observe()
 
@@ -147,23 +156,22 @@ class Interleaving:
             page_entries: The most entries of a page.
             is_at_rest: Nothing else happens meanwhile, and the rows are written at once.
         """
-        listing = BucketListing(
-            self.bucket,
-            self._random,
-            _nothing if is_at_rest else self._go_on,
-            is_of_versions=self.mix.may_change_versioning or self.bucket.versioning != "unversioned",
-            page_entries=page_entries,
-            clock_error_seconds=CLOCK_ERROR_SECONDS,
-        )
-        context = Context(
-            self.bucket.name,
-            Moment(await listing.server_time()),
-            are_noncurrent_visible=self.mix.may_change_versioning or self.bucket.versioning != "unversioned",
-        )
-        self._under_way += 1
-        verdicts = await self._compare(listing.pages(keys), keys, context, is_at_rest=is_at_rest)
-        self._under_way -= 1
+        verdicts: Counter[str] = Counter()
+        async for _, verdict in self._looked_at(keys, page_entries=page_entries, is_at_rest=is_at_rest):
+            verdicts[verdict.kind] += 1
+            await self._write(verdict.rows, is_at_rest=is_at_rest)
+        self.verdicts += verdicts
         return verdicts
+
+    async def look(self) -> dict[str, Verdict]:
+        """List the bucket while everything goes on, and return the verdict on each key, without writing anything."""
+        return {key: verdict async for key, verdict in self._looked_at(KeyRange(), page_entries=2, is_at_rest=False)}
+
+    async def let_pass(self, seconds: float) -> None:
+        """Let changes and events go on for so long by the bucket's clock, or longer."""
+        until = self.bucket.now.timestamp() + seconds
+        while self.bucket.now.timestamp() < until:
+            await self._step()
 
     async def faults(self) -> list[str]:
         """How index and bucket differ, whatever was not to happen included; empty if nothing is wrong."""
@@ -206,6 +214,8 @@ class Interleaving:
         self._snapshots.append((now, stacks))
 
     def _lateness(self) -> float:
+        if self.mix.is_prompt:
+            return self._random.random() * PROMPT_SECONDS
         return self._random.choices(_LATENESS, _LATENESS_WEIGHTS)[0] * self._random.random()
 
     async def _arrive(self, until: float) -> None:
@@ -238,20 +248,39 @@ class Interleaving:
             if self._steps < self.mix.steps:
                 await self._step()
 
-    async def _compare(
-        self, listed: AsyncIterator[Sequence[ListedVersion]], keys: KeyRange, context: Context, *, is_at_rest: bool
-    ) -> Counter[str]:
-        verdicts: Counter[str] = Counter()
-        async for key in merge(listed, self.index.pages(keys, self._random.randint(1, 5))):
-            verdict = compare(key.listed, key.indexed, context)
-            verdicts[verdict.kind] += 1
-            if is_at_rest:
-                await self.index.store(verdict.rows)
-            elif verdict.rows:
-                self._arriving.append((self.bucket.now.timestamp() + self._lateness(), verdict.rows))
-        self.verdicts += verdicts
+    async def _looked_at(
+        self, keys: KeyRange, *, page_entries: int, is_at_rest: bool
+    ) -> AsyncIterator[tuple[str, Verdict]]:
+        """List a range and yield the verdict on each key."""
+        is_of_versions = self.mix.may_change_versioning or self.bucket.versioning != "unversioned"
+        listing = BucketListing(
+            self.bucket,
+            self._random,
+            _nothing if is_at_rest else self._go_on,
+            is_of_versions=is_of_versions,
+            page_entries=page_entries,
+            clock_error_seconds=CLOCK_ERROR_SECONDS,
+        )
+        moment = Moment(await listing.server_time())
+        context = Context(self.bucket.name, moment, are_noncurrent_visible=is_of_versions)
+        self._under_way += 1
+        async for key in self._judged(listing.pages(keys), keys, context):
+            yield key
+        self._under_way -= 1
+
+    async def _judged(
+        self, listed: AsyncIterator[Sequence[ListedVersion]], keys: KeyRange, context: Context
+    ) -> AsyncIterator[tuple[str, Verdict]]:
         self.observations += 1
-        return verdicts
+        async for key in merge(listed, self.index.pages(keys, self._random.randint(1, 5))):
+            yield key.key, judge(key, context)
+
+    async def _write(self, rows: tuple[ObjectEvent, ...], *, is_at_rest: bool) -> None:
+        """Write what an observation tells, now or later."""
+        if is_at_rest:
+            await self.index.store(rows)
+        elif rows:
+            self._arriving.append((self.bucket.now.timestamp() + self._lateness(), rows))
 
     async def _take_inventory(self) -> None:
         """Compare an inventory that was created some time ago, each key as it was at another time."""
@@ -264,7 +293,10 @@ class Interleaving:
         # What held before the earliest of these snapshots holds there too, so no key is older than it may be.
         rows = [row for key in self.mix.keys for row in self._random.choice(shown).get(key, ())]
         context = Context(self.bucket.name, inventory_moment(int(created)), is_absence_proved=False)
-        await self._compare(_one_page(sorted(rows, key=lambda row: row.key)), KeyRange(), context, is_at_rest=False)
+        inventory = _one_page(sorted(rows, key=lambda row: row.key))
+        async for _, verdict in self._judged(inventory, KeyRange(), context):
+            self.verdicts[verdict.kind] += 1
+            await self._write(verdict.rows, is_at_rest=False)
 
 
 def _comparable(row: VersionRow) -> VersionRow:

@@ -15,8 +15,11 @@ from subscriber.reconcile.compare import (
     Difference,
     Verdict,
     compare,
+    confirmed,
     default_grace_seconds,
+    judge,
 )
+from subscriber.reconcile.merge import KeyVersions
 from subscriber.reconcile.observation import inventory_moment, observed_events, observed_removal
 from tests.reconcile.samples import CONTEXT, LONG_AGO, NOW, indexed, listed
 
@@ -201,3 +204,35 @@ def test_what_an_inventory_does_not_tell_is_kept() -> None:
         ("", 4, None),
         ("v2", 7, f"{7:032x}"),
     ]
+
+
+def test_a_key_that_is_not_whole_is_not_judged() -> None:
+    """Part of a stack proves neither absence nor order."""
+    rows = (indexed("v"),)
+    assert judge(KeyVersions("k", (), rows), CONTEXT).kind == "ghost"
+    assert judge(KeyVersions("k", (), rows, is_whole=False), CONTEXT) == UNJUDGED
+
+
+def test_a_second_look_keeps_what_both_say() -> None:
+    """Drift that is the same twice stays whole; without drift, or of a fresh key, the second verdict stands."""
+    stack, rows = [listed("b"), listed("c", size=9)], [indexed("c", size=8), indexed("a")]
+    verdict = compare(stack, rows, CONTEXT)
+    assert confirmed(verdict, verdict) == verdict
+    assert confirmed(verdict, AGREE) == AGREE
+    assert confirmed(verdict, FRESH) == FRESH
+
+
+def test_a_second_look_drops_what_has_changed() -> None:
+    """A ghost whose row has changed, and content that was written anew, are not drift; a missing row is written."""
+    first = compare([listed(size=2)], [indexed()], CONTEXT)
+    second = compare([listed(size=3)], [indexed()], CONTEXT)
+    assert (first.kind, second.kind, confirmed(first, second)) == ("stale", "stale", FRESH)
+    before = compare([], [indexed(at=LONG_AGO - 9)], CONTEXT)
+    again = compare([], [indexed()], CONTEXT)
+    assert (before.kind, again.kind, confirmed(before, again)) == ("ghost", "ghost", FRESH)
+    ghost, added = indexed("gone"), listed("added")
+    later = compare([added], [ghost], CONTEXT)
+    drift = confirmed(compare([], [ghost], CONTEXT), later)
+    assert (later.kind, drift) == ("missing", Verdict("ghost", later.rows, later.differences[1:]))
+    unseen = confirmed(AGREE, later)
+    assert unseen == Verdict("fresh", whole(added))

@@ -139,3 +139,31 @@ async def test_a_tombstone_is_final_for_a_slower_listing() -> None:
     await index.store(ghost.rows)
     await index.store(rewritten.rows)
     assert await run.faults() == []
+
+
+async def test_two_looks_report_no_drift_under_load() -> None:
+    """Where every event arrives within the grace, nothing is called drift twice; one look alone would do so."""
+    once = 0
+    for seed in range(100):
+        mix = Mix(is_prompt=True, inventories=False, depth=0, steps=10_000)
+        run = interleaving_of(Random(seed), KINDS[seed % len(KINDS)], mix)
+        await run.let_pass(600)
+        first = await run.look()
+        await run.let_pass(compare.GRACE_SECONDS_AT_LEAST)
+        second = await run.look()
+        twice = {key: compare.confirmed(first.get(key, compare.AGREE), verdict) for key, verdict in second.items()}
+        assert [verdict for verdict in twice.values() if verdict.differences] == []
+        once += sum(bool(verdict.differences) for verdict in second.values())
+    assert once > 0
+
+
+async def test_two_looks_report_every_lost_event() -> None:
+    """Where no event arrives, every key that lies still is reported, as what it is."""
+    random = Random(0)
+    run = interleaving_of(random, ("enabled", False), Mix(keys=("moving",), lost=1.0, depth=0, inventories=False))
+    run.bucket.put("still", 1)
+    run.bucket.pass_time(3600)
+    first = await run.look()
+    await run.let_pass(compare.GRACE_SECONDS_AT_LEAST)
+    second = await run.look()
+    assert compare.confirmed(first["still"], second["still"]).kind == "missing"
