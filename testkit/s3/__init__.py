@@ -9,7 +9,7 @@ and of simulated buckets, whose events other tests send. It verifies signatures.
     buckets.py      all buckets                 errors.py      S3's errors
     generated.py    computed contents, made of pools.py        live.py  contents that change
     contents.py     what a listing needs of a bucket           entries.py  the XML of one entry
-    keys.py         hostile keys
+    keys.py         hostile keys                inventory.py   inventories as S3 writes them
 
 `launch.py` starts it from Python, `python -m testkit.s3` from a shell.
 """
