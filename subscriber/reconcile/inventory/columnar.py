@@ -20,7 +20,7 @@ from subscriber.model import ListedVersion
 from subscriber.reconcile.inventory import fields
 from subscriber.reconcile.inventory.manifest import FileFormat, column_name
 
-ROWS_PER_BATCH = 4096
+ROWS_PER_BATCH = 1024
 _BUFFER_BYTES = 64 * 1024
 """Of each column, read ahead: without it a column's whole part of a row group is read at once."""
 _OURS = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from pathlib import Path
 from types import ModuleType
@@ -213,10 +214,14 @@ async def _text_batches(
 async def _columnar_batches(
     chunks: AsyncGenerator[bytes, None], manifest: Manifest, file: DataFile, folder: Path | None
 ) -> AsyncGenerator[list[ListedVersion], None]:
+    loop = asyncio.get_running_loop()
     async with spooled(chunks, file, folder) as path:
         batches = _columnar().read_columns(path, manifest.file_format, file.key, manifest.source_bucket)
-        while batch := await asyncio.to_thread(next, batches, None):
-            yield batch
+        # One thread for the whole file: where several take turns, each keeps memory of its own (145 MB instead of 110).
+        # A caller that stops waits for the batch that is being decoded, a few milliseconds.
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="inventory") as thread:
+            while batch := await loop.run_in_executor(thread, next, batches, None):
+                yield batch
 
 
 def _columnar() -> ModuleType:
