@@ -176,7 +176,8 @@ async def read_file(
 
 async def _manifest(reader: ObjectReader, location: Location) -> Manifest:
     body = await read_whole(reader, location.bucket, location.key, MANIFEST_BYTES_AT_MOST)
-    beside = location.key.removesuffix(_MANIFEST) + _CHECKSUM
+    folder, slash, _ = location.key.rpartition("/")
+    beside = folder + slash + _CHECKSUM
     try:
         checksum = await read_whole(reader, location.bucket, beside, _CHECKSUM_BYTES_AT_MOST)
     except ListingError as error:

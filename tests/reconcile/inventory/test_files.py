@@ -92,6 +92,16 @@ async def test_a_folder_means_its_manifest(tmp_path: Path) -> None:
     assert (await open_source(StoredObjects(objects), folder, BUCKET)).location == location
 
 
+async def test_a_manifest_of_another_name_is_recognized(tmp_path: Path) -> None:
+    """A manifest that was renamed is known by its members, and its checksum is beside it."""
+    objects, location, _ = inventory(tmp_path)
+    renamed = Location(location.bucket, location.key.replace("manifest.json", "today.json"))
+    objects[renamed.key] = objects.pop(location.key)
+
+    source = await open_source(StoredObjects(objects), renamed, BUCKET)
+    assert source.source_format == "inventory"
+
+
 async def test_the_inventory_of_another_bucket_is_an_error(tmp_path: Path) -> None:
     """An inventory is not read into the index of a bucket that it does not list."""
     objects, location, _ = inventory(tmp_path)
