@@ -57,12 +57,17 @@ async def spooled(chunks: AsyncGenerator[bytes, None], file: DataFile, folder: P
     if free_bytes < file.size_bytes:
         await chunks.aclose()
         raise _disk_full(file, place, f"{free_bytes} are free")
-    with tempfile.NamedTemporaryFile(dir=place, prefix="subscriber-inventory-") as copy:
-        try:
+    is_copied = False
+    try:
+        with tempfile.NamedTemporaryFile(dir=place, prefix="subscriber-inventory-") as copy:
             await _copied(verified(chunks, file), copy)
-        except OSError as error:
-            raise _disk_full(file, place, f"{error.strerror}") from error
-        yield Path(copy.name)
+            is_copied = True
+            yield Path(copy.name)
+    except OSError as error:
+        # Closing the copy fails once more on a full disk, so that the error is caught outside of it.
+        if is_copied:
+            raise
+        raise _disk_full(file, place, f"{error.strerror}") from error
 
 
 async def _copied(chunks: AsyncGenerator[bytes, None], copy: IO[bytes]) -> None:

@@ -172,6 +172,18 @@ async def test_a_disk_without_room_is_one_sentence(tmp_path: Path, monkeypatch: 
     assert reader.read_keys[-1] != data
 
 
+async def test_a_disk_that_fills_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that others fill meanwhile ends the copy in the same sentence, also where closing the copy fails again."""
+    objects, location, data = inventory(tmp_path, "Parquet", 5000)
+    reader = StoredObjects(objects)
+    source = await open_source(reader, location, BUCKET)
+    monkeypatch.setattr("tempfile.NamedTemporaryFile", lambda **_: Path("/dev/full").open("wb"))  # noqa: SIM115 - closed by the code under test
+
+    with pytest.raises(ListingError, match=f"'{data}' needs .* but No space left on device: set TMPDIR"):
+        await rows_of(reader, source, tmp_path)
+    assert reader.open_reads == 0
+
+
 def _without_prefix(folder: Path) -> Path:
     (folder / "inventory" / "lake" / "daily").rename(folder / "copied")
     return folder / "copied"
