@@ -6,7 +6,7 @@
 --          -v ON_ERROR_STOP=1 -f config/sql/grants.sql
 --
 -- The writer cannot delete or truncate anything, change a key, read or change a quarantined body, create or drop a table,
--- or change the schema's version.
+-- or change the schema's version. Only the owner deletes jobs.
 
 GRANT USAGE ON SCHEMA :"schema" TO :"writer", :"reader";
 
@@ -22,6 +22,20 @@ GRANT UPDATE (state, sequencer, event_name, event_time, size_bytes, etag, ingest
 GRANT SELECT (queue, message_id, receive_count, reason, replayed_at) ON :"schema".quarantined_messages TO :"writer";
 GRANT INSERT (queue, message_id, reason, detail, body, receive_count) ON :"schema".quarantined_messages TO :"writer";
 GRANT UPDATE (receive_count) ON :"schema".quarantined_messages TO :"writer";
+
+-- Workers of jobs take ranges and commit pages; operators create and steer jobs. The daemon runs without these privileges.
+GRANT SELECT ON :"schema".jobs TO :"writer";
+GRANT INSERT (kind, bucket, prefix, options, concurrency, tolerated_failures, tolerated_percent, created_by)
+    ON :"schema".jobs TO :"writer";
+GRANT UPDATE (state, concurrency, tolerated_failures, tolerated_percent, started_at, finished_at)
+    ON :"schema".jobs TO :"writer";
+GRANT SELECT ON :"schema".job_ranges TO :"writer";
+GRANT INSERT (job_id, number, after, upto, state, attempts, claims, worker, lease_until, started_at)
+    ON :"schema".job_ranges TO :"writer";
+GRANT UPDATE (
+        upto, position, state, attempts, claims, worker, lease_until, moment, listed, written, missing, ghost, stale, fresh,
+        requests, bytes, examples, error, started_at, finished_at
+    ) ON :"schema".job_ranges TO :"writer";
 
 -- At start the daemon checks the version of the schema.
 GRANT SELECT ON :"schema".schema_migrations TO :"writer";

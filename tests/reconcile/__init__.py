@@ -1,0 +1,1 @@
+"""Tests of jobs: their states, their workers, and the formats of their plans."""

@@ -11,16 +11,19 @@ import asyncpg
 import pytest
 
 from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.migrations import check_schema, migrate
 from subscriber.adapters.postgres.prune import FIRST, PrunedTables
 from subscriber.adapters.postgres.quarantine import Filters, Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.check.probe_database import probe_database
 from subscriber.errors import ExitCode, StoreError
+from subscriber.jobs import PageDone, RangeState, Tolerance
 from subscriber.model import Rejection
 from testkit.daemon import daemon_process
 from tests.adapters.postgres.object_rows import message, row
 from tests.e2e.environment import RunContext, put_body
+from tests.reconcile.walks import new_job
 from tests.security.sql_roles import SQL, Roles, create_roles, drop_roles, run
 
 FORBIDDEN = (
@@ -33,6 +36,9 @@ FORBIDDEN = (
     "UPDATE quarantined_messages SET body = ''",
     "UPDATE quarantined_messages SET replayed_at = now()",
     "DELETE FROM quarantined_messages",
+    "DELETE FROM job_ranges",
+    "DELETE FROM jobs",
+    "UPDATE jobs SET bucket = 'other'",
     "DELETE FROM schema_migrations",
     "INSERT INTO schema_migrations VALUES (9, 1, 'x')",
     "CREATE TABLE x ()",
@@ -105,21 +111,68 @@ async def test_the_writer_has_no_other_privilege(roles: Roles) -> None:
     assert allowed == []
 
 
-async def test_no_grant_is_superfluous(roles: Roles) -> None:
-    """Without any one of the grants the daemon's statements fail, and `check` reports it."""
+async def _run_all_job_statements(roles: Roles) -> None:
+    """All statements of workers and of `subscriber jobs`; raises StoreError."""
+    jobs = Jobs(_options(roles, roles.writer_url))
+    try:
+        job_id = await jobs.create(new_job(100, 2))
+        claims = [await jobs.claim(job_id, "w-1", 60.0) for _ in range(2)]
+        first, second = (claim.held for claim in claims if claim)
+        await jobs.progress(first, PageDone("key-00010", 1), 60.0)
+        stolen = await jobs.split(first, "key-00030", "w-2", 60.0)
+        assert stolen is not None
+        states: tuple[RangeState, ...] = ("succeeded", "failed", "pending")
+        for held, state in zip((first, second, stolen.held), states, strict=True):
+            assert await jobs.leave(held, state)
+        assert await jobs.move(job_id, {"running"}, "failed")
+        assert await jobs.redrive(job_id, {"failed"}) == 1
+        assert await jobs.tune(job_id, {"running"}, concurrency=2, tolerance=Tolerance(3))
+        assert (await jobs.newest(1))[0].job_id == job_id
+    finally:
+        jobs.close()
+
+
+def _grants_to_writer(roles: Roles) -> tuple[list[str], list[str]]:
+    """The grants that the daemon needs, and those that jobs need."""
     script = re.sub(r"^--.*$", "", roles.script("grants.sql"), flags=re.MULTILINE)
     grants = [grant.strip() for grant in script.split(";") if f'"{roles.writer}"' in grant]
+    of_jobs = [grant for grant in grants if "job" in grant]
+    return [grant for grant in grants if grant not in of_jobs], of_jobs
+
+
+def _revoked(roles: Roles, grant: str) -> str:
+    return grant.replace("GRANT", "REVOKE", 1).replace(f'TO "{roles.writer}"', f'FROM "{roles.writer}"', 1)
+
+
+async def test_no_grant_is_superfluous(roles: Roles) -> None:
+    """Without any one of the grants the daemon's statements fail, and `check` reports it."""
+    grants, _ = _grants_to_writer(roles)
     assert len(grants) == 8
     as_writer = _options(roles, roles.writer_url)
     assert await probe_database(as_writer, "password") == []
     for grant in grants:
-        revoked = grant.replace("GRANT", "REVOKE", 1).replace(f'TO "{roles.writer}"', f'FROM "{roles.writer}"', 1)
-        await run(roles.owner_url, revoked)
+        await run(roles.owner_url, _revoked(roles, grant))
         with pytest.raises(StoreError, match="permission denied"):
             await _run_all_statements(roles)
         assert [each.kind for each in await probe_database(as_writer, "password")] == [ExitCode.DATABASE], grant
         await run(roles.owner_url, grant)
     await _run_all_statements(roles)
+
+
+async def test_jobs_need_their_grants_and_the_daemon_does_not(roles: Roles) -> None:
+    """Without any one of them a statement of jobs fails with the remedy; the daemon, and `check`, miss none."""
+    _, grants = _grants_to_writer(roles)
+    assert len(grants) == 6
+    await _run_all_job_statements(roles)
+    for grant in grants:
+        await run(roles.owner_url, _revoked(roles, grant))
+        with pytest.raises(StoreError, match=r"run config/sql/grants\.sql again.*permission denied"):
+            await _run_all_job_statements(roles)
+        await run(roles.owner_url, grant)
+    for grant in grants:
+        await run(roles.owner_url, _revoked(roles, grant))
+    await _run_all_statements(roles)
+    assert await probe_database(_options(roles, roles.writer_url), "password") == []
 
 
 async def test_only_the_owner_can_prune(roles: Roles) -> None:

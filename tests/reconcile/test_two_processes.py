@@ -1,0 +1,63 @@
+"""Two real processes share a job, and one of them is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from typing import TypeAlias
+
+import asyncpg
+
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.jobs import Jobs
+from testkit.process import Child, child_process
+from tests.e2e.environment import until
+from tests.reconcile.walks import PAGE_KEYS, key, make_record, new_job
+
+Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+TOTAL = 1_200
+RANGES = 12
+SLOTS = 2
+"""Ranges that each process has in work at once (worker_process.py)."""
+
+
+async def test_a_killed_worker_costs_at_most_a_page_of_each_range_it_held(
+    migrated: StoreOptions, database: Database
+) -> None:
+    """The other one takes its ranges when their leases are over: every key is done, and hardly any twice."""
+    await make_record(database)
+    jobs = Jobs(migrated)
+    job_id = await jobs.create(new_job(TOTAL, RANGES))
+    with ExitStack() as stack:
+        command = [sys.executable, "-m", "tests.reconcile.worker_process"]
+        arguments = [migrated.url, migrated.schema, str(job_id), str(TOTAL)]
+        first, second = (
+            stack.enter_context(child_process(name, [*command, *arguments, name])) for name in ("first", "second")
+        )
+        counts = {"first": 0, "second": 0}
+        while min(counts.values()) < 5 * PAGE_KEYS:
+            rows = await database.fetch("SELECT worker, count(*) FROM done GROUP BY worker")
+            counts |= {row["worker"]: row["count"] for row in rows}
+        _kill(first)
+        held = await database.fetch("SELECT number FROM job_ranges WHERE worker = 'first'")
+        assert held
+        while (line := second.read_line(30)) != b"succeeded\n":
+            assert b"[error" not in line
+        assert second.stop() == 0
+        await until(lambda: not first.is_running)
+    done = Counter(row["key"] for row in await database.fetch("SELECT key FROM done"))
+    each_once = Counter(key(number) for number in range(1, TOTAL + 1))
+    assert done >= each_once
+    assert (done - each_once).total() <= PAGE_KEYS * SLOTS
+    job = await jobs.get(job_id)
+    assert (job.state, job.ranges.succeeded) == ("succeeded", RANGES)
+    assert TOTAL <= job.counters.listed <= TOTAL + PAGE_KEYS * SLOTS
+    jobs.close()
+
+
+def _kill(child: Child) -> None:
+    os.kill(child.pid, signal.SIGKILL)
