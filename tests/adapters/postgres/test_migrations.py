@@ -43,8 +43,11 @@ async def test_concurrent_runs_migrate_once(store_options: StoreOptions) -> None
 async def test_an_older_schema_gets_the_missing_migrations(store_options: StoreOptions, database: Database) -> None:
     """The check names the missing migrations and the command, and `migrate` applies only these."""
     await migrate(store_options)
-    await database.execute("DROP TABLE quarantined_messages, job_ranges, jobs; DELETE FROM schema_migrations WHERE number >= 3")
-    with pytest.raises(SchemaError, match=r"lacks 1_003_\w+, 1_004_replayed_by, 1_005_jobs\. Run: subscriber migrate") as caught:
+    await database.execute("DROP TABLE quarantined_messages, job_ranges, jobs")
+    await database.execute("DELETE FROM schema_migrations WHERE number >= 3")
+    with pytest.raises(
+        SchemaError, match=r"lacks 1_003_\w+, 1_004_\w+, 1_005_jobs\. Run: subscriber migrate"
+    ) as caught:
         await check_schema(store_options)
     assert caught.value.exit_code is ExitCode.SCHEMA
     assert await migrate(store_options) == ALL[2:]
