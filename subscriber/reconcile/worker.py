@@ -135,7 +135,7 @@ class Worker:
                     return claim
                 if await self._insist(lambda: self._state(job.job_id)) not in {"running", "paused"}:
                     return None
-                claim = await self._insist(lambda: self._steal(job))
+                claim = await self._insist(lambda: self._split(job))
                 if claim is not None:
                     return claim
                 await asyncio.sleep(self._options.idle_seconds)
@@ -159,7 +159,7 @@ class Worker:
             _log.info("job.ended", job=job_id, state=state, failed_ranges=now.ranges.failed)
         return state
 
-    async def _steal(self, job: Job) -> Claim | None:
+    async def _split(self, job: Job) -> Claim | None:
         """The second half of a range that another slot or worker has in work."""
         if self._choose_split is None:
             return None

@@ -200,7 +200,7 @@ async def test_a_range_is_not_split_where_its_owner_or_the_concurrency_forbids_i
     assert await jobs.split(owned, "key-00030", "w-2", LEASE) is not None
 
 
-async def test_two_thieves_split_one_range_at_one_key_once(migrated: StoreOptions) -> None:
+async def test_two_workers_split_one_range_at_one_key_once(migrated: StoreOptions) -> None:
     """The second finds the range changed."""
     jobs, other = Jobs(migrated), Jobs(migrated)
     job_id = await jobs.create(new_job(100, 1))
