@@ -44,7 +44,7 @@ COMMANDS = {
         "subscriber.cli.quarantine:quarantine", "List, show or replay messages that could not become rows."
     ),
     "jobs": LazyCommand("subscriber.cli.jobs:jobs", "List and steer jobs that compare buckets with the index."),
-    "prune": LazyCommand("subscriber.cli.prune:prune", "Delete old tombstones and messages that were replayed."),
+    "prune": LazyCommand("subscriber.cli.prune:prune", "Delete old tombstones, replayed messages and ended jobs."),
     "settings": LazyCommand(
         "subscriber.cli.reference:settings", "Print the settings reference, or look up one setting."
     ),

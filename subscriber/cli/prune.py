@@ -1,4 +1,4 @@
-"""`subscriber prune`: delete old tombstones and messages that were replayed."""
+"""`subscriber prune`: delete old tombstones, messages that were replayed, and jobs that have ended."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ Exit codes:
 )
 @click.option("--older-than", type=Age(), help="Delete tombstones written longer ago than this, as in 45d.")
 @click.option("--quarantine-older-than", type=Age(), help="Delete messages replayed longer ago than this.")
+@click.option("--jobs-older-than", type=Age(), help="Delete jobs that ended longer ago than this.")
 @click.option("--dry-run", is_flag=True, help="Count only; delete nothing.")
 @click.option(
     "--rate",
@@ -46,19 +47,22 @@ def prune(
     *,
     older_than: timedelta | None,
     quarantine_older_than: timedelta | None,
+    jobs_older_than: timedelta | None,
     dry_run: bool,
     rate: float,
     time_limit: timedelta | None,
     after: str | None,
 ) -> None:
-    """Delete old tombstones and messages that were replayed.
+    """Delete old tombstones, replayed messages and ended jobs.
 
     A tombstone keeps a late older event from bringing a removed object back. So --older-than must exceed the age that a
     message can reach in any queue of SUBSCRIBER_QUEUE_URLS and in its dead-letter queue. It may be interrupted and
     repeated, and needs the owner's role.
     """
-    if older_than is None and quarantine_older_than is None:
-        raise ConfigurationError("nothing to prune: write --older-than 45d, --quarantine-older-than 90d, or both")
+    if older_than is None and quarantine_older_than is None and jobs_older_than is None:
+        raise ConfigurationError(
+            "nothing to prune: write --older-than 45d, --quarantine-older-than 90d, --jobs-older-than 90d, or several"
+        )
     settings = read_settings(stream=sys.stderr.buffer, needs_queues=older_than is not None)
     tallies: list[PruneTally] = []
     if older_than is not None:
@@ -66,6 +70,8 @@ def prune(
         tallies.append(PruneTally("tombstones", older_than, position_after(after) if after else ()))
     if quarantine_older_than is not None:
         tallies.append(PruneTally("quarantine", quarantine_older_than))
+    if jobs_older_than is not None:
+        tallies.append(PruneTally("jobs", jobs_older_than))
     seconds = math.inf if time_limit is None else time_limit.total_seconds()
     prune_tables(settings, PruneOptions(rate=rate, dry_run=dry_run), seconds, tallies, sys.stderr)
     for tally in tallies:

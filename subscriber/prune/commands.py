@@ -53,7 +53,7 @@ async def _prune_table(
     tables: PrunedTables, tally: PruneTally, facts: PruneFacts, options: PruneOptions, stream: TextIO
 ) -> None:
     before = facts.now - tally.older_than
-    total = facts.messages
+    total = facts.jobs if tally.kind == "jobs" else facts.messages
     if tally.kind == "tombstones":
         before = tombstones_before(facts.now, tally.older_than, facts.oldest_waiting)
         total = facts.versions

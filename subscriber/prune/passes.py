@@ -20,6 +20,7 @@ from subscriber.adapters.postgres.prune import FIRST, Kind, Position, PrunedTabl
 from subscriber.quarantine.replay import pause_for, with_retries
 
 PAGE_ROWS = 5000
+_NOUNS: dict[Kind, str] = {"tombstones": "tombstone", "quarantine": "replayed message", "jobs": "ended job"}
 
 
 class PruneOptions(msgspec.Struct, frozen=True):
@@ -107,7 +108,7 @@ def progress_text(total: int, tally: PruneTally, elapsed_seconds: float) -> str:
 
 def result_text(tally: PruneTally, *, dry_run: bool) -> str:
     """What a pass did, for standard output."""
-    noun = "tombstone" if tally.kind == "tombstones" else "replayed message"
+    noun = _NOUNS[tally.kind]
     number = f"{tally.removed} {noun}" if tally.removed == 1 else f"{tally.removed} {noun}s"
     verb = "would be removed" if dry_run else ("was removed" if tally.removed == 1 else "were removed")
     rows = "1 row" if tally.seen == 1 else f"{tally.seen} rows"
@@ -117,6 +118,6 @@ def result_text(tally: PruneTally, *, dry_run: bool) -> str:
 
 def continue_text(tally: PruneTally) -> str:
     """How to go on after an early end."""
-    if tally.kind == "quarantine" or not any(tally.last):
+    if tally.kind != "tombstones" or not any(tally.last):
         return "run it again to continue"
     return f"run it again with --after {position_text(tally.last)} to continue"

@@ -155,10 +155,26 @@ async def test_replayed_messages_need_no_queue(cli: PruneCli) -> None:
     assert (code, out) == (0, "1 replayed message was removed, 1 row read\n")
 
 
+async def test_jobs_that_ended_long_ago_go(cli: PruneCli) -> None:
+    """With their ranges; no queue has anything to do with them, and one that has not ended stays."""
+    await cli.database.execute(
+        "INSERT INTO jobs (kind, bucket, concurrency, tolerated_failures, created_by, state, finished_at)"
+        " SELECT 'reconcile', 'lake', 1, 0, 'me', state, now() - age FROM (VALUES ('succeeded', interval '91 days'),"
+        " ('failed', interval '89 days'), ('running', NULL)) AS given (state, age)"
+    )
+    await cli.database.execute("INSERT INTO job_ranges (job_id, number, after) SELECT job_id, 1, '' FROM jobs")
+    arguments = ("--jobs-older-than", "90d")
+    expected = (0, "1 ended job would be removed, 3 rows read\n", "")
+    assert await cli.run(*arguments, "--dry-run", QUEUE_URLS="") == expected
+    assert await cli.run(*arguments, QUEUE_URLS="") == (0, "1 ended job was removed, 3 rows read\n", "")
+    left = "SELECT array_agg(state ORDER BY state) FROM jobs JOIN job_ranges USING (job_id)"
+    assert await cli.database.fetchval(left.replace("state", "jobs.state")) == ["failed", "running"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ((), "subscriber: nothing to prune: write --older-than 45d, --quarantine-older-than 90d, or both\n"),
+        ((), "--quarantine-older-than 90d, --jobs-older-than 90d, or several\n"),
         (("--older-than", "999999d"), "'999999d' is longer than 36500d\n"),
     ],
 )

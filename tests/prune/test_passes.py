@@ -202,7 +202,7 @@ async def test_facts(tables: PrunedTables, database: Database, store: PostgresSt
     facts = await tables.facts()
     assert facts.oldest_waiting is not None
     assert facts.now - facts.oldest_waiting > YOUNG - timedelta(minutes=1)
-    assert (facts.versions, facts.messages) == (1, 0)
+    assert (facts.versions, facts.messages, facts.jobs) == (1, 0, 0)
 
 
 async def test_a_lost_connection_is_tried_again(tables: PrunedTables, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Deletes old tombstones and replayed messages page by page, for the operator's command."""
+"""Deletes old tombstones, replayed messages and jobs that have ended page by page, for the operator's command."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.session import session
 from subscriber.adapters.postgres.statements import quoted, statement
 
-Kind: TypeAlias = Literal["tombstones", "quarantine"]
+Kind: TypeAlias = Literal["tombstones", "quarantine", "jobs"]
 Position: TypeAlias = tuple[str, ...]
-"""A primary key. The first page is after the position of empty texts."""
+"""A primary key. The first page is after the position in FIRST."""
 
-FIRST: dict[Kind, Position] = {"tombstones": ("", "", ""), "quarantine": ("", "")}
+FIRST: dict[Kind, Position] = {"tombstones": ("", "", ""), "quarantine": ("", ""), "jobs": ("0",)}
 
 _TIMEOUT_SECONDS = 60.0
 
@@ -31,6 +31,8 @@ class PruneFacts(msgspec.Struct, frozen=True):
     """Rows of the index, by the server's estimate."""
     messages: int
     """Messages in the quarantine, by the server's estimate."""
+    jobs: int
+    """Jobs, by the server's estimate."""
     oldest_waiting: datetime | None
     """Since when a message waits in the quarantine."""
 
@@ -46,7 +48,7 @@ class PrunedPage(msgspec.Struct, frozen=True):
 
 
 class PrunedTables:
-    """Both tables. Every method raises StoreError if the database fails, and opens a connection of its own."""
+    """The tables. Every method raises StoreError if the database fails, and opens a connection of its own."""
 
     def __init__(self, options: StoreOptions) -> None:
         self._options = options
@@ -54,7 +56,7 @@ class PrunedTables:
     async def facts(self) -> PruneFacts:
         """The time, estimates, and the oldest waiting message."""
         schema = self._options.schema
-        tables = [f"{quoted(schema)}.{table}" for table in ("object_versions", "quarantined_messages")]
+        tables = [f"{quoted(schema)}.{table}" for table in ("object_versions", "quarantined_messages", "jobs")]
         async with session(self._options, _TIMEOUT_SECONDS, if_denied=_IF_DENIED) as connection:
             rows = await connection.fetch(statement("prune_facts", schema), *tables)
         return PruneFacts(*rows[0])

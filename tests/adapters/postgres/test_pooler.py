@@ -16,14 +16,17 @@ import pytest
 
 from subscriber.adapters.load.connection import LoadConnection
 from subscriber.adapters.postgres.connection import StoreOptions, connect, session_settings
+from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.migrations import check_schema, migrate
 from subscriber.adapters.postgres.pooler import local_settings, unit_of_work
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
+from subscriber.jobs import PageDone
 from subscriber.model import Rejection
 from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
 from tests.adapters.postgres.object_rows import row
 from tests.fakes.samples import message
+from tests.reconcile.walks import new_job
 
 pytestmark = pytest.mark.skipif(
     pgbouncer_program() is None, reason="PgBouncer is not installed (apt-get install pgbouncer)"
@@ -195,3 +198,20 @@ def test_local_settings_are_one_text() -> None:
     """Settings that the pooler tracks are left out; the others are set for one transaction."""
     text = local_settings({"timezone": "UTC", "jit": "off", "application_name": "x", "statement_timeout": "5"})
     assert text == "SET LOCAL jit = 'off'; SET LOCAL statement_timeout = '5'"
+
+
+async def test_workers_share_a_job_through_the_pooler(pooled: StoreOptions) -> None:
+    """Claims and pages of several workers at once, whatever session each of them gets."""
+    await migrate(pooled)
+    workers = [Jobs(pooled) for _ in range(WRITERS)]
+    job_id = await workers[0].create(new_job(600, WRITERS))
+    claims = await asyncio.gather(*(each.claim(job_id, "w", 60.0) for each in workers))
+    held = [claim.held for claim in claims if claim]
+    assert sorted(each.number for each in held) == [*range(1, WRITERS + 1)]
+    pairs = [*zip(workers, held, strict=True)]
+    pages = (worker.progress(each, PageDone(f"{each.keys.after}x", 1), 60.0) for worker, each in pairs)
+    assert all(await asyncio.gather(*pages))
+    assert all(await asyncio.gather(*(worker.leave(each, "succeeded") for worker, each in pairs)))
+    assert (await workers[0].get(job_id)).ranges.succeeded == WRITERS
+    for worker in workers:
+        worker.close()
