@@ -197,7 +197,7 @@ def _run(work: Callable[[Jobs], Awaitable[T]]) -> T:
         try:
             return await work(tables)
         finally:
-            tables.close()
+            await tables.close()
 
     return run_on_database(read_settings(stream=bytes_of(sys.stderr), needs_queues=False), run)
 

@@ -58,7 +58,7 @@ async def cli(postgres_url: str, plain_schema: str, monkeypatch: pytest.MonkeyPa
     settings = {"SUBSCRIBER_DATABASE_URL": postgres_url, "SUBSCRIBER_DATABASE_SCHEMA": plain_schema}
     tables = Jobs(options)
     yield JobsCli(inherited | settings, tables)
-    tables.close()
+    await tables.close()
 
 
 async def half_done(tables: Jobs) -> int:

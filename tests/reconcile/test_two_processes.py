@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -42,13 +43,14 @@ async def test_a_killed_worker_costs_at_most_a_page_of_each_range_it_held(
         while min(counts.values()) < 5 * PAGE_KEYS:
             rows = await database.fetch("SELECT worker, count(*) FROM done GROUP BY worker")
             counts |= {row["worker"]: row["count"] for row in rows}
+            await asyncio.sleep(0.05)
         _kill(first)
         held = await database.fetch("SELECT number FROM job_ranges WHERE worker = 'first'")
         assert held
         while (line := second.read_line(30)) != b"succeeded\n":
             assert b"[error" not in line
-        assert second.stop() == 0
-        await until(lambda: not first.is_running)
+        await until(lambda: not (first.is_running or second.is_running))
+        assert (first.stop(), second.stop()) == (-signal.SIGKILL, 0)
     done = Counter(row["key"] for row in await database.fetch("SELECT key FROM done"))
     each_once = Counter(key(number) for number in range(1, TOTAL + 1))
     assert done >= each_once
@@ -56,7 +58,7 @@ async def test_a_killed_worker_costs_at_most_a_page_of_each_range_it_held(
     job = await jobs.get(job_id)
     assert (job.state, job.ranges.succeeded) == ("succeeded", RANGES)
     assert TOTAL <= job.counters.listed <= TOTAL + PAGE_KEYS * SLOTS
-    jobs.close()
+    await jobs.close()
 
 
 def _kill(child: Child) -> None:

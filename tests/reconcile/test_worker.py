@@ -65,7 +65,7 @@ async def bench(migrated: StoreOptions, database: Database) -> AsyncIterator[Ben
     await make_record(database)
     jobs = Jobs(migrated)
     yield Bench(jobs, database)
-    jobs.close()
+    await jobs.close()
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from subscriber.reconcile.worker import Worker, WorkerOptions
 from tests.reconcile.walks import recorder, walk
 
 PAGE_SECONDS = 0.03
-LEASE_SECONDS = 2.0
+LEASE_SECONDS = 4.0
 
 
 async def run(url: str, schema: str, job_id: int, total: int, name: str) -> None:
@@ -25,7 +25,7 @@ async def run(url: str, schema: str, job_id: int, total: int, name: str) -> None
     options = WorkerOptions(name, slots=2, lease_seconds=LEASE_SECONDS, heartbeat_seconds=0.2, idle_seconds=0.1)
     job = await Worker(jobs, do_range, options).run(job_id)
     print(job.state, flush=True)  # noqa: T201 - the answer to the test
-    jobs.close()
+    await jobs.close()
     await database.close()
 
 

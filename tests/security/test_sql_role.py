@@ -129,7 +129,7 @@ async def _run_all_job_statements(roles: Roles) -> None:
         assert await jobs.tune(job_id, {"running"}, concurrency=2, tolerance=Tolerance(3))
         assert (await jobs.newest(1))[0].job_id == job_id
     finally:
-        jobs.close()
+        await jobs.close()
 
 
 def _grants_to_writer(roles: Roles) -> tuple[list[str], list[str]]:

@@ -53,9 +53,9 @@ class Jobs:
         self._schema = options.schema
         self._kept = KeptConnection(options, TIMEOUT_SECONDS, if_denied=_IF_DENIED)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection."""
-        self._kept.close()
+        await self._kept.close()
 
     async def create(self, new: NewJob) -> int:
         """Create a job with its ranges, all or nothing; return its id. Workers may begin at once."""

@@ -17,6 +17,9 @@ from subscriber.adapters.postgres.failures import DRIVER_ERRORS, store_error
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.errors import StoreError
 
+CLOSE_SECONDS = 2.0
+"""For a goodbye to the server, which would otherwise log that the connection broke."""
+
 
 class KeptConnection:
     """Lends its connection to one caller at a time; further callers wait.
@@ -68,8 +71,15 @@ class KeptConnection:
                 connection.terminate()
             raise
 
-    def close(self) -> None:
-        """Close the connection at once; a use in progress fails."""
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+    async def close(self) -> None:
+        """Close the connection, in order if the server answers soon; a use in progress fails."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await connection.close()
+        except DRIVER_ERRORS:
+            pass  # it is dropped below
+        finally:
+            connection.terminate()

@@ -55,9 +55,9 @@ class ObjectIndex:
         self._schema = options.schema
         self._kept = KeptConnection(options, TIMEOUT_SECONDS)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection."""
-        self._kept.close()
+        await self._kept.close()
 
     async def pages(
         self, bucket: str, keys: KeyRange, page_rows: int = PAGE_ROWS

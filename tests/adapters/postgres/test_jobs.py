@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import TypeAlias, get_args
@@ -14,6 +15,7 @@ import pytest
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
+from subscriber.adapters.postgres.statements import statement
 from subscriber.errors import ConfigurationError, StoreError
 from subscriber.jobs import (
     EXAMPLES_PER_RANGE,
@@ -43,7 +45,7 @@ async def jobs(migrated: StoreOptions) -> AsyncIterator[Jobs]:
     """The tables of the test's schema."""
     jobs = Jobs(migrated)
     yield jobs
-    jobs.close()
+    await jobs.close()
 
 
 async def claimed(jobs: Jobs, job_id: int, worker: str = "w-1") -> JobRange:
@@ -100,7 +102,7 @@ async def test_concurrent_claims_take_each_range_once_and_no_more_than_the_concu
     assert numbers == [1, 2, 3, 4, 5]
     assert (await workers[0].get(job_id)).started_at is not None
     for each in workers:
-        each.close()
+        await each.close()
 
 
 async def test_a_range_whose_lease_is_over_goes_to_another_worker_where_it_stood(
@@ -208,8 +210,8 @@ async def test_two_workers_split_one_range_at_one_key_once(migrated: StoreOption
     claims = await asyncio.gather(*(each.split(owned, "key-00050", "w", LEASE) for each in (jobs, other)))
     assert sorted(claim is None for claim in claims) == [False, True]
     assert [each.keys for each in await jobs.ranges(job_id)] == [KeyRange("", "key-00050"), KeyRange("key-00050", None)]
-    jobs.close()
-    other.close()
+    await jobs.close()
+    await other.close()
 
 
 async def test_nothing_is_claimed_of_a_job_that_does_not_run(jobs: Jobs) -> None:
@@ -301,7 +303,7 @@ async def test_a_lost_connection_costs_one_call(migrated: StoreOptions, database
     with contextlib.suppress(StoreError):  # unless the driver has seen the end of the connection already
         await jobs.get(job_id)
     assert (await jobs.get(job_id)).job_id == job_id
-    jobs.close()
+    await jobs.close()
 
 
 async def test_a_cancelled_call_leaves_nothing_locked(jobs: Jobs, database: Database) -> None:
@@ -314,3 +316,15 @@ async def test_a_cancelled_call_leaves_nothing_locked(jobs: Jobs, database: Data
             await jobs.claim(job_id, "w-1", LEASE)
     await database.execute("ROLLBACK")
     assert (await claimed(jobs, job_id, "w-2")).attempts == 1
+
+
+async def test_a_claim_costs_as_much_among_many_ranges(jobs: Jobs, migrated: StoreOptions, database: Database) -> None:
+    """Of four thousand ranges, most of them done or pending, it reads a few blocks."""
+    job_id = await jobs.create(new_job(80_000, 4000))
+    await database.execute("UPDATE job_ranges SET state = 'succeeded' WHERE number <= 2000")
+    await database.execute("VACUUM job_ranges")
+    await claimed(jobs, job_id)
+    text = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement('jobs_claim', migrated.schema)}"
+    plan = json.loads(await database.fetchval(text, job_id, "w-2", LEASE, 8))[0]["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 100
+    assert [each.number for each in await jobs.ranges(job_id, states={"running"})] == [2001, 2002]

@@ -33,7 +33,7 @@ async def index(migrated: StoreOptions) -> AsyncIterator[ObjectIndex]:
     """The index of the test's schema."""
     index = ObjectIndex(migrated)
     yield index
-    index.close()
+    await index.close()
 
 
 async def fill(database: Database, count: int, bucket: str = "bucket") -> None:

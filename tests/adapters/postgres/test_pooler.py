@@ -214,4 +214,4 @@ async def test_workers_share_a_job_through_the_pooler(pooled: StoreOptions) -> N
     assert all(await asyncio.gather(*(worker.leave(each, "succeeded") for worker, each in pairs)))
     assert (await workers[0].get(job_id)).ranges.succeeded == WRITERS
     for worker in workers:
-        worker.close()
+        await worker.close()

@@ -50,8 +50,9 @@ CREATE TABLE :"schema".job_ranges (
     CHECK ((state = 'running') = (lease_until IS NOT NULL))
 ) WITH (fillfactor = 70);
 
--- A claim finds the next range however many are done.
-CREATE INDEX job_ranges_open ON :"schema".job_ranges (job_id, number) WHERE state IN ('pending', 'running');
+-- A claim finds the next range, and counts those in work, however many there are in other states.
+CREATE INDEX job_ranges_pending ON :"schema".job_ranges (job_id, number) WHERE state = 'pending';
+CREATE INDEX job_ranges_running ON :"schema".job_ranges (job_id, number) WHERE state = 'running';
 
 COMMENT ON TABLE :"schema".jobs IS
     'Jobs that compare a bucket with the index; `subscriber jobs` lists and steers them.';
