@@ -113,9 +113,12 @@ class Worker:
             StoreError: the database failed for good, or for as long as a lease; the job can be resumed.
         """
         job = await self._insist(lambda: self._jobs.get(job_id))
-        async with asyncio.TaskGroup() as group:
-            for slot in range(self._options.slots):
-                group.create_task(self._work(job), name=f"job-{job_id}-slot-{slot}")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for slot in range(self._options.slots):
+                    group.create_task(self._work(job), name=f"job-{job_id}-slot-{slot}")
+        except ExceptionGroup as errors:  # slots that fail together fail for one reason
+            raise errors.exceptions[0] from None
         return await self._insist(lambda: self._jobs.get(job_id))
 
     async def _work(self, job: Job) -> None:
@@ -198,7 +201,9 @@ class Worker:
             return holding, False
         finally:
             heart.cancel()
-            await asyncio.gather(heart, return_exceptions=True)
+            await asyncio.wait([heart])
+            if not heart.cancelled():
+                heart.result()  # an error that it did not expect
 
     async def _pages(self, job: Job, holding: _Holding) -> bool:
         """Do page after page; whether the range is done."""

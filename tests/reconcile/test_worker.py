@@ -12,11 +12,13 @@ import pytest
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
+from subscriber.adapters.postgres.migrations import migrate
 from subscriber.errors import ConfigurationError, ListingError, StoreError, Treatment
 from subscriber.flow.backoff import Backoff
 from subscriber.jobs import Job, JobRange, RangeCounts, Tolerance
 from subscriber.reconcile.job import ATTEMPTS_AT_MOST
 from subscriber.reconcile.worker import ChooseSplit, Worker, WorkerOptions
+from testkit.postgres.postgres import LocalPostgres
 from tests.reconcile import walks
 from tests.reconcile.walks import key, make_record, new_job, recorder, walk
 
@@ -176,14 +178,15 @@ async def test_a_permanent_error_fails_the_range_at_once_and_the_job_beyond_its_
 
 
 async def test_a_database_that_only_an_operator_can_fix_ends_the_worker(bench: Bench) -> None:
-    """The range is given back without an attempt, for when it is fixed."""
+    """With one error, though both slots meet it; the ranges are given back without an attempt."""
     error = StoreError(Treatment.STOP, "disk_full", "53100", "no space left")
-    job_id = await bench.jobs.create(new_job(TOTAL, 1))
-    with pytest.raises(ExceptionGroup) as caught:
-        await bench.worker(before_page=failing([41], error)).run(job_id)
-    assert caught.value.exceptions == (error,)
-    (left,) = await bench.jobs.ranges(job_id)
-    assert (left.state, left.position, left.attempts) == ("pending", key(40), 0)
+    job_id = await bench.jobs.create(new_job(TOTAL, 2))
+    with pytest.raises(StoreError) as caught:
+        await bench.worker(before_page=failing([41, 141], error)).run(job_id)
+    assert caught.value is error
+    left = await bench.jobs.ranges(job_id)
+    assert {(each.state, each.attempts) for each in left} == {("pending", 0)}
+    assert key(40) in {each.position for each in left}
 
 
 async def test_workers_that_end_without_a_trace_do_not_try_for_ever(bench: Bench) -> None:
@@ -278,3 +281,27 @@ async def test_an_idle_worker_splits_a_range_in_work(bench: Bench) -> None:
     done = await bench.done()
     assert done >= EACH_ONCE
     assert (done - EACH_ONCE).total() <= walks.PAGE_KEYS * len(choices)
+
+
+async def test_a_restart_of_the_database_costs_no_range(postgres_server: LocalPostgres) -> None:
+    """Pages and heartbeats are tried again until it answers; at most a page of each range is done twice."""
+    options = StoreOptions(url=postgres_server.url, tls="disable")
+    await migrate(options)
+    jobs = Jobs(options)
+    job_id = await jobs.create(new_job(TOTAL, 4))
+    done, half = Counter[str](), asyncio.Event()
+
+    async def record(rows: Sequence[tuple[str, str, int]]) -> None:
+        done.update(key for key, _, _ in rows)
+        if len(done) >= TOTAL // 2:
+            half.set()
+
+    do_range = walk(record, TOTAL, "w", lambda *_: asyncio.sleep(0.02))
+    worker = Worker(jobs, do_range, WorkerOptions("w", slots=2, lease_seconds=20.0, heartbeat_seconds=0.05))
+    running = asyncio.create_task(worker.run(job_id), name="worker")
+    await half.wait()
+    await asyncio.to_thread(postgres_server.restart, "immediate")
+    assert (await running).state == "succeeded"
+    assert done >= EACH_ONCE
+    assert (done - EACH_ONCE).total() <= 2 * walks.PAGE_KEYS
+    await jobs.close()
