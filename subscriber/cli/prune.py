@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import click
 
+from subscriber.adapters.postgres.prune import Kind
 from subscriber.cli.age import Age
 from subscriber.cli.environment import read_settings
 from subscriber.errors import ConfigurationError
@@ -45,13 +46,11 @@ Exit codes:
 @click.option("--after", metavar="BUCKET/KEY", help="Continue after this object, as an earlier run printed it.")
 def prune(
     *,
-    older_than: timedelta | None,
-    quarantine_older_than: timedelta | None,
-    jobs_older_than: timedelta | None,
     dry_run: bool,
     rate: float,
     time_limit: timedelta | None,
     after: str | None,
+    **ages: timedelta | None,
 ) -> None:
     """Delete old tombstones, replayed messages and ended jobs.
 
@@ -59,19 +58,18 @@ def prune(
     message can reach in any queue of SUBSCRIBER_QUEUE_URLS and in its dead-letter queue. It may be interrupted and
     repeated, and needs the owner's role.
     """
-    if older_than is None and quarantine_older_than is None and jobs_older_than is None:
+    if not any(age is not None for age in ages.values()):
         raise ConfigurationError(
             "nothing to prune: write --older-than 45d, --quarantine-older-than 90d, --jobs-older-than 90d, or several"
         )
+    older_than = ages["older_than"]
     settings = read_settings(stream=sys.stderr.buffer, needs_queues=older_than is not None)
     tallies: list[PruneTally] = []
     if older_than is not None:
         require_retention(settings, older_than)
         tallies.append(PruneTally("tombstones", older_than, position_after(after) if after else ()))
-    if quarantine_older_than is not None:
-        tallies.append(PruneTally("quarantine", quarantine_older_than))
-    if jobs_older_than is not None:
-        tallies.append(PruneTally("jobs", jobs_older_than))
+    kinds: tuple[tuple[Kind, str], ...] = (("quarantine", "quarantine_older_than"), ("jobs", "jobs_older_than"))
+    tallies += [PruneTally(kind, age) for kind, name in kinds if (age := ages[name]) is not None]
     seconds = math.inf if time_limit is None else time_limit.total_seconds()
     prune_tables(settings, PruneOptions(rate=rate, dry_run=dry_run), seconds, tallies, sys.stderr)
     for tally in tallies:
