@@ -43,6 +43,13 @@ class Store(Protocol):
         """
         ...
 
+    async def locked_rows(self, rows: Sequence[ObjectEvent], limit_seconds: float) -> frozenset[tuple[str, str, str]]:
+        """Which of the stored rows of these versions another session keeps locked: bucket, key and version id of each.
+
+        The server ends the statement after `limit_seconds` (57014).
+        """
+        ...
+
     async def rehearse(self, row: ObjectEvent) -> None:
         """Upsert `row` with all that belongs to it (rights, constraints, triggers), and roll it back."""
         ...

@@ -10,8 +10,9 @@ from subscriber.flow.breaker import CircuitBreaker
 from subscriber.flow.wakeup import Waiters
 from subscriber.model import ObjectEvent
 from subscriber.observe.metrics import Metrics
+from subscriber.pipeline.failing_rows import Version
 from subscriber.pipeline.judgment import takes_time
-from subscriber.pipeline.steps import Evidence, QuarantineBodies, StoreRows
+from subscriber.pipeline.steps import Evidence, FindLockedRows, QuarantineBodies, StoreRows
 from subscriber.ports import Store
 from subscriber.signals import WriteTally
 
@@ -69,6 +70,10 @@ class Attempts:
             return error
         return None
 
+    async def locked_rows(self, step: FindLockedRows) -> frozenset[Version]:
+        """The answer to the question of `step`."""
+        return await locked_rows(self._store, step)
+
     async def compare(self, row: ObjectEvent) -> None:
         """Write a row of our own and roll it back: success is evidence, failure the database's."""
         try:
@@ -117,6 +122,17 @@ class Attempts:
             self.tally.failures += 1
         if not is_part_of_search(step, error):
             self._breaker.record_failure(error)
+
+
+async def locked_rows(store: Store, step: FindLockedRows) -> frozenset[Version]:
+    """The rows of the part that other sessions keep locked; none where the question fails: then the part is halved.
+
+    Its failure is not recorded: the statements that follow tell what the database does.
+    """
+    try:
+        return await store.locked_rows(step.part.rows, step.part.limit_seconds)
+    except StoreError:
+        return frozenset()
 
 
 def is_part_of_search(step: StoreRows | QuarantineBodies, error: StoreError) -> bool:

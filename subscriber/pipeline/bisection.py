@@ -6,7 +6,9 @@ The rules:
    part is tried a second time. A message whose rows and body are committed is finished at once.
 2. A batch is repeated as it is only if its failure cannot be about a row: a lost connection, a deadlock. Any other
    failure bisects it at once. After a failure each half gets a fraction of the statement's time, so that all levels of
-   halving together take no longer than one more statement.
+   halving together take no longer than one more statement. If the statement waited until its time was over, one
+   question comes first: which rows do other sessions keep locked? If there are some, nothing is halved: one message
+   about each is a suspect, as if it had failed alone, and the messages about none of them are stored together.
 3. A message that fails alone is a *suspect*. It waits, without a permit, for evidence: rows of another message were
    stored since, or the breaker's probe was answered, or a comparison (a row of our own, written and rolled back)
    succeeded. Then it is tried again, alone.
@@ -35,16 +37,17 @@ from subscriber.pipeline.judgment import DATABASE_BACKOFF, is_poison, is_server_
 from subscriber.pipeline.progress import Progress, is_still_ours
 from subscriber.pipeline.steps import (
     Evidence,
+    FindLockedRows,
     Note,
     QuarantineBodies,
     Step,
     StoreRows,
-    Suspect,
     Wait,
     halves,
     limit_after_failure,
     part_of,
 )
+from subscriber.pipeline.suspects import Suspects
 
 LOOK_AGAIN_SECONDS = 0.1
 """Of messages that are set apart: by then another batch may know more about their row."""
@@ -77,16 +80,15 @@ class BatchPlan:
         self._statement_seconds = statement_seconds
         self._is_ours = is_ours
         self._parts = deque([StoreRows(deliveries, rows)])
+        self._question: FindLockedRows | None = None  # always the next step
         self._halves: list[tuple[StoreRows, StoreRows]] = []
         """Of parts that failed, the newest last: where both halves fail, one is followed to its row first. That sets
         the messages about the same row in the others apart."""
         self._failing_rows = FailingRows() if failing_rows is None else failing_rows
         self._apart = Apart(self._failing_rows)
-        self._suspected: dict[str, set[Version]] = {}
-        """Failing rows of each suspect, by receipt handle."""
         rejected = [(one, one.rejection) for one in deliveries if one.rejection is not None]
         self._bodies = deque([QuarantineBodies(rejected)] if rejected else [])
-        self._suspects: deque[Suspect] = deque()
+        self._suspects = Suspects(self._failing_rows)
         self._poisoned: list[Progress] = []
         """Poison messages with rows that are still to be tried one by one."""
         self._notes: list[Note] = []
@@ -110,14 +112,16 @@ class BatchPlan:
 
     def next(self, now: float, evidence: Evidence) -> Step | None:
         """What to do now; None once every message is finished or dropped."""
-        planned = self._parts or self._halves or self._bodies or self._suspects or self._poisoned
-        if not (planned or self._apart.deliveries):
+        planned = self._parts or self._halves or self._bodies or self._suspects or self._poisoned or self._question
+        if not planned and not self._apart.deliveries:
             return None
         is_plain = self._is_untouched and not self._failing_rows.may_concern_others
         if is_plain and all(self._is_ours(one.message, now) for one in self._deliveries):
             return self._parts.popleft()
         self._drop_expired(now)
         self._take_from_apart(now)
+        if self._question is not None:
+            return self._question
         if not (self._parts or self._halves):
             self._failing_rows.end_search(self)
         for find in (self._due_part, self._due_single, self._due_bodies, self._due_suspect):
@@ -154,6 +158,25 @@ class BatchPlan:
         elif isinstance(step, StoreRows):
             self._record_part(step, error, now, evidence)
 
+    def record_locked(self, step: FindLockedRows, locked: frozenset[Version], now: float, evidence: Evidence) -> None:
+        """Which rows of the part are locked, as far as is known: all messages about none of them go together next."""
+        part, self._question = step.part, None
+        others: list[Delivery] = []
+        for one in part.deliveries:
+            if not self._apart.separate([one]):
+                continue  # about a failing row, perhaps one that another message has just named
+            if rows := locked.intersection(map(version_of, one.events)):
+                self._suspects.name_rows(one, rows, step.error.word)
+                # No proof yet: a statement of ours may have held the row for that moment.
+                self._suspects.add(one, part.limit_seconds, now, evidence)
+            else:
+                others.append(one)
+        if len(others) == len(part.deliveries):
+            self._failing_rows.begin_search(self)
+            self._halves.append(halves(part))
+        elif others:
+            self._parts.appendleft(part_of(others, part.limit_seconds))
+
     def take_notes(self) -> list[Note]:
         """What was found out since this was last asked, for the log."""
         notes, self._notes = self._notes, []
@@ -172,8 +195,7 @@ class BatchPlan:
         if self._are_all_stored:
             return self._take_all_stored()
         self._failing_rows.end_search(self)
-        for versions in self._suspected.values():
-            self._failing_rows.forget_unproven(versions)
+        self._suspects.forget_all()
         return tuple(self._reported(one, now) for one in self._progress.values() if not one.is_reported)
 
     def _take_all_stored(self) -> tuple[Receipt, ...]:
@@ -191,9 +213,12 @@ class BatchPlan:
             return
         while self._halves:
             self._parts.extend(self._halves.pop())
+        if self._question is not None:
+            self._parts.appendleft(self._question.part)
+            self._question = None
         self._parts = deque(part for one in self._parts if (part := self._still_ours(one, now)).deliveries)
         self._apart.deliveries = [one for one in self._apart.deliveries if self._is_ours(one.message, now)]
-        self._suspects = deque(one for one in self._suspects if self._is_ours(one.delivery.message, now))
+        self._suspects.keep(lambda delivery: self._is_ours(delivery.message, now))
         self._bodies = deque(self._bodies_where(lambda delivery: self._is_ours(delivery.message, now)))
         self._poisoned = [one for one in self._poisoned if self._is_ours(one.delivery.message, now)]
 
@@ -252,17 +277,15 @@ class BatchPlan:
         return None
 
     def _due_suspect(self, now: float, evidence: Evidence) -> Step | None:
-        for suspect in self._suspects:
-            if suspect.may_be_tried(now, evidence):
-                return part_of([suspect.delivery], suspect.limit_seconds)
-        return None
+        suspect = self._suspects.due(now, evidence)
+        return part_of([suspect.delivery], suspect.limit_seconds) if suspect is not None else None
 
     # ------------------------------------------------------------ what came of it
 
     def _record_part(self, part: StoreRows, error: StoreError | None, now: float, evidence: Evidence) -> None:
         if error is None:
             if self._suspects:
-                self._remove_suspect(part.deliveries[0])
+                self._suspects.remove(part.deliveries[0])
             if self._failing_rows:
                 self._failing_rows.forget(map(version_of, part.rows))
             for one in part.deliveries:
@@ -277,40 +300,34 @@ class BatchPlan:
             self._parts.append(again)
             return
         limited = msgspec.structs.replace(part, limit_seconds=limit_after_failure(part, self._statement_seconds))
-        if len(part.deliveries) > 1:
+        if len(part.deliveries) > 1 and takes_time(error):
+            self._question = FindLockedRows(limited, error)
+        elif len(part.deliveries) > 1:
             self._halves.append(halves(limited))
-            if takes_time(error):
-                self._failing_rows.begin_search(self)
         else:
             self._record_alone(limited, error, now, evidence)
 
-    def _remove_suspect(self, delivery: Delivery) -> Suspect | None:
-        found = next((one for one in self._suspects if one.delivery is delivery), None)
-        if found is not None:
-            self._suspects.remove(found)
-        return found
-
     def _record_alone(self, part: StoreRows, error: StoreError, now: float, evidence: Evidence) -> None:
         delivery = part.deliveries[0]
-        suspect = self._remove_suspect(delivery)
+        suspect = self._suspects.remove(delivery)
         if error.names_own_constraint:
             self._settle_poison(delivery, error)
+            self._suspects.forget(delivery)
         elif suspect is None:
             self._look_for_row(part, error)
-            self._suspects.append(Suspect(delivery, part.limit_seconds, seen=evidence, tried=evidence, due=now))
+            self._suspects.add(delivery, part.limit_seconds, now, evidence)
         elif is_poison(suspect, error, evidence):
             self._settle_poison(delivery, error)
-            self._failing_rows.prove(self._suspected.pop(delivery.message.receipt_handle, ()), now)
+            self._suspects.prove(delivery, now)
         else:
-            due = now + DATABASE_BACKOFF.delay_seconds(suspect.tries)
-            self._suspects.append(msgspec.structs.replace(suspect, tried=evidence, due=due, tries=suspect.tries + 1))
+            self._suspects.add_again(suspect, now, evidence)
 
     def _look_for_row(self, part: StoreRows, error: StoreError) -> None:
         """Of a message that failed alone: which of its rows it is, unless the error is about values or the server."""
         if error.treatment.concerns_row or is_server_wide(error):
             return
         if len(part.rows) == 1:
-            self._suspect_row(part, error)
+            self._suspects.name_rows(part.deliveries[0], [version_of(part.rows[0])], error.word)
             return
         look = StoreRows(part.deliveries, (), part.limit_seconds, is_evidence=False, looks_for_row=True)
         looks = [msgspec.structs.replace(look, rows=[row]) for row in part.rows]
@@ -320,14 +337,9 @@ class BatchPlan:
         if error is None:
             return
         if not (error.treatment.concerns_row or is_server_wide(error)):
-            self._suspect_row(look, error)
+            self._suspects.name_rows(look.deliveries[0], [version_of(look.rows[0])], error.word)
         # One row is enough: each of the others might take its time as well.
         self._parts = deque(one for one in self._parts if not one.looks_for_row)
-
-    def _suspect_row(self, look: StoreRows, error: StoreError) -> None:
-        version = version_of(look.rows[0])
-        self._failing_rows.suspect(version, error.word)
-        self._suspected.setdefault(look.deliveries[0].message.receipt_handle, set()).add(version)
 
     def _settle_poison(self, delivery: Delivery, error: StoreError) -> None:
         progress = self._progress[delivery.message.receipt_handle]

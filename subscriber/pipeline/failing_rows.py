@@ -1,7 +1,8 @@
 """Rows that failed alone while the database took others, as a locked row does: no statement for other rows has them.
 
 Each statement with such a row may cost its whole time, and there may be many messages about the row. So it is looked
-for once. From then on the messages about it are set apart from whatever batch they come in: they wait while it is not
+for once: by a question about locked rows, or by halving where that finds none, as of a row that is inserted and not
+committed. From then on the messages about it are set apart from whatever batch they come in: they wait while it is not
 proven that the row is the cause, are delayed where it is, and try the row again now and then. Pure, without a clock.
 """
 

@@ -49,6 +49,15 @@ class StoreRows(msgspec.Struct, frozen=True):
     """Whether these messages were set apart because of a row that has failed before."""
 
 
+class FindLockedRows(msgspec.Struct, frozen=True):
+    """Ask which rows of a part other sessions keep locked."""
+
+    part: StoreRows
+    """It waited for its whole time; its limit is that of the question as well."""
+    error: StoreError
+    """How it ended."""
+
+
 class QuarantineBodies(msgspec.Struct, frozen=True):
     """Commit these bodies, with their reasons, in one statement."""
 
@@ -68,7 +77,7 @@ class Wait(msgspec.Struct, frozen=True):
     """Whether only suspects are left: new evidence, too, makes them due."""
 
 
-Step: TypeAlias = StoreRows | QuarantineBodies | Wait
+Step: TypeAlias = StoreRows | FindLockedRows | QuarantineBodies | Wait
 
 
 class Note(msgspec.Struct, frozen=True):

@@ -25,7 +25,7 @@ from subscriber.pipeline.bisection import BatchPlan
 from subscriber.pipeline.comparison import Comparison
 from subscriber.pipeline.failing_rows import FailingRows
 from subscriber.pipeline.progress import held_until
-from subscriber.pipeline.steps import Evidence, Note, Wait
+from subscriber.pipeline.steps import Evidence, FindLockedRows, Note, Wait
 from subscriber.ports import Store
 
 _log = get_logger()
@@ -115,6 +115,10 @@ class Writer:
                 continue
             await self._wait_for_database(permit)
             await permit.hold()
+            if isinstance(step, FindLockedRows):
+                locked = await self._attempts.locked_rows(step)
+                plan.record_locked(step, locked, clock(), self._attempts.evidence())
+                continue
             error = await self._attempts.carry_out(step)
             plan.record(step, error, clock(), self._attempts.evidence())
             if error is not None:

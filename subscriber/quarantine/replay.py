@@ -28,9 +28,10 @@ from subscriber.errors import StoreError
 from subscriber.events.order import fold
 from subscriber.flow.breaker import PROBE_BACKOFF
 from subscriber.model import Delivery, Lease, Message, Receipt
+from subscriber.pipeline.attempts import locked_rows
 from subscriber.pipeline.bisection import BatchPlan
 from subscriber.pipeline.comparison import SUSPECTS_AT_MOST, comparison_row
-from subscriber.pipeline.steps import Evidence, StoreRows, Wait
+from subscriber.pipeline.steps import Evidence, FindLockedRows, StoreRows, Wait
 from subscriber.ports import Store
 
 T = TypeVar("T")
@@ -144,6 +145,9 @@ class Replay:
         while (step := plan.next(clock(), self._evidence)) is not None:
             if isinstance(step, Wait):
                 await self._wait(step, plan)
+                continue
+            if isinstance(step, FindLockedRows):
+                plan.record_locked(step, await locked_rows(self._store, step), clock(), self._evidence)
                 continue
             error = await self._store_rows(step) if isinstance(step, StoreRows) else None
             plan.record(step, error, clock(), self._evidence)

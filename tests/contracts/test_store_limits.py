@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import asyncpg
 import pytest
@@ -10,9 +12,10 @@ import pytest
 from subscriber.adapters.postgres.failures import OWN_CONSTRAINTS
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
+from subscriber.model import ObjectEvent
 from tests.adapters.postgres.object_rows import row
 from tests.contracts.test_store import Inspected, inspected
-from tests.fakes.store import FakeStore, Hold
+from tests.fakes.store import FakeStore, Hold, version_of
 
 __all__ = ["inspected"]
 
@@ -48,6 +51,77 @@ async def test_a_statement_that_waits_ends_at_its_limit(inspected: Inspected) ->
                 await inspected.store.store([row(key="a", sequencer="2")], 0.2)
     assert (raised.value.treatment, raised.value.sqlstate) == (Treatment.BACK_OFF, "57014")
     assert await inspected.store.store([row(key="a", sequencer="3")]) == 1
+
+
+async def test_rows_that_another_session_keeps_locked_are_found(inspected: Inspected) -> None:
+    """Those that are stored and asked about, and no others; afterwards none, and all can be stored."""
+    rows = [row(key=f"{number}\x1fü", version_id="v") for number in range(100)]
+    await inspected.store.store(rows)
+    async with locked(inspected, rows[::7], "FOR UPDATE"):
+        found = await inspected.store.locked_rows([*rows[:50], row(key="other")], 5.0)
+        assert found == {version_of(one) for one in rows[:50:7]}
+        assert await inspected.store.locked_rows([row(key="other")], 5.0) == frozenset()
+    assert await inspected.store.locked_rows(rows, 5.0) == frozenset()
+    assert await inspected.store.store([row(key=one.key, version_id="v", sequencer="FF") for one in rows]) == 100
+
+
+@pytest.mark.parametrize(
+    ("lock", "is_waited_for"),
+    [("FOR KEY SHARE", False), ("FOR SHARE", True), ("FOR NO KEY UPDATE", True), ("FOR UPDATE", True)],
+)
+async def test_a_lock_is_found_if_the_upsert_waits_for_it(
+    store: PostgresStore, database: asyncpg.Connection[asyncpg.Record], lock: str, is_waited_for: bool
+) -> None:
+    """A foreign key's lock is none."""
+    await store.store([row(key="a", sequencer="1")])
+    async with locked(Inspected(store, database), [row(key="a")], lock):
+        assert bool(await store.locked_rows([row(key="a")], 5.0)) == is_waited_for
+        upsert = store.store([row(key="a", sequencer="2")], 0.3)
+        if is_waited_for:
+            with pytest.raises(StoreError):
+                await upsert
+        else:
+            await upsert
+
+
+async def test_a_row_that_is_not_committed_is_not_found(
+    store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """It cannot be seen: the statement that waits for it is halved."""
+    async with database.transaction():
+        await database.execute(
+            "INSERT INTO object_versions (bucket, key, version_id, state, sequencer, event_name, event_time) "
+            "VALUES ('lake', 'a', '', 'present', '1', 'x', now())"
+        )
+        assert await store.locked_rows([row(bucket="lake", key="a", version_id="")], 5.0) == frozenset()
+
+
+async def test_the_question_waits_no_longer_than_its_limit(
+    store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """As for a table that is locked as a whole."""
+    await store.store([row(key="a")])
+    async with database.transaction():
+        await database.execute("LOCK object_versions IN EXCLUSIVE MODE")
+        with pytest.raises(StoreError) as raised:
+            await store.locked_rows([row(key="a")], 0.2)
+    assert raised.value.sqlstate == "57014"
+    assert await store.locked_rows([row(key="a")], 0.2) == frozenset()
+
+
+@asynccontextmanager
+async def locked(inspected: Inspected, rows: Sequence[ObjectEvent], lock: str) -> AsyncIterator[None]:
+    """Another session keeps these rows locked."""
+    if isinstance(inspected.store, FakeStore):
+        inspected.store.locked = {version_of(one) for one in rows}
+        yield
+        inspected.store.locked = set()
+        return
+    assert inspected.database is not None
+    async with inspected.database.transaction():
+        keys = [one.key for one in rows]
+        await inspected.database.execute(f"SELECT FROM object_versions WHERE key = ANY ($1) {lock}", keys)
+        yield
 
 
 async def test_a_limit_lasts_for_its_statement(store: PostgresStore) -> None:

@@ -19,14 +19,14 @@ import re
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
 from subscriber.errors import StoreError, Treatment, failure_of
 from subscriber.model import Message, ObjectEvent, Rejection
 
-Call: TypeAlias = Literal["store", "quarantine", "ping"]
+Call: TypeAlias = Literal["store", "locked_rows", "quarantine", "ping"]
 Version: TypeAlias = tuple[str, str, str]
 
 
@@ -76,6 +76,10 @@ class FakeStore:
     def __init__(self) -> None:
         self.rows: dict[Version, ObjectEvent] = {}
         self.quarantined: dict[tuple[str, str], Quarantined] = {}
+        self.locked: set[Version] = set()
+        """Rows that another session keeps locked: they are found if they are stored, and statements wait for them."""
+        self.write_timeout_seconds = 29.0
+        """How long."""
         self.stored: list[tuple[ObjectEvent, ...]] = []
         """The rows of every call of `store`, in order, failed calls included."""
         self.rehearsed: list[tuple[ObjectEvent, ...]] = []
@@ -84,7 +88,7 @@ class FakeStore:
         """Calls of `store` under way."""
         self.active_most = 0
         """The largest number of concurrent ones so far."""
-        self._faults: dict[Call, deque[Fault]] = {"store": deque(), "quarantine": deque(), "ping": deque()}
+        self._faults: dict[Call, deque[Fault]] = {call: deque() for call in get_args(Call)}
 
     def script(self, *faults: Fault, call: Call = "store") -> None:
         """Script the next calls, one fault per call."""
@@ -101,12 +105,26 @@ class FakeStore:
         self.active_most = max(self.active, self.active_most)
         try:
             error_after = await self._next_fault("store", limit_seconds)
+            if not self.locked.isdisjoint(map(version_of, rows)):
+                await asyncio.sleep(min(limit_seconds, self.write_timeout_seconds))
+                raise store_error(Treatment.BACK_OFF, "57014")
             applied = self._upsert(rows)
         finally:
             self.active -= 1
         if error_after is not None:
             raise error_after
         return applied
+
+    async def locked_rows(self, rows: Sequence[ObjectEvent], limit_seconds: float) -> frozenset[Version]:
+        """Those of `rows` that are stored and locked; a call that is held fails after `limit_seconds`.
+
+        Raises:
+            StoreError: scripted.
+        """
+        error_after = await self._next_fault("locked_rows", limit_seconds)
+        if error_after is not None:
+            raise error_after
+        return frozenset(version for row in rows if (version := version_of(row)) in self.locked & self.rows.keys())
 
     async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
         """Store the bodies; of a message that is already there only the receive count changes.

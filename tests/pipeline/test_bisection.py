@@ -3,94 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subscriber.errors import StoreError, Treatment
-from subscriber.events.order import fold
-from subscriber.model import Delivery
-from subscriber.pipeline.bisection import BatchPlan
 from subscriber.pipeline.judgment import CONFLICT_TRIES, TRIES_ALONE
-from subscriber.pipeline.steps import Evidence, QuarantineBodies, Step, StoreRows, Wait, limit_after_failure, part_of
+from subscriber.pipeline.steps import (
+    Evidence,
+    QuarantineBodies,
+    StoreRows,
+    Wait,
+    limit_after_failure,
+    part_of,
+)
 from tests.fakes.samples import REJECTION, delivery, failing, message, object_event, put
 from tests.fakes.store import store_error
+from tests.pipeline.plan_table import STATEMENT_SECONDS, TIMEOUT, Table, failing_for, many, sizes
 
-STATEMENT_SECONDS = 29.0
 FULL_DISK = store_error(Treatment.STOP, "53100")
 OWN_CHECK = store_error(Treatment.BISECT, "23514", is_own=True)
-
-
-class Table:
-    """A plan, and a database that answers by a rule and takes no time but what its failures take."""
-
-    def __init__(self, deliveries: Sequence[Delivery], fails: Callable[[StoreRows], StoreError | None]) -> None:
-        self.deliveries = deliveries
-        rows = fold(event for one in deliveries for event in one.events)
-        self.plan = BatchPlan(deliveries, rows, STATEMENT_SECONDS)
-        self.fails = fails
-        self.quarantine_fails: StoreError | None = None
-        self.now = 0.0
-        self.evidence = Evidence()
-        self.tried: list[Step] = []
-        self.stored: set[str] = set()
-        self.stored_at: dict[str, float] = {}
-        self.verdicts: dict[str, tuple[str, str]] = {}
-
-    def step(self) -> Step | None:
-        """One step of the plan, carried out."""
-        step = self.plan.next(self.now, self.evidence)
-        if step is not None and not isinstance(step, Wait):
-            self.tried.append(step)
-            error = self._answer(step)
-            self.plan.record(step, error, self.now, self.evidence)
-        for one in self.plan.take_receipts():
-            self.verdicts[one.message.message_id] = (one.verdict, one.reason)
-        return step
-
-    def _answer(self, step: StoreRows | QuarantineBodies) -> StoreError | None:
-        if isinstance(step, QuarantineBodies):
-            return self.quarantine_fails
-        error = self.fails(step) if step.rows else None
-        if error is None and step.rows:
-            self.stored.update(row.key for row in step.rows)
-            for one in step.deliveries:
-                self.stored_at.setdefault(one.message.message_id, self.now)
-            if step.is_evidence:
-                self.evidence = Evidence(self.evidence.writes + 1, self.evidence.comparisons, self.evidence.probes)
-        elif error is not None and error.sqlstate == "57014":
-            self.now += min(step.limit_seconds, STATEMENT_SECONDS)
-        return error
-
-    def run(self, steps: int = 10_000) -> Step | None:
-        """Steps until nothing is left, or only new evidence would help; waits for what is due in between."""
-        for _ in range(steps):
-            step = self.step()
-            if step is None or (isinstance(step, Wait) and step.until == math.inf):
-                return step
-            if isinstance(step, Wait):
-                self.now = step.until
-        raise AssertionError("the plan never ends")
-
-    def compared(self) -> None:
-        """A row of our own was written and rolled back."""
-        self.evidence = Evidence(self.evidence.writes, self.evidence.comparisons + 1, self.evidence.probes)
-
-    def verdict_of(self, one: Delivery) -> tuple[str, str]:
-        """Verdict and reason so far."""
-        return self.verdicts.get(one.message.message_id, ("", ""))
-
-
-def failing_for(key: str, error: StoreError) -> Callable[[StoreRows], StoreError | None]:
-    """Every statement that holds this key fails."""
-    return lambda step: error if any(row.key == key for row in step.rows) else None
-
-
-def many(count: int) -> list[Delivery]:
-    """So many messages, each about an object of its own."""
-    return [put(f"{number:04}") for number in range(count)]
 
 
 def test_a_healthy_batch_is_one_statement() -> None:
@@ -128,11 +61,6 @@ def test_siblings_come_before_repetitions() -> None:
     table = Table(deliveries, failing_for("0000", failing(Treatment.MAYBE_ROW)))
     table.run()
     assert sizes(table)[:13] == [64, 32, 32, 16, 16, 8, 8, 4, 4, 2, 2, 1, 1]
-
-
-def sizes(table: Table) -> list[int]:
-    """How many messages each statement had so far."""
-    return [len(step.deliveries) for step in table.tried if isinstance(step, StoreRows)]
 
 
 def test_a_conflict_is_repeated_before_it_is_bisected() -> None:
@@ -287,7 +215,7 @@ def test_an_expired_message_is_dropped_from_what_is_tried() -> None:
     assert (receipt.message, receipt.verdict) == (gone.message, "expired")
 
 
-ERRORS = st.sampled_from([None, *(failing(one) for one in Treatment), OWN_CHECK, FULL_DISK])
+ERRORS = st.sampled_from([None, *(failing(one) for one in Treatment), OWN_CHECK, FULL_DISK, TIMEOUT])
 
 
 @pytest.mark.usefixtures("untraced")
@@ -295,14 +223,16 @@ ERRORS = st.sampled_from([None, *(failing(one) for one in Treatment), OWN_CHECK,
 @given(
     keys=st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=3), min_size=1, max_size=9),
     answers=st.lists(ERRORS, max_size=30),
+    locked=st.sets(st.sampled_from("abcdefgh")),
 )
 def test_whatever_fails_for_a_time_each_message_has_one_true_receipt(
-    keys: list[list[str]], answers: list[StoreError | None]
+    keys: list[list[str]], answers: list[StoreError | None], locked: set[str]
 ) -> None:
     """Once the database behaves and evidence comes, every plan ends, and *stored* means stored."""
     deliveries = [delivery(*(object_event(key) for key in some), of=message()) for some in keys]
     scripted = iter(answers)
     table = Table(deliveries, lambda _: next(scripted, None))
+    table.locked = locked
     for _ in range(500):
         step = table.step()
         if step is None:

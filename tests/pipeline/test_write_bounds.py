@@ -12,13 +12,29 @@ from subscriber.errors import StoreError, Treatment
 from subscriber.model import Delivery, ObjectEvent
 from subscriber.pipeline.comparison import COMPARISON_PREFIX
 from tests.fakes.samples import batch, delivery, failing, object_event, put
-from tests.fakes.store import FakeStore, store_error
+from tests.fakes.store import Fail, FakeStore, Fault, Hold, store_error
 from tests.pipeline.writer import Setup
 
 HOLD_MAX_SECONDS = 900.0
 
 
-class Broken(FakeStore):
+class Timed(FakeStore):
+    """Notes when each key was stored first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stored_at: dict[str, float] = {}
+
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
+        """As ever."""
+        applied = await super().store(rows, limit_seconds)
+        now = asyncio.get_running_loop().time()
+        for row in (row for row in rows if not row.key.startswith(COMPARISON_PREFIX)):
+            self.stored_at.setdefault(row.key, now)
+        return applied
+
+
+class Broken(Timed):
     """One key is broken: a statement that holds it fails, at once or when its time is over."""
 
     def __init__(self, key: str, error: StoreError, statement_seconds: float = 0.0) -> None:
@@ -27,18 +43,13 @@ class Broken(FakeStore):
         self.error = error
         self.statement_seconds = statement_seconds
         """How long such a statement waits before it fails."""
-        self.stored_at: dict[str, float] = {}
 
     async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
         """As ever, unless the key is among them."""
         if any(row.key == self.key for row in rows):
             await asyncio.sleep(min(limit_seconds, self.statement_seconds))
             raise self.error
-        applied = await super().store(rows, limit_seconds)
-        now = asyncio.get_running_loop().time()
-        for row in (row for row in rows if not row.key.startswith(COMPARISON_PREFIX)):
-            self.stored_at.setdefault(row.key, now)
-        return applied
+        return await super().store(rows, limit_seconds)
 
 
 BROKEN = {
@@ -79,10 +90,12 @@ async def test_beside_any_one_broken_row_the_others_are_stored_in_two_statements
     assert verdicts in ({"stored", "quarantined"}, {"stored", "retry_later"})
 
 
-@pytest.mark.parametrize("limit", [1.0, 4.0])
-@pytest.mark.parametrize(("messages", "batches"), [(5, 1), (25, 1), (1, 4), (5, 4)])
+SEARCHED = [(limit, *case) for limit in (1.0, 4.0) for case in [(5, 1), (25, 1), (1, 4), (5, 4)]]
+
+
+@pytest.mark.parametrize(("limit", "messages", "batches"), [*SEARCHED, (4.0, 25, 20)])
 async def test_many_messages_about_one_locked_row_are_set_apart(limit: float, messages: int, batches: int) -> None:
-    """However many they are in a batch, and however many batches have some: the bound is that of one message."""
+    """However many batches have some, and though no question finds the row, for it is inserted and not committed."""
     statement_seconds = 1.5
     store = Broken("bad", store_error(Treatment.BACK_OFF, "57014"), statement_seconds)
     setup = Setup(limit=limit, store=store, statement_seconds=statement_seconds)
@@ -99,6 +112,31 @@ async def test_many_messages_about_one_locked_row_are_set_apart(limit: float, me
         "stored": batches * (size - messages),
         "retry_later": batches * messages,
     }
+
+
+@pytest.mark.parametrize("question", ["answered", "failing", "too slow"])
+@pytest.mark.parametrize("batches", [1, 20])
+async def test_with_one_writer_a_row_that_is_locked_holds_up_no_batch_behind(batches: int, question: str) -> None:
+    """Of 200 messages each, 25 about the row; also where the question about locked rows has no answer at first."""
+    statement_seconds = 1.5
+    store = Timed()
+    store.write_timeout_seconds = statement_seconds
+    setup = Setup(limit=1.0, store=store, statement_seconds=statement_seconds)
+    async with setup.running():
+        await store.store([object_event("bad")])
+        store.locked = {("lake", "bad", "")} & store.rows.keys()
+        assert store.locked
+        faults: dict[str, Fault] = {"failing": Fail(failing(Treatment.BACK_OFF)), "too slow": Hold()}
+        store.script(faults.get(question), call="locked_rows")
+        began = asyncio.get_running_loop().time()
+        for number in range(batches):
+            keys = ["bad" if place % 8 == 0 else f"{number}/{place:03}" for place in range(200)]
+            await setup.inbox.send(batch(*held(*map(put, keys))))
+        await asyncio.sleep(HOLD_MAX_SECONDS / 10)
+        verdicts = [one.verdict for one in setup.receipts()]
+    longest = max(at - began for at in store.stored_at.values())
+    assert longest <= (statement_seconds + 1 if question == "answered" else 2 * statement_seconds + 1)
+    assert (verdicts.count("stored"), verdicts.count("retry_later")) == (batches * 175, batches * 25)
 
 
 async def test_of_a_message_with_several_rows_only_the_locked_one_sets_others_apart() -> None:

@@ -104,6 +104,10 @@ class Faulty:
         """Call the real store."""
         await self._store.rehearse(row)
 
+    async def locked_rows(self, rows: Sequence[ObjectEvent], limit_seconds: float) -> frozenset[tuple[str, str, str]]:
+        """Call the real store."""
+        return await self._store.locked_rows(rows, limit_seconds)
+
     async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
         """Fail as configured, or call the real store."""
         if self._failures:

@@ -73,6 +73,7 @@ async def _run_all_statements(roles: Roles) -> None:
         await check_schema(options)
         for sequencer in ("1", "2", "1"):
             await store.store([row(sequencer=sequencer)])
+            assert await store.locked_rows([row(sequencer=sequencer)], 1.0) == frozenset()
         for count in (1, 2):
             await store.quarantine([(message(receive_count=count), Rejection("not_json", "a test"))])
         assert await Quarantine(options).waiting(10) == {"not_json": 1}

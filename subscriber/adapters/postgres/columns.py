@@ -34,13 +34,20 @@ def upsert_parameters(rows: Sequence[ObjectEvent]) -> Parameters:
     """
     columns = list(zip(*map(msgspec.structs.astuple, rows), strict=True))
     *names, times, sizes, etags = columns
-    texts = [*names, [etag or "" for etag in etags]]
-    separator = UNIT_SEPARATOR
-    joined = _joined(texts, separator)
-    if any(text.count(separator) != len(rows) for text in joined):
-        separator = unused_character("".join(joined))
-        joined = _joined(texts, separator)
+    joined, separator = _separated([*names, [etag or "" for etag in etags]])
     return (*joined[:-1], times, sizes, joined[-1], separator)
+
+
+def version_parameters(rows: Sequence[ObjectEvent]) -> Parameters:
+    """The parameters of locked_rows.sql: bucket, key and version id, then the separator.
+
+    Raises:
+        StoreError: BISECT, if the rows use every character.
+    """
+    joined, separator = _separated(
+        [[one.bucket for one in rows], [one.key for one in rows], [one.version_id for one in rows]]
+    )
+    return (*joined, separator)
 
 
 def unused_character(text: str) -> str:
@@ -54,6 +61,15 @@ def unused_character(text: str) -> str:
         if code not in _SURROGATES and chr(code) not in used:
             return chr(code)
     raise StoreError(Treatment.BISECT, "no_separator", None, "the texts of these rows use up all of Unicode")
+
+
+def _separated(texts: Sequence[Sequence[str]]) -> tuple[list[str], str]:
+    """Each column as one text, and the separator, which no value contains."""
+    joined = _joined(texts, UNIT_SEPARATOR)
+    if all(text.count(UNIT_SEPARATOR) == len(column) for text, column in zip(joined, texts, strict=True)):
+        return joined, UNIT_SEPARATOR
+    separator = unused_character("".join(joined))
+    return _joined(texts, separator), separator
 
 
 def _joined(texts: Iterable[Sequence[str]], separator: str) -> list[str]:

@@ -17,7 +17,7 @@ import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from subscriber.adapters.postgres.columns import upsert_parameters
+from subscriber.adapters.postgres.columns import upsert_parameters, version_parameters
 from subscriber.adapters.postgres.connection import (
     CONNECT_SECONDS,
     Connection,
@@ -57,6 +57,7 @@ class PostgresStore:
         self._settings = session_settings(options)
         self._upsert = statement("upsert", options.schema)
         self._quarantine = statement("quarantine", options.schema)
+        self._locked_rows = statement("locked_rows", options.schema)
         self._tls = tls_context(options)
         self._slots = asyncio.Semaphore(options.connections_max)
         self._idle: list[Connection] = []
@@ -86,14 +87,26 @@ class PostgresStore:
         if not rows:
             return 0
         parameters = upsert_parameters(rows)
-        async with self._connection() as connection:
-            if limit_seconds < self._options.write_timeout_seconds:
-                async with connection.transaction():
-                    await connection.execute(f"SET LOCAL statement_timeout = {max(1, round(limit_seconds * 1000))}")
-                    status = await connection.execute(self._upsert, *parameters)
-            else:
-                status = await connection.execute(self._upsert, *parameters)
+        async with self._connection() as connection, self._limited(connection, limit_seconds):
+            status = await connection.execute(self._upsert, *parameters)
         return _row_count(status)
+
+    async def locked_rows(self, rows: Sequence[ObjectEvent], limit_seconds: float) -> frozenset[tuple[str, str, str]]:
+        """Which of the stored rows another session keeps locked: bucket, key and version id of each.
+
+        Rows that another session has inserted and not committed cannot be seen.
+
+        Args:
+            rows: the events of the versions that are asked about.
+            limit_seconds: after which the server ends the statement (57014).
+
+        Raises:
+            StoreError: there is no answer.
+        """
+        parameters = version_parameters(rows)
+        async with self._connection() as connection, self._limited(connection, limit_seconds):
+            found = await connection.fetch(self._locked_rows, *parameters)
+        return frozenset((record[0], record[1], record[2]) for record in found)
 
     async def rehearse(self, row: ObjectEvent) -> None:
         """Upsert `row` with all that belongs to it (rights, constraints, triggers), and roll it back.
@@ -153,6 +166,16 @@ class PostgresStore:
             pass  # connections that did not close in time are dropped below
         finally:
             self._drop_idle()
+
+    @asynccontextmanager
+    async def _limited(self, connection: Connection, limit_seconds: float) -> AsyncIterator[None]:
+        """Around one statement, which the server ends after `limit_seconds`, where that is sooner than usual."""
+        if limit_seconds >= self._options.write_timeout_seconds:
+            yield
+            return
+        async with connection.transaction():
+            await connection.execute(f"SET LOCAL statement_timeout = {max(1, round(limit_seconds * 1000))}")
+            yield
 
     @asynccontextmanager
     async def _connection(
