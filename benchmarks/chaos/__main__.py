@@ -82,11 +82,12 @@ def _error_text(error: BaseException) -> str:
 
 def _print_result(screen: Screen, result: RunResult) -> None:
     status = screen.styled("clean", "green") if result.is_flawless else screen.styled("ERROR", "bold", "red")
+    bound = result.healthy_wait_bound_seconds
     screen.say(
         f"  {status} in {result.seconds} s: {result.stored} stored, {result.quarantined} quarantined, "
         f"{result.receives / result.plan.messages:.2f} receives per message, at most {result.most_receives}; "
-        f"healthy wait {result.healthy_wait_seconds:.1f} s of {result.healthy_wait_bound_seconds:g} s, "
-        f"exceeded {result.healthy_waits_exceeded} times"
+        f"healthy wait {result.healthy_wait_seconds:.1f} s"
+        + (f" of {bound:g} s, exceeded {result.healthy_waits_exceeded} times" if bound else ", not judged")
     )
     for sentence in result.errors:
         screen.say(f"  {sentence}")

@@ -54,6 +54,11 @@ class Plan(msgspec.Struct, frozen=True):
         return frozenset(need for name in self.faults if (need := FAULTS[name].need))
 
     @property
+    def has_load_source(self) -> bool:
+        """Whether a sensor reads the database's load: then the governor decides how fast messages are stored."""
+        return bool(self.needs & {"active_sessions", "local"})
+
+    @property
     def rejected_objects(self) -> frozenset[int]:
         """Numbers of the objects whose readable messages may end up in the quarantine."""
         return frozenset(number for name in self.faults for number in FAULTS[name].rejects)

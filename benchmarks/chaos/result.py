@@ -31,6 +31,7 @@ class RunResult(msgspec.Struct, frozen=True):
     healthy_wait_seconds: float = 0.0
     """The longest that a healthy message waited beside the faults (`testkit/checker/healthy_wait.py`)."""
     healthy_wait_bound_seconds: float = 0.0
+    """0: the run is not judged by it."""
     healthy_waits_exceeded: int = 0
     """How many healthy messages waited longer than the bound. No error: it depends on the machine as well."""
     errors: tuple[str, ...] = ()

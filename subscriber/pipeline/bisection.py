@@ -229,11 +229,13 @@ class BatchPlan:
     def _take_from_apart(self, now: float) -> None:
         if not self._apart.deliveries:
             return
+        limit = limit_after_failure(StoreRows(self._deliveries, ()), self._statement_seconds)
+        if freed := self._apart.take_freed():
+            self._parts.append(part_of(freed, limit))
         tried, delayed = self._apart.take_due(now)
         for one, word in delayed:
             self._progress[one.message.receipt_handle].failed = word
         if tried:
-            limit = limit_after_failure(StoreRows(self._deliveries, ()), self._statement_seconds)
             self._parts.append(msgspec.structs.replace(part_of(tried, limit), is_trial=True))
 
     def _due_part(self, now: float, _evidence: Evidence) -> Step | None:

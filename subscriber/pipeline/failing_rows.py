@@ -118,10 +118,18 @@ class Apart:
         self.deliveries += concerned
         return [one for one in deliveries if not self._failing_rows.concern(one)]
 
-    def take_due(self, now: float) -> tuple[list[Delivery], list[tuple[Delivery, str]]]:
-        """Those that may be tried now, and those to be delayed, each with the reason; the others go on waiting.
+    def take_freed(self) -> list[Delivery]:
+        """Those whose rows are not known to fail any more: they are like any other message again."""
+        freed = [one for one in self.deliveries if not self._failing_rows.concern(one)]
+        if freed:
+            self.deliveries = [one for one in self.deliveries if self._failing_rows.concern(one)]
+        return freed
 
-        What is tried although its row is proven to fail is tried on behalf of all: the next one is due later.
+    def take_due(self, now: float) -> tuple[list[Delivery], list[tuple[Delivery, str]]]:
+        """Whose rows are proven to fail: who tries them again now, and who is delayed, each with the reason.
+
+        The others go on waiting. One at a time tries, on behalf of all: together with another, whose row may be free
+        by now, it would cost that one a delay.
         """
         tried: list[Delivery] = []
         delayed: list[tuple[Delivery, str]] = []
@@ -129,10 +137,10 @@ class Apart:
         due = {one.message.receipt_handle for one in self.deliveries if self._is_due(one, now)}
         for one in self.deliveries:
             rows = self._failing_rows.of(one)
-            if one.message.receipt_handle in due:
+            if one.message.receipt_handle in due and not tried:
                 tried.append(one)
-                self._failing_rows.prove((version_of(event) for event in one.events if rows), now)
-            elif all(row.is_proven for row in rows):
+                self._failing_rows.prove(map(version_of, one.events), now)
+            elif one.message.receipt_handle not in due and all(row.is_proven for row in rows):
                 delayed.append((one, rows[0].word))
             else:
                 waiting.append(one)

@@ -173,3 +173,16 @@ async def test_our_constraints_are_those_of_the_table(database: asyncpg.Connecti
         "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = 'object_versions'::regclass"
     )
     assert {("object_versions", record["conname"]) for record in found} == OWN_CONSTRAINTS
+
+
+async def test_rows_that_a_writer_like_us_holds_are_not_found(
+    store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """It lets go at its own timeout; only whoever keeps it waiting is looked for."""
+    await store.store([row(key="a")])
+    await database.execute("SET application_name = 'subscriber-another'")
+    async with locked(Inspected(store, database), [row(key="a")], "FOR NO KEY UPDATE"):
+        assert await store.locked_rows([row(key="a")], 5.0) == frozenset()
+    await database.execute("SET application_name = 'psql'")
+    async with locked(Inspected(store, database), [row(key="a")], "FOR NO KEY UPDATE"):
+        assert len(await store.locked_rows([row(key="a")], 5.0)) == 1

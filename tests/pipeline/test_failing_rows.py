@@ -30,10 +30,24 @@ def test_they_wait_while_nothing_is_proven() -> None:
     apart = Apart(rows)
     bad = put("bad")
     apart.separate([bad])
-    assert apart.take_due(1000.0) == ([], [])
+    assert (apart.take_freed(), apart.take_due(1000.0)) == ([], ([], []))
     rows.forget([BAD])
-    assert apart.take_due(1000.0) == ([bad], [])
+    assert apart.take_freed() == [bad]
     assert apart.deliveries == []
+
+
+def test_one_at_a_time_tries_a_row_that_is_proven_to_fail() -> None:
+    """What waits with it is not delayed with it: it may be about a row that is free by now."""
+    rows = suspected()
+    other = version_of(object_event("other"))
+    rows.suspect(other, "statement_timeout")
+    rows.prove([BAD, other], 0.0)
+    apart = Apart(rows)
+    bad, same, free = put("bad"), put("bad"), put("other")
+    apart.separate([bad, same, free])
+    assert apart.take_due(TRIED_AGAIN_SECONDS) == ([bad], [])
+    assert apart.deliveries == [same, free]
+    assert apart.take_due(TRIED_AGAIN_SECONDS) == ([free], [(same, "statement_timeout")])
 
 
 def test_once_it_is_proven_they_are_delayed_and_one_try_is_made_for_all_batches() -> None:

@@ -149,7 +149,7 @@ def test_the_record_is_resumed_and_becomes_a_table(tmp_path: Path) -> None:
         healthy_wait_bound_seconds=4.0,
         healthy_waits_exceeded=3,
     )
-    repaired = RunResult(plan=plan_of(3, MESSAGES), healthy_wait_bound_seconds=4.0)
+    repaired = RunResult(plan=plan_of(3, MESSAGES), healthy_wait_seconds=9.0)
     for result in (failed, good, msgspec.structs.replace(repaired, errors=("stuck",)), repaired):
         append_result(record, result)
     results = read_record(record)
@@ -161,4 +161,5 @@ def test_the_record_is_resumed_and_becomes_a_table(tmp_path: Path) -> None:
     assert row.split(" | ")[2] == "2"
     assert row.split(" | ")[4:] == ["11,000", "4.2 s, exceeded 3 times", "database.unavailable network", "seed 2 |"]
     assert f"Total: 3 runs with {3 * MESSAGES:,} messages of 11,000 events; 1 of the runs had an error." in text
+    assert "The longest healthy wait of the 2 runs without a sensor was 4.2 s" in text, "9 s are not judged"
     assert f"the bound of 4 s was exceeded in 1 runs (seed {alone.seed})." in text
