@@ -21,8 +21,10 @@ class Suspect(msgspec.Struct, frozen=True):
     previous: str
     """The key before it, of the bucket or of the index: a narrow listing begins after it."""
     first: Verdict
-    entries: int
-    """Versions that were listed since the key before, which tells how long a page of a second look must be."""
+    listed_before: int
+    """Versions that its page had listed before it."""
+    listed_after: int
+    """The same, its own included."""
 
 
 class Totals(msgspec.Struct):
@@ -51,7 +53,6 @@ class OpenPage:
 
     def __init__(self, totals: Totals) -> None:
         self.position = ""
-        self.counters = Counters()
         self.examples: list[DriftExample] = []
         self.suspects: list[Suspect] = []
         self.due_at = 0.0
@@ -82,6 +83,11 @@ class OpenPage:
                 self.examples.append(DriftExample(drift, key))
         self._totals.add(told)
 
+    @property
+    def listed(self) -> int:
+        """Versions listed so far."""
+        return self._counts["listed"]
+
     def total(self) -> Counters:
         """The counters so far."""
         return Counters(**self._counts)
@@ -90,6 +96,11 @@ class OpenPage:
     def again(self) -> KeyRange:
         """The narrowest range with all suspects."""
         return KeyRange(self.suspects[0].previous, self.suspects[-1].key)
+
+    @property
+    def entries_again(self) -> int:
+        """How long a page must be to show that range, and that it ends, if nothing has changed."""
+        return self.suspects[-1].listed_after - self.suspects[0].listed_before + 1
 
 
 def divided(verdict: Verdict) -> tuple[tuple[ObjectEvent, ...], tuple[Difference, ...], Verdict | None]:

@@ -225,14 +225,11 @@ class _Looks:
             return verdict.rows if repair else ()
         rows, certain, doubtful = divided(verdict) if repair else ((), (), verdict)
         page.report(versions.key, certain)
-        if (
-            doubtful is not None
-            and not repair
-            and self._suspects + len(page.suspects) >= self._ends.options.suspects_at_most
-        ):
+        if doubtful and not repair and self._suspects + len(page.suspects) >= self._suspects_at_most:
             self._count_at_once(page, versions.key, doubtful)
         elif doubtful:
-            page.suspects.append(Suspect(versions.key, previous, doubtful, len(versions.listed)))
+            before = page.listed - len(versions.listed)
+            page.suspects.append(Suspect(versions.key, previous, doubtful, before, page.listed))
         return rows
 
     def _count_at_once(self, page: OpenPage, key: str, verdict: Verdict) -> None:
@@ -308,19 +305,19 @@ class _Looks:
         return PageDone(page.position, moment.server_time, page.total(), tuple(page.examples))
 
     async def _second_look(self, page: OpenPage) -> None:
-        context = await self._context()
+        context, keys = await self._context(), page.again
         firsts = {each.key: each.first for each in page.suspects}
-        keys, most = page.again, sum(each.entries for each in page.suspects) + 1
-        listed, rows = chunks(self._ends.lister.pages(keys, most), keys), list[ObjectEvent]()
+        listed, rows = chunks(self._ends.lister.pages(keys, page.entries_again), keys), list[ObjectEvent]()
         async with aclosing(listed):
             async for chunk in listed:
                 page.count(requests=chunk.requests)
-                found = self._beside(chunk, self._indexed(chunk.keys))
-                again = [versions async for versions in found if versions.key in firsts]
+                async with aclosing(self._beside(chunk, self._indexed(chunk.keys))) as found:
+                    again = [versions async for versions in found if versions.key in firsts]
                 for versions in again:
-                    rows += self._confirmed(
-                        page, versions.key, confirmed(firsts[versions.key], judge(versions, context))
-                    )
+                    verdict = confirmed(firsts[versions.key], judge(versions, context))
+                    rows += self._confirmed(page, versions.key, verdict)
+        if not self._job.options.versions:
+            await self._require_no_versioning()
         await self._write(page, rows)
 
     def _confirmed(self, page: OpenPage, key: str, verdict: Verdict) -> Iterable[ObjectEvent]:
