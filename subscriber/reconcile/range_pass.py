@@ -209,8 +209,18 @@ class _Looks:
             are_noncurrent_visible=options.versions,
         )
 
+    async def _storable(
+        self, pages: AsyncGenerator[Sequence[ListedVersion], None]
+    ) -> AsyncGenerator[Sequence[ListedVersion], None]:
+        """Leave out keys that PostgreSQL cannot hold; S3 takes any Unicode (S3 user guide, "Naming objects")."""
+        async with aclosing(pages):
+            async for page in pages:
+                kept = [entry for entry in page if "\0" not in entry.key]
+                self._ends.totals.unjudged += len(page) - len(kept)
+                yield kept
+
     async def _chunks(self) -> AsyncGenerator[Chunk, None]:
-        listed = chunks(ahead(self._ends.lister.pages(self._keys)), self._keys)
+        listed = chunks(ahead(self._storable(self._ends.lister.pages(self._keys))), self._keys)
         async with aclosing(listed):
             async for given in listed:
                 chunk = given.up_to(self._keys.upto)

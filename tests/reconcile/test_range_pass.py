@@ -80,6 +80,20 @@ async def test_more_suspects_than_are_held_are_counted_at_once() -> None:
     assert await run.reconcile(KeyRange(), page_entries=7, is_at_rest=True) == {"missing": 40}
 
 
+async def test_keys_that_postgresql_cannot_hold_are_left_out() -> None:
+    """They neither reach the index nor end the range, wherever they lie on a page."""
+    run = run_of(1, Mix(steps=0))
+    for key in ("a", "b\0", "c", "\0", "z\0z"):
+        run.bucket.put(key, 1)
+    run.bucket.pass_time(1_000)
+    lister = PassLister(run, 1, is_of_versions=True, is_at_rest=True)
+    passed = range_pass.RangePass(lister, lambda: PassReader(run), PassStore(run))
+    pages = await all_pages(passed, JobOptions(repair=True))
+    assert [row.key for row in await run.index.versions()] == ["a", "c"]
+    assert passed.totals.unjudged == 3
+    assert not any("\0" in page.position for page in pages)
+
+
 async def test_a_bucket_that_gets_versioning_meanwhile_fails_the_range() -> None:
     """Current objects without their version ids are not written."""
     run = run_of(0, Mix(steps=0, keys=("a", "b")))
