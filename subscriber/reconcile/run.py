@@ -18,7 +18,7 @@ from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.adapters.s3.chain import Operation
 from subscriber.adapters.s3.client import BucketOptions
 from subscriber.adapters.s3.lister import BucketLister, ListerOptions
-from subscriber.errors import ListingError, aws_error_kind
+from subscriber.errors import AwsErrorKind, ListingError, aws_error_kind
 from subscriber.flow.request_budget import RequestLimits
 from subscriber.jobs import Job, JobOptions, JobRange, NewJob
 from subscriber.model import KeyRange
@@ -69,7 +69,7 @@ async def has_versions(target: Target) -> bool:
         try:
             return await lister.has_versioning()
         except ListingError as error:
-            if not aws_error_kind(error.code).is_permanent or error.code == "NoSuchBucket":
+            if aws_error_kind(error.code) is not AwsErrorKind.DENIED:
                 raise
             return True  # ListObjectVersions is right for every bucket
 
