@@ -21,6 +21,7 @@ class Suspect(msgspec.Struct, frozen=True):
     previous: str
     """The key before it, of the bucket or of the index: a narrow listing begins after it."""
     first: Verdict
+    """Without rows: the second look makes those that are written."""
     listed_before: int
     """Versions that its page had listed before it."""
     listed_after: int
@@ -55,6 +56,8 @@ class OpenPage:
         self.position = ""
         self.examples: list[DriftExample] = []
         self.suspects: list[Suspect] = []
+        self.held = 0
+        """Differences of all suspects, which is what memory holds."""
         self.due_at = 0.0
         """When the second look may begin, by the clock of the event loop."""
         self._totals = totals
@@ -71,6 +74,12 @@ class OpenPage:
             self._counts["fresh"] += 1
         elif kind == "unjudged":
             self._totals.unjudged += 1
+
+    def suspect(self, key: str, previous: str, verdict: Verdict, versions: int) -> None:
+        """Remember a key of so many listed versions, which were counted already."""
+        first = Verdict(verdict.kind, (), verdict.differences)
+        self.suspects.append(Suspect(key, previous, first, self.listed - versions, self.listed))
+        self.held += len(verdict.differences)
 
     def report(self, key: str, differences: Iterable[Difference]) -> None:
         """Count differences of a key that are certain."""

@@ -25,7 +25,7 @@ from subscriber.observe.log import get_logger
 from subscriber.ports import SplittableLister, Store
 from subscriber.reconcile.chunks import Chunk, ahead, chunks
 from subscriber.reconcile.compare import Context, Verdict, confirmed, default_grace_seconds, judge
-from subscriber.reconcile.findings import OpenPage, Suspect, Totals, divided
+from subscriber.reconcile.findings import OpenPage, Totals, divided
 from subscriber.reconcile.merge import VERSIONS_OF_A_KEY_AT_MOST, KeyVersions, merge
 from subscriber.reconcile.observation import Moment
 from subscriber.reconcile.page_digest import page_digest
@@ -33,7 +33,8 @@ from subscriber.reconcile.page_digest import page_digest
 BATCH_ROWS: Final = 1000
 """Rows of one statement, as in a batch of events."""
 SUSPECTS_AT_MOST: Final = 10_000
-"""Of one range, about 10 MB. Where repair is asked for, the listing then waits for their second look."""
+"""Versions of one range that differ, about 5 MB. Where repair is asked for, the listing then waits for their second
+look."""
 PAGE_KEYS: Final = 2_000
 """Keys of the index beside one page of the listing that are done at once: there may be millions that nobody lists."""
 AFTER_GRACE_SECONDS: Final = 2.0
@@ -198,7 +199,7 @@ class _Looks:
             yield await self._finished(context.moment)
 
     def _keep(self, page: OpenPage) -> None:
-        self._suspects += len(page.suspects)
+        self._suspects += page.held
         page.due_at = self._clock() + self._grace_seconds + AFTER_GRACE_SECONDS
         self._open.append(page)
 
@@ -279,11 +280,10 @@ class _Looks:
             return verdict.rows if repair else ()
         rows, certain, doubtful = divided(verdict) if repair else ((), (), verdict)
         page.report(versions.key, certain)
-        if doubtful and not repair and self._suspects + len(page.suspects) >= self._suspects_at_most:
+        if doubtful and not repair and self._suspects + page.held >= self._suspects_at_most:
             self._count_at_once(page, versions.key, doubtful)
         elif doubtful:
-            before = page.listed - len(versions.listed)
-            page.suspects.append(Suspect(versions.key, previous, doubtful, before, page.listed))
+            page.suspect(versions.key, previous, doubtful, len(versions.listed))
         return rows
 
     def _count_at_once(self, page: OpenPage, key: str, verdict: Verdict) -> None:
@@ -352,7 +352,7 @@ class _Looks:
     async def _finished(self, moment: Moment) -> PageDone:
         """The first open page, after the second look at its suspects."""
         page = self._open.popleft()
-        self._suspects -= len(page.suspects)
+        self._suspects -= page.held
         page.end_at(self._keys.upto)
         if page.suspects:
             await asyncio.sleep(max(0.0, page.due_at - self._clock()))
