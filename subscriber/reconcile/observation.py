@@ -13,6 +13,7 @@ docs/explanation/observations.md has the counterexample.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -68,8 +69,14 @@ class Moment(msgspec.Struct, frozen=True):
 
     def sequencer_of(self, rank: int, stack_length: int = 1) -> str:
         """The canonical sequencer of the version with that rank in its key's stack, from 1 for the oldest."""
-        digits = max(_RANK_DIGITS, (stack_length.bit_length() + 3) // 4)
-        return f"{self.second:08X}{rank:0{digits}X}".rstrip("0")
+        return _ranked(self.second, rank, stack_length)
+
+
+@functools.lru_cache(maxsize=1024)
+def _ranked(second: int, rank: int, stack_length: int) -> str:
+    """Kept, since nearly all stacks of a listing have the same few lengths."""
+    digits = max(_RANK_DIGITS, (stack_length.bit_length() + 3) // 4)
+    return f"{second:08X}{rank:0{digits}X}".rstrip("0")
 
 
 def inventory_moment(created_at: int) -> Moment:
