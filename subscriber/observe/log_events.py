@@ -37,7 +37,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "limit.changed": "The governor changed the concurrency limit; the fields hold its evidence.",
     "limit.kept": "The governor kept the concurrency limit; the fields hold its evidence.",
     "lines.dropped": "So many lines of the log were dropped, because nobody read it; the daemon went on meanwhile.",
-    "listing.retrying": "S3 did not give a page of a listing; logged for the 1st, 2nd, 4th, 8th … failure.",
+    "listing.retrying": "A request for a page or an object of a bucket failed; logged for the 1st, 2nd, 4th, 8th … failure.",
     "load.not_closed": "Closing a load sensor failed; the daemon goes on.",
     "load.partially_visible": "The load source active_sessions does not see the sessions of other users.",
     "load.source": "The source of the database's load; `skipped` lists the sources that did not work, with reasons.",
