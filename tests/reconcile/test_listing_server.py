@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
-from subscriber.adapters.s3 import client as client_module
 from subscriber.adapters.s3 import attempts as attempts_module
+from subscriber.adapters.s3 import client as client_module
 from subscriber.adapters.s3.client import BucketOptions
 from subscriber.adapters.s3.lister import BucketLister, ListerOptions
 from subscriber.flow.backoff import Backoff
