@@ -43,6 +43,9 @@ COMMANDS = {
     "quarantine": LazyCommand(
         "subscriber.cli.quarantine:quarantine", "List, show or replay messages that could not become rows."
     ),
+    "backfill": LazyCommand(
+        "subscriber.cli.backfill_inventory:backfill", "Fill the index from an inventory of a bucket."
+    ),
     "jobs": LazyCommand("subscriber.cli.jobs:jobs", "List and steer jobs that compare buckets with the index."),
     "prune": LazyCommand("subscriber.cli.prune:prune", "Delete old tombstones, replayed messages and ended jobs."),
     "settings": LazyCommand(
