@@ -139,7 +139,7 @@ async def test_a_job_goes_on_within_a_file(
         if pages == 7:
             worker.cancel()
 
-    worker = asyncio.ensure_future(work(migrated, jobs, job, interrupt, worker=FAST, rows_per_statement=50))
+    worker = asyncio.create_task(work(migrated, jobs, job, interrupt, worker=FAST, rows_per_statement=50))
     with pytest.raises(asyncio.CancelledError):
         await worker
     stopped = await jobs.get(job.job_id)
