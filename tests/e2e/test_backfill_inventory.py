@@ -160,7 +160,8 @@ async def test_a_failed_file_is_in_the_results_and_redriven_alone(fill: Fill) ->
     fill.put(damaged, b"no inventory\n")
     results = f"s3://{DESTINATION}/results"
     code, out, err = await fill.run("backfill", "--inventory", place, "--results", results, PLACE)
-    assert (code, out) == (4, f"results: {results}/job-1/manifest.json\n")
+    assert (code, out) == (4, "")
+    assert f"the results of job 1 are in {results}/job-1/manifest.json\n" in err
     assert "subscriber: job 1 failed in 1 of 3 files (InvalidRow: row 1 of " in err
     assert "`subscriber jobs redrive 1` and `subscriber backfill --job 1` try them again" in err
     manifest = fill.object("results/job-1/manifest.json")
@@ -190,7 +191,7 @@ async def test_a_failed_file_is_in_the_results_and_redriven_alone(fill: Fill) ->
 async def test_concurrency_is_tuned_while_it_runs(fill: Fill) -> None:
     """A process has slots for more files than the job lets it."""
     place = fill.upload(rows=6000, rows_per_file=1000)
-    arguments = ("backfill", "--inventory", place, "--concurrency", "1", PLACE)
+    arguments = ("backfill", "--inventory", place, "--workers", "1", PLACE)
     process = await fill.start(*arguments, SUBSCRIBER_BATCH_MAX_ROWS="10")
     await fill.has("SELECT count(*) >= 100 FROM object_versions")
     assert await fill.database.fetchval("SELECT count(*) FROM job_ranges WHERE state = 'running'") == 1
@@ -203,8 +204,9 @@ async def test_concurrency_is_tuned_while_it_runs(fill: Fill) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "sentence"),
     [
-        ((), 2, "name either a bucket and --inventory PLACE"),
-        ((PLACE,), 2, "name either a bucket and --inventory PLACE"),
+        (("--inventory", "x"), 2, "'' names no bucket: write s3://BUCKET"),
+        (("--inventory", "x", "--dry-run", PLACE), 2, "--dry-run means nothing with --inventory"),
+        (("--inventory", "x", "--job", "1"), 2, "--job means nothing with --inventory"),
         (("--inventory", "x", "lake"), 2, "'lake' names no bucket: write s3://BUCKET"),
         (("--inventory", "https://x/y", PLACE), 4, "InvalidLocation: 'https://x/y' names no file"),
         (("--inventory", "/nowhere/manifest.json", PLACE), 4, "NoSuchKey: no file of the folders"),

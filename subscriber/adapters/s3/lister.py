@@ -21,6 +21,7 @@ from subscriber.flow.request_budget import RequestLimits
 from subscriber.model import KeyRange, ListedVersion
 
 _HEAD = "HeadBucket"
+_VERSIONING = "GetBucketVersioning"
 
 
 class ListerOptions(msgspec.Struct, frozen=True):
@@ -70,9 +71,18 @@ class BucketLister:
                 return entries[0].key
         return None
 
-    async def pages(self, keys: KeyRange) -> AsyncGenerator[Sequence[ListedVersion], None]:
-        """See ports.Lister."""
-        chain = Chain(self._listing, keys)
+    async def has_versioning(self) -> bool:
+        """Whether the bucket has, or ever had, versioning; it cannot be taken away again (GetBucketVersioning)."""
+        return await self._attempts.until_read(_VERSIONING, lambda: self._client.get({"versioning": ""}), _has_status)
+
+    async def pages(
+        self, keys: KeyRange, entries_at_most: int | None = None
+    ) -> AsyncGenerator[Sequence[ListedVersion], None]:
+        """See ports.Lister; with `entries_at_most` pages are that short, if it is less than a page."""
+        listing = self._listing
+        if entries_at_most is not None and entries_at_most < listing.keys_per_page:
+            listing = msgspec.structs.replace(listing, keys_per_page=entries_at_most)
+        chain = Chain(listing, keys)
         while not chain.is_ended:
             yield await self._next(chain)
 
@@ -83,6 +93,14 @@ class BucketLister:
 
 def _page_of(response: HttpResponse) -> Page:
     return decoded_page(read_page(response.content))
+
+
+def _has_status(response: HttpResponse) -> bool:
+    """Whether the answer has a status: a bucket that never had versioning has none (GetBucketVersioning)."""
+    if b"VersioningConfiguration" not in response.content:
+        text = "the service does not tell whether the bucket has versioning"
+        raise ListingError("NoVersioningConfiguration", text)
+    return b"<Status>" in response.content
 
 
 def _date_of(response: HttpResponse) -> int:

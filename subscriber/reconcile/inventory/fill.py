@@ -84,7 +84,7 @@ class InventoryFill:
         created = source.created_second
         self._second = None if created is None else created - INVENTORY_MARGIN_SECONDS
 
-    async def do_range(self, job: Job, held: JobRange) -> AsyncGenerator[PageDone, None]:
+    async def do_range(self, job: Job, held: JobRange) -> AsyncGenerator[PageDone, str | None]:
         """Add the rows of one file, from the range's position on; see worker.DoRange."""
         file = self._source.files[file_number(held)]
         # A list of keys has no checksum: it may have changed since, so that its rows are counted anew.

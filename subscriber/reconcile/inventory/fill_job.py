@@ -176,9 +176,9 @@ async def _opened_of(job: Job) -> AsyncIterator[OpenSource]:
 
 
 def _told(do_range: DoRange, on_page: Callable[[PageDone], None]) -> DoRange:
-    """The same, and each page is told."""
+    """The same, and each page is told. Nothing is passed on to it: a file is not split, so that its end stays."""
 
-    async def told(job: Job, held: JobRange) -> AsyncGenerator[PageDone, None]:
+    async def told(job: Job, held: JobRange) -> AsyncGenerator[PageDone, str | None]:
         async with aclosing(do_range(job, held)) as pages:
             async for page in pages:
                 on_page(page)

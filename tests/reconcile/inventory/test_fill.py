@@ -139,7 +139,8 @@ async def test_a_job_goes_on_within_a_file(
         if pages == 7:
             worker.cancel()
 
-    worker = asyncio.create_task(work(migrated, jobs, job, interrupt, worker=FAST, rows_per_statement=50))
+    doing = work(migrated, jobs, job, interrupt, worker=FAST, rows_per_statement=50)
+    worker = asyncio.create_task(doing, name="worker that is interrupted")
     with pytest.raises(asyncio.CancelledError):
         await worker
     stopped = await jobs.get(job.job_id)
