@@ -130,9 +130,7 @@ class RangePass:
             looks = _Looks(self._ends, index, job, held.remaining)
             async with aclosing(looks.pages()) as pages:
                 async for page in pages:
-                    upto = yield page
-                    if upto is not None:
-                        looks.end_at(upto)
+                    looks.end_at((yield page))
         finally:
             await index.close()
 
@@ -153,9 +151,9 @@ class _Looks:
         self._is_sparse = False
         self._time: tuple[int, float] = (0, float("-inf"))
 
-    def end_at(self, upto: str) -> None:
+    def end_at(self, upto: str | None) -> None:
         """The range ends here now: the keys after it are another worker's."""
-        if self._keys.upto is None or upto < self._keys.upto:
+        if upto is not None and (self._keys.upto is None or upto < self._keys.upto):
             self._keys = KeyRange(self._keys.after, upto)
 
     async def pages(self) -> AsyncGenerator[PageDone, None]:
@@ -163,7 +161,7 @@ class _Looks:
         context = await self._context()
         async with self._ends.pace.permit():
             self._is_empty = await self._index.is_empty(self._job.bucket, self._keys)
-        async with aclosing(self._first_looks(context)) as looked:
+        async with aclosing(self._chunks()) as given, aclosing(self._first_looks(given, context)) as looked:
             async for page in looked:
                 self._keep(page)
                 while self._open and self._is_due(self._open[0]):
@@ -191,18 +189,22 @@ class _Looks:
             are_noncurrent_visible=options.versions,
         )
 
-    async def _first_looks(self, context: Context) -> AsyncGenerator[OpenPage, None]:
+    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
         listed = chunks(ahead(self._ends.lister.pages(self._keys)), self._keys)
         async with aclosing(listed):
             async for given in listed:
                 chunk = given.up_to(self._keys.upto)
                 if chunk is None:
                     return
-                async with aclosing(self._first_look(chunk, context)) as looked:
-                    async for page in looked:
-                        yield page
-                if chunk is not given:
-                    return
+                yield chunk
+
+    async def _first_looks(
+        self, given: AsyncGenerator[Chunk, None], context: Context
+    ) -> AsyncGenerator[OpenPage, None]:
+        async for chunk in given:
+            async with aclosing(self._first_look(chunk, context)) as looked:
+                async for page in looked:
+                    yield page
 
     async def _first_look(self, chunk: Chunk, context: Context) -> AsyncGenerator[OpenPage, None]:
         page = OpenPage(self._ends.totals)
