@@ -29,6 +29,9 @@ KIND: Final = "inventory"
 SLOTS_AT_MOST: Final = 16
 """Files that one process reads at once, at most: more would only wait for its CPU, and each holds some megabytes."""
 
+COLUMNAR_SLOTS_AT_MOST: Final = 1
+"""The same for Parquet and ORC: each file takes some 40 MB of buffers in pyarrow. Other processes can read others."""
+
 
 class NewFill(msgspec.Struct, frozen=True):
     """What a new job is to do."""
@@ -145,9 +148,9 @@ async def work(
         ListingError: the inventory cannot be opened.
         StoreError: the database failed for good; the job can go on later.
     """
-    slots = min(SLOTS_AT_MOST, job.ranges.total)
     async with AsyncExitStack() as stack:
         found = await stack.enter_async_context(_opened_of(job))
+        slots = slots_for(found.source)
         store = PostgresStore(msgspec.structs.replace(database, connections_max=slots))
         stack.push_async_callback(store.close)
         fill = InventoryFill(
@@ -160,6 +163,12 @@ async def work(
         )
         options = worker or WorkerOptions(f"{socket.gethostname()}/{os.getpid()}", slots)
         return await Worker(jobs, _told(fill.do_range, on_page), options).run(job.job_id)
+
+
+def slots_for(source: Source) -> int:
+    """How many files of a source one process reads at once at most, whatever the job's concurrency is."""
+    is_columnar = source.manifest is not None and source.manifest.file_format != "CSV"
+    return min(COLUMNAR_SLOTS_AT_MOST if is_columnar else SLOTS_AT_MOST, len(source.files))
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from subscriber.jobs import Job, PageDone, Tolerance
 from subscriber.model import ListedVersion, ObjectEvent
 from subscriber.reconcile.inventory.facts import inventoried_event
 from subscriber.reconcile.inventory.fill import is_row_storable
-from subscriber.reconcile.inventory.fill_job import NewFill, absolute, create, work
+from subscriber.reconcile.inventory.fill_job import NewFill, absolute, create, opened, slots_for, work
 from subscriber.reconcile.inventory.manifest import FileFormat
 from subscriber.reconcile.job import TRANSITIONS
 from subscriber.reconcile.worker import WorkerOptions
@@ -202,6 +202,19 @@ async def test_another_inventory_at_the_same_place_is_refused(
     write_inventory(tmp_path, sample_versions(8, 100), Written(rows_per_file=50))
     with pytest.raises(ConfigurationError, match="is not that of job"):
         await filled(migrated, jobs, job)
+
+
+@pytest.mark.parametrize(
+    ("file_format", "files", "slots"), [("CSV", 3, 3), ("CSV", 40, 16), ("Parquet", 3, 1), ("ORC", 3, 1)]
+)
+async def test_memory_bounds_how_many_files_are_read_at_once(
+    tmp_path: Path, file_format: FileFormat, files: int, slots: int
+) -> None:
+    """Files of columns take more of it, and no more slots than files are of use."""
+    how = Written(file_format=file_format, rows_per_file=5)
+    manifest = write_inventory(tmp_path, sample_versions(1, 5 * files), how)
+    async with opened(str(manifest), BUCKET, None) as found:
+        assert slots_for(found.source) == slots
 
 
 async def test_an_inventory_without_files_makes_no_job(tmp_path: Path, jobs: Jobs) -> None:
