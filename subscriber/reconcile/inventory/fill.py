@@ -30,6 +30,8 @@ ROWS_PER_STATEMENT: Final = BATCH_MAX_ROWS
 """As a batch of the daemon; the rest of a block that was read is kept for the next statement."""
 _SIZES = range(1 << 63)
 """What PostgreSQL's bigint holds, from zero."""
+_SECONDS = range(-62_135_596_800, 253_402_300_800)
+"""Unix seconds of the years 1 to 9999, which Python's datetime holds."""
 
 _log = get_logger()
 
@@ -134,10 +136,11 @@ async def _blocks(
 
 
 def is_row_storable(row: ListedVersion) -> bool:
-    """Whether the table takes the row: no NUL, no more bytes than its columns allow, a size that is one."""
+    """Whether the table takes the row: no NUL, no more bytes than its columns allow, a size and a time within their types."""
     return (
         is_storable(row.key, MAX_KEY_BYTES)
         and is_storable(row.version_id, MAX_VERSION_ID_BYTES)
         and is_storable(row.etag or "", MAX_ETAG_BYTES)
         and (row.size_bytes or 0) in _SIZES
+        and row.last_modified in _SECONDS
     )

@@ -251,5 +251,6 @@ def test_a_row_that_the_table_would_reject_is_told() -> None:
         {"etag": "e" * 256},
         {"size_bytes": -1},
         {"size_bytes": 1 << 63},
+        {"last_modified": 253_402_300_800},
     ]
     assert not any(is_row_storable(msgspec.structs.replace(row, **change)) for change in changes)
