@@ -30,9 +30,11 @@ from subscriber.reconcile.worker import ChooseSplit, Worker, WorkerOptions
 
 RANGES_PER_WORKER: Final = 4
 """So that workers end at about the same time, however the keys are spread within the ranges."""
-SPLIT_AFTER_PAGES: Final = 8
-"""A range is cut so far ahead of its worker: it goes on while the cut is sought, and learns of it with its next page.
-Were it past the cut by then, a page would be counted twice."""
+SPLIT_EVERY_LISTED: Final = 5_000
+"""Versions that a range must have listed since a cut was last sought in it: that takes some requests."""
+SPLIT_AFTER_PAGES: Final = 3
+"""A cut lies so far ahead of the range's worker: it has a page in work and one asked for, and learns of the cut with
+the next one. Were it past the cut by then, a page would be counted twice."""
 LOOKAHEADS_AT_MOST: Final = 48
 """For one split: five or six for each place at which the keys differ."""
 CONCURRENCY: Final = 64
@@ -127,46 +129,62 @@ async def work_on_job(
     ):
         passed = RangePass(lister, lambda: ObjectIndex(store_options), store, pace, options.range_options)
         named = WorkerOptions(worker_name(), options.slots, options.lease_seconds, idle_seconds=IDLE_SECONDS)
-        worker = Worker(jobs, passed.do_range, named, split_chooser(lister))
+        worker = Worker(jobs, passed.do_range, named, split_chooser(lister, jobs))
         return await worker.run(job.job_id), passed
 
 
-def split_chooser(lister: SplittableLister) -> ChooseSplit:
+def split_chooser(lister: SplittableLister, jobs: Jobs) -> ChooseSplit:
     """Chooses a cut in a range in work with keys on both sides of it, by requests for one key each."""
+    sought: dict[int, int] = {}
 
-    async def choose(_job: Job, running: Sequence[JobRange]) -> tuple[JobRange, str] | None:
-        begun = [each for each in running if each.position is not None]
-        for owned in sorted(begun, key=lambda each: -each.counters.listed):
-            cut = await _cut(lister, owned.remaining)
-            if cut is not None:
-                return owned, cut
+    async def choose(job: Job, running: Sequence[JobRange]) -> tuple[JobRange, str] | None:
+        for owned in sorted(running, key=lambda each: -each.counters.listed):
+            listed = owned.counters.listed
+            if owned.position is None or listed < sought.get(owned.number, 0) + SPLIT_EVERY_LISTED:
+                continue
+            sought[owned.number] = listed
+            cuts = await _cuts(lister, KeyRange(owned.position, owned.keys.upto))
+            now = await jobs.ranges(job.job_id, owned.number - 1, 1)  # its worker went on meanwhile
+            for cut in cuts[len(cuts) // 2 :] if now else ():
+                if await _is_ahead(lister, now[0].remaining, cut):
+                    return now[0], cut
         return None
 
     return choose
 
 
-async def _cut(lister: SplittableLister, keys: KeyRange) -> str | None:
-    near, pages = "", 0
-    async with aclosing(lister.pages(keys)) as listed:
-        async for page in listed:
-            near, pages = page[-1].key if page else near, pages + 1
+async def _is_ahead(lister: SplittableLister, keys: KeyRange, cut: str) -> bool:
+    """Whether several pages of keys lie before the cut."""
+    if keys.after >= cut:
+        return False
+    pages = 0
+    async with aclosing(lister.pages(KeyRange(keys.after, cut))) as listed:
+        async for _ in listed:
+            pages += 1
             if pages == SPLIT_AFTER_PAGES:
-                break
-    if pages < SPLIT_AFTER_PAGES or not near:
-        return None
-    splitting = Splitting([KeyRange(near, keys.upto)])
-    part = splitting.next_part()
-    assert part is not None
-    splitting.page_given(part, near)
+                return True
+    return False
+
+
+async def _cuts(lister: SplittableLister, keys: KeyRange) -> list[str]:
+    """Some cuts in order, with keys before and behind each."""
+    splitting = Splitting([keys])
+    part, cuts = splitting.next_part(), list[str]()
+    if part is not None:
+        splitting.page_given(part, keys.after)
     for _ in range(LOOKAHEADS_AT_MOST):
         lookahead = splitting.next_lookahead()
         if lookahead is None:
-            return None
+            break
         found = await lister.first_key(lookahead.keys)
         splitting.answered(lookahead, found)
-        if found is not None:
-            return lookahead.cut
-    return None
+        if found is None:
+            continue
+        cuts.append(lookahead.cut)
+        splitting.part_ended(lookahead.part)  # a cut further on is wanted
+        if (upper := splitting.next_part()) is not None:
+            splitting.page_given(upper, found)
+    return cuts
 
 
 @asynccontextmanager
