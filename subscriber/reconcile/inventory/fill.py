@@ -7,10 +7,11 @@ its beginning and passes over the rows that are done, which costs decoding and n
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 
@@ -34,6 +35,8 @@ _SECONDS = range(-62_135_596_800, 253_402_300_800)
 """Unix seconds of the years 1 to 9999, which Python's datetime holds."""
 
 _log = get_logger()
+
+T = TypeVar("T")
 
 
 class MissingRows(Protocol):
@@ -92,8 +95,9 @@ class InventoryFill:
         # A list of keys has no checksum: it may have changed since, so that its rows are counted anew.
         done = rows_done(held) if self._source.manifest else 0
         seen = skipped = 0
-        async with aclosing(read_file(self._reader, self._source, file, self._options.folder)) as batches:
-            async for block in _blocks(batches, self._options.rows_per_statement):
+        batches = read_file(self._reader, self._source, file, self._options.folder)
+        async with aclosing(read_ahead(_blocks(batches, self._options.rows_per_statement))) as blocks:
+            async for block in blocks:
                 seen += len(block)
                 if seen <= done:
                     continue
@@ -121,22 +125,49 @@ class InventoryFill:
         return new
 
 
+async def read_ahead(items: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
+    """The same items; while the caller is busy with one, the next is made. An error comes after the items before it.
+
+    The caller closes this generator, which closes `items`.
+    """
+    async with aclosing(items):
+        making = _begun(items)
+        try:
+            while (item := await making) is not None:
+                making = _begun(items)
+                yield item
+        finally:
+            making.cancel()
+            await asyncio.wait([making])
+            if not making.cancelled():
+                making.exception()  # of an item that nobody wants any more
+
+
+def _begun(items: AsyncGenerator[T, None]) -> asyncio.Task[T | None]:
+    return asyncio.create_task(_next_or_none(items), name="inventory-block")
+
+
+async def _next_or_none(items: AsyncGenerator[T, None]) -> T | None:
+    return await anext(items, None)
+
+
 async def _blocks(
     batches: AsyncGenerator[list[ListedVersion], None], rows: int
 ) -> AsyncGenerator[list[ListedVersion], None]:
     """The same rows in blocks of so many, and a last one of what is left."""
     kept: list[ListedVersion] = []
-    async for batch in batches:
-        kept += batch
-        while len(kept) >= rows:
-            yield kept[:rows]
-            kept = kept[rows:]
+    async with aclosing(batches):
+        async for batch in batches:
+            kept += batch
+            while len(kept) >= rows:
+                yield kept[:rows]
+                kept = kept[rows:]
     if kept:
         yield kept
 
 
 def is_row_storable(row: ListedVersion) -> bool:
-    """Whether the table takes the row: no NUL, no more bytes than its columns allow, a size and a time within their types."""
+    """Whether the table takes the row: no NUL, not too many bytes, a size and a time within their types."""
     return (
         is_storable(row.key, MAX_KEY_BYTES)
         and is_storable(row.version_id, MAX_VERSION_ID_BYTES)
