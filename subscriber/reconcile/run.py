@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
@@ -18,7 +18,7 @@ from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.adapters.s3.chain import Operation
 from subscriber.adapters.s3.client import BucketOptions
 from subscriber.adapters.s3.lister import BucketLister, ListerOptions
-from subscriber.errors import ListingError, aws_error_kind
+from subscriber.errors import AwsErrorKind, ListingError, aws_error_kind
 from subscriber.flow.request_budget import RequestLimits
 from subscriber.jobs import Job, JobOptions, JobRange, NewJob
 from subscriber.model import KeyRange
@@ -28,8 +28,9 @@ from subscriber.reconcile.ranges import prefix_range, ranges_between
 from subscriber.reconcile.splitting import Splitting
 from subscriber.reconcile.worker import ChooseSplit, Worker, WorkerOptions
 
-RANGES_PER_WORKER: Final = 4
-"""So that workers end at about the same time, however the keys are spread within the ranges."""
+RANGES_OF_A_PLAN_PER_WORKER: Final = 4
+"""So that tasks end at about the same time. In a job idle workers split ranges instead: at the end of each range the
+grace passes, if anything differs."""
 SPLIT_EVERY_LISTED: Final = 5_000
 """Versions that a range must have listed since a cut was last sought in it: that takes some requests."""
 SPLIT_AFTER_PAGES: Final = 3
@@ -68,7 +69,7 @@ async def has_versions(target: Target) -> bool:
         try:
             return await lister.has_versioning()
         except ListingError as error:
-            if not aws_error_kind(error.code).is_permanent or error.code == "NoSuchBucket":
+            if aws_error_kind(error.code) is not AwsErrorKind.DENIED:
                 raise
             return True  # ListObjectVersions is right for every bucket
 
@@ -81,11 +82,11 @@ async def opened_lister(target: Target, *, versions: bool) -> AsyncIterator[Buck
         yield lister
 
 
-async def plan(store: StoreOptions, target: Target, workers: int) -> tuple[tuple[KeyRange, ...], Sample]:
+async def plan(store: StoreOptions, target: Target, parts: int) -> tuple[tuple[KeyRange, ...], Sample]:
     """The ranges of a job, of about equal size where the index knows keys; and the sample that they come from."""
     index = ObjectIndex(store)
     try:
-        sample = await index.sample(target.bucket.bucket, target.prefix, workers * RANGES_PER_WORKER)
+        sample = await index.sample(target.bucket.bucket, target.prefix, parts)
     finally:
         await index.close()
     return tuple(ranges_between(sample.quantiles, prefix_range(target.prefix))), sample
@@ -129,28 +130,41 @@ async def work_on_job(
     ):
         passed = RangePass(lister, lambda: ObjectIndex(store_options), store, pace, options.range_options)
         named = WorkerOptions(worker_name(), options.slots, options.lease_seconds, idle_seconds=IDLE_SECONDS)
-        worker = Worker(jobs, passed.do_range, named, split_chooser(lister, jobs))
+        worker = Worker(jobs, passed.do_range, named, split_chooser(lister, jobs, passed.reached))
         return await worker.run(job.job_id), passed
 
 
-def split_chooser(lister: SplittableLister, jobs: Jobs) -> ChooseSplit:
-    """Chooses a cut in a range in work with keys on both sides of it, by requests for one key each."""
+def split_chooser(lister: SplittableLister, jobs: Jobs, reached: Mapping[int, str]) -> ChooseSplit:
+    """Chooses a cut in a range in work with keys on both sides of it, by requests for one key each.
+
+    Args:
+        lister: of the job.
+        jobs: the tables.
+        reached: of ranges in this process, how far they are listed, committed or not.
+    """
     sought: dict[int, int] = {}
 
     async def choose(job: Job, running: Sequence[JobRange]) -> tuple[JobRange, str] | None:
         for owned in sorted(running, key=lambda each: -each.counters.listed):
             listed = owned.counters.listed
-            if owned.position is None or listed < sought.get(owned.number, 0) + SPLIT_EVERY_LISTED:
+            rest = _unlisted(owned, reached)
+            if not rest.after or listed < sought.get(owned.number, 0) + SPLIT_EVERY_LISTED:
                 continue
             sought[owned.number] = listed
-            cuts = await _cuts(lister, KeyRange(owned.position, owned.keys.upto))
+            cuts = await _cuts(lister, rest)
             now = await jobs.ranges(job.job_id, owned.number - 1, 1)  # its worker went on meanwhile
             for cut in cuts[len(cuts) // 2 :] if now else ():
-                if await _is_ahead(lister, now[0].remaining, cut):
+                if await _is_ahead(lister, _unlisted(now[0], reached), cut):
                     return now[0], cut
         return None
 
     return choose
+
+
+def _unlisted(owned: JobRange, reached: Mapping[int, str]) -> KeyRange:
+    """What is left to list of a range; at its end a range without keys."""
+    position = max(owned.position or "", reached.get(owned.number, ""))
+    return KeyRange(position, owned.keys.upto)
 
 
 async def _is_ahead(lister: SplittableLister, keys: KeyRange, cut: str) -> bool:
@@ -168,6 +182,8 @@ async def _is_ahead(lister: SplittableLister, keys: KeyRange, cut: str) -> bool:
 
 async def _cuts(lister: SplittableLister, keys: KeyRange) -> list[str]:
     """Some cuts in order, with keys before and behind each."""
+    if keys.upto is not None and keys.after >= keys.upto:
+        return []
     splitting = Splitting([keys])
     part, cuts = splitting.next_part(), list[str]()
     if part is not None:

@@ -320,6 +320,27 @@ async def test_what_cannot_be_done_ends_with_a_sentence(
     assert ended.err.count("\n") == 1
 
 
+async def test_what_may_not_be_read_is_said_and_the_rest_goes_on(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
+    """Without the configurations of events and versioning: a line of doubt, and versions are listed."""
+    spec = serve_bucket(generated=GeneratedPlan(keys=20, is_versioned=False))
+    operations = ("GetBucketNotificationConfiguration", "GetBucketVersioning")
+    runs.server.add_faults(*(Fault("access_denied", operation=operation) for operation in operations))
+    listed = runs.server.counts().requests.get("ListObjectVersions", 0)
+    filled = await runs.run("backfill", f"s3://{spec.name}", *JSON)
+    assert (filled.code, filled.report["counters"]["written"]) == (0, 20), filled.err
+    assert "whether it sends its events to our queues is unknown (AccessDenied" in filled.err
+    assert runs.server.counts().requests["ListObjectVersions"] > listed
+
+
+async def test_a_bucket_that_the_allow_list_lacks_is_refused(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
+    """Its events are quarantined."""
+    spec = serve_bucket()
+    runs.changed = {"SUBSCRIBER_BUCKETS": "another-lake"}
+    refused = await runs.run("reconcile", f"s3://{spec.name}")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "is not in SUBSCRIBER_BUCKETS" in refused.err
+
+
 async def test_a_range_that_cannot_be_listed_fails_the_job(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
     """Exit code 4, and the sentence tells how to go on; the way that it tells works."""
     spec = serve_bucket(generated=GeneratedPlan(keys=100))

@@ -8,6 +8,7 @@ import pytest
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
+from subscriber.adapters.postgres.object_index import LAST_KEY
 from subscriber.adapters.s3 import client as client_module
 from subscriber.adapters.s3.client import BucketOptions
 from subscriber.adapters.s3.lister import BucketLister, ListerOptions
@@ -49,7 +50,9 @@ async def test_a_cut_lies_ahead_with_keys_behind(
         job = await jobs.get(claim.held.job_id)
         running = await jobs.ranges(job.job_id)
         async with BucketLister(options) as lister:
-            choose = split_chooser(lister, jobs)
+            all_listed = {claim.held.number: LAST_KEY}
+            assert await split_chooser(lister, jobs, all_listed)(job, running) is None
+            choose = split_chooser(lister, jobs, {claim.held.number: position})
             choice = await choose(job, running)
             asked = sum(lister.requests.values())
             assert await choose(job, running) is None
