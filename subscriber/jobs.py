@@ -47,6 +47,12 @@ class JobOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     """Go on although the bucket does not send its events to a queue of ours."""
     versions: bool = True
     """List all versions; False: of a bucket that was never versioned."""
+    inventory: str = ""
+    """Where the inventory or the list of keys is that the job reads instead of the bucket; its ranges are files."""
+    inventory_format: str = ""
+    """Of `inventory`; empty where it was recognized."""
+    inventory_digest: str = ""
+    """Of the names and checksums of its files: another inventory at the same place is not the job's."""
 
 
 class NewJob(msgspec.Struct, frozen=True):

@@ -35,7 +35,7 @@ _format = click.option(
 )
 
 
-class _ToleranceOption(click.ParamType[Tolerance]):
+class ToleranceOption(click.ParamType[Tolerance]):
     """A number of ranges, or a percentage."""
 
     name = "N|PERCENT%"
@@ -154,7 +154,7 @@ def redrive(*, job_id: int) -> None:
 @click.argument("job_id", metavar="JOB", type=_ID)
 @click.option("--concurrency", type=click.IntRange(1, CONCURRENCY_AT_MOST), help="Ranges that all workers do at once.")
 @click.option(
-    "--tolerated-failures", type=_ToleranceOption(), help="Ranges that may fail before the job does, as in 5 or 2.5%."
+    "--tolerated-failures", type=ToleranceOption(), help="Ranges that may fail before the job does, as in 5 or 2.5%."
 )
 def tune(*, job_id: int, concurrency: int | None, tolerated_failures: Tolerance | None) -> None:
     """Change the concurrency or the tolerance of a job while it runs."""

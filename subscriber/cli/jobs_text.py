@@ -63,6 +63,8 @@ def job_text(job: Job) -> Iterator[str]:
         "fresh": f"{counters.fresh} keys too young to be judged",
         "written": f"{counters.written} rows",
     }
+    if job.options.inventory:
+        facts["inventory"] = printable(job.options.inventory)
     yield from (f"{name:<12} {value}" for name, value in facts.items())
 
 

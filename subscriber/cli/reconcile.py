@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
 import click
 
+from subscriber.cli.backfill_inventory import INVENTORY_OPTIONS, InventoryRequest, fill_from_inventory
 from subscriber.cli.environment import read_settings
 from subscriber.cli.reconcile_job import Request, reconcile_bucket
 from subscriber.errors import ConfigurationError
+from subscriber.jobs import Tolerance
 from subscriber.observe.log import bytes_of
+from subscriber.reconcile.inventory.key_list import SourceFormat
 
 Format: TypeAlias = Literal["table", "json"]
 F = TypeVar("F", bound=Callable[..., Any])
@@ -67,13 +70,28 @@ _OPTIONS = (
     ),
     click.option("--requester-pays", is_flag=True, help="Pay for the requests to a bucket that demands it."),
     click.option("--job", "job_id", metavar="JOB", type=_ID, help="Work on this job, beside all who already do."),
+    click.option(
+        "--results",
+        metavar="PLACE",
+        help="Write what became of each range to a folder or s3://BUCKET/PREFIX at the end.",
+    ),
     click.option("--plan", "plan_file", metavar="FILE", help="Write the ranges as JSON Lines; - is standard output."),
     click.option("--range", "range_text", metavar="JSON", help="Do one range of a plan, without a job."),
 )
 
 
+_WITH_INVENTORY = frozenset({"location", "inventory", "inventory_format", "tolerated_failures", "workers", "results"})
+"""Arguments that mean something where an inventory is read."""
+
+
 def _options(command: F) -> F:
     for add in reversed(_OPTIONS):
+        command = add(command)
+    return command
+
+
+def _inventory_options(command: F) -> F:
+    for add in reversed(INVENTORY_OPTIONS):
         command = add(command)
     return command
 
@@ -93,14 +111,48 @@ def reconcile(*, repair: bool, **arguments: Any) -> None:
 
 @click.command(epilog=_EPILOG)
 @_options
-def backfill(**arguments: Any) -> None:
+@_inventory_options
+@click.pass_context
+def backfill(
+    ctx: click.Context,
+    /,
+    *,
+    inventory: str | None,
+    inventory_format: SourceFormat | None,
+    tolerated_failures: Tolerance,
+    **arguments: Any,
+) -> None:
     """Fill the index with what is in a bucket already.
 
     It may be a part of the bucket, with one prefix. It may run beside the daemon, and again at any time: it is
     `reconcile --repair` under another name. Subscribe the queue first, so that no change is missed between the two.
     Interrupted, the job goes on with --job.
+
+    With --inventory it reads an inventory of the bucket, or a list of its keys, instead of the bucket. Rows are only
+    added then: what an event told stays. Take an inventory whose creationTimestamp lies after the subscription.
     """
-    _run("backfill", repair=True, **arguments)
+    if inventory is None:
+        _run("backfill", repair=True, **arguments)
+        return
+    _require_only(ctx, _WITH_INVENTORY)
+    request = InventoryRequest(
+        location=arguments["location"],
+        inventory=inventory,
+        inventory_format=inventory_format,
+        concurrency=arguments["workers"],
+        tolerated_failures=tolerated_failures,
+        results=arguments["results"],
+    )
+    settings = read_settings(stream=bytes_of(sys.stderr), needs_queues=False)
+    sys.exit(fill_from_inventory(settings, request))
+
+
+def _require_only(ctx: click.Context, allowed: Collection[str]) -> None:
+    """Refuse options that would be ignored."""
+    for parameter in ctx.command.params:
+        name = parameter.name or ""
+        if name not in allowed and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise ConfigurationError(f"{parameter.opts[0]} means nothing with --inventory: leave one of them out")
 
 
 def _run(kind: str, *, repair: bool, dry_run: bool, **arguments: Any) -> None:

@@ -19,6 +19,8 @@ from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.object_index import ObjectIndex
 from subscriber.adapters.s3.client import BucketOptions
 from subscriber.check.subscription import require_subscription
+from subscriber.cli.backfill_inventory import fill_on_job
+from subscriber.cli.job_results import print_results
 from subscriber.cli.reconcile_text import (
     Report,
     Seen,
@@ -43,6 +45,7 @@ from subscriber.jobs import (
 )
 from subscriber.quarantine.commands import run_on_database
 from subscriber.quarantine.progress import Progress
+from subscriber.reconcile.inventory.fill_job import KIND as INVENTORY_KIND
 from subscriber.reconcile.plan import PlannedRange, planned_range, range_line
 from subscriber.reconcile.range_pass import RangeOptions, RangePass
 from subscriber.reconcile.run import (
@@ -76,6 +79,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     job_id: int | None
     plan_file: str | None
     range_text: str | None
+    results: str | None = None
 
 
 def location_of(text: str) -> tuple[str, str]:
@@ -139,10 +143,13 @@ class _Command:
         jobs = Jobs(self._options)
         try:
             job = await jobs.get(job_id)
+            if job.kind == INVENTORY_KIND:
+                return await fill_on_job(self._options, jobs, job, self._request.results, self._settings.batch_max_rows)
             target = self._target(job.bucket, job.prefix)
             with self._progress(job) as progress:
                 job, passed = await work_on_job(self._options, job, target, self._work, show=progress)
             examples = await _examples(jobs, job_id)
+            await print_results(jobs, job, self._request.results)
             if job.state == "failed":
                 raise await _failure(jobs, job)
             if job.state != "succeeded":

@@ -51,6 +51,18 @@ def no_such_version(key: str, version_id: str) -> S3Error:
     return S3Error(404, "NoSuchVersion", "The specified version does not exist.", Key=key, VersionId=version_id)
 
 
+def precondition_failed() -> S3Error:
+    """The object is not the one that If-Match names."""
+    message = "At least one of the pre-conditions you specified did not hold"
+    return S3Error(412, "PreconditionFailed", message, Condition="If-Match")
+
+
+def invalid_range(wanted: str, size_bytes: int) -> S3Error:
+    """The object has no byte of the range; an empty object has none at all."""
+    message = "The requested range is not satisfiable"
+    return S3Error(416, "InvalidRange", message, RangeRequested=wanted, ActualObjectSize=str(size_bytes))
+
+
 def access_denied() -> S3Error:
     """No policy allows the request."""
     return S3Error(403, "AccessDenied", "Access Denied")

@@ -21,6 +21,7 @@ from testkit.signature import SignedRequest
 _XML: Final = {"Content-Type": "application/xml"}
 _NAMESPACE: Final = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 _STATUS = re.compile(rb"<Status>(Enabled|Suspended)</Status>")
+_RANGE = re.compile(r"bytes=(\d+)-(\d*)")
 _STATES: Final = {"unversioned": "", "enabled": "<Status>Enabled</Status>", "suspended": "<Status>Suspended</Status>"}
 
 
@@ -132,9 +133,12 @@ class ObjectOperations:
             "Last-Modified": _http_date(found.entry),
             **_version_header(found.entry, live.simulated.versioning),
         }
+        expected = call.request.headers.get(b"if-match", b"").decode("latin-1").strip('"')
+        if expected and expected != found.entry.etag:
+            raise errors.precondition_failed()
         if call.request.method == b"HEAD":
             return Answer(200, b"", headers, length=len(found.body))
-        return Answer(200, found.body, headers)
+        return _part(found.body, call.request.headers.get(b"range", b"").decode("latin-1"), headers)
 
     def put(self, call: Call) -> Answer:
         """PutObject in one request."""
@@ -154,6 +158,19 @@ class ObjectOperations:
         else:
             headers = {"x-amz-version-id": version_id} if version_id else {}
         return Answer(204, b"", headers)
+
+
+def _part(body: bytes, wanted: str, headers: dict[str, str]) -> Answer:
+    """The bytes that the header Range names; all of them where it is absent or of another form."""
+    found = _RANGE.fullmatch(wanted)
+    if found is None:
+        return Answer(200, body, headers)
+    first = int(found[1])
+    if first >= len(body):
+        raise errors.invalid_range(wanted, len(body))
+    part = body[first : int(found[2]) + 1 if found[2] else None]
+    headers["Content-Range"] = f"bytes {first}-{first + len(part) - 1}/{len(body)}"
+    return Answer(206, part, headers)
 
 
 def _xml(name: str, inner: str) -> Answer:

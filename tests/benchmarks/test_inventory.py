@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from benchmarks import inventory_fill
 from benchmarks.inventory import main, measured
 from subscriber.reconcile.inventory.manifest import FileFormat
 from testkit.s3.inventory import Written, sample_versions, write_inventory
@@ -36,3 +37,10 @@ def test_the_table_has_each_format(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--rows", "2000", "--rounds", "1"]) in {0, 1}
     table = capsys.readouterr().out.splitlines()[3:]
     assert [line.split(" ")[1] for line in table] == list(get_args(FileFormat))
+
+
+def test_the_whole_way_is_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    """All rows come into an empty index, and none into a complete one."""
+    assert inventory_fill.main(["--rows", "3000"]) == 0
+    table = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[3:]]
+    assert [line[:2] for line in table] == [["| empty", "3,000"], ["| complete", "0"]]

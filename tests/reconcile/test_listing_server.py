@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 
+from subscriber.adapters.s3 import attempts as attempts_module
 from subscriber.adapters.s3 import client as client_module
-from subscriber.adapters.s3 import lister as lister_module
 from subscriber.adapters.s3.client import BucketOptions
 from subscriber.adapters.s3.lister import BucketLister, ListerOptions
 from subscriber.flow.backoff import Backoff
@@ -29,7 +29,7 @@ def quick(aws_environment: pytest.MonkeyPatch, listing_server: ListingServer) ->
     """Retries come at once; the server is the one that AWS's variables name."""
     aws_environment.setenv("AWS_REGION", "us-east-1")
     aws_environment.setenv("AWS_ENDPOINT_URL_S3", listing_server.endpoint_url)
-    aws_environment.setattr(lister_module, "BACKOFF", Backoff(first_seconds=0.0, max_seconds=0.0, jitter=0.0))
+    aws_environment.setattr(attempts_module, "BACKOFF", Backoff(first_seconds=0.0, max_seconds=0.0, jitter=0.0))
     aws_environment.setattr(client_module, "session_with_region", session_with_cached_models)
 
 

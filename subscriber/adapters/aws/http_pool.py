@@ -55,6 +55,10 @@ class Transport(Protocol):
         """Get `target`, a path with its query, both percent-encoded; raises as `post` does."""
         ...
 
+    async def put(self, target: str, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpResponse:
+        """Put `body` to `target`, as `get` asks for it; raises as `post` does."""
+        ...
+
     async def head(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
         """The headers that `get` would return, without the content; raises as `post` does."""
         ...
@@ -80,10 +84,10 @@ def origin_of(endpoint: SplitResult, tls: ssl.SSLContext | None) -> Origin:
     return Origin(endpoint.hostname or "", endpoint.port or 443, tls or ssl.create_default_context())
 
 
-def request_bytes(headers: dict[str, str], body: bytes) -> bytes:
-    """The request as bytes."""
+def request_bytes(headers: dict[str, str], body: bytes, line: str = "POST /") -> bytes:
+    """The request as bytes; `line` is method and target."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    return f"POST / HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
+    return f"{line} HTTP/1.1\r\n{lines}content-length: {len(body)}\r\n\r\n".encode("latin-1") + body
 
 
 def read_request_bytes(method: str, target: str, headers: dict[str, str]) -> bytes:
@@ -120,6 +124,10 @@ class DirectTransport:
     async def get(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
         """See Transport."""
         return await self._send(read_request_bytes("GET", target, headers), timeout_seconds)
+
+    async def put(self, target: str, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpResponse:
+        """See Transport."""
+        return await self._send(request_bytes(headers, body, f"PUT {target}"), timeout_seconds)
 
     async def head(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
         """See Transport. It takes a connection of its own, because only the request tells that no content follows."""
@@ -253,21 +261,23 @@ class ProxiedTransport:
 
     async def get(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
         """See Transport."""
-        url = URL(f"{self._origin}{target}", encoded=True)
-        return await self._answer(
-            self._session.get(url, headers=headers, proxy=self._proxy, allow_redirects=False), timeout_seconds
-        )
+        return await self._ask("GET", target, headers, None, timeout_seconds)
+
+    async def put(self, target: str, headers: dict[str, str], body: bytes, timeout_seconds: float) -> HttpResponse:
+        """See Transport."""
+        return await self._ask("PUT", target, headers, body, timeout_seconds)
 
     async def head(self, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
         """See Transport."""
-        url = URL(f"{self._origin}{target}", encoded=True)
-        return await self._answer(
-            self._session.head(url, headers=headers, proxy=self._proxy, allow_redirects=False), timeout_seconds
-        )
+        return await self._ask("HEAD", target, headers, None, timeout_seconds)
 
-    async def _read(self, method: str, target: str, headers: dict[str, str], timeout_seconds: float) -> HttpResponse:
+    async def _ask(
+        self, method: str, target: str, headers: dict[str, str], body: bytes | None, timeout_seconds: float
+    ) -> HttpResponse:
         url = URL(f"{self._origin}{target}", encoded=True)
-        asking = self._session.request(method, url, headers=headers, proxy=self._proxy, allow_redirects=False)
+        asking = self._session.request(
+            method, url, headers=headers, data=body, proxy=self._proxy, allow_redirects=False
+        )
         return await self._answer(asking, timeout_seconds)
 
     @staticmethod

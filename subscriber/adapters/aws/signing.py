@@ -1,8 +1,8 @@
-"""Signature Version 4 for two kinds of request: a JSON body posted to one endpoint, and reads from S3.
+"""Signature Version 4 for two kinds of request: a JSON body posted to one endpoint, and those to a bucket of S3.
 
 The general algorithm (AWS General Reference, "Create a signed AWS API request") sorts any headers, queries and paths.
 A call in the JSON protocol always has the same four or five headers, the path `/` and no query, so its canonical
-request is a template; a read from S3 has a query, headers of ours and no body. The signing key is derived once a day.
+request is a template; a request to S3 has a path, a query and headers of ours. The signing key is derived once a day.
 The results equal those of botocore's SigV4Auth and S3SigV4Auth byte for byte.
 """
 
@@ -22,6 +22,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 """`x-amz-content-sha256` of a request without a body."""
 _UNRESERVED = "-_.~"
 """Beside letters and digits; everything else in a query is percent-encoded (RFC 3986, section 2.3)."""
+_UNRESERVED_AND_SLASH = f"{_UNRESERVED}/"
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -144,8 +145,8 @@ def canonical_query(parameters: Mapping[str, str]) -> str:
     return "&".join(f"{name}={value}" for name, value in sorted(pairs))
 
 
-class ReadSigner:
-    """Signs requests without a body to one bucket.
+class BucketSigner:
+    """Signs requests to one bucket and its objects.
 
     Args:
         host: of the endpoint, with the port unless it is the scheme's default.
@@ -159,10 +160,22 @@ class ReadSigner:
         self._path = path
         self._key = SigningKey(region, service)
 
+    def object_path(self, key: str) -> str:
+        """The path of an object, percent-encoded once and not normalized, as it is signed and sent."""
+        return f"{self._path.rstrip('/')}/{quote(key, safe=_UNRESERVED_AND_SLASH)}"
+
     def headers(
-        self, method: str, query: str, extra: Mapping[str, str], credentials: Credentials, now: float
+        self,
+        method: str,
+        query: str,
+        extra: Mapping[str, str],
+        credentials: Credentials,
+        now: float,
+        *,
+        path: str = "",
+        body: bytes = b"",
     ) -> dict[str, str]:
-        """All headers of a read.
+        """All headers of a request but Content-Length.
 
         Args:
             method: such as GET.
@@ -170,14 +183,17 @@ class ReadSigner:
             extra: further headers, with lower-case names and stripped values.
             credentials: of the caller.
             now: Unix seconds, corrected for clock skew.
+            path: from `object_path`; empty for the bucket itself.
+            body: the exact bytes to send.
         """
         moment = self._key.moment_of(int(now))
-        headers = {"host": self._host, "x-amz-content-sha256": EMPTY_SHA256, "x-amz-date": moment, **extra}
+        digest = self._key.hash_of(body) if body else EMPTY_SHA256
+        headers = {"host": self._host, "x-amz-content-sha256": digest, "x-amz-date": moment, **extra}
         if credentials.token:
             headers["x-amz-security-token"] = credentials.token
         names = sorted(headers)
         lines = "".join(f"{name}:{headers[name]}\n" for name in names)
         signed = ";".join(names)
-        canonical = f"{method}\n{self._path}\n{query}\n{lines}\n{signed}\n{EMPTY_SHA256}"
+        canonical = f"{method}\n{path or self._path}\n{query}\n{lines}\n{signed}\n{digest}"
         headers["authorization"] = self._key.authorization(canonical, signed, moment, credentials)
         return headers

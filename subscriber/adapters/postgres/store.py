@@ -56,6 +56,7 @@ class PostgresStore:
         self._options = options
         self._settings = session_settings(options)
         self._upsert = statement("upsert", options.schema)
+        self._add_missing = statement("add_missing", options.schema)
         self._quarantine = statement("quarantine", options.schema)
         self._locked_rows = statement("locked_rows", options.schema)
         self._tls = tls_context(options)
@@ -107,6 +108,24 @@ class PostgresStore:
         async with self._connection() as connection, self._limited(connection, limit_seconds):
             found = await connection.fetch(self._locked_rows, *parameters)
         return frozenset((record[0], record[1], record[2]) for record in found)
+
+    async def add_missing(self, rows: Sequence[ObjectEvent]) -> int:
+        """Add rows whose versions the index does not have, and fill in sizes and ETags that it lacks; replace nothing.
+
+        Args:
+            rows: at most one per object version.
+
+        Returns:
+            How many rows were added or filled in.
+
+        Raises:
+            StoreError: nothing was stored; with RECONNECT the outcome is unknown.
+        """
+        if not rows:
+            return 0
+        parameters = upsert_parameters(rows)
+        async with self._connection() as connection:
+            return _row_count(await connection.execute(self._add_missing, *parameters))
 
     async def rehearse(self, row: ObjectEvent) -> None:
         """Upsert `row` with all that belongs to it (rights, constraints, triggers), and roll it back.

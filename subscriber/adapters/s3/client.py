@@ -1,4 +1,4 @@
-"""Signed reads of one bucket; each is one attempt, and every failure is a ListingError.
+"""Signed requests to one bucket; each is one attempt, and every failure is a ListingError.
 
 aiobotocore builds, signs and parses a page from S3's model, which takes ten times the CPU (benchmarks/listing). But
 botocore resolves credentials, region and endpoint, so roles, profiles, FIPS, dual-stack, access points and
@@ -30,9 +30,9 @@ from subscriber.adapters.aws.json_client import (
     seconds_ahead,
 )
 from subscriber.adapters.aws.session import call_error, session_with_region, tls_context, unusable_settings
-from subscriber.adapters.aws.signing import Credentials, ReadSigner, canonical_query
+from subscriber.adapters.aws.signing import BucketSigner, Credentials, canonical_query
 from subscriber.adapters.s3.endpoint import BucketEndpoint, bucket_endpoint
-from subscriber.adapters.s3.fault import fault_of, region_in
+from subscriber.adapters.s3.fault import LISTING_RIGHTS, fault_of, region_in
 from subscriber.errors import (
     NO_CREDENTIALS_REMEDY,
     ConfigurationError,
@@ -42,7 +42,10 @@ from subscriber.errors import (
     aws_error_kind,
 )
 
-_SUCCESS = 200
+_SUCCESS = frozenset({200, 206})
+"""206 answers a request for a part of an object."""
+_READING_RIGHTS = "the role needs s3:GetObject on it, and s3:ListBucket to tell a missing object from a denied one"
+_WRITING_RIGHTS = "the role needs s3:PutObject on it"
 
 
 class BucketOptions(msgspec.Struct, frozen=True):
@@ -60,11 +63,23 @@ class BucketOptions(msgspec.Struct, frozen=True):
     """For one request, the wait for a free connection included."""
 
 
+class _Request(msgspec.Struct, frozen=True):
+    """What is asked of the bucket, or of one of its objects."""
+
+    method: str
+    parameters: Mapping[str, str] = {}
+    key: str = ""
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    rights: str = LISTING_RIGHTS
+    """What a role needs for it."""
+
+
 class _Route(msgspec.Struct, frozen=True):
     """The way to a bucket in the region where we believe it to be."""
 
     endpoint: BucketEndpoint
-    signer: ReadSigner
+    signer: BucketSigner
     transport: Transport
 
 
@@ -116,35 +131,49 @@ class BucketClient:
         Raises:
             ListingError: no answer, or one that is not 200.
         """
-        return await self._read("GET", parameters)
+        return await self._ask(_Request("GET", parameters))
 
     async def head(self) -> HttpResponse:
         """Head of the bucket; raises as `get` does."""
-        return await self._read("HEAD", {})
+        return await self._ask(_Request("HEAD"))
 
-    async def _read(self, method: str, parameters: Mapping[str, str]) -> HttpResponse:
+    async def get_object(self, key: str, headers: Mapping[str, str]) -> HttpResponse:
+        """Get an object, or the part of it that `Range` names; header names are in lower case. Raises as `get` does."""
+        return await self._ask(_Request("GET", key=key, headers=headers, rights=_READING_RIGHTS))
+
+    async def put_object(self, key: str, body: bytes) -> HttpResponse:
+        """Create or replace an object; raises as `get` does."""
+        return await self._ask(_Request("PUT", key=key, body=body, rights=_WRITING_RIGHTS))
+
+    async def _ask(self, request: _Request) -> HttpResponse:
         route = self._route_now()
-        response = await self._send(route, method, parameters)
-        if response.status == _SUCCESS:
+        response = await self._send(route, request)
+        if response.status in _SUCCESS:
             return response
         region = region_in(response)
         if region and region != route.endpoint.region and await self._move(region):
-            response = await self._send(self._route_now(), method, parameters)
-            if response.status == _SUCCESS:
+            response = await self._send(self._route_now(), request)
+            if response.status in _SUCCESS:
                 return response
-        raise self._fault(response)
+        raise self._fault(response, request.rights)
 
-    async def _send(self, route: _Route, method: str, parameters: Mapping[str, str]) -> HttpResponse:
+    async def _send(self, route: _Route, request: _Request) -> HttpResponse:
         timeout_seconds = self._options.timeout_seconds
-        query = canonical_query(parameters)
-        target = f"{route.endpoint.path}?{query}" if query else route.endpoint.path
+        query = canonical_query(request.parameters)
+        path = route.signer.object_path(request.key) if request.key else route.endpoint.path
+        target = f"{path}?{query}" if query else path
         now = time.time()
         try:
             if self._signing is None or not 0 <= now - self._asked_at < CREDENTIALS_SECONDS:
                 assert self._credentials is not None
                 self._signing, self._asked_at = await current_credentials(self._credentials, timeout_seconds), now
-            headers = route.signer.headers(method, query, self._extra, self._signing, now + self._skew_seconds)
-            if method == "HEAD":
+            extra = {**self._extra, **request.headers}
+            headers = route.signer.headers(
+                request.method, query, extra, self._signing, now + self._skew_seconds, path=path, body=request.body
+            )
+            if request.method == "PUT":
+                return await route.transport.put(target, headers, request.body, timeout_seconds)
+            if request.method == "HEAD":
                 return await route.transport.head(target, headers, timeout_seconds)
             return await route.transport.get(target, headers, timeout_seconds)
         except QueueCallError as error:
@@ -155,8 +184,8 @@ class BucketClient:
             code = call_error(error).code
             raise ListingError(code, str(error), is_permanent=isinstance(error, ValueError)) from error
 
-    def _fault(self, response: HttpResponse) -> ListingError:
-        error = fault_of(response)
+    def _fault(self, response: HttpResponse, rights: str) -> ListingError:
+        error = fault_of(response, rights)
         skew_seconds = seconds_ahead(response.header("Date"))
         if not aws_error_kind(error.code).suggests_clock_skew or skew_seconds is None:
             return error
@@ -196,7 +225,7 @@ class BucketClient:
             ProxiedTransport(origin, connections, proxy) if proxy else DirectTransport(origin, connections)
         )
         self._open.push_async_callback(transport.close)
-        signer = ReadSigner(endpoint.url.netloc, endpoint.path, endpoint.region, endpoint.service)
+        signer = BucketSigner(endpoint.url.netloc, endpoint.path, endpoint.region, endpoint.service)
         self._route = _Route(endpoint, signer, transport)
 
     def _route_now(self) -> _Route:

@@ -23,9 +23,9 @@ _REGION_HEADER = "x-amz-bucket-region"
 _SERVER_FAULT = 500
 _RETRY_AFTER = "Retry-After"
 _ADVICE: Mapping[AwsErrorKind, str] = {
-    AwsErrorKind.DENIED: "the role needs s3:ListBucket, and s3:ListBucketVersions for versions",
     AwsErrorKind.NOT_FOUND: "check the bucket's name, and AWS_REGION or AWS_ENDPOINT_URL",
 }
+LISTING_RIGHTS = "the role needs s3:ListBucket, and s3:ListBucketVersions for versions"
 
 
 def region_in(response: HttpResponse) -> str:
@@ -37,8 +37,8 @@ def region_in(response: HttpResponse) -> str:
     return response.header(_REGION_HEADER) or read_fault(response.content).get("Region", "")
 
 
-def fault_of(response: HttpResponse) -> ListingError:
-    """The error of an answer that is not 200."""
+def fault_of(response: HttpResponse, rights: str = LISTING_RIGHTS) -> ListingError:
+    """The error of an answer that is no success; `rights` says what a role needs that was denied."""
     fault = read_fault(response.content)
     code = fault.get("Code") or _CODES_WITHOUT_CONTENT.get(response.status) or f"Http{response.status}"
     kind = aws_error_kind(code)
@@ -49,7 +49,7 @@ def fault_of(response: HttpResponse) -> ListingError:
     region = region_in(response)
     if response.status in {301, 307} or code == "AuthorizationHeaderMalformed":
         detail += f"; set AWS_REGION to {region or 'the region of the bucket'}"
-    elif advice := _ADVICE.get(kind):
+    elif advice := rights if kind is AwsErrorKind.DENIED else _ADVICE.get(kind):
         detail += f" ({advice})"
     return ListingError(code, detail, is_permanent=not passes, retry_after_seconds=asked_seconds)
 

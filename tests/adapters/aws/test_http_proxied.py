@@ -28,6 +28,17 @@ async def test_a_proxy_gets_a_reads_target_unchanged() -> None:
     assert proxy.requests[0].startswith(line)
 
 
+async def test_a_proxy_gets_an_object_under_its_own_path() -> None:
+    """Dots and slashes of a key are signed as they are, so nothing may resolve them."""
+    async with running(answer_all) as (proxy, port):
+        transport = ProxiedTransport(Origin("store.example", 80, None), 1, f"http://127.0.0.1:{port}")
+        await transport.put("/lake/a//../b%20c", {"host": "store.example"}, b"body", 5)
+        await transport.close()
+    assert proxy.requests[0].startswith(b"PUT http://store.example/lake/a//../b%20c HTTP/1.1\r\n")
+    assert b"Content-Length: 4\r\n" in proxy.requests[0]
+    assert proxy.requests[0].endswith(b"\r\n\r\nbody")
+
+
 async def test_an_unreachable_proxy_is_an_error() -> None:
     """It is an OSError, like every network failure."""
     async with running(answer_all) as (_, port):

@@ -12,7 +12,7 @@ from botocore.credentials import Credentials as TheirCredentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.adapters.aws.signing import Credentials, ReadSigner, Signer, canonical_query
+from subscriber.adapters.aws.signing import BucketSigner, Credentials, Signer, canonical_query
 
 WORDS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/+=", min_size=1, max_size=60)
 
@@ -76,11 +76,31 @@ def test_the_signature_of_a_read_equals_botocores(
     """For random queries of any Unicode, further headers, methods, hosts, paths and credentials."""
     host, path, service = place
     query = canonical_query(parameters)
-    ours = ReadSigner(host, path, "eu-west-1", service).headers(method, query, extra, credentials, now)
+    ours = BucketSigner(host, path, "eu-west-1", service).headers(method, query, extra, credentials, now)
     request = AWSRequest(method, f"https://{host}{path}", headers=dict(extra), params=parameters)
     theirs = TheirCredentials(credentials.access_key, credentials.secret_key, credentials.token)
     with mock.patch("botocore.auth.get_current_datetime", return_value=datetime.fromtimestamp(now, UTC)):
         S3SigV4Auth(theirs, service, "eu-west-1").add_auth(request)
+    expected = {name.lower(): value for name, value in request.headers.items()}
+    assert ours == {"host": host, **expected}
+
+
+@given(
+    key=st.text(st.characters(codec="utf-8"), min_size=1, max_size=40),
+    body=st.binary(max_size=20),
+    path=st.sampled_from(["/", "/lake"]),
+)
+def test_the_signature_of_an_object_equals_botocores(key: str, body: bytes, path: str) -> None:
+    """For keys of any Unicode, dots and doubled slashes included, with and without a body."""
+    credentials, host = Credentials("key", "secret", "token"), "127.0.0.1:4566"
+    signer = BucketSigner(host, path, "eu-west-1")
+    object_path = signer.object_path(key)
+    ours = signer.headers("PUT", "", {"if-match": '"e"'}, credentials, 0.0, path=object_path, body=body)
+    request = AWSRequest("PUT", f"http://{host}{object_path}", headers={"if-match": '"e"'}, data=body)
+    request.context = {"payload_signing_enabled": True}
+    with mock.patch("botocore.auth.get_current_datetime", return_value=datetime.fromtimestamp(0, UTC)):
+        theirs = TheirCredentials("key", "secret", "token")
+        S3SigV4Auth(theirs, "s3", "eu-west-1").add_auth(request)
     expected = {name.lower(): value for name, value in request.headers.items()}
     assert ours == {"host": host, **expected}
 

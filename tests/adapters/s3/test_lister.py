@@ -10,10 +10,11 @@ from email.utils import format_datetime
 
 import pytest
 
+from subscriber.adapters.s3 import attempts as attempts_module
 from subscriber.adapters.s3 import client as client_module
-from subscriber.adapters.s3 import lister as lister_module
+from subscriber.adapters.s3.attempts import ATTEMPTS
 from subscriber.adapters.s3.client import BucketOptions
-from subscriber.adapters.s3.lister import ATTEMPTS, BucketLister, ListerOptions
+from subscriber.adapters.s3.lister import BucketLister, ListerOptions
 from subscriber.errors import ConfigurationError, ListingError, QueueError
 from subscriber.flow.backoff import Backoff
 from subscriber.flow.request_budget import RequestLimits
@@ -75,7 +76,7 @@ class Script:
 @pytest.fixture(autouse=True)
 def quick(aws_environment: pytest.MonkeyPatch) -> None:
     """Retries come at once, and models are loaded once for all tests."""
-    aws_environment.setattr(lister_module, "BACKOFF", Backoff(first_seconds=0.0, max_seconds=0.0, jitter=0.0))
+    aws_environment.setattr(attempts_module, "BACKOFF", Backoff(first_seconds=0.0, max_seconds=0.0, jitter=0.0))
     aws_environment.setattr(client_module, "session_with_region", session_with_cached_models)
 
 
@@ -263,7 +264,7 @@ async def test_throttling_slows_down_all_requests(monkeypatch: pytest.MonkeyPatc
     async with listing(monkeypatch, busy, keys_page("a")) as (lister, _):
         monkeypatch.setattr(asyncio, "sleep", sleep)
         assert await listed(lister) == [version("a")]
-        rate = lister._budget._rate.per_second(asyncio.get_running_loop().time())
+        rate = lister._attempts._budget._rate.per_second(asyncio.get_running_loop().time())
     assert pauses[0] == 3.0
     assert rate == pytest.approx(FAST.per_second / 2, rel=0.01)
 
@@ -272,7 +273,7 @@ async def test_an_unreachable_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every failure is a ListingError."""
     async with listing(monkeypatch, answer()) as (lister, _):
         pass
-    monkeypatch.setattr(lister_module, "ATTEMPTS", 2)
+    monkeypatch.setattr(attempts_module, "ATTEMPTS", 2)
     async with BucketLister(OBJECTS) as lister:
         with pytest.raises(ListingError, match="ConnectionRefusedError: "):
             await listed(lister)
