@@ -21,6 +21,8 @@ class ExitCode(enum.IntEnum):
     SCHEMA = 5
     STOPPED_LATE = 6
     """The stop budget ran out: messages that were not stored were released."""
+    DRIFT = 10
+    """`reconcile` without --repair found that index and bucket differ."""
 
 
 class SubscriberError(Exception):

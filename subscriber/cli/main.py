@@ -28,6 +28,7 @@ Exit codes:
   4  SQS or another AWS service rejects a call
   5  the schema is missing or belongs to another release
   6  stop timeout exceeded: messages not yet stored are released
+ 10  reconcile without --repair found that index and bucket differ
 """
 
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -42,6 +43,10 @@ COMMANDS = {
     ),
     "quarantine": LazyCommand(
         "subscriber.cli.quarantine:quarantine", "List, show or replay messages that could not become rows."
+    ),
+    "backfill": LazyCommand("subscriber.cli.reconcile:backfill", "Fill the index from what is in a bucket already."),
+    "reconcile": LazyCommand(
+        "subscriber.cli.reconcile:reconcile", "Compare a bucket with the index; repair what differs."
     ),
     "jobs": LazyCommand("subscriber.cli.jobs:jobs", "List and steer jobs that compare buckets with the index."),
     "prune": LazyCommand("subscriber.cli.prune:prune", "Delete old tombstones, replayed messages and ended jobs."),

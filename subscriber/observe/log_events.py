@@ -62,6 +62,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "range.lost": "The lease of a range ended before its worker could prolong it; another worker goes on with it.",
     "receive.failed": "A poll failed; it is retried with backoff; logged for the 1st, 2nd, 4th, 8th … failure.",
     "receive.recovered": "Polls of a queue succeed again.",
+    "reconcile.looked_once": "Too much differs: what follows in this range is counted without a second look.",
     "schema.locked": "Other sessions hold locks that a migration needs; it let go and tries again.",
     "schema.migrated": "Migrations were applied at start, for `run --migrate`.",
     "secret.not_renewed": "The secret could not be read; the known password stays in use.",

@@ -21,6 +21,17 @@ _LAST_BEFORE_SURROGATES: Final = 0xD7FF
 _FIRST_AFTER_SURROGATES: Final = 0xE000
 
 
+def prefix_range(prefix: str) -> KeyRange:
+    """A range with all keys that begin with a prefix; few others are in it: they lie between it and its beginning."""
+    if not prefix:
+        return KeyRange()
+    last = ord(prefix[-1])
+    before = _LAST_BEFORE_SURROGATES if last == _FIRST_AFTER_SURROGATES else last - 1
+    after = f"{prefix[:-1]}{chr(before)}{LAST}" if before > 0 else prefix[:-1]
+    free = (MAX_KEY_BYTES - len(prefix.encode())) // len(LAST.encode())
+    return KeyRange(_usable(after) or prefix[:-1], prefix + LAST * free)
+
+
 def ranges_between(cuts: Iterable[str], within: KeyRange) -> list[KeyRange]:
     """Ranges that together are `within`, cut at those of `cuts` that lie inside; each key is in exactly one."""
     inside = sorted({cut for cut in cuts if cut > within.after and (within.upto is None or cut < within.upto)})

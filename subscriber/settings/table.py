@@ -260,6 +260,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "seconds",
         ),
     ] = choices.WRITE_TIMEOUT_SECONDS
+    list_price_per_million: Annotated[
+        float,
+        Setting(
+            number(0, 1_000_000, "USD"),
+            "The price of a million LIST requests, for the cost that `reconcile` and `backfill` show. S3 Standard in "
+            "us-east-1 takes 5 USD (Amazon S3 pricing); a price list of your region has yours.",
+            "USD",
+            group="Jobs",
+        ),
+    ] = choices.LIST_PRICE_PER_MILLION
     http_host: Annotated[
         str,
         Setting(

@@ -27,6 +27,7 @@ ATTEMPTS = 8
 """With BACKOFF a minute at most, longer than S3 takes to split a busy partition's load in most cases."""
 BACKOFF = Backoff(first_seconds=0.2, max_seconds=20.0, jitter=0.5)
 _HEAD = "HeadBucket"
+_VERSIONING = "GetBucketVersioning"
 
 _log = get_logger()
 
@@ -82,9 +83,18 @@ class BucketLister:
                 return entries[0].key
         return None
 
-    async def pages(self, keys: KeyRange) -> AsyncGenerator[Sequence[ListedVersion], None]:
-        """See ports.Lister."""
-        chain = Chain(self._listing, keys)
+    async def has_versioning(self) -> bool:
+        """Whether the bucket has, or ever had, versioning; it cannot be taken away again (GetBucketVersioning)."""
+        return await self._try(_VERSIONING, lambda: self._client.get({"versioning": ""}), _has_status)
+
+    async def pages(
+        self, keys: KeyRange, entries_at_most: int | None = None
+    ) -> AsyncGenerator[Sequence[ListedVersion], None]:
+        """See ports.Lister; with `entries_at_most` pages are that short, if it is less than a page."""
+        listing = self._listing
+        if entries_at_most is not None and entries_at_most < listing.keys_per_page:
+            listing = msgspec.structs.replace(listing, keys_per_page=entries_at_most)
+        chain = Chain(listing, keys)
         while not chain.is_ended:
             yield await self._next(chain)
 
@@ -119,6 +129,14 @@ class BucketLister:
 
 def _page_of(response: HttpResponse) -> Page:
     return decoded_page(read_page(response.content))
+
+
+def _has_status(response: HttpResponse) -> bool:
+    """Whether the answer has a status: a bucket that never had versioning has none (GetBucketVersioning)."""
+    if b"VersioningConfiguration" not in response.content:
+        text = "the service does not tell whether the bucket has versioning"
+        raise ListingError("NoVersioningConfiguration", text)
+    return b"<Status>" in response.content
 
 
 def _date_of(response: HttpResponse) -> int:

@@ -97,6 +97,44 @@ def unreadable_findings(unreadable: Iterable[UnreadableBucket]) -> list[Finding]
     return found
 
 
+class SubscriptionGap(NamedTuple):
+    """Why a bucket's events do not all arrive."""
+
+    problem: str
+    is_certain: bool
+    """False if they may arrive another way, which cannot be checked."""
+
+
+def subscription_gap(
+    configuration: Mapping[str, Any], queue_arns: Collection[str], prefix: str
+) -> SubscriptionGap | None:
+    """What a notification configuration lacks for an index of all keys with a prefix, created and removed; or None."""
+    ours = [each for each in configuration.get("QueueConfigurations", []) if each.get("QueueArn") in queue_arns]
+    carriers = [
+        carrier
+        for key, carrier in (("TopicConfigurations", "SNS"), ("EventBridgeConfiguration", "EventBridge"))
+        if key in configuration
+    ]
+    lacking = [
+        family.name
+        for family in (CREATED, REMOVED)
+        if not all(_is_covered(ours, family.name, member, Scope(prefix, "")) for member in family.members)
+    ]
+    if not lacking:
+        return None
+    if carriers:
+        return SubscriptionGap(
+            f"sends events through {' and '.join(carriers)}, which cannot be checked", is_certain=False
+        )
+    names = " and ".join(f"{name}:*" for name in lacking)
+    where = f" for every key with prefix {prefix!r}" if prefix else " for every key" if ours else ""
+    return SubscriptionGap(f"does not send {names}{where} to any of the queues", is_certain=True)
+
+
+def _is_covered(ours: Sequence[Mapping[str, Any]], family: str, member: str, wanted: Scope) -> bool:
+    return any(scope.covers(wanted) for scope in _scopes(ours, family, member))
+
+
 def _missing_bucket(bucket: str) -> Finding:
     problem = "is named by a queue's policy, by SUBSCRIBER_BUCKETS or by the index, but does not exist"
     return _found("note", bucket, problem, "ignore this if the bucket was deleted on purpose")

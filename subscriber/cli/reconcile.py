@@ -1,0 +1,111 @@
+"""`subscriber reconcile` and `subscriber backfill`: compare a bucket with the index, and repair what differs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
+
+import click
+
+from subscriber.cli.environment import read_settings
+from subscriber.cli.reconcile_job import Request, reconcile_bucket
+from subscriber.errors import ConfigurationError
+from subscriber.observe.log import bytes_of
+
+Format: TypeAlias = Literal["table", "json"]
+F = TypeVar("F", bound=Callable[..., Any])
+
+_ID = click.IntRange(1, (1 << 63) - 1)
+WORKERS_AT_MOST = 64
+DEFAULT_WORKERS = 4
+DEFAULT_REQUESTS_PER_SECOND = 100.0
+"""S3 gives a prefix 5,500 reads a second (S3 user guide, "Optimizing performance"); others need some too."""
+
+_EPILOG = """\b
+Exit codes:
+  0  done: nothing differs, or what differed is repaired
+  1  interrupted or cancelled; the job can be gone on with
+  2  the bucket is refused, or invalid settings or arguments
+  3  the database rejects the login or a statement
+  4  the bucket cannot be listed, or ranges of the job failed
+  5  the schema is missing or belongs to another release
+ 10  index and bucket differ, and --repair was not given
+"""
+
+_OPTIONS = (
+    click.argument("location", metavar="[s3://BUCKET/PREFIX]", required=False),
+    click.option("--dry-run", is_flag=True, help="Only report; write nothing to the index."),
+    click.option(
+        "--grace",
+        "grace_seconds",
+        type=click.IntRange(0, 604_800),
+        help="Seconds after a change in which a key is not judged.  [default: 120]",
+    ),
+    click.option("--anyway", is_flag=True, help="Go on although the bucket does not send its events to our queues."),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(get_args(Format)),
+        default="table",
+        show_default=True,
+        help="How to print.",
+    ),
+    click.option(
+        "--workers",
+        type=click.IntRange(1, WORKERS_AT_MOST),
+        default=DEFAULT_WORKERS,
+        show_default=True,
+        help="Ranges of keys that this process does at once.",
+    ),
+    click.option(
+        "--requests-per-second",
+        type=click.FloatRange(0.1, 5_000),
+        default=DEFAULT_REQUESTS_PER_SECOND,
+        show_default=True,
+        help="Maximum requests to S3 that start in a second.",
+    ),
+    click.option("--requester-pays", is_flag=True, help="Pay for the requests to a bucket that demands it."),
+    click.option("--job", "job_id", metavar="JOB", type=_ID, help="Work on this job, beside all who already do."),
+    click.option("--plan", "plan_file", metavar="FILE", help="Write the ranges as JSON Lines; - is standard output."),
+    click.option("--range", "range_text", metavar="JSON", help="Do one range of a plan, without a job."),
+)
+
+
+def _options(command: F) -> F:
+    for add in reversed(_OPTIONS):
+        command = add(command)
+    return command
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--repair", is_flag=True, help="Write what differs to the index.")
+@_options
+def reconcile(*, repair: bool, **arguments: Any) -> None:
+    """Compare a bucket, or the part of it with one prefix, with the index.
+
+    What differs is missing in the index, a ghost that only the index has, or stale. It is looked at twice, with more
+    than the grace between, so that events under way are no drift. Interrupted, the job goes on with --job.
+    """
+    _run("reconcile", repair=repair, **arguments)
+
+
+@click.command(epilog=_EPILOG)
+@_options
+def backfill(**arguments: Any) -> None:
+    """Fill the index with what is in a bucket, or in the part of it with one prefix, already.
+
+    It may run beside the daemon, and again at any time: it is `reconcile --repair` under another name. Subscribe the
+    queue first, so that no change is missed between the two. Interrupted, the job goes on with --job.
+    """
+    _run("backfill", repair=True, **arguments)
+
+
+def _run(kind: str, *, repair: bool, dry_run: bool, **arguments: Any) -> None:
+    request = Request(kind=kind, repair=repair and not dry_run, **arguments)
+    ways = [request.location is not None, request.job_id is not None, request.range_text is not None]
+    if sum(ways) != 1:
+        raise ConfigurationError("name either a bucket, as in s3://BUCKET/PREFIX, or --job JOB, or --range JSON")
+    needs_queues = request.location is not None and not request.anyway
+    settings = read_settings(stream=bytes_of(sys.stderr), needs_queues=needs_queues)
+    sys.exit(reconcile_bucket(settings, request))

@@ -1,0 +1,203 @@
+"""Plans a job for a bucket, and works on it in this process beside any number of others."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+import msgspec
+
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.jobs import Jobs
+from subscriber.adapters.postgres.object_index import ObjectIndex, Sample
+from subscriber.adapters.postgres.store import PostgresStore
+from subscriber.adapters.s3.chain import Operation
+from subscriber.adapters.s3.client import BucketOptions
+from subscriber.adapters.s3.lister import BucketLister, ListerOptions
+from subscriber.errors import ListingError, aws_error_kind
+from subscriber.flow.request_budget import RequestLimits
+from subscriber.jobs import Job, JobOptions, JobRange, NewJob
+from subscriber.model import KeyRange
+from subscriber.ports import SplittableLister
+from subscriber.reconcile.range_pass import Pace, RangeOptions, RangePass
+from subscriber.reconcile.ranges import prefix_range, ranges_between
+from subscriber.reconcile.splitting import Splitting
+from subscriber.reconcile.worker import ChooseSplit, Worker, WorkerOptions
+
+RANGES_PER_WORKER: Final = 4
+"""So that workers end at about the same time, however the keys are spread within the ranges."""
+SPLIT_FROM_LISTED: Final = 5_000
+"""Versions that a range has listed before it is split: small ones are not worth the requests."""
+LOOKAHEADS_AT_MOST: Final = 48
+"""For one split: five or six for each place at which the keys differ."""
+PROGRESS_SECONDS: Final = 1.0
+IDLE_SECONDS: Final = 0.5
+"""Between two looks for work: a small job ends at once."""
+
+
+class Target(msgspec.Struct, frozen=True):
+    """A bucket, or the part of it with one prefix, and how it is asked."""
+
+    bucket: BucketOptions
+    prefix: str
+    limits: RequestLimits
+
+
+class WorkOptions(msgspec.Struct, frozen=True):
+    """How this process works."""
+
+    slots: int
+    """Ranges that it has in work at once."""
+    range_options: RangeOptions = RangeOptions()
+    lease_seconds: float = 60.0
+
+
+async def has_versions(target: Target) -> bool:
+    """Whether versions must be listed: the bucket has or had versioning, or does not let us know."""
+    async with BucketLister(ListerOptions(target.bucket, "ListObjectVersions", limits=target.limits)) as lister:
+        try:
+            return await lister.has_versioning()
+        except ListingError as error:
+            if not aws_error_kind(error.code).is_permanent or error.code == "NoSuchBucket":
+                raise
+            return True  # ListObjectVersions is right for every bucket
+
+
+@asynccontextmanager
+async def opened_lister(target: Target, *, versions: bool) -> AsyncIterator[BucketLister]:
+    """The lister of a job."""
+    operation: Operation = "ListObjectVersions" if versions else "ListObjectsV2"
+    async with BucketLister(ListerOptions(target.bucket, operation, target.prefix, target.limits)) as lister:
+        yield lister
+
+
+async def plan(store: StoreOptions, target: Target, workers: int) -> tuple[tuple[KeyRange, ...], Sample]:
+    """The ranges of a job, of about equal size where the index knows keys; and the sample that they come from."""
+    index = ObjectIndex(store)
+    try:
+        sample = await index.sample(target.bucket.bucket, target.prefix, workers * RANGES_PER_WORKER)
+    finally:
+        await index.close()
+    return tuple(ranges_between(sample.quantiles, prefix_range(target.prefix))), sample
+
+
+def new_job(kind: str, target: Target, ranges: Sequence[KeyRange], options: JobOptions, concurrency: int) -> NewJob:
+    """The job to create."""
+    return NewJob(
+        kind, target.bucket.bucket, target.prefix, tuple(ranges), worker_name(), options, concurrency=concurrency
+    )
+
+
+async def work_on_job(
+    store_options: StoreOptions,
+    job: Job,
+    target: Target,
+    options: WorkOptions,
+    *,
+    pace: Pace | None = None,
+    show: Callable[[Job], None] = lambda _: None,
+) -> tuple[Job, RangePass]:
+    """Work until the job has ended; return it as it is then, and what this process found.
+
+    Cancelled, it gives its ranges back, and the job can be gone on with.
+
+    Args:
+        store_options: the database.
+        job: as it is now.
+        target: its bucket and prefix.
+        options: of this process.
+        pace: of what the database does.
+        show: takes the job every second.
+
+    Raises:
+        SubscriberError: as Worker.run and BucketLister raise them.
+    """
+    async with (
+        _tables(store_options) as jobs,
+        opened_lister(target, versions=job.options.versions) as lister,
+        opened_store(store_options) as store,
+        _shown(store_options, job.job_id, show),
+    ):
+        passed = RangePass(lister, lambda: ObjectIndex(store_options), store, pace, options.range_options)
+        named = WorkerOptions(worker_name(), options.slots, options.lease_seconds, idle_seconds=IDLE_SECONDS)
+        worker = Worker(jobs, passed.do_range, named, split_chooser(lister))
+        return await worker.run(job.job_id), passed
+
+
+def split_chooser(lister: SplittableLister) -> ChooseSplit:
+    """Chooses a cut in a range in work with keys on both sides of it, by requests for one key each."""
+
+    async def choose(_job: Job, running: Sequence[JobRange]) -> tuple[JobRange, str] | None:
+        large = [each for each in running if each.counters.listed >= SPLIT_FROM_LISTED and each.position]
+        for owned in sorted(large, key=lambda each: -each.counters.listed):
+            cut = await _cut(lister, owned)
+            if cut is not None:
+                return owned, cut
+        return None
+
+    return choose
+
+
+async def _cut(lister: SplittableLister, owned: JobRange) -> str | None:
+    splitting = Splitting([owned.remaining])
+    part = splitting.next_part()
+    assert part is not None
+    assert owned.position is not None
+    splitting.page_given(part, owned.position)
+    for _ in range(LOOKAHEADS_AT_MOST):
+        lookahead = splitting.next_lookahead()
+        if lookahead is None:
+            return None
+        found = await lister.first_key(lookahead.keys)
+        splitting.answered(lookahead, found)
+        if found is not None:
+            return lookahead.cut
+    return None
+
+
+@asynccontextmanager
+async def opened_store(options: StoreOptions) -> AsyncIterator[PostgresStore]:
+    """The store, closed at the end."""
+    store = PostgresStore(options)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def worker_name() -> str:
+    """For operators: host and process."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+@asynccontextmanager
+async def _tables(options: StoreOptions) -> AsyncIterator[Jobs]:
+    jobs = Jobs(options)
+    try:
+        yield jobs
+    finally:
+        await jobs.close()
+
+
+@asynccontextmanager
+async def _shown(options: StoreOptions, job_id: int, show: Callable[[Job], None]) -> AsyncIterator[None]:
+    """Show the job while the block runs; a failure to read it is left to the worker, which reads it too."""
+    task = asyncio.create_task(_show(options, job_id, show), name=f"job-{job_id}-progress")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()
+
+
+async def _show(options: StoreOptions, job_id: int, show: Callable[[Job], None]) -> None:
+    async with _tables(options) as jobs:
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            show(await jobs.get(job_id))

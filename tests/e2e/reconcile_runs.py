@@ -1,0 +1,90 @@
+"""Runs `subscriber reconcile` and `backfill` as real processes, and compares the index with a bucket."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+from typing import Any
+
+import msgspec
+
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
+from testkit.s3.launch import ListingServer
+from testkit.s3.raw_client import RawS3
+from tests.e2e.environment import RunContext
+
+SUBSCRIPTION = """<NotificationConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><QueueConfiguration>
+<Queue>{arn}</Queue><Event>s3:ObjectCreated:*</Event><Event>s3:ObjectRemoved:*</Event></QueueConfiguration>
+</NotificationConfiguration>"""
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What `--format json` printed."""
+        found: dict[str, Any] = msgspec.json.decode(self.out)
+        return found
+
+
+class ReconcileRuns:
+    """Commands on one schema, one queue and the listing server."""
+
+    def __init__(self, context: RunContext, server: ListingServer) -> None:
+        self.context = context
+        self.server = server
+
+    async def migrate(self) -> StoreOptions:
+        """Create the tables."""
+        options = StoreOptions(url=self.context.database_url, schema=self.context.schema, tls="disable")
+        await migrate(options)
+        return options
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of a command."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SUBSCRIBER_"))}
+        return kept | self.context.environment() | {"AWS_ENDPOINT_URL_S3": self.server.endpoint_url}
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Begin a command."""
+        command = [sys.executable, "-m", "subscriber", *arguments]
+        return subprocess.Popen(command, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    async def run(self, *arguments: str) -> Ended:
+        """Run a command to its end."""
+        process = self.start(*arguments)
+        out, err = await asyncio.to_thread(process.communicate, None, 60)
+        return Ended(process.returncode, out.decode(), err.decode())
+
+    def subscribe(self, bucket: str) -> None:
+        """Let the bucket name the run's queue in its notification configuration."""
+        asked = {"QueueUrl": self.context.queue, "AttributeNames": ["QueueArn"]}
+        arn = self.context.client.call("GetQueueAttributes", **asked)["Attributes"]["QueueArn"]
+        with RawS3(self.server.endpoint_url) as client:
+            client.call("PUT", bucket, {"notification": ""}, SUBSCRIPTION.format(arn=arn).encode())
+
+    async def versions(self, bucket: str) -> list[tuple[Any, ...]]:
+        """Rows that are no tombstones: key, version id, state, size and ETag."""
+        query = "SELECT key, version_id, state, size_bytes, etag FROM object_versions WHERE state <> 'removed'"
+        return sorted(tuple(row) for row in await self._rows(query, bucket))
+
+    async def objects(self, bucket: str) -> list[tuple[Any, ...]]:
+        """The view: key, version id, size and ETag."""
+        query = "SELECT key, version_id, size_bytes, etag FROM objects WHERE true"
+        return sorted(tuple(row) for row in await self._rows(query, bucket))
+
+    async def _rows(self, query: str, bucket: str) -> list[Any]:
+        connection = await self.context.connect()
+        try:
+            return await connection.fetch(f"{query} AND bucket = $1", bucket)
+        finally:
+            await connection.close()
