@@ -44,9 +44,9 @@ COMMANDS = {
     "quarantine": LazyCommand(
         "subscriber.cli.quarantine:quarantine", "List, show or replay messages that could not become rows."
     ),
-    "backfill": LazyCommand("subscriber.cli.reconcile:backfill", "Fill the index from what is in a bucket already."),
+    "backfill": LazyCommand("subscriber.cli.reconcile:backfill", "Fill the index with what is in a bucket already."),
     "reconcile": LazyCommand(
-        "subscriber.cli.reconcile:reconcile", "Compare a bucket with the index; repair what differs."
+        "subscriber.cli.reconcile:reconcile", "Compare a bucket with the index, and repair what differs."
     ),
     "jobs": LazyCommand("subscriber.cli.jobs:jobs", "List and steer jobs that compare buckets with the index."),
     "prune": LazyCommand("subscriber.cli.prune:prune", "Delete old tombstones, replayed messages and ended jobs."),

@@ -82,10 +82,11 @@ def _options(command: F) -> F:
 @click.option("--repair", is_flag=True, help="Write what differs to the index.")
 @_options
 def reconcile(*, repair: bool, **arguments: Any) -> None:
-    """Compare a bucket, or the part of it with one prefix, with the index.
+    """Compare a bucket with the index, and repair what differs.
 
-    What differs is missing in the index, a ghost that only the index has, or stale. It is looked at twice, with more
-    than the grace between, so that events under way are no drift. Interrupted, the job goes on with --job.
+    It may be a part of the bucket, with one prefix. What differs is missing in the index, a ghost that only the index
+    has, or stale. It is looked at twice, with more than the grace between, so that events under way are no drift.
+    Interrupted, the job goes on with --job.
     """
     _run("reconcile", repair=repair, **arguments)
 
@@ -93,10 +94,11 @@ def reconcile(*, repair: bool, **arguments: Any) -> None:
 @click.command(epilog=_EPILOG)
 @_options
 def backfill(**arguments: Any) -> None:
-    """Fill the index with what is in a bucket, or in the part of it with one prefix, already.
+    """Fill the index with what is in a bucket already.
 
-    It may run beside the daemon, and again at any time: it is `reconcile --repair` under another name. Subscribe the
-    queue first, so that no change is missed between the two. Interrupted, the job goes on with --job.
+    It may be a part of the bucket, with one prefix. It may run beside the daemon, and again at any time: it is
+    `reconcile --repair` under another name. Subscribe the queue first, so that no change is missed between the two.
+    Interrupted, the job goes on with --job.
     """
     _run("backfill", repair=True, **arguments)
 

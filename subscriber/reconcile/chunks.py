@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
@@ -22,6 +22,15 @@ class Chunk(msgspec.Struct, frozen=True):
     """Whole stacks in the order of keys; of a key with more versions than are held, one more than that many."""
     requests: int
     """Pages that were asked for it."""
+
+    def up_to(self, upto: str | None) -> Chunk | None:
+        """The part of it in a range that may end earlier now: itself, if that is all of it, or None."""
+        if upto is None or (self.keys.upto is not None and self.keys.upto <= upto):
+            return self
+        if upto <= self.keys.after:
+            return None
+        entries = self.entries[: bisect_right(self.entries, upto, key=_key)]
+        return Chunk(KeyRange(self.keys.after, upto), entries, self.requests)
 
 
 async def chunks(

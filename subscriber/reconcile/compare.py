@@ -84,6 +84,8 @@ def judge(versions: KeyVersions, context: Context) -> Verdict:
 
 def compare(listed: Sequence[ListedVersion], indexed: Sequence[IndexedVersion], context: Context) -> Verdict:
     """Compare one key's stack, newest first, with the key's rows, in any order; either may be empty."""
+    if listed and not indexed:
+        return _all_missing(listed, context)
     rows = {row.version_id: row for row in indexed}
     if not context.are_noncurrent_visible and any(row.version_id and row.state != "removed" for row in indexed):
         return UNJUDGED  # the bucket has versions, so what is listed may be any of them
@@ -102,6 +104,23 @@ def compare(listed: Sequence[ListedVersion], indexed: Sequence[IndexedVersion], 
     written = _written(stack, rows, context) if len(ghosts) < len(differences) else ()
     removed = (observed_removal(context.bucket, indexed[0].key, ghost, context.moment) for ghost in ghosts)
     return Verdict(_kind(differences), tuple(sorted((*written, *removed), key=_version_id)), differences)
+
+
+def _all_missing(listed: Sequence[ListedVersion], context: Context) -> Verdict:
+    """The verdict on a key that the index has no row of: of a backfill, nearly every key."""
+    stack = listed
+    if len(listed) > 1:
+        seen: dict[str, ListedVersion] = {}
+        for version in listed:
+            seen.setdefault(version.version_id, version)
+        stack = [*seen.values()]
+    rows = observed_events(context.bucket, stack, context.moment)
+    if len(rows) > 1:
+        rows = tuple(sorted(rows, key=_version_id))
+    young = context.moment.server_time - context.grace_seconds
+    if any(version.last_modified >= young for version in stack):
+        return Verdict("fresh", rows)
+    return Verdict("missing", rows, tuple(_difference("missing", version) for version in stack))
 
 
 def confirmed(first: Verdict, second: Verdict) -> Verdict:

@@ -118,8 +118,8 @@ class RangePass:
         self._open_index = open_index
         self._ends = _Ends(lister, store, pace or Unlimited(), options or RangeOptions(), self.totals)
 
-    async def do_range(self, job: Job, held: JobRange) -> AsyncGenerator[PageDone, None]:
-        """Compare what remains of a range, page by page.
+    async def do_range(self, job: Job, held: JobRange) -> AsyncGenerator[PageDone, str | None]:
+        """Compare what remains of a range, page by page; the end of the range may be sent as the answer to a page.
 
         Raises:
             ListingError: the bucket cannot be listed to the end of the range.
@@ -127,9 +127,10 @@ class RangePass:
         """
         index = self._open_index()
         try:
-            async with aclosing(_Looks(self._ends, index, job, held.remaining).pages()) as pages:
+            looks = _Looks(self._ends, index, job, held.remaining)
+            async with aclosing(looks.pages()) as pages:
                 async for page in pages:
-                    yield page
+                    looks.end_at((yield page))
         finally:
             await index.close()
 
@@ -150,12 +151,17 @@ class _Looks:
         self._is_sparse = False
         self._time: tuple[int, float] = (0, float("-inf"))
 
+    def end_at(self, upto: str | None) -> None:
+        """The range ends here now: the keys after it are another worker's."""
+        if upto is not None and (self._keys.upto is None or upto < self._keys.upto):
+            self._keys = KeyRange(self._keys.after, upto)
+
     async def pages(self) -> AsyncGenerator[PageDone, None]:
         """See RangePass.do_range."""
         context = await self._context()
         async with self._ends.pace.permit():
             self._is_empty = await self._index.is_empty(self._job.bucket, self._keys)
-        async with aclosing(self._first_looks(context)) as looked:
+        async with aclosing(self._chunks()) as given, aclosing(self._first_looks(given, context)) as looked:
             async for page in looked:
                 self._keep(page)
                 while self._open and self._is_due(self._open[0]):
@@ -183,13 +189,22 @@ class _Looks:
             are_noncurrent_visible=options.versions,
         )
 
-    async def _first_looks(self, context: Context) -> AsyncGenerator[OpenPage, None]:
+    async def _chunks(self) -> AsyncGenerator[Chunk, None]:
         listed = chunks(ahead(self._ends.lister.pages(self._keys)), self._keys)
         async with aclosing(listed):
-            async for chunk in listed:
-                async with aclosing(self._first_look(chunk, context)) as looked:
-                    async for page in looked:
-                        yield page
+            async for given in listed:
+                chunk = given.up_to(self._keys.upto)
+                if chunk is None:
+                    return
+                yield chunk
+
+    async def _first_looks(
+        self, given: AsyncGenerator[Chunk, None], context: Context
+    ) -> AsyncGenerator[OpenPage, None]:
+        async for chunk in given:
+            async with aclosing(self._first_look(chunk, context)) as looked:
+                async for page in looked:
+                    yield page
 
     async def _first_look(self, chunk: Chunk, context: Context) -> AsyncGenerator[OpenPage, None]:
         page = OpenPage(self._ends.totals)
@@ -299,6 +314,7 @@ class _Looks:
         """The first open page, after the second look at its suspects."""
         page = self._open.popleft()
         self._suspects -= len(page.suspects)
+        page.end_at(self._keys.upto)
         if page.suspects:
             await asyncio.sleep(max(0.0, page.due_at - self._clock()))
             await self._second_look(page)

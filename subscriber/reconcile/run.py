@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
 import msgspec
@@ -30,8 +30,9 @@ from subscriber.reconcile.worker import ChooseSplit, Worker, WorkerOptions
 
 RANGES_PER_WORKER: Final = 4
 """So that workers end at about the same time, however the keys are spread within the ranges."""
-SPLIT_FROM_LISTED: Final = 5_000
-"""Versions that a range has listed before it is split: small ones are not worth the requests."""
+SPLIT_AFTER_PAGES: Final = 8
+"""A range is cut so far ahead of its worker: it goes on while the cut is sought, and learns of it with its next page.
+Were it past the cut by then, a page would be counted twice."""
 LOOKAHEADS_AT_MOST: Final = 48
 """For one split: five or six for each place at which the keys differ."""
 PROGRESS_SECONDS: Final = 1.0
@@ -132,9 +133,9 @@ def split_chooser(lister: SplittableLister) -> ChooseSplit:
     """Chooses a cut in a range in work with keys on both sides of it, by requests for one key each."""
 
     async def choose(_job: Job, running: Sequence[JobRange]) -> tuple[JobRange, str] | None:
-        large = [each for each in running if each.counters.listed >= SPLIT_FROM_LISTED and each.position]
-        for owned in sorted(large, key=lambda each: -each.counters.listed):
-            cut = await _cut(lister, owned)
+        begun = [each for each in running if each.position is not None]
+        for owned in sorted(begun, key=lambda each: -each.counters.listed):
+            cut = await _cut(lister, owned.remaining)
             if cut is not None:
                 return owned, cut
         return None
@@ -142,12 +143,19 @@ def split_chooser(lister: SplittableLister) -> ChooseSplit:
     return choose
 
 
-async def _cut(lister: SplittableLister, owned: JobRange) -> str | None:
-    splitting = Splitting([owned.remaining])
+async def _cut(lister: SplittableLister, keys: KeyRange) -> str | None:
+    near, pages = "", 0
+    async with aclosing(lister.pages(keys)) as listed:
+        async for page in listed:
+            near, pages = page[-1].key if page else near, pages + 1
+            if pages == SPLIT_AFTER_PAGES:
+                break
+    if pages < SPLIT_AFTER_PAGES or not near:
+        return None
+    splitting = Splitting([KeyRange(near, keys.upto)])
     part = splitting.next_part()
     assert part is not None
-    assert owned.position is not None
-    splitting.page_given(part, owned.position)
+    splitting.page_given(part, near)
     for _ in range(LOOKAHEADS_AT_MOST):
         lookahead = splitting.next_lookahead()
         if lookahead is None:

@@ -24,10 +24,11 @@ from subscriber.reconcile.job import ATTEMPTS_AT_MOST, Duty, duty, is_complete, 
 
 T = TypeVar("T")
 
-DoRange: TypeAlias = Callable[[Job, JobRange], AsyncGenerator[PageDone, None]]
+DoRange: TypeAlias = Callable[[Job, JobRange], AsyncGenerator[PageDone, str | None]]
 """Does `range.remaining` page by page: each page is yielded when all it calls for is committed, and its position is
-after that of the page before. The iterator ends after the last key of the range. It may be closed at any await, and the
-range may end earlier meanwhile: then it is closed after a page.
+after that of the page before. The iterator ends after the last key of the range. It may be closed at any await. The
+range may end earlier meanwhile: its present end is sent as the answer to each page, so that what another worker counts
+is not counted twice; after a page that reaches it, the iterator is closed.
 
 It raises ListingError or StoreError; the range is then tried again where it stands, as long as that may help.
 """
@@ -209,7 +210,8 @@ class Worker:
         """Do page after page; whether the range is done."""
         clock = asyncio.get_running_loop().time
         async with aclosing(self._do_range(job, holding.held)) as pages:
-            async for page in pages:
+            page = await anext(pages, None)
+            while page is not None:
                 holding.obey(await self._insist(partial(self._commit, holding, page)), clock())
                 if holding.duty == "forget":
                     return False
@@ -217,6 +219,7 @@ class Worker:
                     return True
                 if holding.duty == "release":
                     return False
+                page = await _answered(pages, holding.upto)
         return True
 
     async def _commit(self, holding: _Holding, page: PageDone | None) -> RangeOrders | None:
@@ -280,3 +283,11 @@ class Worker:
                 if not error.treatment.is_transient or clock() + delay >= ends_at:
                     raise
             await asyncio.sleep(delay)
+
+
+async def _answered(pages: AsyncGenerator[PageDone, str | None], upto: str | None) -> PageDone | None:
+    """The next page, after the end of the range was sent; None: there is none."""
+    try:
+        return await pages.asend(upto)
+    except StopAsyncIteration:
+        return None

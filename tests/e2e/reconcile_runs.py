@@ -41,12 +41,11 @@ class ReconcileRuns:
     def __init__(self, context: RunContext, server: ListingServer) -> None:
         self.context = context
         self.server = server
+        self.options = StoreOptions(url=context.database_url, schema=context.schema, tls="disable")
 
-    async def migrate(self) -> StoreOptions:
+    async def migrate(self) -> None:
         """Create the tables."""
-        options = StoreOptions(url=self.context.database_url, schema=self.context.schema, tls="disable")
-        await migrate(options)
-        return options
+        await migrate(self.options)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -81,6 +80,21 @@ class ReconcileRuns:
         """The view: key, version id, size and ETag."""
         query = "SELECT key, version_id, size_bytes, etag FROM objects WHERE true"
         return sorted(tuple(row) for row in await self._rows(query, bucket))
+
+    async def until_rows(self, bucket: str, count: int) -> None:
+        """Wait until the index has so many rows of a bucket."""
+        async with asyncio.timeout(30):
+            query = "SELECT 1 FROM object_versions WHERE true"
+            while len(await self._rows(query, bucket)) < count:  # noqa: ASYNC110 - theirs
+                await asyncio.sleep(0.05)
+
+    async def execute(self, statement: str) -> None:
+        """Execute a statement of the test."""
+        connection = await self.context.connect()
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
 
     async def _rows(self, query: str, bucket: str) -> list[Any]:
         connection = await self.context.connect()

@@ -47,7 +47,7 @@ def walk(
 ) -> DoRange:
     """Does the keys 1 to `total`, ten a page; `before_page` gets the range and the first number of the page."""
 
-    async def do_range(_: Job, held: JobRange) -> AsyncGenerator[PageDone, None]:
+    async def do_range(_: Job, held: JobRange) -> AsyncGenerator[PageDone, str | None]:
         left = held.remaining
         numbers = [n for n in range(1, total + 1) if key(n) > left.after and (left.upto is None or key(n) <= left.upto)]
         for start in range(0, len(numbers), PAGE_KEYS):
