@@ -109,14 +109,20 @@ class LivePace:
             self._share.release(worked_seconds)
 
     async def _turn_within_share(self) -> None:
-        """Wait until the share has room; it is looked at again and again, because it follows the lag."""
-        while True:
-            concurrency = concurrency_of_job(self._options, self._conditions())
-            if concurrency > 0:
-                self._share.set_limit(concurrency)
-                try:
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        return await self._share.acquire()
-                except TimeoutError:
-                    continue
+        """Wait until the share allows a page; it is looked at again and again, because it follows the lag."""
+        while not await self._try_turn():
+            pass
+
+    async def _try_turn(self) -> bool:
+        """Wait for the share as it is now, for LOOK_SECONDS at most; whether a page may begin."""
+        concurrency = concurrency_of_job(self._options, self._conditions())
+        if concurrency <= 0:
             await asyncio.sleep(LOOK_SECONDS)
+            return False
+        self._share.set_limit(concurrency)
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._share.acquire()
+        except TimeoutError:
+            return False
+        return True

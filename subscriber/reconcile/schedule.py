@@ -182,6 +182,7 @@ class ReconcileSchedule:
             job=job.job_id,
             state=job.state,
             listed=counters.listed,
+            drift=counters.missing + counters.ghost + counters.stale,
             missing=counters.missing,
             ghost=counters.ghost,
             stale=counters.stale,

@@ -124,13 +124,16 @@ def test_pages_that_fail_halve_the_limit() -> None:
         running = asyncio.create_task(pace.run(), name="pace")
         is_failing = asyncio.Event()
 
+        async def page() -> None:
+            async with pace.permit():
+                await asyncio.sleep(0.05)
+                if is_failing.is_set():
+                    raise StoreError(Treatment.BACK_OFF, "timeout", None, "late")
+
         async def pages() -> None:
             while True:
                 with contextlib.suppress(StoreError):
-                    async with pace.permit():
-                        await asyncio.sleep(0.05)
-                        if is_failing.is_set():
-                            raise StoreError(Treatment.BACK_OFF, "timeout", None, "late")
+                    await page()
 
         working = [asyncio.create_task(pages(), name="pages") for _ in range(8)]
         await asyncio.sleep(120)
