@@ -128,7 +128,7 @@ class _Command:
         jobs = Jobs(self._options)
         try:
             options = self._job_options(versions=await has_versions(target))
-            job_id = await jobs.create(new_job(request.kind, target, ranges, options, request.workers))
+            job_id = await jobs.create(new_job(request.kind, target, ranges, options))
         finally:
             await jobs.close()
         return await self._on_job(job_id)

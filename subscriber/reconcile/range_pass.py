@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from subscriber.adapters.postgres.object_index import LAST_KEY, ObjectIndex
+from subscriber.adapters.postgres.object_index import LAST_KEY
 from subscriber.errors import ListingError
 from subscriber.jobs import Job, JobRange, PageDone
 from subscriber.model import IndexedVersion, KeyRange, ListedVersion, ObjectEvent
@@ -59,6 +59,26 @@ class RangeLister(SplittableLister, Protocol):
 
     async def has_versioning(self) -> bool:
         """Whether the bucket has, or ever had, versioning."""
+        ...
+
+
+class IndexReader(Protocol):
+    """What is read of the index: adapters.postgres.object_index.ObjectIndex."""
+
+    async def is_empty(self, bucket: str, keys: KeyRange) -> bool:
+        """Whether the index has no row in a range, not even a tombstone."""
+        ...
+
+    async def matches(self, bucket: str, keys: KeyRange, separator: str, versions: int, digest: bytes) -> bool:
+        """Whether the index has exactly these versions in a range (see page_digest)."""
+        ...
+
+    def pages(self, bucket: str, keys: KeyRange) -> AsyncGenerator[Sequence[IndexedVersion], None]:
+        """All rows of a range, tombstones included, ordered by key and version id, page by page."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connection."""
         ...
 
 
@@ -109,7 +129,7 @@ class RangePass:
     def __init__(
         self,
         lister: RangeLister,
-        open_index: Callable[[], ObjectIndex],
+        open_index: Callable[[], IndexReader],
         store: Store,
         pace: Pace | None = None,
         options: RangeOptions | None = None,
@@ -138,7 +158,7 @@ class RangePass:
 class _Looks:
     """The two looks at one range."""
 
-    def __init__(self, ends: _Ends, index: ObjectIndex, job: Job, keys: KeyRange) -> None:
+    def __init__(self, ends: _Ends, index: IndexReader, job: Job, keys: KeyRange) -> None:
         self._ends, self._index, self._job, self._keys = ends, index, job, keys
         given = job.options.grace_seconds
         self._grace_seconds = default_grace_seconds(0.0) if given is None else float(given)
@@ -189,8 +209,18 @@ class _Looks:
             are_noncurrent_visible=options.versions,
         )
 
+    async def _storable(
+        self, pages: AsyncGenerator[Sequence[ListedVersion], None]
+    ) -> AsyncGenerator[Sequence[ListedVersion], None]:
+        """Leave out keys that PostgreSQL cannot hold; S3 takes any Unicode (S3 user guide, "Naming objects")."""
+        async with aclosing(pages):
+            async for page in pages:
+                kept = [entry for entry in page if "\0" not in entry.key]
+                self._ends.totals.unjudged += len(page) - len(kept)
+                yield kept
+
     async def _chunks(self) -> AsyncGenerator[Chunk, None]:
-        listed = chunks(ahead(self._ends.lister.pages(self._keys)), self._keys)
+        listed = chunks(ahead(self._storable(self._ends.lister.pages(self._keys))), self._keys)
         async with aclosing(listed):
             async for given in listed:
                 chunk = given.up_to(self._keys.upto)

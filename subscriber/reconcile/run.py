@@ -35,6 +35,9 @@ SPLIT_AFTER_PAGES: Final = 8
 Were it past the cut by then, a page would be counted twice."""
 LOOKAHEADS_AT_MOST: Final = 48
 """For one split: five or six for each place at which the keys differ."""
+CONCURRENCY: Final = 64
+"""Ranges of a new job that all processes may do at once; `subscriber jobs tune` changes it. Each process has a bound of
+its own."""
 PROGRESS_SECONDS: Final = 1.0
 IDLE_SECONDS: Final = 0.5
 """Between two looks for work: a small job ends at once."""
@@ -86,11 +89,10 @@ async def plan(store: StoreOptions, target: Target, workers: int) -> tuple[tuple
     return tuple(ranges_between(sample.quantiles, prefix_range(target.prefix))), sample
 
 
-def new_job(kind: str, target: Target, ranges: Sequence[KeyRange], options: JobOptions, concurrency: int) -> NewJob:
+def new_job(kind: str, target: Target, ranges: Sequence[KeyRange], options: JobOptions) -> NewJob:
     """The job to create."""
-    return NewJob(
-        kind, target.bucket.bucket, target.prefix, tuple(ranges), worker_name(), options, concurrency=concurrency
-    )
+    bucket, prefix = target.bucket.bucket, target.prefix
+    return NewJob(kind, bucket, prefix, tuple(ranges), worker_name(), options, concurrency=CONCURRENCY)
 
 
 async def work_on_job(

@@ -76,7 +76,7 @@ class ScheduledJobs:
             versions=await has_versions(target),
         )
         ranges, _ = await plan(self._options, target, SLOTS)
-        new = new_job("reconcile", target, ranges, options, SLOTS)
+        new = new_job("reconcile", target, ranges, options)
         return await jobs.create(msgspec.structs.replace(new, created_by=f"{CREATOR} of {new.created_by}"))
 
     def _count(self, job: Job) -> None:

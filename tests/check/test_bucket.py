@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from subscriber.check.rules.bucket import UnreadableBucket, bucket_findings, unreadable_findings
+from subscriber.check.rules.bucket import UnreadableBucket, bucket_findings, subscription_gap, unreadable_findings
 from subscriber.check.rules.finding import Finding
 
 ARN = "arn:aws:sqs:eu-west-1:123456789012:events"
@@ -122,3 +122,31 @@ def test_one_cause_is_one_note_with_all_its_buckets() -> None:
     assert denied.format("*") in together.problem
     (single,) = unreadable_findings(buckets[:1])
     assert denied.format("lake") in single.problem
+
+
+@pytest.mark.parametrize(
+    ("subscriptions", "prefix", "lacking"),
+    [
+        ([subscription(*ALL)], "", None),
+        ([subscription("s3:ObjectCreated:*", "s3:ObjectRemoved:*")], "logs/", None),
+        ([subscription(*ALL, prefix="logs/")], "logs/2026/", None),
+        ([subscription(*ALL, prefix="logs/")], "", "s3:ObjectCreated:* and s3:ObjectRemoved:* for every key"),
+        ([subscription(*ALL, suffix=".parquet")], "logs/", "for every key with prefix 'logs/'"),
+        ([subscription("s3:ObjectCreated:*")], "", "does not send s3:ObjectRemoved:*"),
+        ([subscription(*ALL, arn=f"{ARN}-of-others")], "", "to any of the queues"),
+        ([], "", "does not send s3:ObjectCreated:* and s3:ObjectRemoved:* to any of the queues"),
+    ],
+)
+def test_a_job_needs_created_and_removed_events(
+    subscriptions: list[dict[str, Any]], prefix: str, lacking: str | None
+) -> None:
+    """Of every key that it compares; where events may come another way, the gap is not certain."""
+    gap = subscription_gap({"QueueConfigurations": subscriptions}, [ARN], prefix)
+    assert (gap is None) == (lacking is None)
+    if gap and lacking:
+        assert lacking in gap.problem
+        assert gap.is_certain
+        beside = {"QueueConfigurations": subscriptions, "EventBridgeConfiguration": {}}
+        doubtful = subscription_gap(beside, [ARN], prefix)
+        assert doubtful is not None
+        assert not doubtful.is_certain

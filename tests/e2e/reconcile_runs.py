@@ -41,6 +41,8 @@ class ReconcileRuns:
     def __init__(self, context: RunContext, server: ListingServer) -> None:
         self.context = context
         self.server = server
+        self.changed: dict[str, str] = {}
+        """Environment variables that differ from those of the run."""
         self.options = StoreOptions(url=context.database_url, schema=context.schema, tls="disable")
 
     async def migrate(self) -> None:
@@ -51,7 +53,8 @@ class ReconcileRuns:
     def environment(self) -> dict[str, str]:
         """The environment of a command."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SUBSCRIBER_"))}
-        return kept | self.context.environment() | {"AWS_ENDPOINT_URL_S3": self.server.endpoint_url}
+        ours = {"AWS_ENDPOINT_URL_S3": self.server.endpoint_url}
+        return kept | self.context.environment() | ours | self.changed
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Begin a command."""

@@ -8,10 +8,12 @@ import json
 import os
 import signal
 import time
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiobotocore.session import get_session
 
 from subscriber.adapters.postgres.jobs import Jobs
 from testkit.s3.faults import Fault
@@ -21,6 +23,7 @@ from testkit.s3.launch import ListingServer
 from testkit.s3.raw_client import RawS3
 from tests.e2e.environment import RunContext, until
 from tests.e2e.reconcile_runs import ReconcileRuns
+from tests.e2e.test_real_bucket import HOSTILE_KEYS as REAL_KEYS
 from tests.fixtures.s3 import MakeBucket
 
 PLAN = GeneratedPlan(keys=2_000, layout="mixed", keys_per_block=100, deep_versions=250)
@@ -216,6 +219,52 @@ def _event(bucket: str, key: str, body: bytes | None) -> str:
         "s3": {"bucket": {"name": bucket}, "object": described},
     }
     return json.dumps({"Records": [record]})
+
+
+async def test_a_bucket_of_localstack_becomes_an_equal_view(runs: ReconcileRuns, localstack_url: str) -> None:
+    """One page of hostile keys with versions and a marker, put before the subscription; then events get lost."""
+    options = {"region_name": "us-east-1", "endpoint_url": localstack_url}
+    credentials = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    async with AsyncExitStack() as stack:
+        s3, sqs = [
+            await stack.enter_async_context(get_session().create_client(name, **options, **credentials))
+            for name in ("s3", "sqs")
+        ]
+        bucket = f"lake-{time.time_ns()}"
+        await s3.create_bucket(Bucket=bucket)
+        await s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        for key in REAL_KEYS:
+            await s3.put_object(Bucket=bucket, Key=key, Body=b"1")
+        await s3.put_object(Bucket=bucket, Key=REAL_KEYS[0], Body=b"22")
+        await s3.delete_object(Bucket=bucket, Key=REAL_KEYS[1])
+        queue = (await sqs.create_queue(QueueName=bucket))["QueueUrl"]
+        asked = await sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+        events = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"]
+        subscription = {"QueueArn": asked["Attributes"]["QueueArn"], "Events": events}
+        runs.changed = {"AWS_ENDPOINT_URL_S3": localstack_url, "SUBSCRIBER_QUEUE_URLS": queue}
+        refused = await runs.run("backfill", f"s3://{bucket}")
+        assert refused.code == 2
+        await s3.put_bucket_notification_configuration(
+            Bucket=bucket, NotificationConfiguration={"QueueConfigurations": [subscription]}
+        )
+        filled = await runs.run("backfill", f"s3://{bucket}", *JSON)
+        assert filled.code == 0, filled.err
+        assert filled.report["counters"]["written"] == len(REAL_KEYS) + 2
+        assert {row[0]: row[2] for row in await runs.objects(bucket)} == await listing(s3, bucket)
+        await s3.put_object(Bucket=bucket, Key="lost", Body=b"333")
+        await s3.delete_object(Bucket=bucket, Key=REAL_KEYS[2])
+        await asyncio.sleep(3.1)
+        found = await runs.run("reconcile", f"s3://{bucket}", *GRACE, *JSON)
+        assert found.code == 10, found.err
+        assert {each["key"] for each in found.report["examples"]} == {"lost", REAL_KEYS[2]}
+        assert (await runs.run("reconcile", "--repair", f"s3://{bucket}", *GRACE)).code == 0
+        assert {row[0]: row[2] for row in await runs.objects(bucket)} == await listing(s3, bucket)
+
+
+async def listing(s3: Any, bucket: str) -> dict[str, int]:
+    """Size of every object, by key, as ListObjectsV2 shows them."""
+    page = await s3.list_objects_v2(Bucket=bucket)
+    return {item["Key"]: item["Size"] for item in page.get("Contents", [])}
 
 
 async def test_a_plan_is_done_range_by_range(runs: ReconcileRuns, serve_bucket: MakeBucket, tmp_path: Path) -> None:

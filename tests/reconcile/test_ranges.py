@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from subscriber.events.key import MAX_KEY_BYTES, is_storable
 from subscriber.model import KeyRange
-from subscriber.reconcile.ranges import LAST, end_of_prefix, middle, quantiles, ranges_between, shared_length
+from subscriber.reconcile.ranges import (
+    LAST,
+    end_of_prefix,
+    middle,
+    prefix_range,
+    quantiles,
+    ranges_between,
+    shared_length,
+)
 
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
 NARROW = st.text(st.sampled_from("\x01\x02a\x7f\x80\ud7ff\ue000" + LAST), min_size=1, max_size=5)
@@ -104,3 +112,17 @@ def test_the_shared_length(one: str, other: str) -> None:
     length = shared_length(one, other)
     assert one[:length] == other[:length]
     assert length in {len(one), len(other)} or one[length] != other[length]
+
+
+@given(NARROW | KEYS | st.just(""), NARROW | KEYS | st.just(""))
+def test_a_prefix_has_a_range_with_all_its_keys(prefix: str, rest: str) -> None:
+    """It may be given to the tables of jobs, and no key with another beginning of that length lies above it."""
+    found = prefix_range(prefix)
+    assert is_storable(found.after, MAX_KEY_BYTES)
+    assert found.upto is None or is_storable(found.upto, MAX_KEY_BYTES)
+    if prefix + rest:
+        assert found.after < prefix + rest
+        assert found.upto is None or prefix + rest <= found.upto
+    if prefix and rest and not prefix.startswith(rest) and not rest.startswith(prefix) and rest > prefix:
+        assert found.upto is not None
+        assert rest > found.upto

@@ -21,8 +21,12 @@ from subscriber.errors import ExitCode, StoreError
 from subscriber.jobs import PageDone, RangeState, Tolerance
 from subscriber.model import Rejection
 from testkit.daemon import daemon_process
+from testkit.s3.generated import GeneratedPlan
+from testkit.s3.launch import ListingServer
 from tests.adapters.postgres.object_rows import message, row
 from tests.e2e.environment import RunContext, put_body
+from tests.e2e.reconcile_runs import ReconcileRuns
+from tests.fixtures.s3 import MakeBucket
 from tests.reconcile.walks import new_job
 from tests.security.sql_roles import SQL, Roles, create_roles, drop_roles, run
 
@@ -173,6 +177,19 @@ async def test_jobs_need_their_grants_and_the_daemon_does_not(roles: Roles) -> N
         await run(roles.owner_url, _revoked(roles, grant))
     await _run_all_statements(roles)
     assert await probe_database(_options(roles, roles.writer_url), "password") == []
+
+
+async def test_a_bucket_is_filled_and_compared_as_the_writer(
+    context: RunContext, roles: Roles, listing_server: ListingServer, serve_bucket: MakeBucket
+) -> None:
+    """The real commands with that role need no further grant."""
+    runs = ReconcileRuns(context, listing_server)
+    runs.changed = {"SUBSCRIBER_DATABASE_URL": roles.writer_url}
+    spec = serve_bucket(generated=GeneratedPlan(keys=20))
+    filled = await runs.run("backfill", f"s3://{spec.name}", "--anyway")
+    assert filled.code == 0, filled.err
+    compared = await runs.run("reconcile", f"s3://{spec.name}", "--anyway", "--grace", "0")
+    assert compared.code == 0, compared.err
 
 
 async def test_only_the_owner_can_prune(roles: Roles) -> None:

@@ -1,0 +1,156 @@
+"""The range pass, in any interleaving with changes and events: two looks, digests, empty ranges; in virtual time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from random import Random
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from subscriber.errors import ListingError
+from subscriber.jobs import JobOptions, PageDone
+from subscriber.model import KeyRange, ListedVersion
+from subscriber.reconcile import range_pass
+from subscriber.reconcile.compare import compare
+from testkit.reconcile.claims import KINDS, broken_claims, bucket_of
+from testkit.reconcile.interleaving import Mix
+from testkit.reconcile.model_index import ModelIndex
+from testkit.reconcile.passes import PassInterleaving, PassLister, PassReader, PassStore, job_of
+from tests.reconcile.samples import CONTEXT, LONG_AGO, NOW, indexed, listed
+
+pytestmark = pytest.mark.usefixtures("untraced")
+
+SEEDS = 60
+
+
+def run_of(seed: int, mix: Mix) -> PassInterleaving:
+    """One run of any kind."""
+    random, kind = Random(seed), KINDS[seed % len(KINDS)]
+    bucket = bucket_of("lake", random, kind)
+    may_change = msgspec.structs.replace(mix, may_change_versioning=kind[1])
+    return PassInterleaving(bucket, ModelIndex(lambda: bucket.now), random, may_change)
+
+
+async def test_repairs_end_as_the_bucket() -> None:
+    """Whatever is lost, late, twice or reordered, and whatever changes between two pages or two looks."""
+    verdicts: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        run = run_of(seed, Mix(lost=(0.0, 0.3, 1.0)[seed % 3], steps=40))
+        run.suspects_at_most = (1_000, 1)[seed % 2]
+        assert await broken_claims(run) == [], seed
+        verdicts += run.verdicts
+    assert all(verdicts[kind] > 5 for kind in ("fresh", "missing", "ghost", "stale")), verdicts
+
+
+async def test_prompt_events_are_no_drift() -> None:
+    """Under load a report finds nothing and writes nothing, if every event arrives within the grace."""
+    seen: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        run = run_of(seed, Mix(is_prompt=True, inventories=False, steps=80))
+        run.repair = False
+        await run.run()
+        seen += run.verdicts
+        assert await run.faults() == [], seed
+    assert not {"missing", "ghost", "stale"} & seen.keys(), seen
+    assert seen["fresh"] > 20
+
+
+async def test_one_look_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the comparison of both looks, some of the same runs would report drift."""
+    monkeypatch.setattr(range_pass, "confirmed", lambda first, _second: first)
+    seen: Counter[str] = Counter()
+    for seed in range(SEEDS):
+        run = run_of(seed, Mix(is_prompt=True, inventories=False, steps=80))
+        run.repair = False
+        await run.run()
+        seen += run.verdicts
+    assert {"missing", "ghost", "stale"} & seen.keys()
+
+
+async def test_more_suspects_than_are_held_are_counted_at_once() -> None:
+    """In a report nothing waits for them, and the count is the same."""
+    run = run_of(1, Mix(steps=0))
+    for number in range(40):
+        run.bucket.put(f"key-{number:02}", 1)
+    run.bucket.pass_time(1_000)
+    run.repair, run.suspects_at_most = False, 5
+    assert await run.reconcile(KeyRange(), page_entries=7, is_at_rest=True) == {"missing": 40}
+
+
+async def test_keys_that_postgresql_cannot_hold_are_left_out() -> None:
+    """They neither reach the index nor end the range, wherever they lie on a page."""
+    run = run_of(1, Mix(steps=0))
+    for key in ("a", "b\0", "c", "\0", "z\0z"):
+        run.bucket.put(key, 1)
+    run.bucket.pass_time(1_000)
+    lister = PassLister(run, 1, is_of_versions=True, is_at_rest=True)
+    passed = range_pass.RangePass(lister, lambda: PassReader(run), PassStore(run))
+    pages = await all_pages(passed, JobOptions(repair=True))
+    assert [row.key for row in await run.index.versions()] == ["a", "c"]
+    assert passed.totals.unjudged == 3
+    assert not any("\0" in page.position for page in pages)
+
+
+async def test_a_bucket_that_gets_versioning_meanwhile_fails_the_range() -> None:
+    """Current objects without their version ids are not written."""
+    run = run_of(0, Mix(steps=0, keys=("a", "b")))
+    run.bucket.put("a", 1)
+    run.bucket.pass_time(1_000)
+    lister = PassLister(run, 1, is_of_versions=False, is_at_rest=True)
+    passed = range_pass.RangePass(lister, lambda: PassReader(run), PassStore(run))
+    run.bucket.enable_versioning()
+    for repair in (True, False):
+        with pytest.raises(ListingError, match="got versioning") as caught:
+            await all_pages(passed, JobOptions(repair=repair, versions=False))
+        assert caught.value.is_permanent
+    assert await run.index.versions() == []
+
+
+async def all_pages(passed: range_pass.RangePass, options: JobOptions) -> list[PageDone]:
+    """Every page of the whole bucket."""
+    return [page async for page in passed.do_range(*job_of("lake", KeyRange(), options))]
+
+
+async def test_a_range_that_ends_earlier_meanwhile_counts_no_key_twice() -> None:
+    """The end that is sent as the answer to a page cuts the pages after it, and drops their suspects."""
+    run = run_of(1, Mix(steps=0))
+    for number in range(30):
+        run.bucket.put(f"key-{number:02}", 1)
+    run.bucket.pass_time(1_000)
+    for repair in (True, False):
+        lister = PassLister(run, 4, is_of_versions=True, is_at_rest=True)
+        passed = range_pass.RangePass(lister, lambda: PassReader(run), PassStore(run))
+        pages = passed.do_range(*job_of("lake", KeyRange(), JobOptions(repair=repair)))
+        found = [await anext(pages)]
+        try:
+            while found[-1].position < "key-16":
+                found.append(await pages.asend("key-16"))
+        except StopAsyncIteration:
+            pass
+        await pages.aclose()
+        assert sum(page.counters.missing for page in found) == 17
+        assert [page.position for page in found] == sorted({page.position for page in found})
+        run.index = ModelIndex(lambda: run.bucket.now)
+
+
+VERSIONS = st.lists(
+    st.builds(
+        listed,
+        st.sampled_from(["", "v1", "v2", "v3"]),
+        marker=st.booleans(),
+        at=st.sampled_from([LONG_AGO, NOW - 100, NOW]),
+        size=st.integers(0, 3),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+@given(VERSIONS)
+def test_a_key_without_rows_has_the_verdict_of_the_general_rule(stack: list[ListedVersion]) -> None:
+    """The short way of backfills is the rule for any key: an old tombstone of another version changes nothing."""
+    tombstone = indexed("gone", state="removed")
+    assert compare(stack, (), CONTEXT) == compare(stack, (tombstone,), CONTEXT)
