@@ -47,6 +47,7 @@ from subscriber.quarantine.progress import Progress
 from subscriber.reconcile.plan import PlannedRange, planned_range, range_line
 from subscriber.reconcile.range_pass import RangeOptions, RangePass
 from subscriber.reconcile.run import (
+    RANGES_OF_A_PLAN_PER_WORKER,
     Target,
     WorkOptions,
     has_versions,
@@ -120,7 +121,8 @@ class _Command:
         bucket, prefix = location_of(request.location or "")
         target = self._target(bucket, prefix)
         await self._require_events(bucket, prefix)
-        ranges, sample = await plan(self._options, target, request.workers)
+        parts = request.workers * (RANGES_OF_A_PLAN_PER_WORKER if request.plan_file is not None else 1)
+        ranges, sample = await plan(self._options, target, parts)
         if request.plan_file is not None:
             lines = [range_line(PlannedRange(bucket, prefix, keys)) for keys in ranges]
             await asyncio.to_thread(_write_plan, request.plan_file, lines)

@@ -135,6 +135,9 @@ class RangePass:
         options: RangeOptions | None = None,
     ) -> None:
         self.totals = Totals()
+        self.reached: dict[int, str] = {}
+        """Of each range in work, by its number: the key up to which it was listed. What is committed lies behind that
+        while suspects wait for their second look."""
         self._open_index = open_index
         self._ends = _Ends(lister, store, pace or Unlimited(), options or RangeOptions(), self.totals)
 
@@ -147,18 +150,23 @@ class RangePass:
         """
         index = self._open_index()
         try:
-            looks = _Looks(self._ends, index, job, held.remaining)
+            looks = _Looks(self._ends, index, job, held.remaining, lambda key: self._note(held.number, key))
             async with aclosing(looks.pages()) as pages:
                 async for page in pages:
                     looks.end_at((yield page))
         finally:
+            self.reached.pop(held.number, None)
             await index.close()
+
+    def _note(self, number: int, key: str) -> None:
+        self.reached[number] = key
 
 
 class _Looks:
     """The two looks at one range."""
 
-    def __init__(self, ends: _Ends, index: IndexReader, job: Job, keys: KeyRange) -> None:
+    def __init__(self, ends: _Ends, index: IndexReader, job: Job, keys: KeyRange, note: Callable[[str], None]) -> None:
+        self._note = note
         self._ends, self._index, self._job, self._keys = ends, index, job, keys
         given = job.options.grace_seconds
         self._grace_seconds = default_grace_seconds(0.0) if given is None else float(given)
@@ -226,6 +234,7 @@ class _Looks:
                 chunk = given.up_to(self._keys.upto)
                 if chunk is None:
                     return
+                self._note(LAST_KEY if chunk.keys.upto is None else chunk.keys.upto)
                 yield chunk
 
     async def _first_looks(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Final
 
@@ -28,11 +28,14 @@ from subscriber.reconcile.ranges import prefix_range, ranges_between
 from subscriber.reconcile.splitting import Splitting
 from subscriber.reconcile.worker import ChooseSplit, Worker, WorkerOptions
 
-RANGES_PER_WORKER: Final = 4
-"""So that workers end at about the same time, however the keys are spread within the ranges."""
-SPLIT_AFTER_PAGES: Final = 8
-"""A range is cut so far ahead of its worker: it goes on while the cut is sought, and learns of it with its next page.
-Were it past the cut by then, a page would be counted twice."""
+RANGES_OF_A_PLAN_PER_WORKER: Final = 4
+"""So that tasks end at about the same time. In a job idle workers split ranges instead: at the end of each range the
+grace passes, if anything differs."""
+SPLIT_EVERY_LISTED: Final = 5_000
+"""Versions that a range must have listed since a cut was last sought in it: that takes some requests."""
+SPLIT_AFTER_PAGES: Final = 3
+"""A cut lies so far ahead of the range's worker: it has a page in work and one asked for, and learns of the cut with
+the next one. Were it past the cut by then, a page would be counted twice."""
 LOOKAHEADS_AT_MOST: Final = 48
 """For one split: five or six for each place at which the keys differ."""
 CONCURRENCY: Final = 64
@@ -79,11 +82,11 @@ async def opened_lister(target: Target, *, versions: bool) -> AsyncIterator[Buck
         yield lister
 
 
-async def plan(store: StoreOptions, target: Target, workers: int) -> tuple[tuple[KeyRange, ...], Sample]:
+async def plan(store: StoreOptions, target: Target, parts: int) -> tuple[tuple[KeyRange, ...], Sample]:
     """The ranges of a job, of about equal size where the index knows keys; and the sample that they come from."""
     index = ObjectIndex(store)
     try:
-        sample = await index.sample(target.bucket.bucket, target.prefix, workers * RANGES_PER_WORKER)
+        sample = await index.sample(target.bucket.bucket, target.prefix, parts)
     finally:
         await index.close()
     return tuple(ranges_between(sample.quantiles, prefix_range(target.prefix))), sample
@@ -127,46 +130,77 @@ async def work_on_job(
     ):
         passed = RangePass(lister, lambda: ObjectIndex(store_options), store, pace, options.range_options)
         named = WorkerOptions(worker_name(), options.slots, options.lease_seconds, idle_seconds=IDLE_SECONDS)
-        worker = Worker(jobs, passed.do_range, named, split_chooser(lister))
+        worker = Worker(jobs, passed.do_range, named, split_chooser(lister, jobs, passed.reached))
         return await worker.run(job.job_id), passed
 
 
-def split_chooser(lister: SplittableLister) -> ChooseSplit:
-    """Chooses a cut in a range in work with keys on both sides of it, by requests for one key each."""
+def split_chooser(lister: SplittableLister, jobs: Jobs, reached: Mapping[int, str]) -> ChooseSplit:
+    """Chooses a cut in a range in work with keys on both sides of it, by requests for one key each.
 
-    async def choose(_job: Job, running: Sequence[JobRange]) -> tuple[JobRange, str] | None:
-        begun = [each for each in running if each.position is not None]
-        for owned in sorted(begun, key=lambda each: -each.counters.listed):
-            cut = await _cut(lister, owned.remaining)
-            if cut is not None:
-                return owned, cut
+    Args:
+        lister: of the job.
+        jobs: the tables.
+        reached: of ranges in this process, how far they are listed, committed or not.
+    """
+    sought: dict[int, int] = {}
+
+    async def choose(job: Job, running: Sequence[JobRange]) -> tuple[JobRange, str] | None:
+        for owned in sorted(running, key=lambda each: -each.counters.listed):
+            listed = owned.counters.listed
+            rest = _unlisted(owned, reached)
+            if not rest.after or listed < sought.get(owned.number, 0) + SPLIT_EVERY_LISTED:
+                continue
+            sought[owned.number] = listed
+            cuts = await _cuts(lister, rest)
+            now = await jobs.ranges(job.job_id, owned.number - 1, 1)  # its worker went on meanwhile
+            for cut in cuts[len(cuts) // 2 :] if now else ():
+                if await _is_ahead(lister, _unlisted(now[0], reached), cut):
+                    return now[0], cut
         return None
 
     return choose
 
 
-async def _cut(lister: SplittableLister, keys: KeyRange) -> str | None:
-    near, pages = "", 0
-    async with aclosing(lister.pages(keys)) as listed:
-        async for page in listed:
-            near, pages = page[-1].key if page else near, pages + 1
+def _unlisted(owned: JobRange, reached: Mapping[int, str]) -> KeyRange:
+    """What is left to list of a range; at its end a range without keys."""
+    position = max(owned.position or "", reached.get(owned.number, ""))
+    return KeyRange(position, owned.keys.upto)
+
+
+async def _is_ahead(lister: SplittableLister, keys: KeyRange, cut: str) -> bool:
+    """Whether several pages of keys lie before the cut."""
+    if keys.after >= cut:
+        return False
+    pages = 0
+    async with aclosing(lister.pages(KeyRange(keys.after, cut))) as listed:
+        async for _ in listed:
+            pages += 1
             if pages == SPLIT_AFTER_PAGES:
-                break
-    if pages < SPLIT_AFTER_PAGES or not near:
-        return None
-    splitting = Splitting([KeyRange(near, keys.upto)])
-    part = splitting.next_part()
-    assert part is not None
-    splitting.page_given(part, near)
+                return True
+    return False
+
+
+async def _cuts(lister: SplittableLister, keys: KeyRange) -> list[str]:
+    """Some cuts in order, with keys before and behind each."""
+    if keys.upto is not None and keys.after >= keys.upto:
+        return []
+    splitting = Splitting([keys])
+    part, cuts = splitting.next_part(), list[str]()
+    if part is not None:
+        splitting.page_given(part, keys.after)
     for _ in range(LOOKAHEADS_AT_MOST):
         lookahead = splitting.next_lookahead()
         if lookahead is None:
-            return None
+            break
         found = await lister.first_key(lookahead.keys)
         splitting.answered(lookahead, found)
-        if found is not None:
-            return lookahead.cut
-    return None
+        if found is None:
+            continue
+        cuts.append(lookahead.cut)
+        splitting.part_ended(lookahead.part)  # a cut further on is wanted
+        if (upper := splitting.next_part()) is not None:
+            splitting.page_given(upper, found)
+    return cuts
 
 
 @asynccontextmanager
