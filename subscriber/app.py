@@ -48,6 +48,9 @@ from subscriber.options import (
     store_options,
 )
 from subscriber.pipeline.pipeline import Pipeline
+from subscriber.reconcile.in_daemon import DaemonSchedule, DaemonScheduleOptions
+from subscriber.reconcile.pace import Conditions, PaceOptions
+from subscriber.reconcile.schedule import ScheduleOptions
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.table import Settings
 
@@ -217,6 +220,8 @@ class Daemon:
         regulator.add_done_callback(self._side_task_ended)
         counting = asyncio.create_task(self._quarantine_count().run(), name="quarantine count")
         counting.add_done_callback(self._side_task_ended)
+        schedule = asyncio.create_task(self._schedule(pipeline).run(self._stop.requested), name="reconcile schedule")
+        schedule.add_done_callback(self._schedule_ended)
         agent = EcsAgent.of(os.environ) if settings.task_protection == "busy" else None
         try:
             async with task_protection(agent, lambda: next(leases.outstanding(), None) is not None):
@@ -224,9 +229,19 @@ class Daemon:
         finally:
             regulator.cancel()
             counting.cancel()
+            schedule.cancel()
             outstanding = list(leases.outstanding())
             releasing = release_all(queues, outstanding, RELEASE_CALLS_SECONDS, self._metrics.queue_name)
-            await asyncio.gather(releasing, load.close())
+            await asyncio.gather(releasing, load.close(), asyncio.wait([schedule], timeout=RELEASE_CALLS_SECONDS))
+
+    def _schedule(self, pipeline: Pipeline) -> DaemonSchedule:
+        def conditions() -> Conditions:
+            lag_seconds = self._regulator.lag_seconds if self._regulator else 0.0
+            is_stopped = pipeline.limiter.is_paused or pipeline.breaker.is_unavailable
+            return Conditions(pipeline.limiter.limit, lag_seconds, is_stopped)
+
+        options = _schedule_options(self._settings)
+        return DaemonSchedule(options, self._database, pipeline.limiter, self._metrics, conditions)
 
     def _quarantine_count(self) -> QuarantineCount:
         quarantine = Quarantine(self._database)
@@ -288,8 +303,24 @@ class Daemon:
         self._metrics.concurrency.set_function(lambda: pipeline.limiter.at_work)
         self._metrics.batch_rows_limit.set_function(lambda: pipeline.batcher.rows_at_most)
 
+    def _schedule_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:  # else the stop has ended it
+            self._side_task_ended(task)
+
     def _side_task_ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled():
             _log.critical("daemon.broken", task=task.get_name(), detail=repr(task.exception()))
             self._is_broken = True
             self._stop.request()
+
+
+def _schedule_options(settings: Settings) -> DaemonScheduleOptions | None:
+    """Options of the schedule; None: there is none."""
+    if settings.reconcile_every_hours is None:
+        return None
+    return DaemonScheduleOptions(
+        schedule=ScheduleOptions(settings.reconcile_every_hours * 3600, settings.buckets),
+        pace=PaceOptions(settings.lag_target_seconds, settings.lag_max_seconds),
+        is_repair=settings.reconcile_repair == "true",
+        batch_rows=settings.batch_max_rows,
+    )

@@ -18,6 +18,7 @@ LoadSource: TypeAlias = Literal[
 """The source of the database's load; "none": no sensor, "auto": the best one that works."""
 TaskProtection: TypeAlias = Literal["busy", "none"]
 """When an ECS task asks for protection from scale-in and deployments."""
+Switch: TypeAlias = Literal["true", "false"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 LogFormat: TypeAlias = Literal["auto", "json", "console"]
 

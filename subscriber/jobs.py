@@ -186,3 +186,25 @@ class RangeOrders(msgspec.Struct, frozen=True):
     """The end of its range now: another worker may have taken the keys after it."""
     job_state: JobState
     concurrency: int
+
+
+class BucketJobs(msgspec.Struct, frozen=True):
+    """What the jobs that compared a whole bucket with the index say about it."""
+
+    bucket: str
+    unfinished_id: int | None = None
+    """The job of the schedule that goes on, or waits for a worker."""
+    is_paused: bool = False
+    """Whether an operator has paused it."""
+    ended_id: int | None = None
+    """The last job that ended, in any way."""
+    has_failed: bool = False
+    """Whether that one failed."""
+    ended_seconds: float | None = None
+    """How long ago it ended."""
+    complete_seconds: float | None = None
+    """How long ago the last job ended that looked at every key; None: never."""
+    missing: int = 0
+    """What that one found."""
+    ghost: int = 0
+    stale: int = 0

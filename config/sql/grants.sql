@@ -23,7 +23,8 @@ GRANT SELECT (queue, message_id, receive_count, reason, replayed_at) ON :"schema
 GRANT INSERT (queue, message_id, reason, detail, body, receive_count) ON :"schema".quarantined_messages TO :"writer";
 GRANT UPDATE (receive_count) ON :"schema".quarantined_messages TO :"writer";
 
--- Workers of jobs take ranges and commit pages; operators create and steer jobs. The daemon runs without these privileges.
+-- Workers of jobs take ranges and commit pages; operators create and steer jobs. A daemon without a schedule
+-- of reconciliation runs without these privileges.
 GRANT SELECT ON :"schema".jobs TO :"writer";
 GRANT INSERT (kind, bucket, prefix, options, concurrency, tolerated_failures, tolerated_percent, created_by)
     ON :"schema".jobs TO :"writer";

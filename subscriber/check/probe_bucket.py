@@ -1,4 +1,4 @@
-"""Reads the notification configuration of a bucket, if the role may."""
+"""Reads the notification configuration of a bucket, if the role may, and tries to list it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Collection
 from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
 from subscriber.check.rules.bucket import UnreadableBucket, bucket_findings
 from subscriber.check.rules.finding import Finding
+from subscriber.check.rules.reconcile import unlisted_finding
 
 
 async def probe_bucket(calls: AwsCalls, bucket: str, queue_arns: Collection[str]) -> list[Finding] | UnreadableBucket:
@@ -16,3 +17,14 @@ async def probe_bucket(calls: AwsCalls, bucket: str, queue_arns: Collection[str]
     except AwsCallError as error:
         return UnreadableBucket(bucket, error.code, error.detail)
     return bucket_findings(bucket, configuration, queue_arns)
+
+
+async def probe_listing(calls: AwsCalls, bucket: str) -> list[Finding]:
+    """Try the calls that a comparison of the bucket with the index makes, for one entry each."""
+    try:
+        await calls.call("s3", "GetBucketVersioning", Bucket=bucket)
+        await calls.call("s3", "ListObjectVersions", Bucket=bucket, MaxKeys=1)
+        await calls.call("s3", "ListObjectsV2", Bucket=bucket, MaxKeys=1)
+    except AwsCallError as error:
+        return [unlisted_finding(bucket, error.code, error.detail)]
+    return []

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
+from subscriber.adapters.postgres.bucket_jobs import BucketJobsTable
 from subscriber.adapters.postgres.connection import Connection, StoreOptions
 from subscriber.adapters.postgres.migrations import require_schema
 from subscriber.adapters.postgres.rehearsal import rehearse_writes
@@ -22,6 +25,7 @@ from subscriber.check.rules.database import (
 from subscriber.check.rules.finding import Finding
 from subscriber.choices import AuthMethod
 from subscriber.errors import SchemaError, StoreError
+from subscriber.jobs import BucketJobs
 from subscriber.pipeline.comparison import comparison_row
 
 PROBE_SECONDS = 10.0
@@ -101,6 +105,19 @@ async def buckets_in_index(options: StoreOptions, at_most: int) -> list[str]:
     async with session(options, PROBE_SECONDS) as connection:
         rows = await connection.fetch(statement("check_buckets", options.schema), at_most)
     return [row["bucket"] for row in rows]
+
+
+async def jobs_of_buckets(options: StoreOptions, buckets: Sequence[str]) -> list[BucketJobs]:
+    """What the jobs say about each bucket.
+
+    Raises:
+        StoreError: the jobs cannot be read.
+    """
+    table = BucketJobsTable(options)
+    try:
+        return await table.of(buckets, "")
+    finally:
+        await table.close()
 
 
 async def _facts(connection: Connection, schema: str) -> DatabaseFacts:

@@ -15,8 +15,8 @@ from subscriber.adapters.aws.calls import CALL_ERRORS, AwsCalls
 from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.sqs.client import Sqs
-from subscriber.check.probe_bucket import probe_bucket
-from subscriber.check.probe_database import buckets_in_index, durability_problems, probe_database
+from subscriber.check.probe_bucket import probe_bucket, probe_listing
+from subscriber.check.probe_database import buckets_in_index, durability_problems, jobs_of_buckets, probe_database
 from subscriber.check.probe_queue import QueueFacts, probe_queue
 from subscriber.check.rules.bucket import UnreadableBucket, unreadable_findings
 from subscriber.check.rules.call import call_finding
@@ -29,6 +29,7 @@ from subscriber.check.rules.queue import (
     queue_subject,
     settings_findings,
 )
+from subscriber.check.rules.reconcile import reconcile_findings, unreadable_jobs_finding
 from subscriber.check.rules.settings import hold_findings
 from subscriber.errors import ConfigurationError, ExitCode, QueueError, StoreError, SubscriberError
 from subscriber.options import auth_options, check_options, store_options
@@ -124,7 +125,9 @@ async def _database(settings: Settings) -> tuple[list[Finding], set[str]]:
             if any(finding.severity == "error" for finding in found):
                 return found, set()
             good = Finding("good", ExitCode.DATABASE, "database", f"it can be written to, in schema {options.schema}")
-            return [*found, *await _durability(options), good], await _known_buckets(options)
+            buckets = await _known_buckets(options)
+            found += [*await _durability(options), good, *await _comparisons(options, settings, buckets)]
+            return found, buckets
     except TimeoutError:
         return [_late("database", ExitCode.DATABASE)], set()
     except (ConfigurationError, QueueError) as error:
@@ -145,6 +148,14 @@ async def _known_buckets(options: StoreOptions) -> set[str]:
         return set()
 
 
+async def _comparisons(options: StoreOptions, settings: Settings, indexed: set[str]) -> list[Finding]:
+    buckets, hours = settings.buckets or tuple(sorted(indexed)), settings.reconcile_every_hours
+    try:
+        return list(reconcile_findings(await jobs_of_buckets(options, buckets[:BUCKETS_AT_MOST]), hours))
+    except StoreError as error:  # only the schedule needs the jobs
+        return [] if hours is None else [unreadable_jobs_finding(error)]
+
+
 async def _buckets(settings: Settings, buckets: list[str], facts: list[QueueFacts]) -> list[Finding]:
     arns = {arn for each in facts if (arn := (each.attributes or {}).get("QueueArn"))}
     if not arns or not buckets:
@@ -156,9 +167,12 @@ async def _buckets(settings: Settings, buckets: list[str], facts: list[QueueFact
             await calls.client("s3")  # create the client once, before the probes share it
         async with asyncio.TaskGroup() as probes:
             tasks = [probes.create_task(probe_bucket(calls, each, arns), name="probe bucket") for each in buckets]
+            compared = buckets if settings.reconcile_every_hours is not None else []
+            listings = [probes.create_task(probe_listing(calls, each), name="probe listing") for each in compared]
         results = [task.result() for task in tasks]
         unreadable = [each for each in results if isinstance(each, UnreadableBucket)]
         readable = [each for each in results if not isinstance(each, UnreadableBucket)]
+        readable += [task.result() for task in listings]
         return [*(finding for each in readable for finding in each), *unreadable_findings(unreadable)]
     finally:
         await calls.close()

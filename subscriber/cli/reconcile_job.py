@@ -21,6 +21,7 @@ from subscriber.adapters.s3.client import BucketOptions
 from subscriber.check.subscription import require_subscription
 from subscriber.cli.backfill_inventory import fill_on_job
 from subscriber.cli.job_results import print_results
+from subscriber.cli.reconcile_pace import opened_pace
 from subscriber.cli.reconcile_text import (
     Report,
     Seen,
@@ -146,8 +147,10 @@ class _Command:
             if job.kind == INVENTORY_KIND:
                 return await fill_on_job(self._options, jobs, job, self._request.results, self._settings.batch_max_rows)
             target = self._target(job.bucket, job.prefix)
-            with self._progress(job) as progress:
-                job, passed = await work_on_job(self._options, job, target, self._work, show=progress)
+            share = job.options.share
+            async with opened_pace(self._settings, self._options, share) as pace:
+                with self._progress(job) as show:
+                    job, passed = await work_on_job(self._options, job, target, self._work, pace=pace, show=show)
             examples = await _examples(jobs, job_id)
             await print_results(jobs, job, self._request.results)
             if job.state == "failed":
@@ -165,8 +168,12 @@ class _Command:
         options = self._job_options(versions=await has_versions(target))
         job, held = _without_rows(self._request.kind, planned, options)
         counted, examples = [0] * len(Counters.__struct_fields__), list[DriftExample]()
-        async with opened_lister(target, versions=options.versions) as lister, opened_store(self._options) as store:
-            passed = RangePass(lister, lambda: ObjectIndex(self._options), store, None, self._work.range_options)
+        async with (
+            opened_lister(target, versions=options.versions) as lister,
+            opened_store(self._options) as store,
+            opened_pace(self._settings, self._options, options.share) as pace,
+        ):
+            passed = RangePass(lister, lambda: ObjectIndex(self._options), store, pace, self._work.range_options)
             async for page in passed.do_range(job, held):
                 counted = [sum(pair) for pair in zip(counted, msgspec.structs.astuple(page.counters), strict=True)]
                 examples += page.examples[: EXAMPLES_PER_RANGE - len(examples)]

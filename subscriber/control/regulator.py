@@ -71,6 +71,11 @@ class Regulator:
         set_rows_at_most(rows_for_cost(options, self._state.cost, self._state.limit))
         report.mode_is(self._desired.mode)
 
+    @property
+    def lag_seconds(self) -> float:
+        """How late rows are by the newest reading; 0 before the first one."""
+        return self._reading.lag_seconds if self._reading else 0.0
+
     async def run(self) -> None:
         """Read, decide and set, once a second."""
         async with asyncio.TaskGroup() as side:

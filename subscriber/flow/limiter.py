@@ -7,6 +7,9 @@ can saturate a small database) and the formula is the same everywhere: `cool_dow
 Raising the limit wakes waiters; lowering it lets current holders finish; the current limit determines the length of
 every cool-down. A cancelled waiter holds no permit. A paused limiter grants no permit; current holders finish.
 
+Work that is not urgent takes its permits behind the writes: it gives way to every write that is due, but not forever.
+After that the next permit is kept for it, so that writes without a break do not stop it for good.
+
 Two running totals serve the regulator: how much the permits were used, and how long a write that was due had to wait
 for one.
 """
@@ -92,6 +95,10 @@ class ConcurrencyLimiter:
         self._at_work = 0
         self._cool_downs: set[_CoolDown] = set()
         self._waiters = Waiters()
+        self._behind = Waiters()
+        """Those that give way to writes."""
+        self._kept_permits = 0
+        """Permits that are kept for those who have given way long enough."""
         self._draining = False
         self._paused = False
         self._is_saturated = False
@@ -127,7 +134,12 @@ class ConcurrencyLimiter:
 
     @property
     def _has_permit(self) -> bool:
-        return self._at_work + len(self._cool_downs) < permits_for(self._limit)
+        # In a pause nobody takes a kept permit, and an unfinished write must not wait for one.
+        return self._free_permits > (0 if self._paused else self._kept_permits)
+
+    @property
+    def _free_permits(self) -> int:
+        return permits_for(self._limit) - self._at_work - len(self._cool_downs)
 
     def usage(self) -> LimiterUsage:
         """Running totals up to now."""
@@ -199,6 +211,22 @@ class ConcurrencyLimiter:
         self._sum_up()
         self._at_work += 1
         self._is_saturated = len(self._waiters) > 0
+        if self._behind and not self._is_saturated:
+            self._behind.wake_all()  # no write waits any longer, and there may be a permit left
+
+    async def acquire_behind(self, patience_seconds: float) -> None:
+        """Take a permit that no write waits for; after `patience_seconds` the next one. Cancelled, it has taken none.
+
+        It is no evidence that the limit is too small: only writes that wait are.
+        """
+        try:
+            async with asyncio.timeout(patience_seconds):
+                while self._is_saturated or not self.has_capacity:
+                    await self._behind.wait()
+        except TimeoutError:
+            await self._keep_next_permit()
+        self._sum_up()
+        self._at_work += 1
 
     def release(self, worked_seconds: float, *, cool_down: bool = True) -> None:
         """Release the permit.
@@ -215,6 +243,18 @@ class ConcurrencyLimiter:
             self._wait_for_end_of(begun)
         else:
             self._capacity_freed()
+
+    async def _keep_next_permit(self) -> None:
+        """Wait for the next permit, which no write may take before; it is not taken yet."""
+        self._kept_permits += 1
+        try:
+            while self._paused or self._free_permits < 1:
+                await self._behind.wait()
+        except asyncio.CancelledError:
+            self._kept_permits -= 1
+            self._capacity_freed()
+            raise
+        self._kept_permits -= 1
 
     def _sum_up(self) -> None:
         # Before every change of the summed values, so that each interval counts with the values of that interval.
@@ -235,3 +275,5 @@ class ConcurrencyLimiter:
         self._waiters.wake_all()
         if self._notify is not None:
             self._notify()
+        if self._behind:
+            self._behind.wake_all()  # after the writes, which take theirs first

@@ -35,6 +35,7 @@ class Metrics:
         self._add_capacity()
         self._add_lag()
         self._add_control()
+        self._add_reconcile()
 
     def queue_name(self, url: str) -> str:
         """The name of a queue, in labels and in the log."""
@@ -171,6 +172,26 @@ class Metrics:
         self.sensor_reads = self._counter("sensor_reads", "Reads of the load sensor, by outcome.", "outcome")
         self.decisions = self._counter("decisions", "Decisions of the governor, by reason.", "reason")
         self.control_mode = self._gauge("control_mode", "1 for the mode in force (auto, fixed, paused).", "mode")
+
+    def _add_reconcile(self) -> None:
+        self.drift_objects = self._gauge(
+            "drift_objects",
+            "Versions that differed between bucket and index in the last complete reconciliation, repaired or not, by "
+            "kind (missing, ghost, stale); `all` stands for every bucket where SUBSCRIBER_BUCKETS names none.",
+            "bucket",
+            "kind",
+        )
+        self.reconcile_age_seconds = self._gauge(
+            "reconcile_age_seconds",
+            "Time since a bucket was last compared with the index from end to end; NaN: never.",
+            "bucket",
+        )
+        self.reconcile_requests = self._counter("reconcile_requests", "Requests to S3 by scheduled reconciliation.")
+        self.reconcile_versions = self._counter("reconcile_versions", "Versions that S3 listed to them.")
+        self.reconcile_rows = self._counter("reconcile_rows", "Rows that scheduled reconciliation repaired.")
+        self.reconcile_failures = self._counter(
+            "reconcile_failures", "Scheduled reconciliations that could not be done; the log has the reason."
+        )
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(f"subscriber_{name}", meaning, labels, registry=self.registry)

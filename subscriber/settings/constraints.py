@@ -3,7 +3,8 @@
 Each numeric constraint is a guarantee that no single range can give: a batch never waits for memory that its own
 messages hold, a visibility lease outlives the attempts to write its messages, a shutdown fits its budget.
 
-`auth_mistakes` checks that DATABASE_AUTH, the URL, the secret and TLS fit together. Pure.
+`auth_mistakes` checks that DATABASE_AUTH, the URL, the secret and TLS fit together; `schedule_mistakes` that the fleet
+can agree on one worker. Pure.
 """
 
 from __future__ import annotations
@@ -166,6 +167,18 @@ def auth_mistakes(values: Mapping[str, Any], url: DatabaseUrl) -> Iterator[str]:
         )
     if method == "iam":
         yield from _iam_mistakes(values, url)
+
+
+def schedule_mistakes(values: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence where workers that reconcile on a schedule could not hold a lock.
+
+    Source: PgBouncer, "Feature matrix for pooling modes": no session-level advisory locks in transaction mode.
+    """
+    if values.get("reconcile_every_hours") is not None and values.get("database_pooler") == "transaction":
+        yield (
+            f"{PREFIX}RECONCILE_EVERY_HOURS needs a direct connection, because a pooler in transaction mode keeps no "
+            f"locks: set {PREFIX}DATABASE_POOLER=none and name the server, or run `subscriber reconcile` by a timer"
+        )
 
 
 def _iam_mistakes(values: Mapping[str, Any], url: DatabaseUrl) -> Iterator[str]:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from subscriber.errors import ConfigurationError
-from subscriber.settings.constraints import CONSTRAINTS, auth_mistakes
+from subscriber.settings.constraints import CONSTRAINTS, auth_mistakes, schedule_mistakes
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.kubernetes import service_variables
 from subscriber.settings.parsers import PREFIX, Declared
@@ -60,6 +60,7 @@ def read_settings(
         url = DatabaseUrl.parse(values["database_url"])
         mistakes += _decide_tls(values, url, tls_given=tls_given)
         mistakes += auth_mistakes(values, url)
+    mistakes += schedule_mistakes(values)
     mistakes += _broken_constraints(values, declared)
     if mistakes:
         raise ConfigurationError("\n".join(mistakes))

@@ -15,7 +15,7 @@ from typing import Annotated, Self
 import msgspec
 
 from subscriber import choices
-from subscriber.choices import AuthMethod, LoadSource, LogFormat, LogLevel, Pooler, TaskProtection, TlsMode
+from subscriber.choices import AuthMethod, LoadSource, LogFormat, LogLevel, Pooler, Switch, TaskProtection, TlsMode
 from subscriber.model import IN_FLIGHT_MESSAGES_AT_MOST, MESSAGES_PER_POLL, VISIBILITY_SECONDS_AT_MOST
 from subscriber.settings.database_url import DatabaseUrl
 from subscriber.settings.loader import read_settings
@@ -270,6 +270,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             group="Jobs",
         ),
     ] = choices.LIST_PRICE_PER_MILLION
+    reconcile_every_hours: Annotated[
+        float | None,
+        Setting(
+            number(0.01, 8760, "hours"),
+            "How often the fleet compares each bucket (of BUCKETS, else each one in the index) with the index, one "
+            "worker at a time. It needs s3:ListBucket and s3:ListBucketVersions, and a direct connection.",
+            "hours",
+            default_shown="none; buckets are not compared",
+        ),
+    ] = None
+    reconcile_repair: Annotated[
+        Switch,
+        Setting(
+            choice(Switch),
+            "Whether the comparison of RECONCILE_EVERY_HOURS repairs what differs; false only reports it.",
+        ),
+    ] = "false"
     http_host: Annotated[
         str,
         Setting(

@@ -216,7 +216,7 @@ async def test_buckets_of_the_setting_are_checked(account: Account) -> None:
         "check them, name them in SUBSCRIBER_BUCKETS"
     )
     found = bad(await account.check(BUCKETS=f"{account.name},{account.name}-gone"))
-    assert [text.partition(" does not")[0] for _, text in found if text.startswith("bucket")] == [
+    assert [text.partition(" does not")[0] for _, text in found if text.startswith("bucket ")] == [
         f"bucket {account.name}:",
         f"bucket {account.name}:",
         f"bucket {account.name}-gone: is named by a queue's policy, by SUBSCRIBER_BUCKETS or by the index, but",
@@ -228,3 +228,13 @@ async def test_a_deleted_bucket(account: Account) -> None:
     await account.s3.delete_bucket(Bucket=account.name)
     ((severity, sentence),) = bad(await account.check())
     assert (severity, "does not exist" in sentence) == ("note", True)
+
+
+async def test_a_schedule_is_tried_on_the_bucket(account: Account) -> None:
+    """A bucket that can be listed needs only its first comparison; one that is gone cannot be compared."""
+    found = bad(await account.check(BUCKETS=account.name, RECONCILE_EVERY_HOURS="24"))
+    assert [(severity, "never compared" in text) for severity, text in found] == [("note", True)]
+    found = bad(await account.check(BUCKETS=f"{account.name}-gone", RECONCILE_EVERY_HOURS="24"))
+    assert [text.partition(" cannot be")[0] for severity, text in found if severity == "warning"] == [
+        f"bucket {account.name}-gone:"
+    ]

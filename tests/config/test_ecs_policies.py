@@ -74,7 +74,9 @@ def test_the_task_may_do_what_the_daemon_calls() -> None:
     }
     assert len(called) >= 4
     for_check = {"s3:GetBucketNotification", "kms:Decrypt"}
-    assert allowed("task-role-policy.json") == called | QUEUE_CALLS | for_check | {"ecs:UpdateTaskProtection"}
+    for_jobs = {"s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketVersioning"}
+    others = QUEUE_CALLS | for_check | for_jobs | {"ecs:UpdateTaskProtection"}
+    assert allowed("task-role-policy.json") == called | others
 
 
 def test_secrets_are_read_by_the_role_that_starts_the_task() -> None:

@@ -54,7 +54,8 @@ class ReconcileRuns:
         """The environment of a command."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SUBSCRIBER_"))}
         ours = {"AWS_ENDPOINT_URL_S3": self.server.endpoint_url}
-        return kept | self.context.environment() | ours | self.changed
+        # From the smallest limit a command needs half a minute to its full pace.
+        return kept | self.context.environment(WRITE_MIN_CONCURRENCY=1) | ours | self.changed
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Begin a command."""

@@ -192,3 +192,19 @@ async def test_a_released_permit_is_reacquired_though_the_limiter_is_paused() ->
     await settle()
     assert (newcomer.done(), limiter.at_work) == (False, 0)
     newcomer.cancel()
+
+
+async def test_a_permit_kept_in_a_pause_does_not_hold_up_an_unfinished_write() -> None:
+    """In a pause nobody takes what is kept for patient work; after it that work comes first."""
+    limiter = ConcurrencyLimiter(1)
+    limiter.pause()
+    patient = asyncio.create_task(limiter.acquire_behind(0.0), name="patient")
+    await settle()
+    await asyncio.sleep(0.01)
+    await limiter.acquire(again=True)
+    limiter.release(0.0)
+    limiter.resume()
+    assert not limiter.has_capacity
+    await patient
+    limiter.release(0.0)
+    assert limiter.has_capacity

@@ -44,6 +44,14 @@ def test_the_daemon_may_do_only_what_it_needs() -> None:
     assert statement["Effect"] == "Allow"
 
 
+def test_a_reconciliation_only_lists() -> None:
+    """It reads the names of a bucket's objects and its configuration, and no object."""
+    (statement,) = statements("reconcile-policy.json")
+    names = ["GetBucketNotification", "GetBucketVersioning", "ListBucket", "ListBucketVersions"]
+    assert sorted(statement["Action"]) == [f"s3:{name}" for name in names]
+    assert statement["Resource"] == "arn:aws:s3:::BUCKET"
+
+
 def test_the_operations_exist() -> None:
     """With the names of the SQS API."""
     operations = get_session().get_service_model("sqs").operation_names

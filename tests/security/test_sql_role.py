@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
+from subscriber.adapters.postgres.advisory_lock import AdvisoryLock
+from subscriber.adapters.postgres.bucket_jobs import BucketJobsTable
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.migrations import check_schema, migrate
@@ -18,7 +20,7 @@ from subscriber.adapters.postgres.quarantine import Filters, Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.check.probe_database import probe_database
 from subscriber.errors import ExitCode, StoreError
-from subscriber.jobs import PageDone, RangeState, Tolerance
+from subscriber.jobs import BucketJobs, PageDone, RangeState, Tolerance
 from subscriber.model import Rejection
 from testkit.daemon import daemon_process
 from testkit.s3.generated import GeneratedPlan
@@ -191,6 +193,19 @@ async def test_a_bucket_is_filled_and_compared_as_the_writer(
     assert filled.code == 0, filled.err
     compared = await runs.run("reconcile", f"s3://{spec.name}", "--anyway", "--grace", "0")
     assert compared.code == 0, compared.err
+
+
+async def test_the_schedule_of_a_daemon_needs_no_further_grant(roles: Roles) -> None:
+    """What the writer's role may read and lock is enough for it."""
+    options = _options(roles, roles.writer_url)
+    tables, lock = BucketJobsTable(options), AdvisoryLock(options, "reconciliation")
+    try:
+        assert await tables.indexed_buckets(10) == []
+        assert await tables.of(["lake"], "schedule") == [BucketJobs("lake")]
+        assert await lock.is_ours()
+    finally:
+        await tables.close()
+        await lock.release()
 
 
 async def test_only_the_owner_can_prune(roles: Roles) -> None:
