@@ -15,6 +15,7 @@ from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.cli import jobs_text
 from subscriber.cli.job_results import print_results
 from subscriber.cli.jobs import ToleranceOption
+from subscriber.cli.reconcile_pace import opened_pace
 from subscriber.errors import ConfigurationError, ExitCode, QueueError, SubscriberError
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
 from subscriber.jobs import Job, PageDone, Tolerance
@@ -62,20 +63,20 @@ def fill_from_inventory(settings: Settings, request: InventoryRequest) -> ExitCo
     Raises:
         SubscriberError: it could not be done; the text is for the operator.
     """
-    return run_on_database(settings, partial(_run, _new_fill(request), request.results, settings.batch_max_rows))
+    return run_on_database(settings, partial(_run, _new_fill(request), request.results, settings))
 
 
-async def _run(new: NewFill, results: str | None, rows_per_statement: int, database: StoreOptions) -> ExitCode:
+async def _run(new: NewFill, results: str | None, settings: Settings, database: StoreOptions) -> ExitCode:
     jobs = Jobs(database)
     try:
         job = await jobs.get(await create(jobs, new))
-        return await fill_on_job(database, jobs, job, results, rows_per_statement)
+        return await fill_on_job(database, jobs, job, results, settings)
     finally:
         await jobs.close()
 
 
 async def fill_on_job(
-    database: StoreOptions, jobs: Jobs, job: Job, results: str | None, rows_per_statement: int
+    database: StoreOptions, jobs: Jobs, job: Job, results: str | None, settings: Settings
 ) -> ExitCode:
     """Work on a job that reads an inventory until it has ended, and print the result.
 
@@ -84,12 +85,12 @@ async def fill_on_job(
         jobs: the tables of the same schema.
         job: as it is now.
         results: where its results are written; None for nowhere.
-        rows_per_statement: at most.
+        settings: for the pace and the rows of a statement.
 
     Raises:
         SubscriberError: it did not succeed; the text is for the operator.
     """
-    job = await _worked_on(database, jobs, job, rows_per_statement)
+    job = await _worked_on(database, jobs, job, settings)
     await print_results(jobs, job, results)
     if job.state == "failed":
         raise await _failure(jobs, job)
@@ -116,7 +117,7 @@ def _new_fill(request: InventoryRequest) -> NewFill:
     )
 
 
-async def _worked_on(database: StoreOptions, jobs: Jobs, job: Job, rows_per_statement: int) -> Job:
+async def _worked_on(database: StoreOptions, jobs: Jobs, job: Job, settings: Settings) -> Job:
     """Work until the job has ended, with progress on stderr."""
     progress, tally = Progress(sys.stderr, _progress_text), _Tally(job.job_id)
 
@@ -127,7 +128,9 @@ async def _worked_on(database: StoreOptions, jobs: Jobs, job: Job, rows_per_stat
 
     click.echo(f"job {job.job_id}: {job.ranges.total} files of {job.options.inventory}", err=True)
     try:
-        ended = await work(database, jobs, job, count, rows_per_statement=rows_per_statement)
+        async with opened_pace(settings, database, job.options.share) as pace:
+            rows = settings.batch_max_rows
+            ended = await work(database, jobs, job, count, rows_per_statement=rows, permit=pace.permit)
     except asyncio.CancelledError:
         progress.end()
         click.echo(

@@ -145,7 +145,7 @@ class _Command:
         try:
             job = await jobs.get(job_id)
             if job.kind == INVENTORY_KIND:
-                return await fill_on_job(self._options, jobs, job, self._request.results, self._settings.batch_max_rows)
+                return await fill_on_job(self._options, jobs, job, self._request.results, self._settings)
             target = self._target(job.bucket, job.prefix)
             share = job.options.share
             async with opened_pace(self._settings, self._options, share) as pace:

@@ -22,7 +22,7 @@ from subscriber.errors import ListingError
 from subscriber.jobs import Job, JobRange, PageDone
 from subscriber.model import IndexedVersion, KeyRange, ListedVersion, ObjectEvent
 from subscriber.observe.log import get_logger
-from subscriber.ports import SplittableLister, Store
+from subscriber.ports import SplittableLister
 from subscriber.reconcile.chunks import Chunk, ahead, chunks
 from subscriber.reconcile.compare import Context, Verdict, confirmed, default_grace_seconds, judge
 from subscriber.reconcile.findings import OpenPage, Totals, divided
@@ -83,6 +83,14 @@ class IndexReader(Protocol):
         ...
 
 
+class RowStore(Protocol):
+    """What is asked of the store."""
+
+    async def store(self, rows: Sequence[ObjectEvent]) -> int:
+        """See ports.Store."""
+        ...
+
+
 class Pace(Protocol):
     """Decides when the job may use the database."""
 
@@ -110,7 +118,7 @@ class _Ends(msgspec.Struct, frozen=True):
     """What a range lies between."""
 
     lister: RangeLister
-    store: Store
+    store: RowStore
     pace: Pace
     options: RangeOptions
     totals: Totals
@@ -131,7 +139,7 @@ class RangePass:
         self,
         lister: RangeLister,
         open_index: Callable[[], IndexReader],
-        store: Store,
+        store: RowStore,
         pace: Pace | None = None,
         options: RangeOptions | None = None,
     ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from random import Random
 from typing import Final
 
 from subscriber.jobs import Counters, Job, JobOptions, JobRange, RangeCounts, Tolerance
-from subscriber.model import IndexedVersion, KeyRange, ListedVersion, Message, ObjectEvent, Rejection
+from subscriber.model import IndexedVersion, KeyRange, ListedVersion, ObjectEvent
 from subscriber.reconcile.compare import GRACE_SECONDS_AT_LEAST
 from subscriber.reconcile.page_digest import SEPARATOR, page_text
 from subscriber.reconcile.range_pass import RangeOptions, RangePass
@@ -148,23 +147,10 @@ class PassStore:
     def __init__(self, run: PassInterleaving) -> None:
         self._run = run
 
-    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
+    async def store(self, rows: Sequence[ObjectEvent]) -> int:
         """Upsert rows, which come in the order of keys."""
         assert [*rows] == sorted(rows, key=lambda row: (row.key, row.version_id)), "rows are locked in this order"
-        assert limit_seconds > 0
         return await self._run.written(rows)
-
-    async def rehearse(self, row: ObjectEvent) -> None:
-        """Of the pipeline alone."""
-        raise NotImplementedError
-
-    async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
-        """Of the pipeline alone."""
-        raise NotImplementedError
-
-    async def ping(self) -> None:
-        """Of the pipeline alone."""
-        raise NotImplementedError
 
 
 def job_of(bucket: str, keys: KeyRange, options: JobOptions) -> tuple[Job, JobRange]:
