@@ -22,7 +22,7 @@ help: ## list the commands
 
 setup: $(ENVIRONMENT) ## make the environment in .venv and nothing else
 
-demo: $(ENVIRONMENT) ## run the whole pipeline here for about 45 seconds, then print a summary (STAY=1 keeps it running)
+demo: $(ENVIRONMENT) ## run the whole pipeline here for about a minute, then print a summary (STAY=1 keeps it running)
 	@$(RUN)/python -m benchmarks.demo
 
 lab: $(ENVIRONMENT) $(LOCALSTACK) ## run PostgreSQL and LocalStack for the tutorial of a bucket that exists, until Ctrl-C
