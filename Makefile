@@ -15,15 +15,18 @@ MQ_BRIDGE := .lab/mq-bridge/.ready
 PGBOUNCER := .lab/.pgbouncer
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench chaos torture test check format lock clean
+.PHONY: help setup demo lab bench chaos torture test check format lock clean
 
 help: ## list the commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
 
 setup: $(ENVIRONMENT) ## make the environment in .venv and nothing else
 
-demo: $(ENVIRONMENT) ## run the whole pipeline here for about 45 seconds, then print a summary (STAY=1 keeps it running)
+demo: $(ENVIRONMENT) ## run the whole pipeline here for about a minute, then print a summary (STAY=1 keeps it running)
 	@$(RUN)/python -m benchmarks.demo
+
+lab: $(ENVIRONMENT) $(LOCALSTACK) ## run PostgreSQL and LocalStack for the tutorial of a bucket that exists, until Ctrl-C
+	@$(RUN)/python -m testkit.lab
 
 bench: $(ENVIRONMENT) $(MQ_BRIDGE) ## run the load test, a quarter of an hour in all (SCENARIO=… for one scenario)
 	@$(RUN)/python -m benchmarks.loadtest $(SCENARIO)

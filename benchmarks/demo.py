@@ -1,9 +1,11 @@
-"""The demo: runs the whole pipeline on this machine for about 45 seconds, then accounts for every message.
+"""The demo: runs the whole pipeline on this machine for about a minute, then accounts for every message.
 
 `python -m benchmarks.demo` (or `make demo`) starts PostgreSQL, an SQS emulator and the real daemon. It sends 200 events
 a second with a burst of 5,000, including duplicates, events out of order and unreadable messages, and shows the
 pipeline's progress. At the end it compares the index with the simulated buckets that the events describe, and looks for
-every message in the index and the quarantine. The exit code is not 0 if a message is lost or a row is wrong.
+every message in the index and the quarantine. Last it fills the index from a bucket that was there before, and lets
+`subscriber reconcile` find changes whose events were lost on purpose. The exit code is not 0 if a message is lost, a
+row is wrong, or anything else is reported.
 
 STAY=1 keeps everything running until Ctrl-C and prints commands to try. One of them is
 `python -m benchmarks.demo put KEY`: it sends the event of a new object to the queue, as S3 does.
@@ -19,13 +21,14 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
+from benchmarks.demo_bucket import COMPARED, demo_buckets, fill_and_compare
 from testkit.checker.compare import Comparison, compare, read_stored
 from testkit.checker.latency import Latency, commit_latency
 from testkit.local_stack import DemoStack, Reading, demo_stack, running_load
@@ -84,18 +87,23 @@ def demonstrate(screen: Screen) -> int:
         screen.say(
             "  wait: age of messages when received; batching and writing come on top, see send to commit below\n"
         )
-        record = SendLog(Path(folder) / "sent.jsonl")
-        with running_load(running.queue_url, PLAN, Path(folder) / "sent.jsonl") as load:
+        sent_file = Path(folder) / "sent.jsonl"
+        record = SendLog(sent_file)
+        # The listing server computes its buckets while the load begins, so that nobody waits for it at the end.
+        with running_load(running.queue_url, PLAN, sent_file) as load, demo_buckets(PLAN, running.queue_url) as server:
             started, at_start = time.monotonic(), running.read()
             at_end = _watch(screen, running, load, record)
             seconds = time.monotonic() - started
             load_code = load.stop()
-        outcome = _outcome(running, record.messages, buckets, (at_start, at_end, seconds))
-        _summarize(screen, outcome)
-        if os.environ.get("STAY") == "1":
-            _stay(screen, running)
+            outcome = _outcome(running, record.messages, buckets, (at_start, at_end, seconds))
+            _summarize(screen, outcome)
+            variables = running.client_variables() | {"AWS_ENDPOINT_URL_S3": server.endpoint_url}
+            (compared,) = (bucket for bucket in buckets if bucket.name == COMPARED)
+            is_equal = fill_and_compare(screen, variables, compared)
+            if os.environ.get("STAY") == "1":
+                _stay(screen, variables)
         is_drained = _stop(screen, running)
-    is_good = outcome.is_flawless and is_drained and load_code == 0
+    is_good = outcome.is_flawless and is_equal and is_drained and load_code == 0
     return 0 if is_good else 1
 
 
@@ -197,9 +205,9 @@ def _costs(outcome: Outcome) -> list[tuple[str, str, str]]:
     ]
 
 
-def _stay(screen: Screen, running: DemoStack) -> None:
+def _stay(screen: Screen, reached_by: Mapping[str, str]) -> None:
     """Prints commands to try, and keeps everything running until Ctrl-C."""
-    variables = running.client_variables() | {"SUBSCRIBER_CONTROL_TOKEN": CONTROL_TOKEN}
+    variables = {**reached_by, "SUBSCRIBER_CONTROL_TOKEN": CONTROL_TOKEN}
     programs = Path(os.path.relpath(sys.executable)).parent
     query = f"SELECT key, size_bytes, event_time FROM subscriber.objects WHERE bucket = '{PUT_BUCKET}'"
     screen.say("  Everything keeps running until Ctrl-C. Try these lines in another terminal, in this folder:\n")
