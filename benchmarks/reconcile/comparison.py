@@ -101,7 +101,7 @@ def measure_reconcile(parts: Parts, plan: GeneratedPlan) -> ReconcileRound:
 
 
 def measure_drift(parts: Parts, plan: GeneratedPlan, round_number: int, asked: Asked) -> DriftRound:
-    """Plant drift, and compare with repair while a real daemon writes the events of changes.
+    """Let the index differ, and compare with repair while a real daemon writes the events of changes.
 
     Raises:
         ProcessError: a part failed, or the queue does not drain.
