@@ -11,7 +11,7 @@ from random import Random
 from typing import Final
 
 from subscriber.jobs import Counters, Job, JobOptions, JobRange, RangeCounts, Tolerance
-from subscriber.model import IndexedVersion, KeyRange, ListedVersion, Message, ObjectEvent, Rejection
+from subscriber.model import IndexedVersion, KeyRange, ListedVersion, ObjectEvent
 from subscriber.reconcile.compare import GRACE_SECONDS_AT_LEAST
 from subscriber.reconcile.page_digest import SEPARATOR, page_text
 from subscriber.reconcile.range_pass import RangeOptions, RangePass
@@ -154,17 +154,9 @@ class PassStore:
         assert limit_seconds > 0
         return await self._run.written(rows)
 
-    async def rehearse(self, row: ObjectEvent) -> None:
-        """Of the pipeline alone."""
-        raise NotImplementedError
-
-    async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
-        """Of the pipeline alone."""
-        raise NotImplementedError
-
-    async def ping(self) -> None:
-        """Of the pipeline alone."""
-        raise NotImplementedError
+    async def insert(self, rows: Sequence[ObjectEvent]) -> int:
+        """The same: what is stored in the end does not depend on the statement."""
+        return await self.store(rows)
 
 
 def job_of(bucket: str, keys: KeyRange, options: JobOptions) -> tuple[Job, JobRange]:
