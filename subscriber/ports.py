@@ -63,6 +63,18 @@ class Store(Protocol):
         ...
 
 
+class RowWriter(Protocol):
+    """The index, written by a comparison. Every call raises StoreError, or its work is committed."""
+
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
+        """See Store.store."""
+        ...
+
+    async def insert(self, rows: Sequence[ObjectEvent]) -> int:
+        """The same, cheaper where the index has none of the rows, and dearer where it has one."""
+        ...
+
+
 class Lister(Protocol):
     """A bucket's listing. Every call raises ListingError and nothing else."""
 

@@ -123,12 +123,13 @@ def divided(verdict: Verdict) -> tuple[tuple[ObjectEvent, ...], tuple[Difference
     A key that lacks a version gets its whole stack at once: ordered too early, it loses to every event that tells more.
     That mends what is stale too. A ghost waits.
     """
-    if not any(each.drift == "missing" for each in verdict.differences):
+    drifts = {each.drift for each in verdict.differences}
+    if "missing" not in drifts:
         return (), (), verdict
+    if "ghost" not in drifts:  # of a backfill, nearly every key; only a ghost is removed
+        return verdict.rows, verdict.differences, None
     ghosts = tuple(each for each in verdict.differences if each.drift == "ghost")
     others = tuple(each for each in verdict.differences if each.drift != "ghost")
     rows = tuple(row for row in verdict.rows if row.state != "removed")
-    if not ghosts:
-        return rows, others, None
     removed = tuple(row for row in verdict.rows if row.state == "removed")
     return rows, others, Verdict("ghost", removed, ghosts)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from typing import Final, Protocol, TypeVar
 
@@ -22,7 +22,7 @@ from subscriber.errors import ListingError
 from subscriber.jobs import Job, JobRange, PageDone
 from subscriber.model import IndexedVersion, KeyRange, ListedVersion, ObjectEvent
 from subscriber.observe.log import get_logger
-from subscriber.ports import SplittableLister
+from subscriber.ports import RowWriter, SplittableLister
 from subscriber.reconcile.chunks import Chunk, ahead, chunks
 from subscriber.reconcile.compare import Context, Verdict, confirmed, default_grace_seconds, judge
 from subscriber.reconcile.findings import OpenPage, Totals, divided
@@ -83,14 +83,6 @@ class IndexReader(Protocol):
         ...
 
 
-class RowStore(Protocol):
-    """What is asked of the store."""
-
-    async def store(self, rows: Sequence[ObjectEvent]) -> int:
-        """See ports.Store."""
-        ...
-
-
 class Pace(Protocol):
     """Decides when the job may use the database."""
 
@@ -118,7 +110,7 @@ class _Ends(msgspec.Struct, frozen=True):
     """What a range lies between."""
 
     lister: RangeLister
-    store: RowStore
+    store: RowWriter
     pace: Pace
     options: RangeOptions
     totals: Totals
@@ -139,7 +131,7 @@ class RangePass:
         self,
         lister: RangeLister,
         open_index: Callable[[], IndexReader],
-        store: RowStore,
+        store: RowWriter,
         pace: Pace | None = None,
         options: RangeOptions | None = None,
     ) -> None:
@@ -276,7 +268,7 @@ class _Looks:
                     yield page
                     page, rows = OpenPage(self._ends.totals), []
         self._is_sparse = indexed < SPARSE * len(chunk.entries)
-        await self._write(page, rows)
+        await self._write(page, rows, chunk.keys)
         page.position = self._end_of(chunk)
         yield page
 
@@ -334,15 +326,20 @@ class _Looks:
                 self._job.bucket, chunk.keys, digest.separator, digest.versions, digest.digest
             )
 
-    async def _write(self, page: OpenPage, rows: Sequence[ObjectEvent]) -> None:
+    async def _write(self, page: OpenPage, rows: Sequence[ObjectEvent], keys: KeyRange | None = None) -> None:
         """Write rows in the order of keys; each statement is committed by itself."""
         if not rows:
             return
         if not self._job.options.versions:
             await self._require_no_versioning()
+        store, pace = self._ends.store, self._ends.pace
+        write: Callable[[Sequence[ObjectEvent]], Awaitable[int]] = store.store
+        if self._is_empty and keys is not None:
+            async with pace.permit():  # events may have come since the attempt began
+                write = store.insert if await self._index.is_empty(self._job.bucket, keys) else write
         for begin in range(0, len(rows), self._ends.options.batch_rows):
-            async with self._ends.pace.permit():
-                page.count(written=await self._ends.store.store(rows[begin : begin + self._ends.options.batch_rows]))
+            async with pace.permit():
+                page.count(written=await write(rows[begin : begin + self._ends.options.batch_rows]))
 
     async def _require_no_versioning(self) -> None:
         if await self._ends.lister.has_versioning():

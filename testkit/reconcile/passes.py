@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
@@ -147,10 +148,15 @@ class PassStore:
     def __init__(self, run: PassInterleaving) -> None:
         self._run = run
 
-    async def store(self, rows: Sequence[ObjectEvent]) -> int:
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
         """Upsert rows, which come in the order of keys."""
+        assert limit_seconds > 0
         assert [*rows] == sorted(rows, key=lambda row: (row.key, row.version_id)), "rows are locked in this order"
         return await self._run.written(rows)
+
+    async def insert(self, rows: Sequence[ObjectEvent]) -> int:
+        """The same: what is stored in the end does not depend on the statement."""
+        return await self.store(rows)
 
 
 def job_of(bucket: str, keys: KeyRange, options: JobOptions) -> tuple[Job, JobRange]:

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from testkit.s3 import errors
+from testkit.s3.changing import ChangingBucket
 from testkit.s3.contents import Contents
 from testkit.s3.generated import GeneratedBucket, GeneratedPlan
 from testkit.s3.listing import MAX_KEYS
@@ -24,6 +25,8 @@ class BucketSpec(msgspec.Struct, frozen=True):
 
     name: str
     generated: GeneratedPlan | None = None
+    is_changing: bool = False
+    """Whether objects may be put behind the generated keys (see ChangingBucket); only with `generated`."""
     load: LoadPlan | None = None
     """The contents of the bucket of this name after the whole history that the load generator sends with this plan:
     what an index must hold in the end. Without either plan the bucket has real contents and is empty."""
@@ -103,7 +106,9 @@ class Buckets:
             errors.S3Error: NoSuchBucket, for a load that has no bucket of this name.
         """
         contents: Contents
-        if spec.generated:
+        if spec.generated and spec.is_changing:
+            contents = ChangingBucket(spec.generated, self._clock)
+        elif spec.generated:
             contents = GeneratedBucket(spec.generated)
         else:
             contents = LiveBucket(simulated or _simulated(spec), self._clock)

@@ -85,6 +85,16 @@ def test_a_stack_as_events() -> None:
     )
 
 
+@pytest.mark.parametrize("length", [1, 2, 8, 9, 20])
+def test_each_version_has_the_sequencer_of_its_rank(length: int) -> None:
+    """In a stack of any length, and of two moments in turn: sequencers of short stacks are made once."""
+    stack = [listed(f"v{number}") for number in range(length)]
+    for moment in (Moment(NOW), Moment(NOW + 1), Moment(NOW)):
+        ranks = range(length, 0, -1)
+        expected = [moment.sequencer_of(rank, length) for rank in ranks]
+        assert [event.sequencer for event in observed_events("lake", stack, moment)] == expected
+
+
 def test_an_inventory_is_worth_a_day_less() -> None:
     """Its facts are ordered a day before its creation, under a name of their own."""
     (event,) = observed_events("lake", [listed("v")], inventory_moment(NOW))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
+from collections.abc import Sequence
 from random import Random
 
 import msgspec
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from subscriber.errors import ListingError
 from subscriber.jobs import JobOptions, PageDone
-from subscriber.model import KeyRange, ListedVersion
+from subscriber.model import KeyRange, ListedVersion, ObjectEvent
 from subscriber.reconcile import range_pass
 from subscriber.reconcile.compare import compare
 from testkit.reconcile.claims import KINDS, broken_claims, bucket_of
@@ -92,6 +94,46 @@ async def test_keys_that_postgresql_cannot_hold_are_left_out() -> None:
     assert [row.key for row in await run.index.versions()] == ["a", "c"]
     assert passed.totals.unjudged == 3
     assert not any("\0" in page.position for page in pages)
+
+
+class RecordingStore(PassStore):
+    """Records which keys come by which statement; after the first, the event of one key arrives."""
+
+    def __init__(self, run: PassInterleaving, arriving: str) -> None:
+        super().__init__(run)
+        self.inserted, self.upserted = list[str](), list[str]()
+        self._index, self._arriving = run.index, arriving
+
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
+        """See PassStore."""
+        self.upserted += [row.key for row in rows]
+        return await super().store(rows, limit_seconds)
+
+    async def insert(self, rows: Sequence[ObjectEvent]) -> int:
+        """See PassStore."""
+        self.inserted += [row.key for row in rows]
+        count = await super().store(rows)
+        if self._arriving not in self.inserted:
+            await self._index.store(
+                [msgspec.structs.replace(rows[0], key=self._arriving, sequencer="F", size_bytes=77)]
+            )
+        return count
+
+
+async def test_rows_are_inserted_where_the_index_has_none() -> None:
+    """A page with a key whose event has arrived meanwhile is upserted; the pages before and after it are not."""
+    run = run_of(1, Mix(steps=0))
+    keys = [f"key-{number:02}" for number in range(30)]
+    for key in keys:
+        run.bucket.put(key, 1)
+    run.bucket.pass_time(1_000)
+    store = RecordingStore(run, "key-15")
+    lister = PassLister(run, 3, is_of_versions=True, is_at_rest=True)
+    await all_pages(range_pass.RangePass(lister, lambda: PassReader(run), store), JobOptions(repair=True))
+    assert sorted(store.inserted + store.upserted) == keys
+    assert "key-15" in store.upserted
+    assert {"key-00", "key-29"} <= set(store.inserted)
+    assert (await run.index.versions())[15].size_bytes == 77
 
 
 async def test_a_bucket_that_gets_versioning_meanwhile_fails_the_range() -> None:

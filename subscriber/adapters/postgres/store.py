@@ -31,13 +31,15 @@ from subscriber.adapters.postgres.granted import require_granted
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.adapters.postgres.rehearsal import rolled_back
 from subscriber.adapters.postgres.statements import statement
-from subscriber.errors import Treatment
+from subscriber.errors import StoreError, Treatment
 from subscriber.model import Message, ObjectEvent, Rejection
 
 PING_SECONDS = 2.5
 """Short, because a ping can hang on a network path that has recovered meanwhile: the next ping succeeds. It bounds the
 statement of a ping, and the first login of an outage; each further login may take twice as long, up to what a write
 allows (CONNECT_SECONDS), so that the probe gets into a database whose logins are slow."""
+
+_UNIQUE_VIOLATION = "23505"
 
 
 def ping_login_seconds(logins_timed_out: int) -> float:
@@ -57,6 +59,7 @@ class PostgresStore:
         self._settings = session_settings(options)
         self._upsert = statement("upsert", options.schema)
         self._add_missing = statement("add_missing", options.schema)
+        self._insert = statement("insert", options.schema)
         self._quarantine = statement("quarantine", options.schema)
         self._locked_rows = statement("locked_rows", options.schema)
         self._tls = tls_context(options)
@@ -126,6 +129,26 @@ class PostgresStore:
         parameters = upsert_parameters(rows)
         async with self._connection() as connection:
             return _row_count(await connection.execute(self._add_missing, *parameters))
+
+    async def insert(self, rows: Sequence[ObjectEvent]) -> int:
+        """Store rows as `store` does, where the table probably has none of them; return how many were applied.
+
+        It takes two thirds of the server's CPU time: in a trial (PostgreSQL 18, 1,000 rows in a statement) 4.1 µs for a
+        row against 6.5 µs; COPY took 4.0 µs. If the table has one of them, all are upserted.
+
+        Raises:
+            StoreError: nothing was stored; with RECONNECT the outcome is unknown.
+        """
+        if not rows:
+            return 0
+        parameters = upsert_parameters(rows)
+        try:
+            async with self._connection() as connection:
+                return _row_count(await connection.execute(self._insert, *parameters))
+        except StoreError as error:
+            if error.sqlstate != _UNIQUE_VIOLATION:
+                raise
+        return await self.store(rows)
 
     async def rehearse(self, row: ObjectEvent) -> None:
         """Upsert `row` with all that belongs to it (rights, constraints, triggers), and roll it back.

@@ -1,0 +1,74 @@
+"""A short run of each measurement of backfill and reconciliation; no figure is judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from benchmarks.reconcile import __main__ as reconcile
+from benchmarks.reconcile import comparison, live_latency
+from benchmarks.reconcile.record import Recorded, read_record, table
+from testkit.s3.generated import GeneratedBucket, GeneratedPlan
+
+KEYS = 600
+_SMALL = ["--keys", str(KEYS), "--rounds", "1", "--rate", "40", "--seconds", "2", "--grace", "1"]
+_DRIFT = ["--keys-per-drift", "50"]
+
+pytestmark = pytest.mark.usefixtures("untraced")
+
+
+def run(folder: Path, *arguments: str) -> Recorded:
+    """Run modes; the record afterwards."""
+    assert reconcile.main([*arguments, *_SMALL, "--results", str(folder)]) == 0
+    return read_record(folder)
+
+
+def test_a_backfill_is_measured_beside_copy_and_listing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All three have every version; rounds on record are not done again, unless others are asked for."""
+    recorded = run(tmp_path, "backfill")
+    (measured,) = recorded.backfill
+    assert measured.versions == GeneratedBucket(GeneratedPlan(KEYS)).count(is_versions=True)
+    assert min(measured.cpu_seconds, measured.list_cpu_seconds, measured.copy_cpu_seconds) > 0
+    assert "| backfill | CPU ÷ (COPY + listing) |" in capsys.readouterr().out
+    assert run(tmp_path, "backfill") == recorded
+    recorded.begin("backfill", msgspec.structs.replace(recorded.asked["backfill"], keys=1), is_fresh=False)
+    assert recorded.backfill == []
+
+
+def test_a_comparison_without_drift_writes_nothing(tmp_path: Path) -> None:
+    """The rows that COPY filled are those that the bucket lists."""
+    (measured,) = run(tmp_path, "reconcile").reconcile
+    assert (measured.rows_written, measured.drift) == (0, 0)
+    assert measured.versions == GeneratedBucket(GeneratedPlan(KEYS)).count(is_versions=True)
+
+
+def test_planted_drift_is_repaired_under_live_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each planted version is found, none more, and the events of changes come in meanwhile."""
+    monkeypatch.setattr(comparison, "LIVE_SECONDS", 0.5)
+    (measured,) = run(tmp_path, "drift", *_DRIFT).drift
+    assert measured.planted >= 9
+    assert (measured.found, measured.false, measured.unrepaired) == (measured.planted, 0, 0)
+    assert measured.live_events > 0
+
+
+def test_latency_is_measured_without_and_beside_a_backfill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have events; the backfill beside them fills the index."""
+    monkeypatch.setattr(live_latency, "WARM_SECONDS", 0.1)
+    recorded = run(tmp_path, "live-latency")
+    (measured,) = recorded.live_latency
+    assert min(measured.without.events, measured.beside.events) > 0
+    assert measured.backfill_versions == GeneratedBucket(GeneratedPlan(KEYS)).count(is_versions=True)
+    assert "| live-latency | p99 beside a backfill ÷ without |" in table(recorded)
+
+
+def test_faults_make_the_exit_code_1() -> None:
+    """A row that was written, or drift that was missed, is no matter of the machine."""
+    clean = comparison.ReconcileRound(1, 1, 1.0, 1.0, 1.0, 1.0, 1, drift=0, rows_written=0)
+    found = comparison.DriftRound(9, 3, 3, 0, 0, 0, 1, 5, 5.0, 1.0, 1)
+    assert reconcile.is_right(Recorded(reconcile=[clean], drift=[found]))
+    for change in ({"drift": 1}, {"rows_written": 1}):
+        assert not reconcile.is_right(Recorded(reconcile=[clean, msgspec.structs.replace(clean, **change)]))
+    for change in ({"found": 2}, {"false": 1}, {"unrepaired": 1}):
+        assert not reconcile.is_right(Recorded(drift=[msgspec.structs.replace(found, **change)]))
