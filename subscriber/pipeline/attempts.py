@@ -71,8 +71,11 @@ class Attempts:
         return None
 
     async def locked_rows(self, step: FindLockedRows) -> frozenset[Version]:
-        """The answer to the question of `step`."""
-        return await locked_rows(self._store, step)
+        """The answer to the question of `step`. Where it names rows, the failure before it was not the database's."""
+        found = await locked_rows(self._store, step)
+        if found:
+            self._breaker.record_success()
+        return found
 
     async def compare(self, row: ObjectEvent) -> None:
         """Write a row of our own and roll it back: success is evidence, failure the database's."""

@@ -113,12 +113,13 @@ class Writer:
                 await self._send(plan.take_receipts())
                 await self._wait(step, plan, known)
                 continue
-            await self._wait_for_database(permit)
-            await permit.hold()
-            if isinstance(step, FindLockedRows):
+            if isinstance(step, FindLockedRows):  # at once: its answer may close the circuit that the failure opened
+                await permit.hold()
                 locked = await self._attempts.locked_rows(step)
                 plan.record_locked(step, locked, clock(), self._attempts.evidence())
                 continue
+            await self._wait_for_database(permit)
+            await permit.hold()
             error = await self._attempts.carry_out(step)
             plan.record(step, error, clock(), self._attempts.evidence())
             if error is not None:
