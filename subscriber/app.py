@@ -90,6 +90,11 @@ async def _migrate(settings: Settings) -> list[str]:
         return await apply_migrations(options)
 
 
+POLLS_END_SECONDS = 0.05
+"""After polls were cancelled, before messages are released: a service that has not noticed the end of a poll would
+answer it with them, and they would stay invisible."""
+
+
 class Daemon:
     """One run of the process.
 
@@ -230,7 +235,8 @@ class Daemon:
             regulator.cancel()
             counting.cancel()
             schedule.cancel()
-            outstanding = list(leases.outstanding())
+            if outstanding := list(leases.outstanding()):
+                await asyncio.sleep(POLLS_END_SECONDS)
             releasing = release_all(queues, outstanding, RELEASE_CALLS_SECONDS, self._metrics.queue_name)
             await asyncio.gather(releasing, load.close(), asyncio.wait([schedule], timeout=RELEASE_CALLS_SECONDS))
 

@@ -124,7 +124,8 @@ def _run_mode(options: argparse.Namespace, screen: Screen) -> bool:
     if options.mode == "locked-row":
         return asyncio.run(locked_row_scenario(options.seed, options.minutes, chaos_environment, screen))
     if options.mode == "observations":
-        return observations_scenario(options.runs, options.seed, options.results / "observations.json", screen)
+        observed = options.results / "observations" / "observations.json"
+        return observations_scenario(options.runs, options.seed, observed, screen)
     record = options.results / "chaos.jsonl"
     recorded = set() if options.again else {result.plan.seed for result in read_record(record)}
     plans = [plan_of(seed, options.messages) for seed in range(options.seed, options.seed + options.runs)]

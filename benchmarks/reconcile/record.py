@@ -17,6 +17,7 @@ from benchmarks.reconcile.backfill import BackfillRound
 from benchmarks.reconcile.comparison import DriftRound, ReconcileRound
 from benchmarks.reconcile.live_latency import LatencyRound
 
+FOLDER: Final = "reconcile"
 FILE: Final = "reconcile.json"
 TABLE_FILE: Final = "reconcile.md"
 AnyRound: TypeAlias = BackfillRound | ReconcileRound | DriftRound | LatencyRound
@@ -44,6 +45,7 @@ class Recorded(msgspec.Struct):
         """Append a round and write the files."""
         getattr(self, mode).append(measured)
         self.machines[mode], self.measured_at[mode] = this_machine(), datetime.now(UTC)
+        folder = folder / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
         (folder / TABLE_FILE).write_text(table(self))
@@ -51,7 +53,7 @@ class Recorded(msgspec.Struct):
 
 def read_record(folder: Path) -> Recorded:
     """The record, or an empty one."""
-    file = folder / FILE
+    file = folder / FOLDER / FILE
     if not file.exists():
         return Recorded({}, {}, {}, [], [], [], [])
     return msgspec.json.decode(file.read_bytes(), type=Recorded)
