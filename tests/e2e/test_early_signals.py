@@ -21,7 +21,9 @@ PYTHON = [sys.executable, "-m", "subscriber"]
 
 
 def takes_sigterm(pid: int) -> bool:
-    """Whether the process has a handler for SIGTERM."""
+    """Whether the process is the command, and no longer a fork of this one, and has a handler for SIGTERM."""
+    if b"subscriber" not in Path(f"/proc/{pid}/cmdline").read_bytes():
+        return False
     caught = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt:"))
     return bool(int(caught.split()[1], 16) & 1 << (signal.SIGTERM - 1))
 
