@@ -12,11 +12,10 @@ import msgspec
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
-from subscriber.cli import jobs_text
-from subscriber.cli.job_results import print_results
+from subscriber.cli.job_results import print_results, require_success
 from subscriber.cli.jobs import ToleranceOption
 from subscriber.cli.reconcile_pace import opened_pace
-from subscriber.errors import ConfigurationError, ExitCode, QueueError, SubscriberError
+from subscriber.errors import ConfigurationError, ExitCode
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
 from subscriber.jobs import Job, PageDone, Tolerance
 from subscriber.quarantine.commands import run_on_database
@@ -92,11 +91,7 @@ async def fill_on_job(
     """
     job = await _worked_on(database, jobs, job, settings)
     await print_results(jobs, job, results)
-    if job.state == "failed":
-        raise await _failure(jobs, job)
-    if job.state != "succeeded":
-        sentence = f"job {job.job_id} is {job.state}: `subscriber jobs redrive {job.job_id}` goes on with it"
-        raise SubscriberError(sentence)
+    await require_success(jobs, job)
     click.echo(_result_text(job))
     return ExitCode.DRAINED
 
@@ -160,15 +155,4 @@ def _result_text(job: Job) -> str:
     return (
         f"job {job.job_id} succeeded: {ranges.succeeded} of {ranges.total} files{failed}; "
         f"{counters.listed} rows read, {counters.written} added, {counters.listed - counters.written} known before"
-    )
-
-
-async def _failure(jobs: Jobs, job: Job) -> QueueError:
-    failed = await jobs.ranges(job.job_id, at_most=1, states={"failed"})
-    why = f" ({failed[0].error})" if failed and failed[0].error else ""
-    job_id = job.job_id
-    return QueueError(
-        f"job {job_id} failed in {job.ranges.failed} of {job.ranges.total} files{why}; it tolerates "
-        f"{jobs_text.tolerance_text(job.tolerance)}: `subscriber jobs show {job_id}` has all of them; once the cause "
-        f"is gone, `subscriber jobs redrive {job_id}` and `subscriber backfill --job {job_id}` try them again"
     )

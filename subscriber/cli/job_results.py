@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from subscriber.adapters.postgres.jobs import Jobs
-from subscriber.errors import ConfigurationError
+from subscriber.cli.jobs_text import tolerance_text
+from subscriber.errors import ConfigurationError, QueueError, SubscriberError
 from subscriber.jobs import Job, JobRange
 from subscriber.reconcile.inventory.file_ranges import file_number
 from subscriber.reconcile.inventory.fill_job import KIND as INVENTORY_KIND
@@ -34,6 +35,29 @@ async def print_results(jobs: Jobs, job: Job, place_text: str | None) -> None:
     except OSError as error:
         raise ConfigurationError(f"the results cannot be written to {place_text}: {error.strerror}") from error
     click.echo(f"the results of job {job.job_id} are in {manifest}", err=True)
+
+
+async def require_success(jobs: Jobs, job: Job) -> None:
+    """Check that a job that has ended has succeeded.
+
+    Raises:
+        QueueError: it failed; the text has the first reason, and how to go on.
+        SubscriberError: it was cancelled, or ended otherwise.
+        StoreError: the database failed.
+    """
+    job_id = job.job_id
+    if job.state == "failed":
+        failed = await jobs.ranges(job_id, at_most=1, states={"failed"})
+        why = f" ({failed[0].error})" if failed and failed[0].error else ""
+        noun, command = ("files", "backfill") if job.kind == INVENTORY_KIND else ("ranges", job.kind)
+        raise QueueError(
+            f"job {job_id} failed in {job.ranges.failed} of {job.ranges.total} {noun}{why}; it tolerates "
+            f"{tolerance_text(job.tolerance)}: `subscriber jobs show {job_id}` has all of them. Once the cause is "
+            f"gone, `subscriber jobs redrive {job_id}` makes them pending again, and `subscriber {command} --job {job_id}` "
+            "works on them"
+        )
+    if job.state != "succeeded":
+        raise SubscriberError(f"job {job_id} is {job.state}: `subscriber jobs redrive {job_id}` goes on with it")
 
 
 async def _file_inputs(job: Job) -> InputOf:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
+from subscriber.cli.reconcile_text import counters_text
 from subscriber.jobs import Job, JobRange, JobState, Tolerance
-from subscriber.quarantine.render import printable
+from subscriber.quarantine.render import printable, table, time_text
 from subscriber.reconcile.job import failures_tolerated
 
 _KEY_CHARACTERS = 60
@@ -22,7 +22,7 @@ _SENTENCES: dict[JobState, str] = {
 
 def jobs_table(jobs: Sequence[Job]) -> Iterator[str]:
     """A line for each job."""
-    yield from _table(
+    yield from table(
         [("job", "state", "kind", "what", "ranges", "listed", "drift", "written", "created", "by")]
         + [
             (
@@ -35,7 +35,7 @@ def jobs_table(jobs: Sequence[Job]) -> Iterator[str]:
                 str(job.counters.listed),
                 str(drift(job)),
                 str(job.counters.written),
-                _time(job.created_at),
+                time_text(job.created_at),
                 printable(job.created_by),
             )
             for job in jobs
@@ -49,19 +49,16 @@ def job_text(job: Job) -> Iterator[str]:
     facts = {
         "job": f"{job.job_id}, {printable(job.kind)} of {_what(job)}{' with repair' if job.options.repair else ''}",
         "state": job.state,
-        "created": f"{_time(job.created_at)} by {printable(job.created_by)}",
-        "started": _time(job.started_at) if job.started_at else "not yet: it waits for a worker",
-        "finished": _time(job.finished_at) if job.finished_at else "no",
+        "created": f"{time_text(job.created_at)} by {printable(job.created_by)}",
+        "started": time_text(job.started_at) if job.started_at else "not yet: it waits for a worker",
+        "finished": time_text(job.finished_at) if job.finished_at else "no",
         "ranges": (
             f"{ranges.succeeded} of {ranges.total} succeeded, {ranges.running} running, {ranges.pending} pending, "
             f"{ranges.failed} failed"
         ),
         "tolerated": f"{tolerance_text(job.tolerance)} (now {failures_tolerated(ranges.total, job.tolerance)})",
         "concurrency": f"{job.concurrency} ranges at once",
-        "listed": f"{counters.listed} versions in {counters.requests} requests",
-        "drift": f"{counters.missing} missing, {counters.ghost} ghosts, {counters.stale} stale: {counters.bytes} bytes",
-        "fresh": f"{counters.fresh} keys too young to be judged",
-        "written": f"{counters.written} rows",
+        **counters_text(counters),
     }
     if job.options.inventory:
         facts["inventory"] = printable(job.options.inventory)
@@ -84,7 +81,7 @@ def ranges_table(ranges: Sequence[JobRange]) -> Iterator[str]:
         )
         for each in ranges
     ]
-    yield from _table(rows)
+    yield from table(rows)
 
 
 def state_text(job_id: int, state: JobState) -> str:
@@ -112,13 +109,3 @@ def _key(key: str) -> str:
     """The end of a long key tells more than its beginning."""
     shown = printable(key)
     return shown if len(shown) <= _KEY_CHARACTERS else f"…{shown[1 - _KEY_CHARACTERS :]}"
-
-
-def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M:%S}"
-
-
-def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -17,10 +17,11 @@ import msgspec
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.object_index import ObjectIndex
+from subscriber.adapters.postgres.store import opened_store
 from subscriber.adapters.s3.client import BucketOptions
 from subscriber.check.subscription import require_subscription
 from subscriber.cli.backfill_inventory import fill_on_job
-from subscriber.cli.job_results import print_results
+from subscriber.cli.job_results import print_results, require_success
 from subscriber.cli.reconcile_pace import opened_pace
 from subscriber.cli.reconcile_text import (
     Report,
@@ -31,7 +32,7 @@ from subscriber.cli.reconcile_text import (
     report_text,
     utc_text,
 )
-from subscriber.errors import ConfigurationError, ExitCode, QueueError, SubscriberError
+from subscriber.errors import ConfigurationError, ExitCode
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
 from subscriber.flow.request_budget import RequestLimits
 from subscriber.jobs import (
@@ -56,7 +57,6 @@ from subscriber.reconcile.run import (
     has_versions,
     new_job,
     opened_lister,
-    opened_store,
     plan,
     work_on_job,
 )
@@ -153,12 +153,7 @@ class _Command:
                     job, passed = await work_on_job(self._options, job, target, self._work, pace=pace, show=show)
             examples = await _examples(jobs, job_id)
             await print_results(jobs, job, self._request.results)
-            if job.state == "failed":
-                raise await _failure(jobs, job)
-            if job.state != "succeeded":
-                raise SubscriberError(
-                    f"job {job_id} is {job.state}; `subscriber jobs redrive {job_id}` goes on with it"
-                )
+            await require_success(jobs, job)
             return self._printed(job, passed, job.counters, examples)
         finally:
             await jobs.close()
@@ -293,13 +288,3 @@ async def _examples(jobs: Jobs, job_id: int) -> tuple[DriftExample, ...]:
         after = ranges[-1].number
         found += [example for each in ranges for example in each.examples]
     return tuple(found[:EXAMPLES_PER_RANGE])
-
-
-async def _failure(jobs: Jobs, job: Job) -> QueueError:
-    failed = await jobs.ranges(job.job_id, at_most=1, states={"failed"})
-    why = f" ({failed[0].error})" if failed and failed[0].error else ""
-    return QueueError(
-        f"job {job.job_id} failed in {job.ranges.failed} of {job.ranges.total} ranges{why}: `subscriber jobs show "
-        f"{job.job_id}` has all of them. Once the cause is gone, `subscriber jobs redrive {job.job_id}` makes them "
-        f"pending again, and `subscriber {job.kind} --job {job.job_id}` works on them"
-    )

@@ -58,14 +58,10 @@ def report_text(report: Report) -> Iterator[str]:
     name = "range" if report.job_id is None else f"job {report.job_id}"
     yield f"{place}: {name} {report.state}{', with repair' if report.repair else ''}"
     youngest = f"; the youngest changed at {report.youngest}" if report.youngest else ""
-    facts = {
-        "listed": f"{counters.listed} versions in {counters.requests} requests, ${report.cost_usd:.6f}",
-        "drift": (
-            f"{counters.missing} missing, {counters.ghost} ghosts, {counters.stale} stale: {counters.bytes} bytes"
-            f"{youngest}"
-        ),
-        "fresh": f"{counters.fresh} keys too young to be judged",
-        "written": f"{counters.written} rows",
+    found = counters_text(counters)
+    facts = found | {
+        "listed": f"{found['listed']}, ${report.cost_usd:.6f}",
+        "drift": f"{found['drift']}{youngest}",
     }
     if report.unjudged:
         facts["unjudged"] = f"{report.unjudged} keys: versions that this listing does not show, or too many of them"
@@ -74,6 +70,23 @@ def report_text(report: Report) -> Iterator[str]:
     yield from (f"  {key:<10} {value}" for key, value in facts.items())
     for each in report.examples:
         yield f"  {each.kind:<10} {printable(each.key)}"
+
+
+def counters_text(counters: Counters) -> dict[str, str]:
+    """What a comparison has counted, by the word for it."""
+    return {
+        "listed": f"{_counted(counters.listed, 'version')} in {_counted(counters.requests, 'request')}",
+        "drift": (
+            f"{counters.missing} missing, {_counted(counters.ghost, 'ghost')}, {counters.stale} stale: "
+            f"{_counted(counters.bytes, 'byte')}"
+        ),
+        "fresh": f"{_counted(counters.fresh, 'key')} too young to be judged",
+        "written": _counted(counters.written, "row"),
+    }
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 class Seen(msgspec.Struct, frozen=True):

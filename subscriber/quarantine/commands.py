@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TextIO, TypeVar
 
 import uvloop
@@ -20,7 +19,7 @@ from subscriber.adapters.postgres.quarantine import (
     QueueCount,
     ReasonCount,
 )
-from subscriber.adapters.postgres.store import PostgresStore
+from subscriber.adapters.postgres.store import opened_store
 from subscriber.errors import StoreError
 from subscriber.events.decode import decode
 from subscriber.model import Delivery
@@ -76,7 +75,7 @@ def replay(settings: Settings, filters: Filters, replay_options: ReplayOptions, 
         quarantine = Quarantine(options)
         total = sum(count.waiting for count in await quarantine.counts(filters))
         progress = Progress(stream, functools.partial(progress_text, total))
-        async with _store(options) as store:
+        async with opened_store(options) as store:
             decode_now = functools.partial(decode, buckets=pipeline_options(settings).buckets)
             one_pass = Replay(quarantine, store, decode_now, replay_options, progress.show)
             try:
@@ -90,15 +89,6 @@ def replay(settings: Settings, filters: Filters, replay_options: ReplayOptions, 
             return tally
 
     return run_on_database(settings, run)
-
-
-@asynccontextmanager
-async def _store(options: StoreOptions) -> AsyncIterator[PostgresStore]:
-    store = PostgresStore(options)
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 def run_on_database(settings: Settings, work: Callable[[StoreOptions], Awaitable[T]]) -> T:

@@ -16,8 +16,8 @@ from subscriber.queue_url import queue_names
 def counts_text(counts: Sequence[ReasonCount]) -> str:
     """A table of at least one reason."""
     rows = [("waiting", "replayed", "reason", "oldest", "newest")]
-    rows += [(str(c.waiting), str(c.replayed), c.reason, _time(c.oldest), _time(c.newest)) for c in counts]
-    return "\n".join(_table(rows))
+    rows += [(str(c.waiting), str(c.replayed), c.reason, time_text(c.oldest), time_text(c.newest)) for c in counts]
+    return "\n".join(table(rows))
 
 
 def nothing_text(every: Sequence[ReasonCount]) -> str:
@@ -53,9 +53,9 @@ def messages_text(page: Sequence[QuarantinedMessage], queues: Iterable[str] = ()
     """
     names = _names([*queues, *(message.queue for message in page)])
     for message in page:
-        done = f"  replayed {_time(message.replayed_at)}" if message.replayed_at else ""
+        done = f"  replayed {time_text(message.replayed_at)}" if message.replayed_at else ""
         where = f"{names[message.queue]}  {printable(message.message_id)}"
-        yield f"{_time(message.quarantined_at)}  {message.reason:<20}  {where}  {printable(message.detail)}{done}"
+        yield f"{time_text(message.quarantined_at)}  {message.reason:<20}  {where}  {printable(message.detail)}{done}"
 
 
 def message_text(message: QuarantinedMessage, delivery: Delivery) -> Iterator[str]:
@@ -63,10 +63,10 @@ def message_text(message: QuarantinedMessage, delivery: Delivery) -> Iterator[st
     facts = {
         "queue": message.queue,
         "message": message.message_id,
-        "quarantined": _time(message.quarantined_at),
+        "quarantined": time_text(message.quarantined_at),
         "reason": f"{message.reason}: {message.detail}",
         "received": "once" if message.receive_count == 1 else f"{message.receive_count} times",
-        "replayed": f"{_time(message.replayed_at)} by {message.replayed_by}" if message.replayed_at else "no",
+        "replayed": f"{time_text(message.replayed_at)} by {message.replayed_by}" if message.replayed_at else "no",
         "today": _outcome(delivery),
         "body": f"{len(message.body)} bytes",
     }
@@ -110,11 +110,13 @@ def _outcome(delivery: Delivery) -> str:
     return f"would be written: {versions}{more}" if versions else "would be marked: it says nothing about an object"
 
 
-def _time(time: datetime) -> str:
+def time_text(time: datetime) -> str:
+    """A time to the second, without its zone."""
     return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+def table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    """The rows as lines, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

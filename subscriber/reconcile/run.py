@@ -14,7 +14,7 @@ import msgspec
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.object_index import ObjectIndex, Sample
-from subscriber.adapters.postgres.store import PostgresStore
+from subscriber.adapters.postgres.store import opened_store
 from subscriber.adapters.s3.chain import Operation
 from subscriber.adapters.s3.client import BucketOptions
 from subscriber.adapters.s3.lister import BucketLister, ListerOptions
@@ -201,16 +201,6 @@ async def _cuts(lister: SplittableLister, keys: KeyRange) -> list[str]:
         if (upper := splitting.next_part()) is not None:
             splitting.page_given(upper, found)
     return cuts
-
-
-@asynccontextmanager
-async def opened_store(options: StoreOptions) -> AsyncIterator[PostgresStore]:
-    """The store, closed at the end."""
-    store = PostgresStore(options)
-    try:
-        yield store
-    finally:
-        await store.close()
 
 
 def worker_name() -> str:

@@ -52,7 +52,7 @@ def test_it_reports_exactly_the_lost_events_and_repairs_them(tmp_path: Path) -> 
             assert fill_and_compare(Screen(output), variables, simulated), output.getvalue()
             said = output.getvalue()
             assert f"$ subscriber backfill s3://{FILLED}\n" in said
-            assert said.count("3 missing, 1 ghosts, 0 stale") == 2
+            assert said.count("3 missing, 1 ghost, 0 stale") == 2
             assert said.count(f"  missing    {NEW_KEY}\n") == 2
             assert "exactly the lost events were reported; versions that only bucket or index has now: 0\n" in said
             add_row(running.postgres.url)

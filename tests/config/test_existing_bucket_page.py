@@ -49,5 +49,5 @@ def test_the_page_shows_the_lines_of_the_lab() -> None:
 def test_a_difference_is_seen() -> None:
     """Another count or key is a difference; another time, price, width or line of progress is none."""
     first = ["7 versions, 3/s", "listed  7 versions in 2 requests, $0.000010", "at 2026-11-29T11:20:18Z"]
-    assert comparable(first) == comparable(["listed 7 versions in 1 requests, $0.000005", "at 2026-11-30T01:00:00Z"])
-    assert comparable(first) != comparable(["listed 8 versions in 1 requests, $0.000005", "at 2026-11-30T01:00:00Z"])
+    assert comparable(first) == comparable(["listed 7 versions in 1 request, $0.000005", "at 2026-11-30T01:00:00Z"])
+    assert comparable(first) != comparable(["listed 8 versions in 1 request, $0.000005", "at 2026-11-30T01:00:00Z"])

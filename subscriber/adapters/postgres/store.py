@@ -317,3 +317,13 @@ def _storable(text: str) -> str:
 def _row_count(status: str) -> int:
     """The number of rows in a command tag such as "INSERT 0 5"."""
     return int(status.rpartition(" ")[2])
+
+
+@asynccontextmanager
+async def opened_store(options: StoreOptions) -> AsyncIterator[PostgresStore]:
+    """A store that is closed at the end of the block."""
+    store = PostgresStore(options)
+    try:
+        yield store
+    finally:
+        await store.close()

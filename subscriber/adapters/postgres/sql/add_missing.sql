@@ -6,15 +6,7 @@
 -- ORDER BY makes all writers lock rows in the same order, which prevents deadlocks between them.
 -- The row count is the number of rows that were added or filled in.
 
-INSERT INTO :"schema".object_versions AS stored (
-    bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag
-)
-SELECT bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, nullif(etag, '')
-FROM unnest(
-    string_to_array($1, $10), string_to_array($2, $10), string_to_array($3, $10), string_to_array($4, $10),
-    string_to_array($5, $10), string_to_array($6, $10), $7::timestamptz[], $8::bigint[], string_to_array($9, $10)
-) AS given (bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag)
-WHERE event_time IS NOT NULL AND NOT EXISTS (
+:given_rows AND NOT EXISTS (
     SELECT FROM :"schema".object_versions AS known
     WHERE known.bucket = given.bucket AND known.key = given.key AND known.version_id = given.version_id
         AND (known.state <> 'present' OR (known.size_bytes IS NOT NULL AND known.etag IS NOT NULL))

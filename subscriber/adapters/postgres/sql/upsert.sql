@@ -8,15 +8,7 @@
 -- A missing ETag and an empty one are equal in that order, hence both are stored as NULL.
 -- The row count is the number of applied rows; unchanged and older rows do not count.
 
-INSERT INTO :"schema".object_versions AS stored (
-    bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag
-)
-SELECT bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, nullif(etag, '')
-FROM unnest(
-    string_to_array($1, $10), string_to_array($2, $10), string_to_array($3, $10), string_to_array($4, $10),
-    string_to_array($5, $10), string_to_array($6, $10), $7::timestamptz[], $8::bigint[], string_to_array($9, $10)
-) AS given (bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag)
-WHERE event_time IS NOT NULL
+:given_rows
 ORDER BY bucket COLLATE "C", key COLLATE "C", version_id COLLATE "C"
 ON CONFLICT (bucket, key, version_id) DO UPDATE SET
     state = EXCLUDED.state,
