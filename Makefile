@@ -6,6 +6,8 @@ SCENARIO ?= all
 RUNS ?= 300
 SEED ?= 1
 MODE ?= runs
+# Tests wait for processes about half of their time.
+TEST_PROCESSES ?= $(shell $(PYTHON) -c "import os; print((3 * (os.cpu_count() or 1) + 1) // 2)")
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 RUN := .venv/bin
 ENVIRONMENT := .venv/.ready
@@ -37,7 +39,7 @@ chaos: $(ENVIRONMENT) ## inject seeded faults under load and check every history
 torture: chaos ## the old name of chaos
 
 test: $(ENVIRONMENT) $(LOCALSTACK) $(S3_SERVERS) $(MQ_BRIDGE) $(PGBOUNCER) ## run every test with branch coverage (ARGS=… goes to pytest)
-	@$(RUN)/python -m pytest -n logical --dist loadfile --cov --cov-report=term $(ARGS)
+	@$(RUN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term $(ARGS)
 
 check: $(ENVIRONMENT) ## lint, check types and import contracts, look for known vulnerabilities
 	@$(RUN)/ruff format --check .

@@ -53,8 +53,8 @@ async def require_success(jobs: Jobs, job: Job) -> None:
         raise QueueError(
             f"job {job_id} failed in {job.ranges.failed} of {job.ranges.total} {noun}{why}; it tolerates "
             f"{tolerance_text(job.tolerance)}: `subscriber jobs show {job_id}` has all of them. Once the cause is "
-            f"gone, `subscriber jobs redrive {job_id}` makes them pending again, and `subscriber {command} --job {job_id}` "
-            "works on them"
+            f"gone, `subscriber jobs redrive {job_id}` makes them pending again, and `subscriber {command} --job "
+            f"{job_id}` works on them"
         )
     if job.state != "succeeded":
         raise SubscriberError(f"job {job_id} is {job.state}: `subscriber jobs redrive {job_id}` goes on with it")

@@ -1,4 +1,4 @@
--- Inserts the given rows as far as what follows allows: one parameter for each column, in the order of the columns.
+-- Inserts the given rows, as far as what follows allows, by one parameter for each column in the order of the columns.
 INSERT INTO :"schema".object_versions AS stored (
     bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag
 )
