@@ -12,7 +12,7 @@ import msgspec
 _MARK = "--- end of command"
 _DIFFERING = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|\+00)?|\b\d\d:\d\d:\d\d(\.\d+)?\b|\[1\] \d+|\$\d+\.\d+"
-    r"|127\.0\.0\.1:\d+|\d+ requests|(?<=:\d\d)  \S+-\d+$",
+    r"|127\.0\.0\.1:\d+|\d+ requests?|(?<=:\d\d)  \S+-\d+$",
     re.MULTILINE,
 )
 """What differs from run to run: times, ports, process ids, workers, requests and their price."""
