@@ -19,7 +19,7 @@ def main() -> None:
     """Run the command line."""
     _open_standard_streams()
     is_daemon = sys.argv[1:2] == ["run"]
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGINT, signal.SIGTERM):  # in this order: whoever sees the second taken may send the first
         signal.signal(number, _stop_before_start if is_daemon else _end)
     from subscriber.cli.interruption import take_signals  # noqa: PLC0415 - only now are the signals taken
     from subscriber.cli.main import main as commands  # noqa: PLC0415 - see above
