@@ -16,8 +16,8 @@ The rules:
    to the quarantine and its other rows are stored one by one; otherwise the queue delays it. A message's own rows are
    no evidence. An error that names a constraint of our own tables needs none.
 5. A row whose message failed alone for another reason than its values, such as a lock, is remembered by the write
-   stage (failing_rows.py): the messages about it are set apart from all others, here and in other batches. Of several
-   rows of a message the first that fails alone counts.
+   stage (failing_rows.py): the messages about it are set apart from all others, here and in other batches, also in a
+   statement that was planned before and had to wait. Of several rows of a message the first that fails alone counts.
 6. An error of the whole server (full disk, too many connections, login) is never about a message.
 """
 
@@ -26,14 +26,23 @@ from __future__ import annotations
 import functools
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from subscriber.errors import StoreError, Treatment
 from subscriber.model import Delivery, Message, ObjectEvent, Receipt, Rejection
+from subscriber.pipeline.bodies import Bodies
 from subscriber.pipeline.failing_rows import Apart, FailingRows, Version, version_of
-from subscriber.pipeline.judgment import DATABASE_BACKOFF, is_poison, is_server_wide, repeated, takes_time
+from subscriber.pipeline.judgment import (
+    DATABASE_BACKOFF,
+    are_unstorable,
+    bodies_again,
+    is_poison,
+    is_server_wide,
+    repeated,
+    takes_time,
+)
 from subscriber.pipeline.progress import Progress, is_still_ours
 from subscriber.pipeline.steps import (
     Evidence,
@@ -86,8 +95,7 @@ class BatchPlan:
         the messages about the same row in the others apart."""
         self._failing_rows = FailingRows() if failing_rows is None else failing_rows
         self._apart = Apart(self._failing_rows)
-        rejected = [(one, one.rejection) for one in deliveries if one.rejection is not None]
-        self._bodies = deque([QuarantineBodies(rejected)] if rejected else [])
+        self._bodies = Bodies((one, one.rejection) for one in deliveries if one.rejection is not None)
         self._suspects = Suspects(self._failing_rows)
         self._poisoned: list[Progress] = []
         """Poison messages with rows that are still to be tried one by one."""
@@ -108,7 +116,7 @@ class BatchPlan:
     @property
     def unexplained(self) -> list[ObjectEvent | None]:
         """A row of each message that waits for evidence; None for bodies that the quarantine failed to store."""
-        return [*(one.delivery.events[0] for one in self._suspects), *(None for one in self._bodies if one.tries)]
+        return [*(one.delivery.events[0] for one in self._suspects), *[None] * self._bodies.failed]
 
     def next(self, now: float, evidence: Evidence) -> Step | None:
         """What to do now; None once every message is finished or dropped."""
@@ -131,7 +139,7 @@ class BatchPlan:
         return self._wait(now)
 
     def _wait(self, now: float) -> Wait | None:
-        planned = [one.due for one in self._parts] + [one.due for one in self._bodies]
+        planned = [one.due for one in self._parts] + self._bodies.dues
         planned += [one.singles_due for one in self._poisoned]
         if self._apart.deliveries or self._halves:
             until = min((due for due in planned if due > now), default=math.inf)
@@ -157,6 +165,13 @@ class BatchPlan:
             self._record_single(step, error, now)
         elif isinstance(step, StoreRows):
             self._record_part(step, error, now, evidence)
+
+    def reconsidered(self, step: StoreRows | QuarantineBodies) -> StoreRows | QuarantineBodies | None:
+        """A step that had to wait, without the messages whose rows were found to fail meanwhile; None: it has none."""
+        if isinstance(step, QuarantineBodies) or not self._failing_rows.may_concern_others:
+            return step
+        part = self._separated(step)
+        return part if part.deliveries else None
 
     def record_locked(self, step: FindLockedRows, locked: frozenset[Version], now: float, evidence: Evidence) -> None:
         """Which rows of the part are locked, as far as is known: all messages about none of them go together next."""
@@ -219,7 +234,7 @@ class BatchPlan:
         self._parts = deque(part for one in self._parts if (part := self._still_ours(one, now)).deliveries)
         self._apart.deliveries = [one for one in self._apart.deliveries if self._is_ours(one.message, now)]
         self._suspects.keep(lambda delivery: self._is_ours(delivery.message, now))
-        self._bodies = deque(self._bodies_where(lambda delivery: self._is_ours(delivery.message, now)))
+        self._bodies.keep(lambda delivery: self._is_ours(delivery.message, now))
         self._poisoned = [one for one in self._poisoned if self._is_ours(one.delivery.message, now)]
 
     def _still_ours(self, part: StoreRows, now: float) -> StoreRows:
@@ -252,7 +267,7 @@ class BatchPlan:
 
     def _separated(self, part: StoreRows) -> StoreRows:
         """The part without the messages about failing rows, which are set apart."""
-        if part.is_trial or part.looks_for_row:
+        if part.is_trial or part.is_suspect or not part.is_evidence:
             return part
         if part.limit_seconds == math.inf and not self._failing_rows.may_search(self):
             # Another batch looks for a row: if this one has it too, it must not wait for it once more.
@@ -271,16 +286,10 @@ class BatchPlan:
         return None
 
     def _due_bodies(self, now: float, _evidence: Evidence) -> Step | None:
-        for _ in range(len(self._bodies)):
-            bodies = self._bodies.popleft()
-            if bodies.due <= now:
-                return bodies
-            self._bodies.append(bodies)
-        return None
+        return self._bodies.take_due(now)
 
     def _due_suspect(self, now: float, evidence: Evidence) -> Step | None:
-        suspect = self._suspects.due(now, evidence)
-        return part_of([suspect.delivery], suspect.limit_seconds) if suspect is not None else None
+        return self._suspects.due(now, evidence)
 
     # ------------------------------------------------------------ what came of it
 
@@ -356,14 +365,8 @@ class BatchPlan:
         progress.needs_quarantine = True
         if progress.quarantined is None:
             rejection = delivery.rejection or Rejection(reason=error.word, detail=error.detail)
-            self._bodies = deque(self._bodies_where(lambda other: other is not delivery))
-            self._bodies.append(QuarantineBodies([(delivery, rejection)]))
-
-    def _bodies_where(self, keep: Callable[[Delivery], bool]) -> Iterator[QuarantineBodies]:
-        for bodies in self._bodies:
-            entries = [entry for entry in bodies.entries if keep(entry[0])]
-            if entries:
-                yield msgspec.structs.replace(bodies, entries=entries)
+            self._bodies.keep(lambda other: other is not delivery)
+            self._bodies.add(QuarantineBodies([(delivery, rejection)]))
 
     def _record_single(self, step: StoreRows, error: StoreError | None, now: float) -> None:
         progress = self._progress[step.deliveries[0].message.receipt_handle]
@@ -384,16 +387,12 @@ class BatchPlan:
             for delivery, rejection in bodies.entries:
                 self._progress[delivery.message.receipt_handle].quarantined = rejection
         elif error.treatment is Treatment.BISECT and len(bodies.entries) > 1:
-            self._bodies.extend(QuarantineBodies([entry]) for entry in bodies.entries)
-        elif error.treatment is Treatment.BISECT or (
-            bodies.seen is not None and evidence.clears_database_since(bodies.seen)
-        ):
+            for entry in bodies.entries:
+                self._bodies.add(QuarantineBodies([entry]))
+        elif are_unstorable(bodies, error, evidence):
             deliveries = [delivery for delivery, _ in bodies.entries]
             self._notes.append(Note(deliveries, error, is_poison=False))
             for delivery in deliveries:
                 self._progress[delivery.message.receipt_handle].failed = error.word
         else:
-            due = now + DATABASE_BACKOFF.delay_seconds(bodies.tries + 1)
-            self._bodies.append(
-                msgspec.structs.replace(bodies, tries=bodies.tries + 1, due=due, seen=bodies.seen or evidence)
-            )
+            self._bodies.add(bodies_again(bodies, now, evidence))

@@ -8,7 +8,7 @@ import msgspec
 
 from subscriber.errors import StoreError, Treatment
 from subscriber.flow.backoff import Backoff
-from subscriber.pipeline.steps import Evidence, StoreRows, Suspect
+from subscriber.pipeline.steps import Evidence, QuarantineBodies, StoreRows, Suspect
 
 CONFLICT_TRIES = 3
 """Of a batch that loses against another transaction, before it is bisected: a session may keep one row locked."""
@@ -59,3 +59,16 @@ def repeated(part: StoreRows, error: StoreError, now: float, evidence: Evidence)
         return None
     backoff = CONFLICT_BACKOFF if is_conflict else DATABASE_BACKOFF
     return msgspec.structs.replace(part, tries=tries, tried=evidence, due=now + backoff.delay_seconds(tries))
+
+
+def are_unstorable(bodies: QuarantineBodies, error: StoreError, evidence: Evidence) -> bool:
+    """Whether the quarantine will not take these bodies: they are refused, or it fails while the index takes rows."""
+    if error.treatment is Treatment.BISECT:
+        return True
+    return bodies.seen is not None and evidence.clears_database_since(bodies.seen)
+
+
+def bodies_again(bodies: QuarantineBodies, now: float, evidence: Evidence) -> QuarantineBodies:
+    """The same bodies once more, after a moment."""
+    due = now + DATABASE_BACKOFF.delay_seconds(bodies.tries + 1)
+    return msgspec.structs.replace(bodies, tries=bodies.tries + 1, due=due, seen=bodies.seen or evidence)

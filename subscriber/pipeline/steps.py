@@ -47,6 +47,8 @@ class StoreRows(msgspec.Struct, frozen=True):
     """Whether this is one row of a message that failed alone: which of them is it?"""
     is_trial: bool = False
     """Whether these messages were set apart because of a row that has failed before."""
+    is_suspect: bool = False
+    """Whether this is a message that failed alone, once more."""
 
 
 class FindLockedRows(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 from subscriber.model import Delivery
 from subscriber.pipeline.failing_rows import FailingRows, Version
 from subscriber.pipeline.judgment import DATABASE_BACKOFF
-from subscriber.pipeline.steps import Evidence, Suspect
+from subscriber.pipeline.steps import Evidence, StoreRows, Suspect, part_of
 
 
 class Suspects:
@@ -55,9 +55,12 @@ class Suspects:
                 self.forget(one.delivery)
         self._waiting = [one for one in self._waiting if is_kept(one.delivery)]
 
-    def due(self, now: float, evidence: Evidence) -> Suspect | None:
-        """One that may be tried now."""
-        return next((one for one in self._waiting if one.may_be_tried(now, evidence)), None)
+    def due(self, now: float, evidence: Evidence) -> StoreRows | None:
+        """One that may be tried now; `remove` it when it was."""
+        suspect = next((one for one in self._waiting if one.may_be_tried(now, evidence)), None)
+        if suspect is None:
+            return None
+        return msgspec.structs.replace(part_of([suspect.delivery], suspect.limit_seconds), is_suspect=True)
 
     def name_rows(self, delivery: Delivery, rows: Iterable[Version], word: str) -> None:
         """These rows of a suspect fail: messages about them are set apart from now on."""

@@ -120,6 +120,8 @@ class Writer:
                 continue
             await self._wait_for_database(permit)
             await permit.hold()
+            if (step := plan.reconsidered(step)) is None:
+                continue
             error = await self._attempts.carry_out(step)
             plan.record(step, error, clock(), self._attempts.evidence())
             if error is not None:

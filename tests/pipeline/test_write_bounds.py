@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from subscriber.errors import StoreError, Treatment
+from subscriber.flow.breaker import PROBE_BACKOFF
 from subscriber.model import Delivery, ObjectEvent
 from subscriber.pipeline.comparison import COMPARISON_PREFIX
 from tests.fakes.samples import batch, delivery, failing, object_event, put
@@ -112,6 +113,51 @@ async def test_many_messages_about_one_locked_row_are_set_apart(limit: float, me
         "stored": batches * (size - messages),
         "retry_later": batches * messages,
     }
+
+
+class Unreachable(Timed):
+    """No statement reaches the database until `reachable` is set; then one key is locked."""
+
+    def __init__(self, statement_seconds: float) -> None:
+        super().__init__()
+        self.reachable = asyncio.Event()
+        self.write_timeout_seconds = statement_seconds
+
+    async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
+        """As ever, once the database is reachable."""
+        self._reach()
+        return await super().store(rows, limit_seconds)
+
+    async def ping(self) -> None:
+        """As ever, once the database is reachable."""
+        self._reach()
+        await super().ping()
+
+    def _reach(self) -> None:
+        if not self.reachable.is_set():
+            raise failing(Treatment.RECONNECT)
+
+
+@pytest.mark.parametrize("limit", [1.0, 4.0])
+async def test_after_an_outage_a_locked_row_is_waited_for_only_by_the_first_statements(limit: float) -> None:
+    """Batches that had waited for the database know by then which row it is, though they were planned before."""
+    statement_seconds = 1.5
+    store = Unreachable(statement_seconds)
+    store.rows = {(event.bucket, event.key, event.version_id): event for event in put("bad").events}
+    store.locked = set(store.rows)
+    setup = Setup(limit=limit, store=store, statement_seconds=statement_seconds)
+    async with setup.running():
+        for number in range(20):
+            keys = ["bad", *(f"{number}/{place}" for place in range(9))]
+            await setup.inbox.send(batch(*held(*map(put, keys))))
+        await asyncio.sleep(5)
+        assert setup.breaker.is_unavailable
+        store.reachable.set()
+        reachable_at = asyncio.get_running_loop().time()
+        await asyncio.sleep(HOLD_MAX_SECONDS / 10)
+    longest_probe_delay_seconds = PROBE_BACKOFF.max_seconds
+    assert len(store.stored_at) == 180
+    assert max(store.stored_at.values()) - reachable_at <= longest_probe_delay_seconds + 2 * statement_seconds + 1
 
 
 @pytest.mark.parametrize("question", ["answered", "failing", "too slow"])
