@@ -123,7 +123,8 @@ def _main_clause(judgment: Judgment, now: datetime) -> str:
     if judgment.kind == "differs":
         return "incomplete" if whole.differs else f"incomplete {_below(judgment.prefixes)}"
     if judgment.kind == "filled" and whole.filled_at is not None:
-        return f"filled from an inventory {ago_text(whole.filled_at, now)} and not compared since; {_events(events)}"
+        filled = f"filled from an inventory or list of keys {ago_text(whole.filled_at, now)}"
+        return f"{filled} and not compared since; {_events(events)}"
     if judgment.kind == "partial":
         return f"{_partial(judgment)}; {_events(events)}"
     return _NOT_COMPARED[judgment.kind].format(_events(events))

@@ -95,8 +95,8 @@ def job(job_id: int, kind: str = "reconcile", state: JobState = "succeeded", **c
             NOTED,
             [job(1, "inventory")],
             (
-                "filled from an inventory 47 h ago and not compared since; only events since 2026-03-01 08:00:00; "
-                "run `subscriber reconcile s3://lake`"
+                "filled from an inventory or list of keys 47 h ago and not compared since; "
+                "only events since 2026-03-01 08:00:00; run `subscriber reconcile s3://lake`"
             ),
         ),
         (

@@ -40,6 +40,9 @@ PING_SECONDS = 2.5
 statement of a ping, and the first login of an outage; each further login may take twice as long, up to what a write
 allows (CONNECT_SECONDS), so that the probe gets into a database whose logins are slow."""
 
+NOTE_SECONDS = 2.0
+"""For a statement on the table of buckets, which takes a millisecond unless somebody has locked the table."""
+
 _UNIQUE_VIOLATION = "23505"
 _IF_UNNOTED = "For the table of buckets, run config/sql/grants.sql again."
 
@@ -70,6 +73,7 @@ class PostgresStore:
         self._slots = asyncio.Semaphore(options.connections_max)
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
+        self._noting_turn = asyncio.Lock()
         self._closed = False
         self._logins_timed_out = 0
         """In a row."""
@@ -208,9 +212,17 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _noting(self) -> AsyncIterator[Connection]:
-        """A connection for the table of buckets, for which an older set of grants is not enough."""
+        """A connection for the table of buckets, for which an older set of grants is not enough.
+
+        One at a time, because the batches may need all others. The server ends a statement that waits, so that the
+        outcome is known and no connection is given up for it.
+        """
         try:
-            async with self._connection() as connection:
+            async with (
+                self._noting_turn,
+                self._connection() as connection,
+                self._limited(connection, NOTE_SECONDS),
+            ):
                 yield connection
         except StoreError as error:
             if error.word != "no_privilege":
