@@ -171,7 +171,8 @@ def _unfinished(job: BucketJob) -> str:
         return f"{what}failed: `subscriber jobs show {job.job_id}`"
     if job.state == "cancelled":
         return f"{what}was cancelled"
-    return f"{what}is {job.state}: {job.succeeded} of {job.ranges} ranges done"
+    resume = f", `subscriber jobs resume {job.job_id}` lets it go on" if job.state == "paused" else ""
+    return f"{what}is {job.state}: {job.succeeded} of {job.ranges} ranges done{resume}"
 
 
 def _below(prefixes: Sequence[tuple[str, Completeness]]) -> str:

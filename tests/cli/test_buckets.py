@@ -122,6 +122,14 @@ def job(job_id: int, kind: str = "reconcile", state: JobState = "succeeded", **c
         ),
         (
             NOTED,
+            [job(1, "backfill", "paused", ranges=8, succeeded=3)],
+            (
+                "only events since 2026-03-01 08:00:00; nothing from before; "
+                "job 1 (backfill) is paused: 3 of 8 ranges done, `subscriber jobs resume 1` lets it go on"
+            ),
+        ),
+        (
+            NOTED,
             [job(1), job(2, state="failed")],
             (
                 "complete since 2026-03-01 09:00:00; compared 47 h ago by job 1: 0 differences; "

@@ -164,10 +164,10 @@ async def _job(options: StoreOptions, bucket: str, counters: Counters, *, prefix
 
 
 async def test_the_jobs_of_each_place(migrated: StoreOptions, table: BucketsTable) -> None:
-    """Of a whole bucket those that succeeded and the last that did not; of a prefix the last; the oldest first."""
+    """Of a whole bucket those that succeeded, and one that goes on; of a prefix the last; the oldest end first."""
+    going_on = await _job(migrated, "lake", Counters(), end=False)
     first = await _job(migrated, "lake", Counters(missing=3, ghost=1))
     second = await _job(migrated, "lake", Counters(stale=2))
-    going_on = await _job(migrated, "lake", Counters(), end=False)
     await _job(migrated, "lake", Counters(), prefix="raw/")
     of_prefix = await _job(migrated, "lake", Counters(), prefix="raw/")
     await _job(migrated, "other", Counters())

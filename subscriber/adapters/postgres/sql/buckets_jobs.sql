@@ -1,5 +1,6 @@
 -- The jobs that tell how complete the index is of each bucket $1: of the whole bucket the last $2 that succeeded, of each of
--- the first $3 prefixes the last one, and of both the last one that did not succeed. Ordered by bucket, prefix and end.
+-- the first $3 prefixes the last one, and of both the last one that did not succeed. Ordered by bucket, prefix and end;
+-- a job that goes on comes last.
 
 SELECT
     job.bucket, job.job_id, job.kind, job.prefix, coalesce((job.options ->> 'repair')::boolean, false) AS repairs,
@@ -8,7 +9,7 @@ FROM (
     SELECT
         *,
         row_number() OVER (
-            PARTITION BY bucket, prefix, state = 'succeeded' ORDER BY coalesce(finished_at, created_at) DESC, job_id DESC
+            PARTITION BY bucket, prefix, state = 'succeeded' ORDER BY coalesce(finished_at, 'infinity') DESC, job_id DESC
         ) AS nth,
         dense_rank() OVER (PARTITION BY bucket ORDER BY prefix) AS prefix_number
     FROM :"schema".jobs
@@ -27,4 +28,4 @@ CROSS JOIN LATERAL (
 ) AS sums
 WHERE job.nth <= CASE WHEN job.prefix = '' AND job.state = 'succeeded' THEN $2::integer ELSE 1 END
     AND job.prefix_number <= $3::integer + 1
-ORDER BY job.bucket, job.prefix, coalesce(job.finished_at, job.created_at), job.job_id
+ORDER BY job.bucket, job.prefix, coalesce(job.finished_at, 'infinity'), job.job_id
