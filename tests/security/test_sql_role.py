@@ -20,7 +20,7 @@ from subscriber.adapters.postgres.prune import FIRST, PrunedTables
 from subscriber.adapters.postgres.quarantine import Filters, Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.buckets import BucketTally
-from subscriber.check.probe_database import probe_database
+from subscriber.check.probe_database import note_problems, probe_database
 from subscriber.errors import ExitCode, StoreError
 from subscriber.jobs import BucketJobs, PageDone, RangeState, Tolerance
 from subscriber.model import Rejection
@@ -204,19 +204,23 @@ async def test_jobs_need_their_grants_and_the_daemon_does_not(roles: Roles) -> N
 
 
 async def test_notes_about_buckets_need_their_grants_and_the_daemon_does_not(roles: Roles) -> None:
-    """Without any one of them a statement fails with the remedy; the daemon, and `check`, miss none."""
+    """Without any one of them a statement fails with the remedy, and `check` warns; the daemon goes on."""
     _, _, grants = _grants_to_writer(roles)
     assert len(grants) == 3
+    as_writer = _options(roles, roles.writer_url)
     await _run_all_bucket_statements(roles)
     for grant in grants:
         await run(roles.owner_url, _revoked(roles, grant))
         with pytest.raises(StoreError, match=r"run config/sql/grants\.sql again.*permission denied"):
             await _run_all_bucket_statements(roles)
+        (finding,) = await note_problems(as_writer)
+        assert (finding.severity, finding.remedy) == ("warning", "run config/sql/grants.sql again")
         await run(roles.owner_url, grant)
+    assert await note_problems(as_writer) == []
     for grant in grants:
         await run(roles.owner_url, _revoked(roles, grant))
     await _run_all_statements(roles)
-    assert await probe_database(_options(roles, roles.writer_url), "password") == []
+    assert await probe_database(as_writer, "password") == []
 
 
 async def test_a_bucket_is_filled_and_compared_as_the_writer(
