@@ -11,12 +11,13 @@ import asyncpg
 import msgspec
 import pytest
 
+from subscriber.adapters.postgres import store as postgres_store
 from subscriber.adapters.postgres.buckets import BucketsTable
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.migrations import migrate
 from subscriber.adapters.postgres.statements import migrations
-from subscriber.adapters.postgres.store import PostgresStore
+from subscriber.adapters.postgres.store import PostgresStore, opened_store
 from subscriber.buckets import BucketEvents, BucketTally
 from subscriber.errors import StoreError
 from subscriber.jobs import Counters, JobOptions, NewJob, PageDone
@@ -80,17 +81,22 @@ async def test_no_event_is_younger_than_its_note(store: PostgresStore, table: Bu
     assert found.youngest_event_time <= await table.now()
 
 
-async def test_daemons_that_note_many_buckets_at_once_do_not_block_each_other(
-    store: PostgresStore, table: BucketsTable
+async def test_daemons_that_note_the_same_buckets_do_not_deadlock(
+    migrated: StoreOptions, database: Database, table: BucketsTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each statement takes its locks in the order of names, whatever its own order is."""
-    names = [f"b-{number}" for number in range(300)]
-    orders: list[Mapping[str, BucketTally]] = [
-        {name: tally() for name in (names if turn % 2 else reversed(names))} for turn in range(8)
-    ]
-    await asyncio.gather(*(store.note_buckets(order) for order in orders))
-    found = await table.events(1000, ())
-    assert [(each.bucket, each.event_rows) for each in found] == [(name, 8) for name in sorted(names)]
+    """Each takes its locks in the order of names, whatever its own order is: both wait, and then both are done."""
+    monkeypatch.setattr(postgres_store, "NOTE_SECONDS", 60.0)
+    orders: list[Mapping[str, BucketTally]] = [{name: tally() for name in names} for names in ("abc", "cba")]
+    async with opened_store(migrated) as one, opened_store(migrated) as other:
+        await one.note_buckets(orders[0])
+        await database.execute("BEGIN; SELECT FROM buckets WHERE bucket = 'b' FOR UPDATE")
+        async with asyncio.TaskGroup() as both:
+            for store, order in zip((one, other), orders, strict=True):
+                both.create_task(store.note_buckets(order), name="note")
+            while await database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < 2:  # noqa: ASYNC110 - the sessions are the server's
+                await asyncio.sleep(0.01)
+            await database.execute("ROLLBACK")
+    assert [(each.bucket, each.event_rows) for each in await table.events(10, ())] == [("a", 3), ("b", 3), ("c", 3)]
 
 
 async def test_a_locked_table_costs_no_connection(store: PostgresStore, database: Database) -> None:
