@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
 import uvloop
 
@@ -25,6 +27,8 @@ from subscriber.admin.server import AdminServer
 from subscriber.check.startup import explain, probe, require_database
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
+from subscriber.control.bucket_ages import BucketAges
+from subscriber.control.bucket_notes import BucketNotes
 from subscriber.control.load_monitor import LoadMonitor
 from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.quarantine_count import REASONS_AT_MOST, QuarantineCount
@@ -221,10 +225,14 @@ class Daemon:
         self._register_gauges(pipeline)
         load = self._load_monitor()
         self._regulator = self._regulator_of(pipeline, queues, load)
-        regulator = asyncio.create_task(self._regulator.run(), name="regulator")
-        regulator.add_done_callback(self._side_task_ended)
-        counting = asyncio.create_task(self._quarantine_count().run(), name="quarantine count")
-        counting.add_done_callback(self._side_task_ended)
+        notes = BucketNotes(pipeline.bucket_tallies, store.note_buckets)
+        ages = BucketAges(settings.buckets or (), store.youngest_event_ages, self._metrics)
+        side_tasks = [
+            self._side_task(self._regulator.run(), "regulator"),
+            self._side_task(self._quarantine_count().run(), "quarantine count"),
+            self._side_task(ages.run(), "bucket ages"),
+        ]
+        noting = self._side_task(notes.run(), "bucket notes")
         schedule = asyncio.create_task(self._schedule(pipeline).run(self._stop.requested), name="reconcile schedule")
         schedule.add_done_callback(self._schedule_ended)
         agent = EcsAgent.of(os.environ) if settings.task_protection == "busy" else None
@@ -232,13 +240,19 @@ class Daemon:
             async with task_protection(agent, lambda: next(leases.outstanding(), None) is not None):
                 return await self._run_until_drained(pipeline)
         finally:
-            regulator.cancel()
-            counting.cancel()
-            schedule.cancel()
+            for task in (*side_tasks, schedule):
+                task.cancel()
             if outstanding := list(leases.outstanding()):
                 await asyncio.sleep(POLLS_END_SECONDS)
             releasing = release_all(queues, outstanding, RELEASE_CALLS_SECONDS, self._metrics.queue_name)
-            await asyncio.gather(releasing, load.close(), asyncio.wait([schedule], timeout=RELEASE_CALLS_SECONDS))
+            schedule_end = asyncio.wait([schedule], timeout=RELEASE_CALLS_SECONDS)
+            await asyncio.gather(releasing, load.close(), schedule_end, notes.end(noting))
+
+    def _side_task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """A task beside the pipeline, without which the daemon is broken."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._side_task_ended)
+        return task
 
     def _schedule(self, pipeline: Pipeline) -> DaemonSchedule:
         def conditions() -> Conditions:

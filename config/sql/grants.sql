@@ -38,6 +38,13 @@ GRANT UPDATE (
         requests, bytes, examples, error, started_at, finished_at
     ) ON :"schema".job_ranges TO :"writer";
 
+-- The daemon notes what it has stored of each bucket; without these privileges it goes on, and the log says so.
+GRANT SELECT ON :"schema".buckets TO :"writer";
+GRANT INSERT (bucket, events_since, oldest_event_time, youngest_event_time, last_stored_at, event_rows)
+    ON :"schema".buckets TO :"writer";
+GRANT UPDATE (events_since, oldest_event_time, youngest_event_time, last_stored_at, event_rows)
+    ON :"schema".buckets TO :"writer";
+
 -- At start the daemon checks the version of the schema.
 GRANT SELECT ON :"schema".schema_migrations TO :"writer";
 

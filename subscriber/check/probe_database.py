@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import msgspec
 
@@ -14,6 +15,7 @@ from subscriber.adapters.postgres.session import session
 from subscriber.adapters.postgres.statements import statement
 from subscriber.check.rules.database import (
     NEEDED,
+    NEEDED_FOR_NOTES,
     DatabaseFacts,
     can_read_ledger,
     database_findings,
@@ -21,6 +23,7 @@ from subscriber.check.rules.database import (
     failure_finding,
     rehearsal_finding,
     schema_finding,
+    unnoted_findings,
 )
 from subscriber.check.rules.finding import Finding
 from subscriber.choices import AuthMethod
@@ -29,6 +32,8 @@ from subscriber.jobs import BucketJobs
 from subscriber.pipeline.comparison import comparison_row
 
 PROBE_SECONDS = 10.0
+Needed: TypeAlias = Sequence[tuple[str, str, Sequence[str]]]
+"""Table, privilege and columns."""
 
 
 async def probe_database(options: StoreOptions, auth: AuthMethod) -> list[Finding]:
@@ -96,6 +101,23 @@ async def durability_problems(options: StoreOptions) -> list[Finding]:
     return list(durability_findings(row["settings_off"]))
 
 
+async def note_problems(options: StoreOptions) -> list[Finding]:
+    """Warn where the daemon could not note what it stores of each bucket.
+
+    Raises:
+        StoreError: a login or a query failed.
+    """
+    async with session(options, PROBE_SECONDS) as connection:
+        return list(unnoted_findings(await _denied(connection, options.schema, NEEDED_FOR_NOTES)))
+
+
+async def _denied(connection: Connection, schema: str, needed: Needed) -> tuple[tuple[str, str, str], ...]:
+    """The privileges that the user lacks: table, privilege and column of each."""
+    wanted = [(table, privilege, column) for table, privilege, columns in needed for column in columns]
+    denied = await connection.fetch(statement("check_privileges", schema), schema, *zip(*wanted, strict=True))
+    return tuple((each["relation"], each["privilege"], each["attribute"]) for each in denied)
+
+
 async def buckets_in_index(options: StoreOptions, at_most: int) -> list[str]:
     """The first buckets that have rows, ordered by name.
 
@@ -123,15 +145,13 @@ async def jobs_of_buckets(options: StoreOptions, buckets: Sequence[str]) -> list
 async def _facts(connection: Connection, schema: str) -> DatabaseFacts:
     row = await connection.fetchrow(statement("check_database", schema), schema)
     assert row is not None
-    wanted = [(table, privilege, column) for table, privilege, columns in NEEDED for column in columns]
-    denied = await connection.fetch(statement("check_privileges", schema), schema, *zip(*wanted, strict=True))
     return DatabaseFacts(
         user=row["user_name"],
         version_number=row["version_number"],
         is_read_only=row["is_read_only"],
         has_schema=row["has_schema"],
         may_use_schema=row["may_use_schema"],
-        denied=tuple((each["relation"], each["privilege"], each["attribute"]) for each in denied),
+        denied=await _denied(connection, schema, NEEDED),
         connections_at_most=row["connections_at_most"],
         connections_free=row["connections_free"],
         is_in_recovery=row["is_in_recovery"],

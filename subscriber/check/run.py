@@ -16,7 +16,13 @@ from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.sqs.client import Sqs
 from subscriber.check.probe_bucket import probe_bucket, probe_listing
-from subscriber.check.probe_database import buckets_in_index, durability_problems, jobs_of_buckets, probe_database
+from subscriber.check.probe_database import (
+    buckets_in_index,
+    durability_problems,
+    jobs_of_buckets,
+    note_problems,
+    probe_database,
+)
 from subscriber.check.probe_queue import QueueFacts, probe_queue
 from subscriber.check.rules.bucket import UnreadableBucket, unreadable_findings
 from subscriber.check.rules.call import call_finding
@@ -126,7 +132,7 @@ async def _database(settings: Settings) -> tuple[list[Finding], set[str]]:
                 return found, set()
             good = Finding("good", ExitCode.DATABASE, "database", f"it can be written to, in schema {options.schema}")
             buckets = await _known_buckets(options)
-            found += [*await _durability(options), good, *await _comparisons(options, settings, buckets)]
+            found += [*await _warnings(options), good, *await _comparisons(options, settings, buckets)]
             return found, buckets
     except TimeoutError:
         return [_late("database", ExitCode.DATABASE)], set()
@@ -134,9 +140,9 @@ async def _database(settings: Settings) -> tuple[list[Finding], set[str]]:
         return [Finding("error", error.exit_code, "", str(error))], set()
 
 
-async def _durability(options: StoreOptions) -> list[Finding]:
+async def _warnings(options: StoreOptions) -> list[Finding]:
     try:
-        return await durability_problems(options)
+        return [*await durability_problems(options), *await note_problems(options)]
     except StoreError:  # the daemon can write; a warning is optional
         return []
 

@@ -49,6 +49,9 @@ COMMANDS = {
         "subscriber.cli.reconcile:reconcile", "Compare a bucket with the index, and repair what differs."
     ),
     "jobs": LazyCommand("subscriber.cli.jobs:jobs", "List and steer jobs that compare buckets with the index."),
+    "buckets": LazyCommand(
+        "subscriber.cli.buckets:buckets", "List the buckets of the index, and how complete it is of each."
+    ),
     "prune": LazyCommand("subscriber.cli.prune:prune", "Delete old tombstones, replayed messages and ended jobs."),
     "settings": LazyCommand(
         "subscriber.cli.reference:settings", "Print the settings reference, or look up one setting."

@@ -9,6 +9,14 @@ MEANINGS: Final[Mapping[str, str]] = {
     "backlog.unknown": "SQS does not report the counts of a queue; logged for the 1st, 2nd, 4th, 8th … failure.",
     "batch.given_up": "A batch could not be stored before its messages had to be released; SQS redelivers them.",
     "batch.released": "A shutdown releases the messages of a batch that are not yet stored.",
+    "buckets.not_noted": (
+        "What was stored of each bucket could not be noted in the table of buckets; it is kept and tried again; logged "
+        "for the 1st, 2nd, 4th, 8th … failure."
+    ),
+    "buckets.not_read": (
+        "The ages of the youngest events could not be read; the metric is absent meanwhile; logged for the 1st, 2nd, "
+        "4th, 8th … failure."
+    ),
     "control.applied": "An operator's command changed the mode or the limit.",
     "control.rejected": "A command to /control was rejected; logged for the 1st, 2nd, 4th, 8th … rejection.",
     "daemon.broken": "A background task of the daemon failed: a bug; the daemon shuts down with exit code 1.",

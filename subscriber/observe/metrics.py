@@ -154,6 +154,13 @@ class Metrics:
             "How late rows are: the worst age of messages just received, held, or waiting while nothing is received.",
         )
 
+        self.youngest_event_age_seconds = self._gauge(
+            "youngest_event_age_seconds",
+            "Time since the youngest event of a bucket happened that any worker stored, read once a minute; NaN: none "
+            "was noted; absent while it cannot be read; `all`: of every bucket, where SUBSCRIBER_BUCKETS names none.",
+            "bucket",
+        )
+
     def _add_control(self) -> None:
         self.concurrency_used = self._gauge("concurrency_used", "Writes in flight, on average over the last second.")
         self.database_cpu_percent = self._gauge(

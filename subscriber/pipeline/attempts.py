@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 
+from subscriber.buckets import BucketTallies
 from subscriber.errors import StoreError, Treatment
 from subscriber.flow.breaker import CircuitBreaker
 from subscriber.flow.wakeup import Waiters
@@ -42,6 +43,8 @@ class Attempts:
         self._waiters = Waiters()
         self.tally = WriteTally()
         """For the regulator."""
+        self.bucket_tallies = BucketTallies()
+        """For the table of buckets."""
         breaker.on_change = self._waiters.wake_all
 
     def evidence(self) -> Evidence:
@@ -92,7 +95,9 @@ class Attempts:
         clock = asyncio.get_running_loop().time
         started = clock()
         applied = await self._store.store(step.rows, step.limit_seconds)
-        seconds = clock() - started
+        ended = clock()
+        seconds = ended - started
+        self.bucket_tallies.add(step.rows, ended)
         self._metrics.write_seconds.observe(seconds)
         self._metrics.rows_applied.inc(applied)
         self._metrics.rows_stale.inc(len(step.rows) - applied)

@@ -79,6 +79,7 @@ class Pipeline:
         self.batcher = Batcher(options.batch, deliveries, batches, limiter, metrics)
         writer = Writer(options.write, batches, receipts, limiter, store, breaker=self.breaker, metrics=metrics)
         self.tally = writer.tally
+        self.bucket_tallies = writer.bucket_tallies
         self._comparison = writer.comparison
         acknowledger = Acknowledger(options.acknowledge, receipts, queues, leases, metrics)
         limiter.watch(self.batcher.notify)

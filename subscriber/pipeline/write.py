@@ -71,6 +71,7 @@ class Writer:
         self._failing_rows = FailingRows()
         self.comparison = Comparison(self._attempts, breaker, limiter)
         self.tally = self._attempts.tally
+        self.bucket_tallies = self._attempts.bucket_tallies
 
     async def run(self) -> None:
         """Write until the inbox has ended and every batch has its receipts; then close the outbox."""

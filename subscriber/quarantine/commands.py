@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TextIO, TypeVar
 
 import uvloop
@@ -86,6 +87,8 @@ def replay(settings: Settings, filters: Filters, replay_options: ReplayOptions, 
                 stream.write(f"stopped early, {done} of {total} replayed: run it again to continue\n")
                 raise
             progress.end()
+            with suppress(StoreError):  # the rows are there; that they are noted by bucket is not worth a failure
+                await store.note_buckets(one_pass.bucket_tallies.take())
             return tally
 
     return run_on_database(settings, run)

@@ -24,6 +24,7 @@ from typing import TypeVar
 import msgspec
 
 from subscriber.adapters.postgres.quarantine import Filters, Quarantine, QuarantinedMessage
+from subscriber.buckets import BucketTallies
 from subscriber.errors import StoreError
 from subscriber.events.order import fold
 from subscriber.flow.breaker import PROBE_BACKOFF
@@ -91,6 +92,8 @@ class Replay:
         self._options = options
         self._report = report
         self.tally = Tally()
+        self.bucket_tallies = BucketTallies()
+        """Of the rows that were written, for the table of buckets."""
         self._evidence = Evidence()
         self._failures = 0
         """Failures in a row that no row caused."""
@@ -166,6 +169,7 @@ class Replay:
         except StoreError as error:
             self._note_failure(error)
             return error
+        self.bucket_tallies.add(step.rows, asyncio.get_running_loop().time())
         self._failures = 0
         if step.is_evidence:
             self._evidence = msgspec.structs.replace(self._evidence, writes=self._evidence.writes + 1)

@@ -159,7 +159,7 @@ async def test_jobs_that_ended_long_ago_go(cli: PruneCli) -> None:
     """With their ranges; no queue has anything to do with them, and one that has not ended stays."""
     await cli.database.execute(
         "INSERT INTO jobs (kind, bucket, concurrency, tolerated_failures, created_by, state, finished_at)"
-        " SELECT 'reconcile', 'lake', 1, 0, 'me', state, now() - age FROM (VALUES ('succeeded', interval '91 days'),"
+        " SELECT 'reconcile', 'lake', 1, 0, 'me', state, now() - age FROM (VALUES ('cancelled', interval '91 days'),"
         " ('failed', interval '89 days'), ('running', NULL)) AS given (state, age)"
     )
     await cli.database.execute("INSERT INTO job_ranges (job_id, number, after) SELECT job_id, 1, '' FROM jobs")
@@ -169,6 +169,23 @@ async def test_jobs_that_ended_long_ago_go(cli: PruneCli) -> None:
     assert await cli.run(*arguments, QUEUE_URLS="") == (0, "1 ended job was removed, 3 rows read\n", "")
     left = "SELECT array_agg(state ORDER BY state) FROM jobs JOIN job_ranges USING (job_id)"
     assert await cli.database.fetchval(left.replace("state", "jobs.state")) == ["failed", "running"]
+
+
+async def test_the_last_job_that_compared_a_bucket_stays(cli: PruneCli) -> None:
+    """Of each bucket, however old it is: only it tells how complete the index is. An inventory tells less."""
+    await cli.database.execute(
+        "INSERT INTO jobs (kind, bucket, prefix, concurrency, tolerated_failures, created_by, state, finished_at)"
+        " SELECT kind, bucket, prefix, 1, 0, bucket || kind || days, 'succeeded', now() - make_interval(days => days)"
+        " FROM (VALUES ('backfill', 'a', '', 300), ('reconcile', 'a', '', 200), ('inventory', 'a', '', 100),"
+        " ('reconcile', 'a', 'raw/', 99), ('inventory', 'b', '', 300), ('backfill', 'b', '', 200),"
+        " ('inventory', 'c', '', 200), ('inventory', 'c', '', 100)) AS given (kind, bucket, prefix, days)"
+    )
+    arguments = ("--jobs-older-than", "90d")
+    expected = (0, "4 ended jobs would be removed, 8 rows read\n", "")
+    assert await cli.run(*arguments, "--dry-run", QUEUE_URLS="") == expected
+    assert await cli.run(*arguments, QUEUE_URLS="") == (0, "4 ended jobs were removed, 8 rows read\n", "")
+    left = await cli.database.fetchval("SELECT array_agg(created_by ORDER BY created_by) FROM jobs")
+    assert left == ["ainventory100", "areconcile200", "bbackfill200", "cinventory100"]
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,8 @@ VALUES
 ('lake-versioned', 'report.csv', 'v2', 'present', '68A2', 'ObjectCreated:Put',
     '2026-11-21 12:00:00+00', 120, '92eb5ffee6ae2fec3ad71c777531578f'),
 ('lake-versioned', 'report.csv', 'm1', 'delete_marker', '68A3', 'ObjectRemoved:DeleteMarkerCreated',
-    '2026-11-22 12:00:00+00', NULL, NULL)
+    '2026-11-22 12:00:00+00', NULL, NULL);
+INSERT INTO subscriber.buckets (bucket, youngest_event_time) VALUES ('lake-raw', now())
 """
 """The table that the answers on the page come from."""
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import os
 import subprocess
 import sys
+import time
 from typing import Any
 
 import msgspec
@@ -106,3 +109,20 @@ class ReconcileRuns:
             return await connection.fetch(f"{query} AND bucket = $1", bucket)
         finally:
             await connection.close()
+
+
+def event_now(bucket: str, key: str, body: bytes | None) -> str:
+    """The notification of a key that has just got this body, or was deleted."""
+    nanoseconds = time.time_ns()
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    described: dict[str, object] = {"key": key, "sequencer": f"00{seconds:08X}{rest:08X}"}
+    if body is not None:
+        described |= {"size": len(body), "eTag": hashlib.md5(body).hexdigest()}
+    record = {
+        "eventVersion": "2.1",
+        "eventSource": "aws:s3",
+        "eventTime": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds)),
+        "eventName": "ObjectRemoved:Delete" if body is None else "ObjectCreated:Put",
+        "s3": {"bucket": {"name": bucket}, "object": described},
+    }
+    return json.dumps({"Records": [record]})

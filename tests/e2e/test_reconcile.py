@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import os
 import signal
 import time
@@ -22,7 +20,7 @@ from testkit.s3.keys import HOSTILE_KEYS
 from testkit.s3.launch import ListingServer
 from testkit.s3.raw_client import RawS3
 from tests.e2e.environment import RunContext, until
-from tests.e2e.reconcile_runs import ReconcileRuns
+from tests.e2e.reconcile_runs import ReconcileRuns, event_now
 from tests.e2e.test_real_bucket import HOSTILE_KEYS as REAL_KEYS
 from tests.fixtures.s3 import MakeBucket
 
@@ -198,27 +196,11 @@ async def _traffic(runs: ReconcileRuns, s3: RawS3, bucket: str, stop: asyncio.Ev
         key, body = f"old-{number % 40:02}", str(number).encode()
         is_delete = number % 5 == 4
         s3.call("DELETE" if is_delete else "PUT", f"{bucket}/{key}", body=b"" if is_delete else body)
-        late.append(_event(bucket, key, None if is_delete else body))
+        late.append(event_now(bucket, key, None if is_delete else body))
         if len(late) > 10:
             runs.context.send([late.pop(0)])
         await asyncio.sleep(0.04)
     runs.context.send(late)
-
-
-def _event(bucket: str, key: str, body: bytes | None) -> str:
-    nanoseconds = time.time_ns()
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    described: dict[str, object] = {"key": key, "sequencer": f"00{seconds:08X}{rest:08X}"}
-    if body is not None:
-        described |= {"size": len(body), "eTag": hashlib.md5(body).hexdigest()}
-    record = {
-        "eventVersion": "2.1",
-        "eventSource": "aws:s3",
-        "eventTime": time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds)),
-        "eventName": "ObjectRemoved:Delete" if body is None else "ObjectCreated:Put",
-        "s3": {"bucket": {"name": bucket}, "object": described},
-    }
-    return json.dumps({"Records": [record]})
 
 
 async def test_a_bucket_of_localstack_becomes_an_equal_view(runs: ReconcileRuns, localstack_url: str) -> None:

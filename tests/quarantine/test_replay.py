@@ -50,8 +50,10 @@ async def test_decodable_messages_are_written_and_marked(
     await put("bad", body=b"\xed\xa0\x80 no JSON")
     await put("bytes", body=b"\xff")
     await put("other", body=b"[]", reason="other")
-    tally = await a_replay(quarantine, store).run(WAITING)
+    replay = a_replay(quarantine, store)
+    tally = await replay.run(WAITING)
     assert counts(tally) == (5, 2, 1, {"not_json": 2, "unknown_envelope": 1})
+    assert {bucket: each.rows for bucket, each in replay.bucket_tallies.take().items()} == {"lake": 1}
     assert await keys(database) == ["a.txt"]
     marks = await database.fetch("SELECT message_id FROM quarantined_messages WHERE replayed_by = 'tester' ORDER BY 1")
     assert [row[0] for row in marks] == ["good", "silent"]

@@ -12,20 +12,22 @@ import pytest
 
 from subscriber.adapters.postgres.advisory_lock import AdvisoryLock
 from subscriber.adapters.postgres.bucket_jobs import BucketJobsTable
+from subscriber.adapters.postgres.buckets import BucketsTable
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.migrations import check_schema, migrate
 from subscriber.adapters.postgres.prune import FIRST, PrunedTables
 from subscriber.adapters.postgres.quarantine import Filters, Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
-from subscriber.check.probe_database import probe_database
+from subscriber.buckets import BucketTally
+from subscriber.check.probe_database import note_problems, probe_database
 from subscriber.errors import ExitCode, StoreError
 from subscriber.jobs import BucketJobs, PageDone, RangeState, Tolerance
 from subscriber.model import Rejection
 from testkit.daemon import daemon_process
 from testkit.s3.generated import GeneratedPlan
 from testkit.s3.launch import ListingServer
-from tests.adapters.postgres.object_rows import message, row
+from tests.adapters.postgres.object_rows import NOON, message, row
 from tests.e2e.environment import RunContext, put_body
 from tests.e2e.reconcile_runs import ReconcileRuns
 from tests.fixtures.s3 import MakeBucket
@@ -44,6 +46,8 @@ FORBIDDEN = (
     "DELETE FROM quarantined_messages",
     "DELETE FROM job_ranges",
     "DELETE FROM jobs",
+    "DELETE FROM buckets",
+    "UPDATE buckets SET bucket = 'other'",
     "UPDATE jobs SET bucket = 'other'",
     "DELETE FROM schema_migrations",
     "INSERT INTO schema_migrations VALUES (9, 1, 'x')",
@@ -139,12 +143,29 @@ async def _run_all_job_statements(roles: Roles) -> None:
         await jobs.close()
 
 
-def _grants_to_writer(roles: Roles) -> tuple[list[str], list[str]]:
-    """The grants that the daemon needs, and those that jobs need."""
+async def _run_all_bucket_statements(roles: Roles) -> None:
+    """All statements on the table of buckets; raises StoreError."""
+    options = _options(roles, roles.writer_url)
+    store = PostgresStore(options)
+    try:
+        for _ in range(2):
+            await store.note_buckets({"lake": BucketTally(1, NOON, NOON, 0.0, 0.0)})
+        assert (await store.youngest_event_ages(["lake"])).keys() == {"lake"}
+    finally:
+        await store.close()
+    table = BucketsTable(options)
+    (found,) = [each for each in await table.events(10, ()) if each.bucket == "lake"]
+    assert found.event_rows >= 2
+    await table.jobs(["lake"])
+
+
+def _grants_to_writer(roles: Roles) -> tuple[list[str], list[str], list[str]]:
+    """The grants that the daemon needs, those that jobs need, and those that the notes about buckets need."""
     script = re.sub(r"^--.*$", "", roles.script("grants.sql"), flags=re.MULTILINE)
     grants = [grant.strip() for grant in script.split(";") if f'"{roles.writer}"' in grant]
     of_jobs = [grant for grant in grants if "job" in grant]
-    return [grant for grant in grants if grant not in of_jobs], of_jobs
+    of_buckets = [grant for grant in grants if ".buckets" in grant]
+    return [grant for grant in grants if grant not in [*of_jobs, *of_buckets]], of_jobs, of_buckets
 
 
 def _revoked(roles: Roles, grant: str) -> str:
@@ -153,7 +174,7 @@ def _revoked(roles: Roles, grant: str) -> str:
 
 async def test_no_grant_is_superfluous(roles: Roles) -> None:
     """Without any one of the grants the daemon's statements fail, and `check` reports it."""
-    grants, _ = _grants_to_writer(roles)
+    grants, _, _ = _grants_to_writer(roles)
     assert len(grants) == 8
     as_writer = _options(roles, roles.writer_url)
     assert await probe_database(as_writer, "password") == []
@@ -168,7 +189,7 @@ async def test_no_grant_is_superfluous(roles: Roles) -> None:
 
 async def test_jobs_need_their_grants_and_the_daemon_does_not(roles: Roles) -> None:
     """Without any one of them a statement of jobs fails with the remedy; the daemon, and `check`, miss none."""
-    _, grants = _grants_to_writer(roles)
+    _, grants, _ = _grants_to_writer(roles)
     assert len(grants) == 6
     await _run_all_job_statements(roles)
     for grant in grants:
@@ -180,6 +201,26 @@ async def test_jobs_need_their_grants_and_the_daemon_does_not(roles: Roles) -> N
         await run(roles.owner_url, _revoked(roles, grant))
     await _run_all_statements(roles)
     assert await probe_database(_options(roles, roles.writer_url), "password") == []
+
+
+async def test_notes_about_buckets_need_their_grants_and_the_daemon_does_not(roles: Roles) -> None:
+    """Without any one of them a statement fails with the remedy, and `check` warns; the daemon goes on."""
+    _, _, grants = _grants_to_writer(roles)
+    assert len(grants) == 3
+    as_writer = _options(roles, roles.writer_url)
+    await _run_all_bucket_statements(roles)
+    for grant in grants:
+        await run(roles.owner_url, _revoked(roles, grant))
+        with pytest.raises(StoreError, match=r"run config/sql/grants\.sql again.*permission denied"):
+            await _run_all_bucket_statements(roles)
+        (finding,) = await note_problems(as_writer)
+        assert (finding.severity, finding.remedy) == ("warning", "run config/sql/grants.sql again")
+        await run(roles.owner_url, grant)
+    assert await note_problems(as_writer) == []
+    for grant in grants:
+        await run(roles.owner_url, _revoked(roles, grant))
+    await _run_all_statements(roles)
+    assert await probe_database(as_writer, "password") == []
 
 
 async def test_a_bucket_is_filled_and_compared_as_the_writer(
@@ -246,7 +287,7 @@ async def test_readers_can_read_only_the_view(roles: Roles, postgres_url: str) -
     try:
         await connection.execute(f"SET ROLE {roles.reader}")
         assert await connection.fetchval("SELECT count(*) FROM objects") == 1
-        for table in ("object_versions", "quarantined_messages", "schema_migrations"):
+        for table in ("object_versions", "quarantined_messages", "schema_migrations", "buckets"):
             with pytest.raises(asyncpg.InsufficientPrivilegeError):
                 await connection.execute(f"SELECT FROM {table}")
     finally:

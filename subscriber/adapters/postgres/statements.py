@@ -12,7 +12,7 @@ from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 _PLACEHOLDER = ':"schema"'
-_FRAGMENTS = ("given_rows", "quarantine_filter", "jobs_range_columns")
+_FRAGMENTS = ("given_rows", "is_old_job", "jobs_range_columns", "quarantine_filter")
 """Files that other files include as `:name`."""
 
 _MIGRATION_NAME = re.compile(r"(\d+)_(\d{3})_\w+\.sql")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from subscriber.adapters.postgres.columns import upsert_parameters, version_parameters
@@ -31,6 +31,7 @@ from subscriber.adapters.postgres.granted import require_granted
 from subscriber.adapters.postgres.pooler import unit_of_work
 from subscriber.adapters.postgres.rehearsal import rolled_back
 from subscriber.adapters.postgres.statements import statement
+from subscriber.buckets import BucketTally
 from subscriber.errors import StoreError, Treatment
 from subscriber.model import Message, ObjectEvent, Rejection
 
@@ -39,7 +40,11 @@ PING_SECONDS = 2.5
 statement of a ping, and the first login of an outage; each further login may take twice as long, up to what a write
 allows (CONNECT_SECONDS), so that the probe gets into a database whose logins are slow."""
 
+NOTE_SECONDS = 2.0
+"""For a statement on the table of buckets, which takes a millisecond unless somebody has locked the table."""
+
 _UNIQUE_VIOLATION = "23505"
+_IF_UNNOTED = "For the table of buckets, run config/sql/grants.sql again."
 
 
 def ping_login_seconds(logins_timed_out: int) -> float:
@@ -62,10 +67,13 @@ class PostgresStore:
         self._insert = statement("insert", options.schema)
         self._quarantine = statement("quarantine", options.schema)
         self._locked_rows = statement("locked_rows", options.schema)
+        self._note_buckets = statement("buckets_note", options.schema)
+        self._bucket_ages = statement("buckets_ages", options.schema)
         self._tls = tls_context(options)
         self._slots = asyncio.Semaphore(options.connections_max)
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
+        self._noting_turn = asyncio.Lock()
         self._closed = False
         self._logins_timed_out = 0
         """In a row."""
@@ -176,6 +184,50 @@ class PostgresStore:
         columns = zip(*(_quarantine_row(*entry) for entry in latest.values()), strict=True)
         async with self._connection() as connection:
             await connection.execute(self._quarantine, *columns)
+
+    async def note_buckets(self, tallies: Mapping[str, BucketTally]) -> None:
+        """Add to the table of buckets what was stored of each.
+
+        Raises:
+            StoreError: nothing was added; with RECONNECT the outcome is unknown.
+        """
+        if not tallies:
+            return
+        now = asyncio.get_running_loop().time()
+        rows = [(t.rows, t.oldest, t.youngest, now - t.first_at, now - t.last_at) for t in tallies.values()]
+        async with self._noting() as connection:
+            await connection.execute(self._note_buckets, [*tallies], *zip(*rows, strict=True))
+
+    async def youngest_event_ages(self, buckets: Sequence[str]) -> dict[str, float]:
+        """How many seconds ago the youngest event of each of these buckets happened; without names, `all` of them.
+
+        Buckets without a noted event are left out.
+
+        Raises:
+            StoreError: there is no answer.
+        """
+        async with self._noting() as connection:
+            rows = await connection.fetch(self._bucket_ages, [*buckets] or None)
+        return {row["label"]: row["age_seconds"] for row in rows}
+
+    @asynccontextmanager
+    async def _noting(self) -> AsyncIterator[Connection]:
+        """A connection for the table of buckets, for which an older set of grants is not enough.
+
+        One at a time, because the batches may need all others. The server ends a statement that waits, so that the
+        outcome is known and no connection is given up for it.
+        """
+        try:
+            async with (
+                self._noting_turn,
+                self._connection() as connection,
+                self._limited(connection, NOTE_SECONDS),
+            ):
+                yield connection
+        except StoreError as error:
+            if error.word != "no_privilege":
+                raise
+            raise StoreError(error.treatment, error.word, error.sqlstate, error.detail, _IF_UNNOTED) from error
 
     async def ping(self) -> None:
         """Check that the database answers soon and accepts writes; a login has a limit of its own.

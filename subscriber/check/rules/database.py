@@ -29,6 +29,14 @@ NEEDED: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 the other way round: the writer of config/sql has only these columns. ON CONFLICT DO UPDATE also needs SELECT, because
 the upsert reads the columns that it compares (PostgreSQL, "INSERT")."""
 
+_NOTED = ("events_since", "oldest_event_time", "youngest_event_time", "last_stored_at", "event_rows")
+NEEDED_FOR_NOTES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    ("buckets", "SELECT", ("bucket", *_NOTED)),
+    ("buckets", "INSERT", ("bucket", *_NOTED)),
+    ("buckets", "UPDATE", _NOTED),
+)
+"""The same of the notes about buckets, without which the daemon goes on."""
+
 _LOGIN_REMEDIES: dict[AuthMethod, str] = {
     "password": "correct user and password in SUBSCRIBER_DATABASE_URL",
     "iam": "GRANT rds_iam TO the user, allow the role rds-db:connect for it, and name the host as RDS does",
@@ -154,6 +162,14 @@ def durability_findings(settings_off: Sequence[str]) -> Iterator[Finding]:
         off = " and ".join(settings_off)
         problem = f"has {off} off: a crash of its machine may lose rows whose messages are deleted, or damage tables"
         yield _warning(problem, f"set {off} to on in the server's configuration, unless its data may be lost")
+
+
+def unnoted_findings(denied: Sequence[tuple[str, str, str]]) -> Iterator[Finding]:
+    """One warning for missing privileges of NEEDED_FOR_NOTES."""
+    if denied:
+        lacking = " and ".join(dict.fromkeys(privilege for _, privilege, _ in denied))
+        problem = f"grants no {lacking} on the table buckets, so `subscriber buckets` learns nothing of events"
+        yield _warning(problem, "run config/sql/grants.sql again")
 
 
 def can_read_ledger(facts: DatabaseFacts) -> bool:

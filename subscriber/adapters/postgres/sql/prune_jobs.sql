@@ -1,9 +1,10 @@
 -- Reads the next $3 jobs after the job $1, in the order of their ids, at most a hundred, and deletes those among them that
--- ended before $2, with their ranges. A job that was redriven meanwhile stays.
+-- ended before $2, with their ranges. A job that was redriven meanwhile stays, and so does the last one that compared a
+-- whole bucket, or filled the index from an inventory of it: only it tells how complete the index is of the bucket.
 
 WITH page AS MATERIALIZED (
-    SELECT job_id, coalesce(finished_at < $2, false) AS is_old
-    FROM :"schema".jobs
+    SELECT job_id, :is_old_job AS is_old
+    FROM :"schema".jobs AS job
     WHERE job_id > $1::text::bigint
     ORDER BY job_id
     LIMIT least($3::bigint, 100)

@@ -1,8 +1,8 @@
 -- What prune_jobs.sql would delete: the same parameters and answer; it changes and locks nothing.
 
 WITH page AS MATERIALIZED (
-    SELECT job_id, coalesce(finished_at < $2, false) AS is_old
-    FROM :"schema".jobs
+    SELECT job_id, :is_old_job AS is_old
+    FROM :"schema".jobs AS job
     WHERE job_id > $1::text::bigint
     ORDER BY job_id
     LIMIT least($3::bigint, 100)
