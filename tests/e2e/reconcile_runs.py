@@ -111,13 +111,13 @@ class ReconcileRuns:
             await connection.close()
 
 
-def event_now(bucket: str, key: str, body: bytes | None) -> str:
-    """The notification of a key that has just got this body, or was deleted."""
+def event_now(bucket: str, key: str, body: bytes | None, etag: str = "") -> str:
+    """The notification of a key that has just got this body, or was deleted; its ETag is the MD5 unless given."""
     nanoseconds = time.time_ns()
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     described: dict[str, object] = {"key": key, "sequencer": f"00{seconds:08X}{rest:08X}"}
     if body is not None:
-        described |= {"size": len(body), "eTag": hashlib.md5(body).hexdigest()}
+        described |= {"size": len(body), "eTag": etag or hashlib.md5(body).hexdigest()}
     record = {
         "eventVersion": "2.1",
         "eventSource": "aws:s3",

@@ -42,12 +42,13 @@ async def test_a_bucket_is_known_in_part_until_it_is_filled(runs: ReconcileRuns,
     assert await known(runs) == []
     spec = serve_bucket()
     with RawS3(runs.server.endpoint_url) as s3:
-        for key in [*(f"old-{number}" for number in range(BEFORE)), "new-1", "new-2"]:
-            s3.call("PUT", f"{spec.name}/{key}", body=BODY)
+        for number in range(BEFORE):
+            s3.call("PUT", f"{spec.name}/old-{number}", body=BODY)
+        new = {key: s3.call("PUT", f"{spec.name}/{key}", body=BODY).headers for key in ("new-1", "new-2")}
     runs.subscribe(spec.name)
     with runs.context.daemon(BUCKETS=spec.name) as daemon:
         await until(lambda: math.isnan(daemon.metric("subscriber_youngest_event_age_seconds", bucket=spec.name)))
-        bodies = [event_now(spec.name, key, BODY) for key in ("new-1", "new-2")]
+        bodies = [event_now(spec.name, key, BODY, headers["etag"].strip('"')) for key, headers in new.items()]
         runs.context.send(bodies)
         await runs.context.until_empty()
         await asyncio.to_thread(daemon.stop)  # which notes what is left
