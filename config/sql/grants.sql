@@ -41,5 +41,8 @@ GRANT UPDATE (
 -- At start the daemon checks the version of the schema.
 GRANT SELECT ON :"schema".schema_migrations TO :"writer";
 
--- Readers see the objects that exist.
+-- Readers see the objects and versions that exist, and search them; these functions have no rights of their own.
 GRANT SELECT ON :"schema".objects TO :"reader";
+GRANT SELECT ON :"schema".versions TO :"reader";
+GRANT EXECUTE ON FUNCTION :"schema".prefix_end(text), :"schema".find_objects(text, text[]),
+    :"schema".search_objects(text, text, text, text, bigint, bigint, timestamptz, timestamptz) TO :"reader";

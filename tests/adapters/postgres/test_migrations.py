@@ -23,7 +23,14 @@ from tests.fakes.samples import message
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
-ALL = ["1_001_object_versions", "1_002_objects", "1_003_quarantined_messages", "1_004_replayed_by", "1_005_jobs"]
+ALL = [
+    "1_001_object_versions",
+    "1_002_objects",
+    "1_003_quarantined_messages",
+    "1_004_replayed_by",
+    "1_005_jobs",
+    "1_006_search",
+]
 
 
 async def test_migrate_applies_what_is_missing_once(store_options: StoreOptions) -> None:
@@ -44,9 +51,10 @@ async def test_an_older_schema_gets_the_missing_migrations(store_options: StoreO
     """The check names the missing migrations and the command, and `migrate` applies only these."""
     await migrate(store_options)
     await database.execute("DROP TABLE quarantined_messages, job_ranges, jobs")
+    await database.execute("DROP VIEW versions CASCADE; DROP FUNCTION prefix_end")
     await database.execute("DELETE FROM schema_migrations WHERE number >= 3")
     with pytest.raises(
-        SchemaError, match=r"lacks 1_003_\w+, 1_004_\w+, 1_005_jobs\. Run: subscriber migrate"
+        SchemaError, match=r"lacks 1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search\. Run: subscriber migrate"
     ) as caught:
         await check_schema(store_options)
     assert caught.value.exit_code is ExitCode.SCHEMA
