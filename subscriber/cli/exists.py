@@ -151,6 +151,6 @@ def _printer(form: Format) -> Callable[[Looked], None]:
     if form != "csv":
         text_of = FORMATS_OF_LOOK_UPS[form]
         return lambda row: click.echo(text_of(row))
-    table = csv.writer(sys.stdout, lineterminator="\n")
+    table = csv.writer(sys.stdout, lineterminator="\r\n")
     table.writerow(Looked.__struct_fields__)
     return lambda row: table.writerow(csv_row(row))

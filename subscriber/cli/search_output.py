@@ -43,7 +43,7 @@ def writer_of(form: Format, stream: BinaryIO, *, versions: bool) -> Iterator[Wri
             yield write
     elif form == "csv":
         with _text(stream) as text:
-            table = csv.writer(text, lineterminator="\n")
+            table = csv.writer(text, lineterminator="\r\n")
             table.writerow(Found.__struct_fields__)
             yield lambda rows: table.writerows(csv_row(row) for row in rows)
     elif form == "json":
@@ -53,7 +53,10 @@ def writer_of(form: Format, stream: BinaryIO, *, versions: bool) -> Iterator[Wri
 
 
 def csv_row(row: Found | Looked) -> list[object]:
-    """A row for CSV: times as in ISO 8601, in UTC; nothing for a value that is not there."""
+    """A row for CSV: times as in ISO 8601, in UTC; nothing for a value that is not there.
+
+    Lines end with CR LF, as in RFC 4180: then Python's writer quotes keys that contain either.
+    """
     return [
         value.astimezone(UTC).isoformat().replace("+00:00", "Z") if isinstance(value, datetime) else value
         for value in msgspec.structs.astuple(row)
