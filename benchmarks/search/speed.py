@@ -96,15 +96,14 @@ async def _ask(server: LocalPostgres, rows: int) -> list[Answer]:
     }
     async with opened_search(options, TIMEOUT_SECONDS) as search:
         answers = [await _look_up(server, search, rows), await _join(server, connection, rows)]
-        for index in ("", *CATALOG):
-            if index:
-                await _switch_on(options, index)
-                await connection.execute(f"ANALYZE {options.schema}.object_versions")
-            for question, (wanted, query) in queries.items():
-                if wanted == index or not index:
-                    answers.append(await _page(server, search, (question, index), query))
-            if index:
-                await IndexBuilds(options).drop(relation_name(index))
+        for question, (_, query) in queries.items():
+            answers.append(await _page(server, search, (question, ""), query))
+        for index in CATALOG:
+            await _switch_on(options, index)
+            await connection.execute(f"ANALYZE {options.schema}.object_versions")
+            asked = [(question, query) for question, (wanted, query) in queries.items() if wanted == index]
+            answers += [await _page(server, search, (question, index), query) for question, query in asked]
+            await IndexBuilds(options).drop(relation_name(index))
     await connection.close()
     return answers
 

@@ -70,7 +70,7 @@ def indexes() -> None:
     help="How to print.",
 )
 def list_(*, form: Format) -> None:
-    """List the indexes: what each answers, what it costs, and whether it is on."""
+    """List the indexes and what each answers."""
 
     async def read(options: StoreOptions) -> list[IndexState]:
         reader = Reader(options, TIMEOUT_SECONDS)
@@ -91,9 +91,10 @@ def list_(*, form: Format) -> None:
 @indexes.command()
 @click.argument("name", type=_NAME)
 def create(*, name: str) -> None:
-    """Build an index, beside reads and writes; run it again after an interruption.
+    """Build an index beside reads and writes.
 
-    It waits until all transactions that are older have ended, and needs the role of the table's owner.
+    It waits until all transactions that are older have ended, and needs the role of the table's owner. Interrupted, it
+    is run again.
     """
     index = CATALOG[name]
     progress = Progress[BuildProgress](sys.stderr, lambda step, _: progress_text(name, step))
@@ -116,7 +117,10 @@ def create(*, name: str) -> None:
 @indexes.command()
 @click.argument("name", type=_NAME)
 def drop(*, name: str) -> None:
-    """Drop an index, or what an interrupted build left of it, beside reads and writes."""
+    """Drop an index beside reads and writes.
+
+    The same for what an interrupted build left of it.
+    """
 
     async def remove(options: StoreOptions) -> bool:
         return await IndexBuilds(options).drop(relation_name(name))
