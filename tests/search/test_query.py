@@ -75,3 +75,21 @@ def test_order_and_position_go_the_same_way(order: Any, reverse: bool, expected:
     text = statement_of(query, "s", NOON, Position("k", "v", 1, 1)).text
     assert expected in text
     assert sign in text
+
+
+@pytest.mark.parametrize(
+    ("change", "at_most", "is_asked_later"),
+    [
+        ({"order": "size"}, 10, True),
+        ({"order": "time", "reverse": True}, 10, True),
+        ({"order": "size"}, None, False),
+        ({"order": "size", "versions": True}, 10, False),
+        ({"order": "key"}, 10, False),
+    ],
+)
+def test_only_the_rows_of_a_sorted_page_are_asked_for_newer_versions(
+    change: dict[str, Any], at_most: int | None, is_asked_later: bool
+) -> None:
+    """A page by size or time sorts first; a stream asks about every row anyway, and keys come in order."""
+    text = statement_of(Query(**{"bucket": "b"} | change), "s", NOON, None, at_most).text
+    assert ("OFFSET 0" in text) is is_asked_later
