@@ -23,6 +23,8 @@ class ExitCode(enum.IntEnum):
     """The stop budget ran out: messages that were not stored were released."""
     DRIFT = 10
     """`reconcile` without --repair found that index and bucket differ."""
+    MISSING = 11
+    """`exists` found that an object is not in the index."""
 
 
 class SubscriberError(Exception):

@@ -48,5 +48,8 @@ GRANT UPDATE (events_since, oldest_event_time, youngest_event_time, last_stored_
 -- At start the daemon checks the version of the schema.
 GRANT SELECT ON :"schema".schema_migrations TO :"writer";
 
--- Readers see the objects that exist.
+-- Readers see the objects and versions that exist, and search them; these functions have no rights of their own.
 GRANT SELECT ON :"schema".objects TO :"reader";
+GRANT SELECT ON :"schema".versions TO :"reader";
+GRANT EXECUTE ON FUNCTION :"schema".prefix_end(text), :"schema".find_objects(text, text[]),
+    :"schema".search_objects(text, text, text, text, bigint, bigint, timestamptz, timestamptz) TO :"reader";

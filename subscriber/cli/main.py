@@ -29,6 +29,7 @@ Exit codes:
   5  the schema is missing or belongs to another release
   6  stop timeout exceeded: messages not yet stored are released
  10  reconcile without --repair found that index and bucket differ
+ 11  exists found that an object is not in the index
 """
 
 _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -51,6 +52,11 @@ COMMANDS = {
     "jobs": LazyCommand("subscriber.cli.jobs:jobs", "List and steer jobs that compare buckets with the index."),
     "buckets": LazyCommand(
         "subscriber.cli.buckets:buckets", "List the buckets of the index, and how complete it is of each."
+    ),
+    "search": LazyCommand("subscriber.cli.search:search", "Find objects in the index."),
+    "exists": LazyCommand("subscriber.cli.exists:exists", "Look up which of given objects the index has."),
+    "indexes": LazyCommand(
+        "subscriber.cli.indexes:indexes", "Switch optional indexes of the table on and off, beside the daemon."
     ),
     "prune": LazyCommand("subscriber.cli.prune:prune", "Delete old tombstones, replayed messages and ended jobs."),
     "settings": LazyCommand(

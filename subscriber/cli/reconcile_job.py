@@ -22,6 +22,7 @@ from subscriber.adapters.s3.client import BucketOptions
 from subscriber.check.subscription import require_subscription
 from subscriber.cli.backfill_inventory import fill_on_job
 from subscriber.cli.job_results import print_results, require_success
+from subscriber.cli.location import location_of
 from subscriber.cli.reconcile_pace import opened_pace
 from subscriber.cli.reconcile_text import (
     Report,
@@ -33,7 +34,6 @@ from subscriber.cli.reconcile_text import (
     utc_text,
 )
 from subscriber.errors import ConfigurationError, ExitCode
-from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
 from subscriber.flow.request_budget import RequestLimits
 from subscriber.jobs import (
     EXAMPLES_PER_RANGE,
@@ -81,19 +81,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     plan_file: str | None
     range_text: str | None
     results: str | None = None
-
-
-def location_of(text: str) -> tuple[str, str]:
-    """Bucket and prefix of `s3://BUCKET/PREFIX`; nothing is percent-decoded.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    bucket, _, prefix = text.removeprefix("s3://").partition("/")
-    is_key = is_storable(prefix, MAX_KEY_BYTES) and is_storable(bucket, MAX_BUCKET_BYTES)
-    if not text.startswith("s3://") or not bucket or not is_key:
-        raise ConfigurationError(f"{text!r} names no bucket: write s3://BUCKET or s3://BUCKET/PREFIX")
-    return bucket, prefix
 
 
 def reconcile_bucket(settings: Settings, request: Request) -> ExitCode:

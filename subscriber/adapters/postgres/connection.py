@@ -75,6 +75,8 @@ class StoreOptions(msgspec.Struct, frozen=True):
     """Source of user and password; None: the URL contains them."""
     pooler: Pooler = "none"
     """Whether a transaction pooler is between the daemon and the database."""
+    reads_only: bool = False
+    """Sessions that cannot write, which a replica serves too; they plan each statement for its parameters."""
 
     def __post_init__(self) -> None:
         if not self.schema or "\0" in self.schema or len(self.schema.encode()) > _MAX_SCHEMA_BYTES:
@@ -204,7 +206,7 @@ async def _open_at(options: StoreOptions, tls: Tls | None, login: Login, limit: 
             server_settings=startup_settings(asked, options.pooler),
         )
         if not is_pooled:  # behind a pooler only a transaction can ask: the first ping does
-            await _require_usable(connection, asked)
+            await _require_usable(connection, asked, reads_only=options.reads_only)
     except DRIVER_ERRORS as error:
         raise connect_error(error, target.shown) from error
     except ValueError:  # the driver's message may quote the password in the URL
@@ -234,10 +236,11 @@ def _with_user(login: Login | None, url: DatabaseUrl) -> Login:
     return Login(login.password if login else "", user)
 
 
-async def _require_usable(connection: Connection, asked: Mapping[str, str]) -> None:
-    """Reject a session that cannot write, or that promises less than `asked`."""
+async def _require_usable(connection: Connection, asked: Mapping[str, str], *, reads_only: bool) -> None:
+    """Reject a session that cannot write, unless it only reads, or that promises less than `asked`."""
     try:
-        await _require_writer(connection)
+        if not reads_only:
+            await _require_writer(connection)
         await require_granted(connection, asked)
     except BaseException:
         connection.terminate()
@@ -268,7 +271,9 @@ def _url_for_driver(url: str) -> str:
 
 def session_settings(options: StoreOptions) -> dict[str, str]:
     """The settings of every session; they override the defaults of database, role and URL."""
-    return {
+    # A plan for any parameters cannot know how many rows a prefix or a size selects.
+    reading = {"default_transaction_read_only": "on", "plan_cache_mode": "force_custom_plan"}
+    return (reading if options.reads_only else {}) | {
         "application_name": options.application_name,
         # Messages are deleted after this commit, so it must be durable.
         "synchronous_commit": "on",

@@ -29,6 +29,7 @@ ALL = [
     "1_003_quarantined_messages",
     "1_004_replayed_by",
     "1_005_jobs",
+    "1_006_search",
     "1_007_buckets",
 ]
 
@@ -51,10 +52,10 @@ async def test_an_older_schema_gets_the_missing_migrations(store_options: StoreO
     """The check names the missing migrations and the command, and `migrate` applies only these."""
     await migrate(store_options)
     await database.execute("DROP TABLE quarantined_messages, job_ranges, jobs, buckets")
+    await database.execute("DROP VIEW versions CASCADE; DROP FUNCTION prefix_end")
     await database.execute("DELETE FROM schema_migrations WHERE number >= 3")
-    with pytest.raises(
-        SchemaError, match=r"lacks 1_003_\w+, 1_004_\w+, 1_005_jobs, 1_007_buckets\. Run: subscriber migrate"
-    ) as caught:
+    names = r"1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search, 1_007_buckets"
+    with pytest.raises(SchemaError, match=rf"lacks {names}\. Run: subscriber migrate") as caught:
         await check_schema(store_options)
     assert caught.value.exit_code is ExitCode.SCHEMA
     assert await migrate(store_options) == ALL[2:]
@@ -210,12 +211,11 @@ async def test_a_migration_that_is_up_to_date_needs_no_lock(migrated: StoreOptio
     await database.execute("ROLLBACK")
 
 
-def test_migrations_are_numbered() -> None:
-    """Files are named major_number_name.sql, no number is given twice, and each file starts with a comment."""
+def test_migrations_are_numbered_without_gaps() -> None:
+    """Files are named major_number_name.sql, numbers start at one, and each file starts with a comment."""
     found = migrations("any")
     assert [step.name for step in found] == ALL
-    assert len({(step.major, step.number) for step in found}) == len(found)
-    assert {step.major for step in found} == {1}
+    assert [(step.major, step.number) for step in found] == [(1, n + 1) for n in range(len(found))]
     assert all(step.sql.startswith("-- ") for step in found)
 
 

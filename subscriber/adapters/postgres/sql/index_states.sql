@@ -1,0 +1,13 @@
+-- The indexes of the table object_versions in schema $1: valid, being built now, their size and how often they are used.
+
+SELECT
+    own.relname::text,
+    indisvalid AND indisready,
+    EXISTS (SELECT FROM pg_stat_progress_create_index AS progress WHERE progress.index_relid = own.oid),
+    pg_relation_size(own.oid),
+    coalesce(pg_stat_get_numscans(own.oid), 0)
+FROM pg_index
+JOIN pg_class AS own ON own.oid = indexrelid
+JOIN pg_class AS of_table ON of_table.oid = indrelid AND of_table.relname = 'object_versions'
+JOIN pg_namespace ON pg_namespace.oid = of_table.relnamespace AND nspname = $1
+ORDER BY own.relname
