@@ -87,7 +87,7 @@ class ReconcileRuns:
 
     async def until_rows(self, bucket: str, count: int) -> None:
         """Wait until the index has so many rows of a bucket."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             query = "SELECT 1 FROM object_versions WHERE true"
             while len(await self._rows(query, bucket)) < count:  # noqa: ASYNC110 - theirs
                 await asyncio.sleep(0.05)

@@ -74,7 +74,7 @@ class Fill:
 
     async def has(self, condition: str) -> None:
         """Wait until a query is true."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await self.database.fetchval(condition):  # noqa: ASYNC110 - in the database
                 await asyncio.sleep(0.02)
 

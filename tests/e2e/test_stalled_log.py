@@ -92,6 +92,6 @@ async def test_the_process_ends_although_nobody_reads(context: RunContext) -> No
     """A stop with a full pipe ends with its exit code, without the lines that nobody wanted."""
     async with unread_daemon(context) as (process, _, _):
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             _, errors = await process.communicate()
         assert (process.returncode, errors) == (ExitCode.DRAINED, b"")
