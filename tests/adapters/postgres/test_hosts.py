@@ -19,6 +19,7 @@ from subscriber.errors import StoreError, Treatment
 from testkit.postgres.postgres import LocalPostgres
 from tests.adapters.postgres.object_rows import row
 from tests.adapters.postgres.slow_login import slow_login
+from tests.fixtures.ports import closed_port
 
 
 def port_of(url: str) -> int:
@@ -61,13 +62,13 @@ async def test_all_hosts_are_silent(migrated: StoreOptions, silent: str) -> None
 
 async def test_a_host_that_refuses(migrated: StoreOptions) -> None:
     """The failure of a login names host and port, as those of all hosts do."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        closed = f"127.0.0.1:{server.getsockname()[1]}"
-    with pytest.raises(StoreError) as caught:
-        await connect(at(migrated, closed), None)
-    assert caught.value.word == "unreachable"
-    assert caught.value.detail.startswith(f"{closed}: ")
-    await (await connect(at(migrated, closed, f"127.0.0.1:{port_of(migrated.url)}"), None)).close()
+    with closed_port() as port:
+        closed = f"127.0.0.1:{port}"
+        with pytest.raises(StoreError) as caught:
+            await connect(at(migrated, closed), None)
+        assert caught.value.word == "unreachable"
+        assert caught.value.detail.startswith(f"{closed}: ")
+        await (await connect(at(migrated, closed, f"127.0.0.1:{port_of(migrated.url)}"), None)).close()
 
 
 async def _make_replica(server: LocalPostgres, password: str) -> None:
