@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -31,6 +33,7 @@ class Fill:
     """Inventories on S3, a schema, and the command."""
 
     def __init__(self, raw: RawS3, folder: Path, database: Database, environment: dict[str, str]) -> None:
+        self.schema = environment["SUBSCRIBER_DATABASE_SCHEMA"]
         self.raw = raw
         self.folder = folder
         self.database = database
@@ -78,6 +81,32 @@ class Fill:
             while not await self.database.fetchval(condition):  # noqa: ASYNC110 - in the database
                 await asyncio.sleep(0.02)
 
+    @asynccontextmanager
+    async def writes_wait_at(self, rows: int) -> AsyncIterator[None]:
+        """While the block runs, statements that find so many rows in the index wait: the program cannot end."""
+        table, key = f"{self.schema}.object_versions", random.getrandbits(31)
+        await self.database.execute(
+            f"""CREATE FUNCTION {self.schema}.wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                    IF (SELECT count(*) FROM {table}) >= {rows} THEN
+                        PERFORM pg_advisory_xact_lock_shared({key});
+                    END IF;
+                    RETURN NULL;
+                END $$;
+                CREATE TRIGGER wait BEFORE INSERT ON {table} EXECUTE FUNCTION {self.schema}.wait();
+                SELECT pg_advisory_lock({key})"""
+        )
+        yield
+        await self.database.execute(
+            f"SELECT pg_advisory_unlock({key}); DROP TRIGGER wait ON {table}; DROP FUNCTION {self.schema}.wait()"
+        )
+
+    async def end_waiting_sessions(self) -> None:
+        """End the sessions that wait in a statement; the server does not notice that their program is gone."""
+        await self.database.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
+
     async def counts(self) -> tuple[int, int]:
         """Rows of the index, and ranges that are done."""
         rows = await self.database.fetchval("SELECT count(*) FROM object_versions")
@@ -124,10 +153,12 @@ async def test_one_command_fills_the_index(fill: Fill) -> None:
 async def test_a_killed_process_is_gone_on_with(fill: Fill) -> None:
     """Another one takes its files when their leases are over, and goes on at their positions."""
     place = fill.upload(rows=4000, rows_per_file=2000)
-    killed = await fill.start("backfill", "--inventory", place, PLACE, SUBSCRIBER_BATCH_MAX_ROWS="20")
-    await fill.has("SELECT count(*) >= 400 FROM object_versions")
-    killed.send_signal(signal.SIGKILL)
-    await killed.communicate()
+    async with fill.writes_wait_at(400):
+        killed = await fill.start("backfill", "--inventory", place, PLACE, SUBSCRIBER_BATCH_MAX_ROWS="20")
+        await fill.has("SELECT count(*) >= 400 FROM object_versions")
+        killed.send_signal(signal.SIGKILL)
+        await killed.communicate()
+        await fill.end_waiting_sessions()
     rows, done = await fill.counts()
     assert rows < 4000
     assert done == 0
@@ -143,9 +174,10 @@ async def test_a_killed_process_is_gone_on_with(fill: Fill) -> None:
 async def test_an_interrupted_process_says_how_to_go_on(fill: Fill) -> None:
     """It gives its files back, so that the next one need not wait."""
     place = fill.upload(rows=4000, rows_per_file=2000)
-    process = await fill.start("backfill", "--inventory", place, PLACE, SUBSCRIBER_BATCH_MAX_ROWS="20")
-    await fill.has("SELECT count(*) >= 400 FROM object_versions")
-    process.send_signal(signal.SIGTERM)
+    async with fill.writes_wait_at(400):
+        process = await fill.start("backfill", "--inventory", place, PLACE, SUBSCRIBER_BATCH_MAX_ROWS="20")
+        await fill.has("SELECT count(*) >= 400 FROM object_versions")
+        process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
     assert process.returncode == 143
     assert err.endswith(b"stopped early: `subscriber backfill --job 1` goes on where job 1 stopped\n")
@@ -193,12 +225,13 @@ async def test_concurrency_is_tuned_while_it_runs(fill: Fill) -> None:
     """A process has slots for more files than the job lets it."""
     place = fill.upload(rows=6000, rows_per_file=1000)
     arguments = ("backfill", "--inventory", place, "--workers", "1", PLACE)
-    process = await fill.start(*arguments, SUBSCRIBER_BATCH_MAX_ROWS="10")
-    await fill.has("SELECT count(*) >= 100 FROM object_versions")
-    assert await fill.database.fetchval("SELECT count(*) FROM job_ranges WHERE state = 'running'") == 1
-    assert (await fill.run("jobs", "tune", "1", "--concurrency", "3"))[0] == 0
-    await fill.has("SELECT count(*) = 3 FROM job_ranges WHERE state = 'running'")
-    process.send_signal(signal.SIGTERM)
+    async with fill.writes_wait_at(100):
+        process = await fill.start(*arguments, SUBSCRIBER_BATCH_MAX_ROWS="10")
+        await fill.has("SELECT count(*) >= 100 FROM object_versions")
+        assert await fill.database.fetchval("SELECT count(*) FROM job_ranges WHERE state = 'running'") == 1
+        assert (await fill.run("jobs", "tune", "1", "--concurrency", "3"))[0] == 0
+        await fill.has("SELECT count(*) = 3 FROM job_ranges WHERE state = 'running'")
+        process.send_signal(signal.SIGTERM)
     await process.communicate()
 
 
