@@ -150,6 +150,7 @@ async def test_one_command_fills_the_index(fill: Fill) -> None:
     assert "inventory of s3://lake/ with repair" in out
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_killed_process_is_gone_on_with(fill: Fill) -> None:
     """Another one takes its files when their leases are over, and goes on at their positions."""
     place = fill.upload(rows=4000, rows_per_file=2000)
@@ -221,6 +222,7 @@ async def test_a_failed_file_is_in_the_results_and_redriven_alone(fill: Fill) ->
     assert await fill.counts() == (1500, 3)
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_concurrency_is_tuned_while_it_runs(fill: Fill) -> None:
     """A process has slots for more files than the job lets it."""
     place = fill.upload(rows=6000, rows_per_file=1000)

@@ -14,6 +14,8 @@ from testkit.postgres.postgres import LocalPostgres
 from tests.e2e.environment import QueueCounts, RunContext, put_body, until
 from tests.e2e.test_control import TOKEN, control
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 COUNTED_SECONDS = 40.0
 """More than two periods of the queue's counts."""
 

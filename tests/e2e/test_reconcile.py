@@ -83,6 +83,7 @@ async def test_a_bucket_that_was_there_first_becomes_an_equal_view(
     assert clean.report["counters"]["listed"] == len(expected)
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_lost_events_are_reported_exactly_and_repaired(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
     """Puts, overwrites, markers and permanent deletes whose events never came; a report writes nothing."""
     spec = serve_bucket(page_size=7)
@@ -122,6 +123,7 @@ async def test_lost_events_are_reported_exactly_and_repaired(runs: ReconcileRuns
     assert not {HOSTILE_KEYS[5], "doomed"} & shown.keys()
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_prefix_of_a_bucket_without_versioning(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
     """ListObjectsV2; neither neighbors of the prefix nor their rows are touched."""
     spec = serve_bucket(page_size=3)
@@ -142,11 +144,12 @@ async def test_a_prefix_of_a_bucket_without_versioning(runs: ReconcileRuns, serv
     assert runs.server.counts().requests["ListObjectsV2"] > 0
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_killed_backfill_goes_on_where_it_stopped(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
     """Kill −9, then another process with --job; an interrupt gives the ranges back, and says how to go on."""
     spec = serve_bucket(generated=PLAN, page_size=25)
     runs.subscribe(spec.name)
-    slowly = ("--requests-per-second", "30", "--workers", "2")
+    slowly = ("--requests-per-second", "10", "--workers", "2")
     killed = runs.start("backfill", f"s3://{spec.name}", *slowly)
     await runs.until_rows(spec.name, 200)
     os.kill(killed.pid, signal.SIGKILL)
@@ -169,6 +172,7 @@ async def test_a_killed_backfill_goes_on_where_it_stopped(runs: ReconcileRuns, s
     await jobs.close()
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_live_events_are_no_drift(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
     """Objects that are written and deleted while a comparison runs, their events up to half a second late."""
     spec = serve_bucket(page_size=5)
@@ -182,7 +186,7 @@ async def test_live_events_are_no_drift(runs: ReconcileRuns, serve_bucket: MakeB
             stop = asyncio.Event()
             live = asyncio.create_task(_traffic(runs, s3, spec.name, stop), name="traffic")
             slow = ("--requests-per-second", "5", "--workers", "1")
-            found = await runs.run("reconcile", f"s3://{spec.name}", "--grace", "3", *slow, *JSON)
+            found = await runs.run("reconcile", f"s3://{spec.name}", "--grace", "20", *slow, *JSON)
             stop.set()
             await live
     assert (found.code, found.report["drift"]) == (0, False), found.out
@@ -221,6 +225,7 @@ def _event(bucket: str, key: str, body: bytes | None) -> str:
     return json.dumps({"Records": [record]})
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_bucket_of_localstack_becomes_an_equal_view(runs: ReconcileRuns, localstack_url: str) -> None:
     """One page of hostile keys with versions and a marker, put before the subscription; then events get lost."""
     options = {"region_name": "us-east-1", "endpoint_url": localstack_url}
