@@ -1,4 +1,4 @@
-"""`subscriber backfill` and `reconcile` as real processes: the listing server, real PostgreSQL, hostile keys."""
+"""`subscriber backfill` and `reconcile` between real parts: the listing server, real PostgreSQL, hostile keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ JSON = ("--format", "json")
 
 
 @pytest.fixture
-async def runs(context: RunContext, listing_server: ListingServer) -> ReconcileRuns:
+async def runs(context: RunContext, listing_server: ListingServer, own_log: None) -> ReconcileRuns:
     """Commands on migrated tables."""
     made = ReconcileRuns(context, listing_server)
     await made.migrate()
@@ -105,9 +105,10 @@ async def test_lost_events_are_reported_exactly_and_repaired(runs: ReconcileRuns
     missing = ("new +%2B key", HOSTILE_KEYS[3], HOSTILE_KEYS[5])
     lost = {("ghost", "doomed"), *(("missing", key) for key in missing)}
     reports = (("reconcile",), ("reconcile", "--repair", "--dry-run"), ("backfill", "--dry-run"))
-    for found in await asyncio.gather(*(runs.run(*each, f"s3://{name}", *GRACE, *JSON) for each in reports)):
+    for each in reports:
+        found = await runs.run(*each, f"s3://{name}", *GRACE, *JSON)
         assert found.code == 10, found.err
-        assert {(each["kind"], each["key"]) for each in found.report["examples"]} == lost
+        assert {(example["kind"], example["key"]) for example in found.report["examples"]} == lost
         counters = found.report["counters"]
         assert [counters[kind] for kind in ("missing", "ghost", "stale", "fresh")] == [3, 1, 0, 0]
         assert counters["bytes"] == len(b"new" + b"second" + b"x")
