@@ -1,4 +1,4 @@
-"""`subscriber backfill --inventory` as a real process, between a real S3 server and a real database."""
+"""`subscriber backfill --inventory` between a real S3 server and a real database."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import migrate
+from subscriber.cli.main import main
 from testkit.s3 import BucketSpec, ListingServer
 from testkit.s3.inventory import Written, sample_versions, write_inventory
 from testkit.s3.raw_client import RawS3
@@ -69,11 +71,12 @@ class Fill:
             stderr=asyncio.subprocess.PIPE,
         )
 
-    async def run(self, *arguments: str, **changed: str) -> tuple[int | None, str, str]:
-        """Exit code, stdout and stderr."""
-        process = await self.start(*arguments, **changed)
-        out, err = await process.communicate()
-        return process.returncode, out.decode(), err.decode()
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr of a command; in this process, which saves the start of another."""
+        inherited = {name: None for name in os.environ if name.startswith(("AWS_", "SUBSCRIBER_"))}
+        environment = inherited | self.environment
+        done = await asyncio.to_thread(CliRunner().invoke, main, arguments, env=environment)
+        return done.exit_code, done.stdout, done.stderr
 
     async def has(self, condition: str) -> None:
         """Wait until a query is true."""
@@ -115,7 +118,7 @@ class Fill:
 
 @pytest.fixture
 async def fill(
-    listing_server: ListingServer, raw_s3: RawS3, tmp_path: Path, postgres_url: str, plain_schema: str
+    listing_server: ListingServer, raw_s3: RawS3, tmp_path: Path, postgres_url: str, plain_schema: str, own_log: None
 ) -> AsyncIterator[Fill]:
     """No inventory yet."""
     listing_server.add_bucket(BucketSpec(DESTINATION))
