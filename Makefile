@@ -39,7 +39,7 @@ chaos: $(ENVIRONMENT) ## inject seeded faults under load and check every history
 torture: chaos ## the old name of chaos
 
 test: $(ENVIRONMENT) $(LOCALSTACK) $(S3_SERVERS) $(MQ_BRIDGE) $(PGBOUNCER) ## run every test with branch coverage (ARGS=… goes to pytest)
-	@$(RUN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --cov --cov-report=term $(ARGS)
+	@$(RUN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 check: $(ENVIRONMENT) ## lint, check types and import contracts, look for known vulnerabilities
 	@$(RUN)/ruff format --check .

@@ -58,7 +58,7 @@ class DaemonProcess:
         """The log lines of one event."""
         return [line for line in self.log if line.get("event") == name]
 
-    def wait_for(self, event: str, timeout_seconds: float = 30) -> LogLine:
+    def wait_for(self, event: str, timeout_seconds: float = 60) -> LogLine:
         """Wait for the first log line of `event` and return it.
 
         Raises:

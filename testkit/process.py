@@ -127,7 +127,8 @@ def child_process(
         grace_seconds: time between SIGTERM and SIGKILL at the end.
     """
     root = Path(__file__).resolve().parents[1]
-    inherited = {**os.environ, **(environment or {})}
+    # Coverage of testkit and benchmarks is not asked for, and slows their processes down.
+    inherited = {**os.environ, "COVERAGE_PROCESS_CONFIG": "", **(environment or {})}
     if is_third_party:
         command = [sys.executable, str(Path(__file__).resolve()), str(grace_seconds), *command]
     with tempfile.TemporaryFile() as log:

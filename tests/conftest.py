@@ -36,6 +36,10 @@ IN_VIRTUAL_TIME = (
     "tests/reconcile/test_range_pass.py",
 )
 
+LONG = ("tests/config/test_existing_bucket_page.py", "tests/benchmarks/", "tests/e2e/")
+"""Files that take longest. They come first: whole files are given out in this order, and one that begins last would run
+alone. By itself pytest-xdist would give out the files with fewest tests last, which are the longest ones."""
+
 ON_BOTH_LOOPS = (
     "tests/adapters/aws/test_http_",
     "tests/adapters/postgres/test_addresses.py",
@@ -43,6 +47,11 @@ ON_BOTH_LOOPS = (
     "tests/admin/test_server.py",
 )
 """The daemon runs on uvloop, whose transports differ from asyncio's."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

@@ -73,7 +73,7 @@ async def test_a_request_that_does_not_come_closes_the_connection(sent: bytes) -
 
 async def test_a_client_that_drips_gets_no_more_time() -> None:
     """A byte now and then does not prolong the time for a request."""
-    async with serving(Connections(request_seconds=0.3)) as port:
+    async with serving(Connections(request_seconds=1.0)) as port:
         client = await Client.to(port)
         closed = asyncio.create_task(client.wait_closed(), name="closed")
         dripped = 0

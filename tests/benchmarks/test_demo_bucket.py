@@ -19,7 +19,7 @@ from testkit.workload.load import LoadPlan, Phase
 def send(running: DemoStack, plan: LoadPlan, record: Path) -> None:
     """Send all events of a plan, and wait until the daemon has stored them."""
     with running_load(running.queue_url, plan, record) as load:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while load.is_running or running.read().unfinished:
             assert time.monotonic() < until, "the queue is not empty"
             time.sleep(0.2)
@@ -39,7 +39,8 @@ def add_row(url: str) -> None:
     asyncio.run(add())
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("untraced")
 def test_it_reports_exactly_the_lost_events_and_repairs_them(tmp_path: Path) -> None:
     """Both commands print their reports; a change that it did not make itself is a failure."""
     plan = LoadPlan(profile=(Phase(500, 3),), start_second=int(time.time()) - 3_600)

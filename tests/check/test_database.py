@@ -24,9 +24,9 @@ from subscriber.check.rules.finding import Finding
 from subscriber.errors import ExitCode, StoreError, Treatment
 from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
 from testkit.postgres.postgres import LocalPostgres
-from testkit.process import free_port
 from tests.adapters.postgres.object_rows import row
 from tests.adapters.postgres.tls_proxy import tls_proxy
+from tests.fixtures.ports import closed_port
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -100,7 +100,8 @@ def test_a_server_that_requires_tls() -> None:
 
 async def test_a_closed_port(migrated: StoreOptions) -> None:
     """The remedy names host, port and security group."""
-    finding = await only(migrated, url=url_with(migrated, address=f"127.0.0.1:{free_port()}/postgres"))
+    with closed_port() as port:
+        finding = await only(migrated, url=url_with(migrated, address=f"127.0.0.1:{port}/postgres"))
     assert finding.problem.startswith("unreachable: ")
     assert "the security group" in finding.remedy
 

@@ -15,9 +15,9 @@ from subscriber.check.run import findings_of
 from subscriber.errors import ExitCode
 from subscriber.settings.table import Settings
 from testkit.aws.aws_services import AwsServices, Fault, NoAnswer
-from testkit.process import free_port
 from tests.check.test_run import POLICY
 from tests.e2e.conftest import plain_schema as plain_schema  # noqa: PLC0414 - a fixture
+from tests.fixtures.ports import closed_port
 
 QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/events"
 GOOD: Mapping[str, Any] = {
@@ -113,8 +113,9 @@ async def test_an_endpoint_that_does_not_answer(
     migrated_plain: dict[str, str], aws_environment: pytest.MonkeyPatch
 ) -> None:
     """The connection is refused: the remedy lists what to check, from the URL to the network."""
-    aws_environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
-    (text,) = await errors(migrated_plain)
+    with closed_port() as port:
+        aws_environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        (text,) = await errors(migrated_plain)
     assert text.startswith("cannot be reached (")
     assert "AWS_ENDPOINT_URL_SQS" in text
 

@@ -7,15 +7,19 @@ import os
 import subprocess
 import sys
 
-from testkit.process import free_port
+from tests.fixtures.ports import closed_port
 
 SECRET = "open-sesame"
 
 
 def check(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run it with only these settings; nothing listens at the addresses they name."""
+    with closed_port() as port:
+        return _check(port, *arguments, **settings)
+
+
+def _check(port: int, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SUBSCRIBER_", "AWS_"))}
-    port = free_port()
     environment = {
         **inherited,
         "AWS_REGION": "us-east-1",

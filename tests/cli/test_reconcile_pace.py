@@ -19,6 +19,6 @@ async def test_a_command_without_queues_is_paced_by_the_load_alone() -> None:
     settings = Settings.from_environment(environment, needs_queues=False)
     async with opened_pace(settings, StoreOptions(url=URL, schema="subscriber"), 0.1) as pace:
         assert pace.limit == pytest.approx(0.05)
-        async with asyncio.timeout(5), pace.permit():
+        async with asyncio.timeout(60), pace.permit():
             pass
     assert [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []

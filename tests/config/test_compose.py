@@ -108,7 +108,7 @@ async def test_ready_creates_what_the_daemon_reads(localstack_url: str, aws_clie
 
 async def _keys(sqs: Any, url: str) -> str:
     """The bodies in the queue, once one of them is more than the bucket's test event."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             answer = await sqs.receive_message(QueueUrl=url, WaitTimeSeconds=5, MaxNumberOfMessages=10)
             bodies = "".join(message["Body"] for message in answer.get("Messages", []))

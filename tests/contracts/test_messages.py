@@ -54,13 +54,14 @@ async def test_a_receive_of_zero_messages_is_rejected(make_queue: MakeQueue) -> 
 async def test_a_message_returns_after_its_visibility_timeout(make_queue: MakeQueue) -> None:
     """A received message is invisible for its timeout, then returns with a higher receive count."""
     queue = await make_queue()
-    await queue.send("a")
-    (first,) = await queue.receive(VisibilityTimeout=1)
-    received_at = time.monotonic()
+    await queue.send("a", "b")
+    await queue.receive(1, VisibilityTimeout=600)
+    asked_at = time.monotonic()
+    (first,) = await queue.receive(1, VisibilityTimeout=1)
+    (second,) = await queue.receive(wait_seconds=20)
+    assert time.monotonic() - asked_at > 0.8
     assert await queue.receive() == []
-    assert await queue.counts() == (0, 1, 0)
-    (second,) = await queue.receive(wait_seconds=5)
-    assert 0.8 < time.monotonic() - received_at < 3
+    assert await queue.counts() == (0, 2, 0)
     assert second["MessageId"] == first["MessageId"]
     assert second["ReceiptHandle"] != first["ReceiptHandle"]
     counts = [message["Attributes"]["ApproximateReceiveCount"] for message in (first, second)]
@@ -168,10 +169,10 @@ async def test_a_delayed_message_arrives_after_its_delay(make_queue: MakeQueue) 
     queue = await make_queue(DelaySeconds="60")
     await queue.send("by the queue's delay")
     await queue.client.send_message(QueueUrl=queue.url, MessageBody="now", DelaySeconds=0)
+    assert [message["Body"] for message in await queue.receive(wait_seconds=20)] == ["now"]
     sent_at = time.monotonic()
     await queue.client.send_message(QueueUrl=queue.url, MessageBody="soon", DelaySeconds=1)
-    assert [message["Body"] for message in await queue.receive(wait_seconds=1)] == ["now"]
-    assert [message["Body"] for message in await queue.receive(wait_seconds=5)] == ["soon"]
+    assert [message["Body"] for message in await queue.receive(wait_seconds=20)] == ["soon"]
     assert time.monotonic() - sent_at > 0.8
     assert await queue.counts() == (0, 2, 1)
 

@@ -161,7 +161,7 @@ async def test_a_trigger_is_rehearsed_as_well(
         FOR EACH ROW EXECUTE FUNCTION no()"""
     )
     with pytest.raises(StoreError) as raised:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await store.rehearse(row(key="a"))
     assert raised.value.sqlstate == "22012"
 

@@ -1,21 +1,25 @@
-"""`subscriber backfill --inventory` as a real process, between a real S3 server and a real database."""
+"""`subscriber backfill --inventory` between a real S3 server and a real database."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import os
+import random
 import signal
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import asyncpg
 import pytest
+from click.testing import CliRunner
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import migrate
+from subscriber.cli.main import main
 from testkit.s3 import BucketSpec, ListingServer
 from testkit.s3.inventory import Written, sample_versions, write_inventory
 from testkit.s3.raw_client import RawS3
@@ -31,6 +35,7 @@ class Fill:
     """Inventories on S3, a schema, and the command."""
 
     def __init__(self, raw: RawS3, folder: Path, database: Database, environment: dict[str, str]) -> None:
+        self.schema = environment["SUBSCRIBER_DATABASE_SCHEMA"]
         self.raw = raw
         self.folder = folder
         self.database = database
@@ -66,17 +71,44 @@ class Fill:
             stderr=asyncio.subprocess.PIPE,
         )
 
-    async def run(self, *arguments: str, **changed: str) -> tuple[int | None, str, str]:
-        """Exit code, stdout and stderr."""
-        process = await self.start(*arguments, **changed)
-        out, err = await process.communicate()
-        return process.returncode, out.decode(), err.decode()
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, stdout and stderr of a command; in this process, which saves the start of another."""
+        inherited = {name: None for name in os.environ if name.startswith(("AWS_", "SUBSCRIBER_"))}
+        environment = inherited | self.environment
+        done = await asyncio.to_thread(CliRunner().invoke, main, arguments, env=environment)
+        return done.exit_code, done.stdout, done.stderr
 
     async def has(self, condition: str) -> None:
         """Wait until a query is true."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await self.database.fetchval(condition):  # noqa: ASYNC110 - in the database
                 await asyncio.sleep(0.02)
+
+    @asynccontextmanager
+    async def writes_wait_at(self, rows: int) -> AsyncIterator[None]:
+        """While the block runs, statements that find so many rows in the index wait: the program cannot end."""
+        table, key = f"{self.schema}.object_versions", random.getrandbits(31)
+        await self.database.execute(
+            f"""CREATE FUNCTION {self.schema}.wait() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                    IF (SELECT count(*) FROM {table}) >= {rows} THEN
+                        PERFORM pg_advisory_xact_lock_shared({key});
+                    END IF;
+                    RETURN NULL;
+                END $$;
+                CREATE TRIGGER wait BEFORE INSERT ON {table} EXECUTE FUNCTION {self.schema}.wait();
+                SELECT pg_advisory_lock({key})"""
+        )
+        yield
+        await self.database.execute(
+            f"SELECT pg_advisory_unlock({key}); DROP TRIGGER wait ON {table}; DROP FUNCTION {self.schema}.wait()"
+        )
+
+    async def end_waiting_sessions(self) -> None:
+        """End the sessions that wait in a statement; the server does not notice that their program is gone."""
+        await self.database.execute(
+            "SELECT pg_terminate_backend(pid, 60000) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        )
 
     async def counts(self) -> tuple[int, int]:
         """Rows of the index, and ranges that are done."""
@@ -86,7 +118,7 @@ class Fill:
 
 @pytest.fixture
 async def fill(
-    listing_server: ListingServer, raw_s3: RawS3, tmp_path: Path, postgres_url: str, plain_schema: str
+    listing_server: ListingServer, raw_s3: RawS3, tmp_path: Path, postgres_url: str, plain_schema: str, own_log: None
 ) -> AsyncIterator[Fill]:
     """No inventory yet."""
     listing_server.add_bucket(BucketSpec(DESTINATION))
@@ -121,13 +153,16 @@ async def test_one_command_fills_the_index(fill: Fill) -> None:
     assert "inventory of s3://lake/ with repair" in out
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_killed_process_is_gone_on_with(fill: Fill) -> None:
     """Another one takes its files when their leases are over, and goes on at their positions."""
     place = fill.upload(rows=4000, rows_per_file=2000)
-    killed = await fill.start("backfill", "--inventory", place, PLACE, SUBSCRIBER_BATCH_MAX_ROWS="20")
-    await fill.has("SELECT count(*) >= 400 FROM object_versions")
-    killed.send_signal(signal.SIGKILL)
-    await killed.communicate()
+    async with fill.writes_wait_at(400):
+        killed = await fill.start("backfill", "--inventory", place, PLACE, SUBSCRIBER_BATCH_MAX_ROWS="20")
+        await fill.has("SELECT count(*) >= 400 FROM object_versions")
+        killed.send_signal(signal.SIGKILL)
+        await killed.communicate()
+        await fill.end_waiting_sessions()
     rows, done = await fill.counts()
     assert rows < 4000
     assert done == 0
@@ -143,9 +178,10 @@ async def test_a_killed_process_is_gone_on_with(fill: Fill) -> None:
 async def test_an_interrupted_process_says_how_to_go_on(fill: Fill) -> None:
     """It gives its files back, so that the next one need not wait."""
     place = fill.upload(rows=4000, rows_per_file=2000)
-    process = await fill.start("backfill", "--inventory", place, PLACE, SUBSCRIBER_BATCH_MAX_ROWS="20")
-    await fill.has("SELECT count(*) >= 400 FROM object_versions")
-    process.send_signal(signal.SIGTERM)
+    async with fill.writes_wait_at(400):
+        process = await fill.start("backfill", "--inventory", place, PLACE, SUBSCRIBER_BATCH_MAX_ROWS="20")
+        await fill.has("SELECT count(*) >= 400 FROM object_versions")
+        process.send_signal(signal.SIGTERM)
     _, err = await process.communicate()
     assert process.returncode == 143
     assert err.endswith(b"stopped early: `subscriber backfill --job 1` goes on where job 1 stopped\n")
@@ -189,16 +225,18 @@ async def test_a_failed_file_is_in_the_results_and_redriven_alone(fill: Fill) ->
     assert await fill.counts() == (1500, 3)
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_concurrency_is_tuned_while_it_runs(fill: Fill) -> None:
     """A process has slots for more files than the job lets it."""
     place = fill.upload(rows=6000, rows_per_file=1000)
     arguments = ("backfill", "--inventory", place, "--workers", "1", PLACE)
-    process = await fill.start(*arguments, SUBSCRIBER_BATCH_MAX_ROWS="10")
-    await fill.has("SELECT count(*) >= 100 FROM object_versions")
-    assert await fill.database.fetchval("SELECT count(*) FROM job_ranges WHERE state = 'running'") == 1
-    assert (await fill.run("jobs", "tune", "1", "--concurrency", "3"))[0] == 0
-    await fill.has("SELECT count(*) = 3 FROM job_ranges WHERE state = 'running'")
-    process.send_signal(signal.SIGTERM)
+    async with fill.writes_wait_at(100):
+        process = await fill.start(*arguments, SUBSCRIBER_BATCH_MAX_ROWS="10")
+        await fill.has("SELECT count(*) >= 100 FROM object_versions")
+        assert await fill.database.fetchval("SELECT count(*) FROM job_ranges WHERE state = 'running'") == 1
+        assert (await fill.run("jobs", "tune", "1", "--concurrency", "3"))[0] == 0
+        await fill.has("SELECT count(*) = 3 FROM job_ranges WHERE state = 'running'")
+        process.send_signal(signal.SIGTERM)
     await process.communicate()
 
 

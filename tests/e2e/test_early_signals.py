@@ -8,7 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from tests.e2e.environment import RunContext, until
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = [sys.executable, "-m", "subscriber"]
+UNTRACED = {"COVERAGE_PROCESS_CONFIG": ""}
+"""Coverage begins before the command and handles SIGTERM itself: by ending the process with the signal."""
+END_SECONDS = 60
 
 
 def takes_sigterm(pid: int) -> bool:
@@ -47,11 +51,11 @@ async def signalled(
 ) -> tuple[int, bytes]:
     """Exit code and stderr of a process that gets a signal in that moment of its start."""
     process = await asyncio.create_subprocess_exec(
-        *command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT, env={**os.environ, **environment}
+        *command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=ROOT, env=os.environ | environment | UNTRACED
     )
     await until(lambda: moment(process.pid))
     process.send_signal(number)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(END_SECONDS):
         _, errors = await process.communicate()
     return process.returncode or 0, errors
 
@@ -67,34 +71,47 @@ async def test_a_signal_before_the_start_ends_the_daemon(
     assert await signalled(command, environment, number, MOMENTS[moment]) == (ExitCode.DRAINED, b"")
 
 
+class SilentDatabase:
+    """Accepts connections and never answers, so that a command which asks it cannot end by itself."""
+
+    def __init__(self) -> None:
+        self.accepted = asyncio.Event()
+        self.closed = asyncio.Event()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Read until the other side closes."""
+        self.accepted.set()
+        await reader.read()
+        self.closed.set()
+        writer.close()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Serve while the block runs, under the URL that it is given."""
+        async with await asyncio.start_server(self.accept, "127.0.0.1", 0) as server:
+            yield f"postgresql://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/lake"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the moment is read from /proc")
 async def test_a_command_ends_as_a_shell_reports_it(context: RunContext) -> None:
     """Any other command ends with 128 plus the number and without a word, in whichever moment of its start."""
-    command, environment = [*PYTHON, "migrate"], context.environment()
-    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
-        for moment in MOMENTS.values():
-            assert await signalled(command, environment, number, moment) == (code, b"")
+    async with SilentDatabase().serving() as url:
+        environment = context.environment(DATABASE_URL=url)
+        for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+            for moment in MOMENTS.values():
+                assert await signalled([*PYTHON, "migrate"], environment, number, moment) == (code, b"")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 async def test_a_command_at_work_ends_alike(context: RunContext, number: signal.Signals, code: int) -> None:
     """While it waits for the database: its connection is closed, and it says nothing."""
-    accepted = asyncio.Event()
-    closed = asyncio.Event()
-
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        accepted.set()
-        await reader.read()
-        closed.set()
-        writer.close()
-
-    async with await asyncio.start_server(accept, "127.0.0.1", 0) as silent:
-        port = silent.sockets[0].getsockname()[1]
-        environment = context.environment(DATABASE_URL=f"postgresql://u:p@127.0.0.1:{port}/lake")
-        ended = await signalled([*PYTHON, "migrate"], environment, number, lambda _: accepted.is_set())
+    silent = SilentDatabase()
+    async with silent.serving() as url:
+        environment = context.environment(DATABASE_URL=url)
+        ended = await signalled([*PYTHON, "migrate"], environment, number, lambda _: silent.accepted.is_set())
         assert ended == (code, b"")
-        async with asyncio.timeout(5):
-            await closed.wait()
+        async with asyncio.timeout(END_SECONDS):
+            await silent.closed.wait()
 
 
 def can_isolate() -> bool:
@@ -120,12 +137,12 @@ async def test_the_first_process_of_a_container_takes_sigterm(context: RunContex
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         cwd=ROOT,
-        env={**os.environ, **context.environment(HTTP_PORT=0)},
+        env=os.environ | context.environment(HTTP_PORT=0) | UNTRACED,
     )
     await until(lambda: takes_sigterm(child_of(outer.pid) or outer.pid))
     first = child_of(outer.pid)
     assert first is not None
     os.kill(first, signal.SIGTERM)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(END_SECONDS):
         _, errors = await outer.communicate()
     assert (outer.returncode, errors) == (ExitCode.DRAINED, b"")

@@ -13,6 +13,8 @@ import pytest
 from testkit.daemon import DaemonProcess
 from tests.e2e.environment import RunContext, put_body, until
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 TRIGGER = """
 CREATE FUNCTION broken() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {what} RETURN NEW; END $$;
 CREATE TRIGGER broken AFTER INSERT ON object_versions FOR EACH ROW {when} EXECUTE FUNCTION broken()

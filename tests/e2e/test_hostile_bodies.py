@@ -15,6 +15,8 @@ from tests.corpus.everything import corpus
 from tests.corpus.expected import quarantine_of, rows_of, stored_quarantine, stored_rows
 from tests.e2e.environment import RunContext, put_body, until
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 RESIDENT_BYTES_AT_MOST = 512 * 1024**2
 """Of the daemon. The corpus has sixteen bodies of a megabyte, and the test sends fifty more."""
 

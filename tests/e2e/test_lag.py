@@ -14,6 +14,8 @@ from testkit.postgres.postgres import LocalPostgres
 from tests.e2e.environment import QueueCounts, RunContext, put_body, until
 from tests.e2e.test_control import TOKEN, control
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 COUNTED_SECONDS = 40.0
 """More than two periods of the queue's counts."""
 
@@ -103,7 +105,7 @@ async def test_a_wall_clock_that_is_not_that_of_sqs_is_not_lateness(
         context.send([put_body("late.txt")])
         await asyncio.sleep(3)
         assert (await control(daemon, "resume")).code == 0
-        await until(lambda: 2 <= lag_seconds(daemon) <= 10)
+        await until(lambda: 2 <= lag_seconds(daemon) < abs(ahead_seconds) / 2)
         await context.until_empty()
         assert daemon.metric("subscriber_received_messages_total") == 31
-    assert max(seen) <= 5
+    assert max(seen) < abs(ahead_seconds) / 2

@@ -22,6 +22,8 @@ from subscriber.errors import ExitCode
 from testkit.daemon import daemon_process
 from tests.e2e.environment import POLL_SECONDS, TIMEOUT_SECONDS, RunContext, fitting_constraints, until
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 CREDENTIALS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 HOSTILE_KEYS = (
     "plain.txt",

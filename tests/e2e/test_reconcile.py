@@ -1,4 +1,4 @@
-"""`subscriber backfill` and `reconcile` as real processes: the listing server, real PostgreSQL, hostile keys."""
+"""`subscriber backfill` and `reconcile` between real parts: the listing server, real PostgreSQL, hostile keys."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JSON = ("--format", "json")
 
 
 @pytest.fixture
-async def runs(context: RunContext, listing_server: ListingServer) -> ReconcileRuns:
+async def runs(context: RunContext, listing_server: ListingServer, own_log: None) -> ReconcileRuns:
     """Commands on migrated tables."""
     made = ReconcileRuns(context, listing_server)
     await made.migrate()
@@ -81,6 +81,7 @@ async def test_a_bucket_that_was_there_first_becomes_an_equal_view(
     assert clean.report["counters"]["listed"] == len(expected)
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_lost_events_are_reported_exactly_and_repaired(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
     """Puts, overwrites, markers and permanent deletes whose events never came; a report writes nothing."""
     spec = serve_bucket(page_size=7)
@@ -102,9 +103,10 @@ async def test_lost_events_are_reported_exactly_and_repaired(runs: ReconcileRuns
     missing = ("new +%2B key", HOSTILE_KEYS[3], HOSTILE_KEYS[5])
     lost = {("ghost", "doomed"), *(("missing", key) for key in missing)}
     reports = (("reconcile",), ("reconcile", "--repair", "--dry-run"), ("backfill", "--dry-run"))
-    for found in await asyncio.gather(*(runs.run(*each, f"s3://{name}", *GRACE, *JSON) for each in reports)):
+    for each in reports:
+        found = await runs.run(*each, f"s3://{name}", *GRACE, *JSON)
         assert found.code == 10, found.err
-        assert {(each["kind"], each["key"]) for each in found.report["examples"]} == lost
+        assert {(example["kind"], example["key"]) for example in found.report["examples"]} == lost
         counters = found.report["counters"]
         assert [counters[kind] for kind in ("missing", "ghost", "stale", "fresh")] == [3, 1, 0, 0]
         assert counters["bytes"] == len(b"new" + b"second" + b"x")
@@ -120,6 +122,7 @@ async def test_lost_events_are_reported_exactly_and_repaired(runs: ReconcileRuns
     assert not {HOSTILE_KEYS[5], "doomed"} & shown.keys()
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_prefix_of_a_bucket_without_versioning(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
     """ListObjectsV2; neither neighbors of the prefix nor their rows are touched."""
     spec = serve_bucket(page_size=3)
@@ -140,11 +143,12 @@ async def test_a_prefix_of_a_bucket_without_versioning(runs: ReconcileRuns, serv
     assert runs.server.counts().requests["ListObjectsV2"] > 0
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_killed_backfill_goes_on_where_it_stopped(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
     """Kill −9, then another process with --job; an interrupt gives the ranges back, and says how to go on."""
     spec = serve_bucket(generated=PLAN, page_size=25)
     runs.subscribe(spec.name)
-    slowly = ("--requests-per-second", "30", "--workers", "2")
+    slowly = ("--requests-per-second", "10", "--workers", "2")
     killed = runs.start("backfill", f"s3://{spec.name}", *slowly)
     await runs.until_rows(spec.name, 200)
     os.kill(killed.pid, signal.SIGKILL)
@@ -167,6 +171,7 @@ async def test_a_killed_backfill_goes_on_where_it_stopped(runs: ReconcileRuns, s
     await jobs.close()
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_live_events_are_no_drift(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
     """Objects that are written and deleted while a comparison runs, their events up to half a second late."""
     spec = serve_bucket(page_size=5)
@@ -180,7 +185,7 @@ async def test_live_events_are_no_drift(runs: ReconcileRuns, serve_bucket: MakeB
             stop = asyncio.Event()
             live = asyncio.create_task(_traffic(runs, s3, spec.name, stop), name="traffic")
             slow = ("--requests-per-second", "5", "--workers", "1")
-            found = await runs.run("reconcile", f"s3://{spec.name}", "--grace", "3", *slow, *JSON)
+            found = await runs.run("reconcile", f"s3://{spec.name}", "--grace", "20", *slow, *JSON)
             stop.set()
             await live
     assert (found.code, found.report["drift"]) == (0, False), found.out
@@ -203,6 +208,7 @@ async def _traffic(runs: ReconcileRuns, s3: RawS3, bucket: str, stop: asyncio.Ev
     runs.context.send(late)
 
 
+@pytest.mark.usefixtures("untraced")
 async def test_a_bucket_of_localstack_becomes_an_equal_view(runs: ReconcileRuns, localstack_url: str) -> None:
     """One page of hostile keys with versions and a marker, put before the subscription; then events get lost."""
     options = {"region_name": "us-east-1", "endpoint_url": localstack_url}

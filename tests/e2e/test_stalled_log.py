@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -15,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+import psutil
 
 from subscriber.errors import ExitCode
 from tests.e2e.environment import RunContext, put_body, until
@@ -22,22 +22,22 @@ from tests.e2e.environment import RunContext, put_body, until
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "open-sesame-42"
 PIPE_BYTES = 4096
+ANSWER_SECONDS = 30
 COMMANDS = 40
 """Each logs a line of more than a hundred bytes: together more than the pipe takes."""
 
 
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
+def listening_port(pid: int) -> int | None:
+    """The port at which a process listens, once it does: its log, which names it, is not read."""
+    connections = psutil.Process(pid).net_connections("tcp")
+    return next((each.laddr.port for each in connections if each.status == psutil.CONN_LISTEN), None)
 
 
 def answers(port: int, path: str, body: bytes | None = None) -> bool:
-    """Whether the daemon answers 200 within a few seconds."""
+    """Whether the daemon answers 200 in time."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", body, {"Authorization": f"Bearer {TOKEN}"})
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
@@ -46,8 +46,7 @@ def answers(port: int, path: str, body: bytes | None = None) -> bool:
 @asynccontextmanager
 async def unread_daemon(context: RunContext) -> AsyncIterator[tuple[asyncio.subprocess.Process, int, int]]:
     """A daemon that has more to log than its pipe takes; the pipe's end to read from, and its HTTP port."""
-    port = free_port()
-    environment = context.environment(HTTP_PORT=port, CONTROL_TOKEN=TOKEN, LOG_FORMAT="json")
+    environment = context.environment(HTTP_PORT=0, CONTROL_TOKEN=TOKEN, LOG_FORMAT="json")
     reading, writing = os.pipe()
     fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     with os.fdopen(writing, "wb") as pipe:
@@ -60,6 +59,9 @@ async def unread_daemon(context: RunContext) -> AsyncIterator[tuple[asyncio.subp
             env={**os.environ, **environment},
         )
     try:
+        await until(lambda: listening_port(process.pid) is not None)
+        port = listening_port(process.pid)
+        assert port is not None
         await until(lambda: answers(port, "/readyz"))
         for number in range(COMMANDS):
             command = msgspec.json.encode({"mode": "limit", "limit": 1 + number % 2})
@@ -92,6 +94,6 @@ async def test_the_process_ends_although_nobody_reads(context: RunContext) -> No
     """A stop with a full pipe ends with its exit code, without the lines that nobody wanted."""
     async with unread_daemon(context) as (process, _, _):
         process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             _, errors = await process.communicate()
         assert (process.returncode, errors) == (ExitCode.DRAINED, b"")

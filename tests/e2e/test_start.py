@@ -269,4 +269,4 @@ async def test_a_stop_while_credentials_do_not_come(context: RunContext) -> None
     with daemon_process(environment | address) as daemon:
         await asyncio.to_thread(daemon.wait_for, "credentials.waiting")
         assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
-        assert len(daemon.events("credentials.waiting")) <= 2
+        assert len(daemon.events("credentials.waiting")) < 4

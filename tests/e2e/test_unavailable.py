@@ -16,6 +16,8 @@ from subscriber.settings.table import Settings
 from testkit.postgres.postgres import LocalPostgres
 from tests.e2e.environment import POLL_SECONDS, TIMEOUT_SECONDS, QueueCounts, RunContext, put_body, until
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 EMPTY = QueueCounts(visible=0, in_flight=0)
 
 

@@ -21,6 +21,8 @@ from tests.e2e.environment import QueueCounts, RunContext, put_body, until
 from tests.e2e.test_start import ended
 from tests.e2e.test_unavailable import until_a_write_waits
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 
 def through(context: RunContext, hosts: str) -> str:
     """The run's database through other hosts."""
@@ -86,7 +88,7 @@ async def test_a_first_host_that_falls_silent(context: RunContext) -> None:
             await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 1)
             first.set_mode("silent")
             context.send([put_body("two.txt")])
-            await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 2, 30)
+            await until(lambda: daemon.metric("subscriber_acknowledged_messages_total") == 2)
             assert daemon.metric("subscriber_received_messages_total") == 2
             assert await asyncio.to_thread(daemon.stop) == ExitCode.DRAINED
 

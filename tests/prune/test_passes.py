@@ -102,7 +102,7 @@ async def test_an_upsert_of_the_same_key_wins(
     await put(database, store, "b", "removed", OLD, sequencer="1")
     async with database.transaction():
         await database.execute("UPDATE object_versions SET state = 'present', ingested_at = now() WHERE key = 'a'")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             tally = await pruned(tables)
         assert (tally.seen, tally.removed) == (2, 1)
     assert await keys(database) == ["a"]

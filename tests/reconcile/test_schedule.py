@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -116,13 +117,14 @@ async def fleet(migrated: StoreOptions, database: asyncpg.Connection[asyncpg.Rec
 
 async def until(condition: Callable[[], bool]) -> None:
     """Wait for what another task does."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 – the condition is in the database
             await asyncio.sleep(0.02)
 
 
 async def test_only_one_of_two_workers_reconciles_and_both_publish(fleet: Fleet) -> None:
     """Once in the period, whoever it is; drift and age are metrics of every worker."""
+    began_at = time.monotonic()
     begun: list[str] = []
 
     async def work(bucket: str, job_id: int | None) -> Job:
@@ -141,7 +143,7 @@ async def test_only_one_of_two_workers_reconciles_and_both_publish(fleet: Fleet)
         assert found == [1, 0]
         age = fleet.value(worker, "reconcile_age_seconds", bucket="lake")
         assert age is not None
-        assert 0 <= age < 10
+        assert 0 <= age <= time.monotonic() - began_at + 1
 
 
 async def test_another_worker_goes_on_with_the_job_of_one_that_died(fleet: Fleet) -> None:
@@ -189,12 +191,12 @@ async def test_a_lost_connection_ends_the_work_if_another_worker_has_the_lock(fl
         await has_begun.wait()
         before = await fleet.database.fetchval(query, [])
         await fleet.database.execute("SELECT pg_terminate_backend($1)", before)
-        await asyncio.sleep(1)
-        again = await fleet.database.fetchval(query, [before])
-        assert again is not None
+        async with asyncio.timeout(60):
+            while await fleet.database.fetchval(query, [before]) is None:  # noqa: ASYNC110 - in the database
+                await asyncio.sleep(0.02)
         assert not stopped.is_set()
         stolen = False
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not stolen:
                 pid = await fleet.database.fetchval(query, [])
                 await fleet.database.execute("SELECT pg_terminate_backend($1)", pid)

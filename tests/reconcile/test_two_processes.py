@@ -7,7 +7,8 @@ import os
 import signal
 import sys
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import TypeAlias
 
 import asyncpg
@@ -20,10 +21,40 @@ from tests.reconcile.walks import PAGE_KEYS, key, make_record, new_job
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
+COMMAND = [sys.executable, "-m", "tests.reconcile.worker_process"]
 TOTAL = 1_200
 RANGES = 12
 SLOTS = 2
 """Ranges that each process has in work at once (worker_process.py)."""
+
+
+@asynccontextmanager
+async def pages_held(database: Database) -> AsyncIterator[None]:
+    """No key is recorded while the block runs: each process stands still in its pages, and holds its ranges."""
+    async with database.transaction():
+        await database.execute("LOCK TABLE done IN EXCLUSIVE MODE")
+        yield
+
+
+async def start_both(stack: ExitStack, database: Database, *command: str) -> list[Child]:
+    """Two processes that both have ranges in work before either does a page."""
+    async with pages_held(database), asyncio.timeout(60):
+        children = [stack.enter_context(child_process(name, [*command, name])) for name in ("first", "second")]
+        taking = "SELECT count(DISTINCT worker) FROM job_ranges WHERE state = 'running'"
+        while await database.fetchval(taking) < len(children):  # noqa: ASYNC110 - in the database
+            await asyncio.sleep(0.05)
+    return children
+
+
+async def has_killed(database: Database, child: Child) -> bool:
+    """Kill the first process if both have done five pages and it holds a range."""
+    async with pages_held(database):
+        counts = [row[0] for row in await database.fetch("SELECT count(*) FROM done GROUP BY worker")]
+        held = await database.fetch("SELECT FROM job_ranges WHERE worker = 'first' AND state = 'running'")
+        if len(counts) < 2 or min(counts) < 5 * PAGE_KEYS or not held:
+            return False
+        os.kill(child.pid, signal.SIGKILL)
+        return True
 
 
 async def test_a_killed_worker_costs_at_most_a_page_of_each_range_it_held(
@@ -34,20 +65,11 @@ async def test_a_killed_worker_costs_at_most_a_page_of_each_range_it_held(
     jobs = Jobs(migrated)
     job_id = await jobs.create(new_job(TOTAL, RANGES))
     with ExitStack() as stack:
-        command = [sys.executable, "-m", "tests.reconcile.worker_process"]
         arguments = [migrated.url, migrated.schema, str(job_id), str(TOTAL)]
-        first, second = (
-            stack.enter_context(child_process(name, [*command, *arguments, name])) for name in ("first", "second")
-        )
-        counts = {"first": 0, "second": 0}
-        while min(counts.values()) < 5 * PAGE_KEYS:
-            rows = await database.fetch("SELECT worker, count(*) FROM done GROUP BY worker")
-            counts |= {row["worker"]: row["count"] for row in rows}
-            await asyncio.sleep(0.05)
-        _kill(first)
-        held = await database.fetch("SELECT number FROM job_ranges WHERE worker = 'first'")
-        assert held
-        while (line := second.read_line(30)) != b"succeeded\n":
+        first, second = await start_both(stack, database, *COMMAND, *arguments)
+        while not await has_killed(database, first):  # noqa: ASYNC110 - it lets them do what they wait for
+            await asyncio.sleep(0)
+        while (line := second.read_line(60)) != b"succeeded\n":
             assert b"[error" not in line
         await until(lambda: not (first.is_running or second.is_running))
         assert (first.stop(), second.stop()) == (-signal.SIGKILL, 0)
@@ -67,14 +89,10 @@ async def test_two_processes_pause_within_seconds_and_go_on(migrated: StoreOptio
     jobs = Jobs(migrated)
     job_id = await jobs.create(new_job(TOTAL, RANGES))
     with ExitStack() as stack:
-        command = [sys.executable, "-m", "tests.reconcile.worker_process"]
         arguments = [migrated.url, migrated.schema, str(job_id), str(TOTAL)]
-        children = [stack.enter_context(child_process(name, [*command, *arguments, name])) for name in ("a", "b")]
-        async with asyncio.timeout(30):
-            while await database.fetchval("SELECT count(DISTINCT worker) FROM done") < 2:  # noqa: ASYNC110 - theirs
-                await asyncio.sleep(0.05)
+        children = await start_both(stack, database, *COMMAND, *arguments)
         assert await jobs.move(job_id, {"running"}, "paused")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while (await jobs.get(job_id)).ranges.running:  # noqa: ASYNC110 - in the database
                 await asyncio.sleep(0.05)
         counted = await database.fetchval("SELECT count(*) FROM done")
@@ -90,7 +108,3 @@ async def test_two_processes_pause_within_seconds_and_go_on(migrated: StoreOptio
     assert done >= each_once
     assert (done - each_once).total() <= PAGE_KEYS * SLOTS * len(children)
     await jobs.close()
-
-
-def _kill(child: Child) -> None:
-    os.kill(child.pid, signal.SIGKILL)

@@ -53,7 +53,7 @@ class Bench:
 
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Wait for what a worker does."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await condition():  # noqa: ASYNC110 - the condition is in the database
                 await asyncio.sleep(0.02)
 

@@ -15,7 +15,7 @@ import pytest
 from testkit.process import ProcessError, child_process
 from testkit.sqs import local_queue_server
 
-_WAIT_SECONDS = 10.0
+_WAIT_SECONDS = 60.0
 
 
 def _eventually(holds: Callable[[], bool]) -> bool:
@@ -78,7 +78,7 @@ def test_a_third_party_program_does_not_outlive_its_starter() -> None:
         "from testkit.process import child_process\n"
         f"command = ['sh', '-c', {program!r}]\n"
         "with child_process('sleeper', command, is_third_party=True, grace_seconds=0.2) as child:\n"
-        "    print(child.wait_until(lambda: child.log_tail() or None, 10), flush=True)\n"
+        "    print(child.wait_until(lambda: child.log_tail() or None, 60), flush=True)\n"
         "    time.sleep(600)\n"
     )
     starter = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE)

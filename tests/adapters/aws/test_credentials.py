@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from collections.abc import Iterator
 
 import pytest
 import structlog
@@ -20,7 +22,6 @@ from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.sqs.client import Sqs, SqsOptions
 from subscriber.errors import ExitCode, QueueError
 from subscriber.flow.backoff import Backoff
-from testkit.process import free_port
 from tests.fakes.virtual_time import VirtualTimeLoop
 
 NOT_YET = CredentialRetrievalError(provider="container-role", error_msg="connection refused")
@@ -99,15 +100,18 @@ def test_a_mistake_in_the_settings_is_not_tried_again() -> None:
 
 
 @pytest.fixture
-def container_port(monkeypatch: pytest.MonkeyPatch) -> int:
-    """A port at which this container's credentials are expected; botocore's own tries follow at once."""
+def container_socket(monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
+    """Bound to the port where this container's credentials are expected; botocore's own tries follow at once."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
-    port = free_port()
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    port = bound.getsockname()[1]
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{port}/credentials")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     monkeypatch.setattr(AioContainerMetadataFetcher, "SLEEP_TIME", 0)
-    return port
+    yield bound
+    bound.close()
 
 
 OPTIONS = SqsOptions(
@@ -120,7 +124,7 @@ OPTIONS = SqsOptions(
 
 
 async def test_the_queue_client_opens_when_the_container_has_its_role(
-    container_port: int, monkeypatch: pytest.MonkeyPatch
+    container_socket: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The endpoint listens after the first failure, over a real socket."""
     served: list[asyncio.Server] = []
@@ -142,7 +146,7 @@ async def test_the_queue_client_opens_when_the_container_has_its_role(
 
     async def listen_after_the_first_failure() -> None:
         await failed.wait()
-        served.append(await asyncio.start_server(answer, "127.0.0.1", container_port))
+        served.append(await asyncio.start_server(answer, sock=container_socket))
 
     listening = asyncio.create_task(listen_after_the_first_failure(), name="listen")
     async with Sqs(OPTIONS) as queues:
@@ -153,7 +157,7 @@ async def test_the_queue_client_opens_when_the_container_has_its_role(
         server.close()
 
 
-@pytest.mark.usefixtures("container_port")
+@pytest.mark.usefixtures("container_socket")
 async def test_logins_by_iam_end_with_the_same_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not with the advice to check AWS's settings."""
     monkeypatch.setattr("subscriber.adapters.aws.credentials.BACKOFF", Backoff(0, 0, 0))

@@ -145,7 +145,7 @@ async def test_a_stop_while_sources_are_tried_leaves_nothing_open(aws_options: S
     store = StoreOptions(url=f"postgresql://nobody@127.0.0.1:{port}/nowhere", tls="disable")
     options = msgspec.structs.replace(aws_options, hosts=("127.0.0.1",), store=store)
     opening = asyncio.create_task(open_sensor(options), name="open sensor")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await accepted.wait()
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):

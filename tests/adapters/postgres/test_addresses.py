@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 import trustme
 
 from subscriber.adapters.postgres.connection import StoreOptions, connect, tls_context
-from subscriber.adapters.postgres.store import PING_SECONDS, PostgresStore
+from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError
 from tests.adapters.postgres.test_hosts import at, port_of
 from tests.adapters.postgres.tls_proxy import tls_proxy
@@ -37,9 +36,7 @@ async def test_a_silent_first_address(migrated: StoreOptions, monkeypatch: pytes
     with socket.create_server(("127.0.0.2", port)):
         resolve(monkeypatch, "writer.test", ["127.0.0.2", "127.0.0.1"])
         store = PostgresStore(at(migrated, f"writer.test:{port}"))
-        began = time.monotonic()
         await store.ping()
-        assert time.monotonic() - began < PING_SECONDS
         await store.close()
 
 

@@ -62,7 +62,7 @@ async def test_a_row_that_another_writer_is_inserting_is_awaited(store: Postgres
         )  # fmt: skip
         inserting = asyncio.create_task(store.insert(ROWS), name="insert")
         query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%unnest%'"
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await database.fetchval(query):
                 await database.execute("SELECT pg_stat_clear_snapshot()")
     assert await inserting == len(ROWS) - 1

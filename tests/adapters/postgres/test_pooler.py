@@ -170,10 +170,13 @@ async def test_a_rejected_row_leaves_a_usable_connection(pooled: StoreOptions) -
         await store.close()
 
 
-async def test_a_stuck_write_times_out(pooled: StoreOptions, database: asyncpg.Connection) -> None:
+async def test_a_stuck_write_times_out(
+    pooled: StoreOptions, database: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The server cancels a stuck statement, also behind a pooler, and the store goes on."""
     await migrate(pooled)
-    store = PostgresStore(msgspec.structs.replace(pooled, write_timeout_seconds=1.0))
+    monkeypatch.setattr("subscriber.adapters.postgres.connection._server_timeout_seconds", lambda _: 0.5)
+    store = PostgresStore(pooled)
     try:
         async with database.transaction():
             await database.execute("LOCK TABLE object_versions")

@@ -28,7 +28,7 @@ async def _locked(database: Database) -> AsyncIterator[None]:
 
 
 async def _until(condition: Any) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110  -- no event to wait for
             await asyncio.sleep(0.005)
 
@@ -39,7 +39,7 @@ async def _waiting(database: Database) -> int:
 
 
 async def _until_waiting(database: Database, count: int) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await _waiting(database) < count:  # noqa: ASYNC110  -- no event to wait for
             await asyncio.sleep(0.005)
 
@@ -115,7 +115,7 @@ async def test_a_cancelled_write_frees_its_connection(migrated: StoreOptions, da
         assert connection.is_closed()
         assert not store._busy
         assert not store._idle
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await store.store([row()])
     await store.close()
 
@@ -130,7 +130,7 @@ async def test_cancelled_at_any_step(migrated: StoreOptions, steps: int) -> None
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
     assert not store._busy
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await store.store([row(sequencer="F")])
     await store.close()
 

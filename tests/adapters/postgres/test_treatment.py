@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.connection import StoreOptions, _server_timeout_seconds
 from subscriber.adapters.postgres.statements import quoted
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
@@ -35,7 +35,7 @@ async def until_waiting(database: Database) -> None:
     """Until a session of the store waits for a lock; `database` may be inside a transaction."""
     query = """SELECT pid FROM pg_stat_activity WHERE application_name = 'subscriber' AND datname IS NOT NULL
                AND wait_event_type = 'Lock' AND pg_backend_pid() = ANY (pg_blocking_pids(pid))"""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await database.fetchval(query) is None:
             await asyncio.sleep(0.005)
             await database.execute("SELECT pg_stat_clear_snapshot()")
@@ -72,9 +72,15 @@ async def test_lock_timeout(migrated: StoreOptions, database: Database) -> None:
         assert await failure(store) == (Treatment.RETRY, "lock_timeout", "55P03")
 
 
-async def test_statement_timeout(migrated: StoreOptions, database: Database) -> None:
-    """The server times out a little earlier than we do, so the outcome is known: not done; back off."""
-    async with _another(migrated, write_timeout_seconds=0.6) as store:
+def test_the_server_times_out_a_little_earlier() -> None:
+    """By a tenth, and at most by a second."""
+    assert [_server_timeout_seconds(seconds) for seconds in (1.0, 60.0)] == [pytest.approx(0.9), 59.0]
+
+
+async def test_statement_timeout(migrated: StoreOptions, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server times out earlier than we do, so the outcome is known: not done; back off."""
+    monkeypatch.setattr("subscriber.adapters.postgres.connection._server_timeout_seconds", lambda _: 0.3)
+    async with _another(migrated) as store:
         await store.open()
         async with database.transaction():
             await database.execute("LOCK TABLE object_versions")

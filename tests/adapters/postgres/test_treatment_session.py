@@ -71,7 +71,7 @@ async def test_an_expired_idle_session(store: PostgresStore) -> None:
     """A closed session is detected before it is used: the write takes another, and nothing fails."""
     session = store._idle[-1]
     await session.execute("SET idle_session_timeout = 1")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not session.is_closed():  # noqa: ASYNC110 – until the loop has read the end
             await asyncio.sleep(0.005)
     assert await store.store(ROWS) == 2
@@ -195,7 +195,7 @@ async def test_a_server_that_is_shutting_down(postgres_server: LocalPostgres) ->
     last_client = await asyncpg.connect(postgres_server.url)
     try:
         psutil.Process(postgres_server.process_ids()[0]).terminate()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "received smart shutdown request" not in postgres_server.log_tail():  # noqa: ASYNC110 – another process
                 await asyncio.sleep(0.01)
         async with _own_store(postgres_server) as store:

@@ -141,7 +141,7 @@ async def test_scattered_updates_touch_no_index(store: PostgresStore, database: 
         part = random.sample(rows, 100)
         await store.store([msgspec.structs.replace(event, sequencer=f"F{attempt:02}1") for event in part])
     await store.close()  # a session reports its statistics at its end at the latest
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (counts := await _update_counts(database))[0] < 3000:  # noqa: ASYNC110  -- no event to wait for
             await asyncio.sleep(0.02)
     updates, hot_updates = counts

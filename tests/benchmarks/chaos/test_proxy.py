@@ -42,7 +42,7 @@ async def ends() -> AsyncIterator[Ends]:
         await accepted.put((reader, writer))
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    async with server, network(server.sockets[0].getsockname()[1]) as between, asyncio.timeout(20):
+    async with server, network(server.sockets[0].getsockname()[1]) as between, asyncio.timeout(60):
         made = Ends(between, await asyncio.open_connection("127.0.0.1", between.port))
         made.server_reader, made.server_writer = await accepted.get()
         yield made
@@ -113,7 +113,7 @@ async def test_a_slow_login_delays_new_connections_only(ends: Ends) -> None:
 
 async def test_a_silent_proxy_ends() -> None:
     """Connections that wait in silence are closed with it, and nobody waits for them."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async with network(1) as between:
             between.set_mode("silent")
             reader, writer = await asyncio.open_connection("127.0.0.1", between.port)

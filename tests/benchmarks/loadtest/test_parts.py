@@ -30,7 +30,7 @@ async def test_order_is_kept_and_each_round_trip_is_longer() -> None:
         closed.set()
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    async with server, asyncio.timeout(30):
+    async with server, asyncio.timeout(60):
         with latency_proxy(server.sockets[0].getsockname()[1], Delay(5, 10)) as port:
             await talk(*await asyncio.open_connection("127.0.0.1", port))
             await closed.wait()
