@@ -62,11 +62,11 @@ class ChangingBucket(LiveBucket):
         self.simulated.enable_versioning()  # for the operations on the bucket's configuration; it stays empty
         self._now = clock
         self._generated = GeneratedBucket(plan)
-        self._changed: dict[bytes, list[Entry]] = {}
+        self._kept: dict[bytes, list[Entry]] = {}
         """By each key that was ever changed, the newest version first; a stack may be empty."""
         self._keys: list[bytes] = []
         """The same keys in order."""
-        self._births: dict[tuple[bytes, str], int] = {}
+        self._numbers: dict[tuple[bytes, str], int] = {}
         """The change that made a version of such a key, by its id; below zero for those that were generated."""
         self._changes = 0
         self._last_ns = 0
@@ -118,7 +118,7 @@ class ChangingBucket(LiveBucket):
     def _run_of(self, key: bytes, position: Position, form: Form) -> Iterator[Run]:
         entries = [
             entry
-            for entry in self._changed[key]
+            for entry in self._kept[key]
             if self._is_after(entry, position) and (form.is_versions or (entry.is_latest and not entry.is_marker))
         ]
         if entries:
@@ -128,8 +128,8 @@ class ChangingBucket(LiveBucket):
         """Whether it follows a position; a version that is gone by now still has its place."""
         if entry.key != position.key or not position.version_id:
             return True
-        gone = self._births.get((entry.key, position.version_id), 0)
-        return self._births[entry.key, entry.version_id] < gone
+        gone = self._numbers.get((entry.key, position.version_id), 0)
+        return self._numbers[entry.key, entry.version_id] < gone
 
     def _added(self, key: str, etag: str, size_bytes: int, *, is_marker: bool = False) -> Entry:
         stack = self._stack_of(key.encode())
@@ -143,20 +143,20 @@ class ChangingBucket(LiveBucket):
             etag=etag,
             size_bytes=size_bytes,
         )
-        self._births[made.key, made.version_id] = self._changes
+        self._numbers[made.key, made.version_id] = self._changes
         self._keep(made.key, [made, *stack])
         return made
 
     def _stack_of(self, key: bytes) -> list[Entry]:
         """The versions of a key, which is changed now."""
-        if key not in self._changed:
-            stack = self._changed[key] = self._generated.stack_of(key)
-            self._births |= {(key, entry.version_id): -age for age, entry in enumerate(stack, 1)}
+        if key not in self._kept:
+            stack = self._kept[key] = self._generated.stack_of(key)
+            self._numbers |= {(key, entry.version_id): -age for age, entry in enumerate(stack, 1)}
             insort(self._keys, key)
-        return self._changed[key]
+        return self._kept[key]
 
     def _keep(self, key: bytes, stack: list[Entry]) -> None:
-        self._changed[key] = [
+        self._kept[key] = [
             msgspec.structs.replace(entry, is_latest=age == 0) if entry.is_latest != (age == 0) else entry
             for age, entry in enumerate(stack)
         ]

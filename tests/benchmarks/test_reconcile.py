@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from benchmarks.reconcile import __main__ as reconcile
-from benchmarks.reconcile import comparison, live_latency
+from benchmarks.reconcile import comparison, drift, live_latency
+from benchmarks.reconcile.asked import Asked
 from benchmarks.reconcile.record import Recorded, read_record, table
 from testkit.s3.generated import GeneratedBucket, GeneratedPlan
 
@@ -46,10 +47,11 @@ def test_a_comparison_without_drift_writes_nothing(tmp_path: Path) -> None:
 
 def test_planted_drift_is_repaired_under_live_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each planted version is found, none more, and the events of changes come in meanwhile."""
-    monkeypatch.setattr(comparison, "LIVE_SECONDS", 0.5)
+    monkeypatch.setattr(drift, "LIVE_SECONDS", 0.5)
     (measured,) = run(tmp_path, "drift", *_DRIFT).drift
     assert measured.planted >= 9
     assert (measured.found, measured.false, measured.unrepaired) == (measured.planted, 0, 0)
+    assert measured.unequal == 0
     assert measured.live_events > 0
 
 
@@ -66,9 +68,22 @@ def test_latency_is_measured_without_and_beside_a_backfill(tmp_path: Path, monke
 def test_faults_make_the_exit_code_1() -> None:
     """A row that was written, or drift that was missed, is no matter of the machine."""
     clean = comparison.ReconcileRound(1, 1, 1.0, 1.0, 1.0, 1.0, 1, drift=0, rows_written=0)
-    found = comparison.DriftRound(9, 3, 3, 0, 0, 0, 1, 5, 5.0, 1.0, 1)
+    found = drift.DriftRound(9, 3, 3, 0, 0, 0, 0, 1, 5, 5.0, 5.0, 5.0, 1.0, 1)
     assert reconcile.is_right(Recorded(reconcile=[clean], drift=[found]))
     for change in ({"drift": 1}, {"rows_written": 1}):
         assert not reconcile.is_right(Recorded(reconcile=[clean, msgspec.structs.replace(clean, **change)]))
-    for change in ({"found": 2}, {"false": 1}, {"unrepaired": 1}):
-        assert not reconcile.is_right(Recorded(drift=[msgspec.structs.replace(found, **change)]))
+    for change in ({"found": 2}, {"false": 1}, {"unrepaired": 1}, {"unequal": 1}):
+        wrong = msgspec.structs.replace(found, **change)
+        assert not reconcile.is_right(Recorded(drift=[wrong]))
+        too_little = Recorded(drift=[msgspec.structs.replace(wrong, stored_per_second=4.8)])
+        assert reconcile.is_right(too_little)
+
+
+def test_a_round_without_its_load_is_void(tmp_path: Path) -> None:
+    """It is on record, and the table says so instead of counting it."""
+    recorded = Recorded({"drift": Asked(9, 5.0)})
+    for sent, stored in ((5.0, 4.8), (4.8, 5.0), (5.0, 5.0)):
+        recorded.add("drift", drift.DriftRound(9, 3, 2, 0, 0, 0, 0, 1, 5, 5.0, sent, stored, 1.0, 1), tmp_path)
+    shown = (tmp_path / "reconcile" / "reconcile.md").read_text()
+    assert "| drift | void rounds (the live load was not reached) | 2 | ≤ 0 | missed |" in shown
+    assert "| drift | planted versions found | 2 | ≥ 3 | missed |" in shown
