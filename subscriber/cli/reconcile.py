@@ -98,7 +98,9 @@ _OPTIONS = (
 )
 
 
-_WITH_INVENTORY = frozenset({"location", "inventory", "inventory_format", "tolerated_failures", "workers", "results"})
+_WITH_INVENTORY = frozenset(
+    {"location", "inventory", "inventory_format", "tolerated_failures", "workers", "results", "anyway"}
+)
 """Arguments that mean something where an inventory is read."""
 
 
@@ -160,8 +162,9 @@ def backfill(
         concurrency=arguments["workers"],
         tolerated_failures=tolerated_failures,
         results=arguments["results"],
+        anyway=arguments["anyway"],
     )
-    settings = read_settings(stream=bytes_of(sys.stderr), needs_queues=False)
+    settings = read_settings(stream=bytes_of(sys.stderr), needs_queues=not request.anyway)
     sys.exit(fill_from_inventory(settings, request))
 
 

@@ -17,8 +17,8 @@ from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.object_index import ObjectIndex
 from subscriber.adapters.postgres.store import opened_store
 from subscriber.adapters.s3.client import BucketOptions
-from subscriber.check.subscription import require_subscription
 from subscriber.cli.backfill_inventory import fill_on_job
+from subscriber.cli.bucket_events import require_events
 from subscriber.cli.job_results import print_results, require_success
 from subscriber.cli.reconcile_pace import opened_pace
 from subscriber.cli.reconcile_plan import range_of_a_task, write_plan
@@ -126,7 +126,8 @@ class _Command:
             return await self._on_job(request.job_id)
         bucket, prefix = location_of(request.location or "")
         target = self._target(bucket, prefix)
-        await self._require_events(bucket, prefix)
+        if not request.anyway:
+            await require_events(self._settings, bucket, prefix)
         if request.plan_file is not None:
             count = request.ranges or request.workers * RANGES_OF_A_PLAN_PER_WORKER
             planned = await plan_without_job(self._options, target, count)
@@ -186,19 +187,6 @@ class _Command:
         asked = BucketOptions(bucket, is_requester_pays=self._request.requester_pays)
         limits = RequestLimits(2 * self._request.workers, self._request.requests_per_second)
         return Target(asked, prefix, limits)
-
-    async def _require_events(self, bucket: str, prefix: str) -> None:
-        """Refuse a bucket whose changes would not arrive."""
-        if self._request.anyway:
-            return
-        if self._settings.buckets and bucket not in self._settings.buckets:
-            raise ConfigurationError(
-                f"bucket {bucket} is not in SUBSCRIBER_BUCKETS, so its events are quarantined: add it; --anyway goes "
-                "on all the same"
-            )
-        doubt = await require_subscription(bucket, prefix, self._settings.queue_urls)
-        if doubt is not None:
-            click.echo(f"subscriber: {doubt}; make sure that they arrive", err=True)
 
     def _printed(self, job: Job, passed: RangePass, counters: Counters, examples: tuple[DriftExample, ...]) -> ExitCode:
         drifts = has_drift(counters)
