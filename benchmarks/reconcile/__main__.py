@@ -108,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--rounds", type=int, default=3, help="those on record count, if they are of the same run")
     parser.add_argument("--rate", type=float, help="live events a second; 500 in drift, 200 in live-latency")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each load in live-latency")
+    parser.add_argument("--seconds", type=float, default=45.0, help="of each load in live-latency")
     parser.add_argument("--grace", type=int, default=20, help="--grace of the command in drift, in seconds")
     parser.add_argument("--keys-per-drift", type=int, default=KEYS_PER_DRIFT, help="one of so many keys differs")
     parser.add_argument("--fresh", action="store_true", help="forget the rounds on record")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,25 @@ class Command:
         """Its process id."""
         return self._process.pid
 
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.poll()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.code is None
+
+    def interrupt(self) -> None:
+        """Ask it to end, and wait for that: it gives its ranges back."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait()
+
+    def error_tail(self) -> str:
+        """The end of what it wrote to stderr."""
+        return _text(self._err)[-2000:]
+
     def wait(self, expected: tuple[int, ...] = (0,)) -> Ran:
         """Wait for its end.
 
@@ -96,7 +116,7 @@ class Command:
         seconds = time.monotonic() - self._started
         code = self._process.returncode = os.waitstatus_to_exitcode(status)
         if code not in expected:
-            raise ProcessError(f"subscriber {' '.join(self.arguments)} ended with {code}\n{_text(self._err)[-2000:]}")
+            raise ProcessError(f"subscriber {' '.join(self.arguments)} ended with {code}\n{self.error_tail()}")
         return Ran(
             code=code,
             report=msgspec.json.decode(_text(self._out)),

@@ -160,7 +160,11 @@ def _of_drift(rounds: Sequence[DriftRound]) -> Iterator[Target]:
     yield _peak("drift", max(each.peak_bytes for each in drifts))
 
 
-def _of_latency(rounds: Sequence[LatencyRound]) -> Iterator[Target]:
+def _of_latency(measured: Sequence[LatencyRound]) -> Iterator[Target]:
+    rounds = [each for each in measured if not each.is_void]
+    if len(rounds) < len(measured):
+        void = len(measured) - len(rounds)
+        yield _at_most("live-latency", "void rounds (the backfill wrote nothing)", void, 0, "{:,.0f}")
     if not rounds:
         return
     ratio = _median(rounds, lambda each: each.p99_ratio)
@@ -168,6 +172,8 @@ def _of_latency(rounds: Sequence[LatencyRound]) -> Iterator[Target]:
     for name, latencies in (("without", [each.without for each in rounds]), ("beside", [e.beside for e in rounds])):
         p99 = statistics.median(each.p99 for each in latencies)
         yield Target("live-latency", f"p99 {name}", p99, f"{p99 * 1000:,.0f} ms")
+    written = statistics.median(each.backfill_versions / each.backfill_seconds for each in rounds)
+    yield Target("live-latency", "versions a second of the backfill", written, f"{written:,.0f}")
 
 
 def _median(rounds: Sequence[Round], figure: Callable[[Round], float]) -> float:

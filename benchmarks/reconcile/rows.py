@@ -28,8 +28,9 @@ _COLUMNS: Final = (
     "bucket", "key", "version_id", "state", "sequencer", "event_name", "event_time", "size_bytes", "etag", "ingested_at"
 )  # fmt: skip
 _STEPS: Final = 5
-_STEP_KEYS: Final = 20
-"""Where a key cannot differ, one that lies so many keys before it does, so that no two rounds have the same."""
+_STEP_KEYS: Final = 19
+"""Where a key cannot differ, one that lies so many keys before it does, so that no two of so many rounds have the same
+key. Odd, since every second key of some blocks changes."""
 
 _PLANT: Final[dict[Drift, str]] = {
     "missing": f"DELETE FROM {TABLE} AS stored USING planted WHERE {{same}}",
