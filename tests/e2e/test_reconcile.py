@@ -357,7 +357,7 @@ async def test_what_may_not_be_read_is_said_and_the_rest_goes_on(runs: Reconcile
     listed = runs.server.counts().requests.get("ListObjectVersions", 0)
     filled = await runs.run("backfill", f"s3://{spec.name}", *JSON)
     assert (filled.code, filled.report["counters"]["written"]) == (0, 20), filled.err
-    assert "whether it sends its events to our queues is unknown (AccessDenied" in filled.err
+    assert "does not tell whether it sends its events to our queues (AccessDenied" in filled.err
     assert runs.server.counts().requests["ListObjectVersions"] > listed
 
 
