@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any
 
 import uvloop
@@ -25,6 +26,7 @@ from subscriber.adapters.sqs.client import Sqs
 from subscriber.admin.control import ControlPage
 from subscriber.admin.server import AdminServer
 from subscriber.check.startup import explain, probe, require_database
+from subscriber.check.subscription import gap_of_bucket
 from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.bucket_ages import BucketAges
@@ -343,4 +345,10 @@ def _schedule_options(settings: Settings) -> DaemonScheduleOptions | None:
         pace=PaceOptions(settings.lag_target_seconds, settings.lag_max_seconds),
         is_repair=settings.reconcile_repair == "true",
         batch_rows=settings.batch_max_rows,
+        gap_of=partial(_certain_gap, settings.queue_urls),
     )
+
+
+async def _certain_gap(queue_urls: Sequence[str], bucket: str) -> str | None:
+    gap = await gap_of_bucket(bucket, "", queue_urls)
+    return gap.problem if gap is not None and gap.is_certain else None

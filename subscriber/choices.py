@@ -30,5 +30,8 @@ CPU_TARGET_PERCENT = 60.0
 CPU_MAX_PERCENT = 85.0
 LAG_TARGET_SECONDS = 10.0
 LAG_MAX_SECONDS = 300.0
+SCHEDULED_RANGES = 2
+"""Ranges of a scheduled job that a daemon has in work at once: one lists while the other compares. Live traffic needs
+the CPU more."""
 LIST_PRICE_PER_MILLION = 5.0
 """USD, of PUT, COPY, POST and LIST requests to S3 Standard in us-east-1 (Amazon S3 pricing)."""

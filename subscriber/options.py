@@ -11,6 +11,7 @@ from subscriber.adapters.postgres.auth import AuthOptions
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.sqs.client import SqsOptions
 from subscriber.admin.connections import CONNECTIONS_AT_MOST
+from subscriber.choices import SCHEDULED_RANGES
 from subscriber.control.governor.decide import GovernorOptions
 from subscriber.pipeline.acknowledge import AcknowledgeOptions
 from subscriber.pipeline.batch import BatchOptions
@@ -23,6 +24,12 @@ from subscriber.settings.table import Settings
 
 SETTLE_CALLS_AT_MOST = 16
 """Concurrent delete calls: enough for 2,000 messages a second at 80 ms a call."""
+
+SCHEDULE_CONNECTIONS = 2 * SCHEDULED_RANGES + 4
+"""To the database, of the one daemon that compares a bucket on a schedule: a reader and a writer of each range, the
+ranges themselves, the progress, what is due, and the lock."""
+SCHEDULE_CALLS = 2 * SCHEDULED_RANGES
+"""To S3, at once."""
 
 OTHER_FILES = 64
 """Beside the pools: streams, event loop, modules, logins to several addresses, load sensor and credentials."""
@@ -43,7 +50,9 @@ def open_files_needed(settings: Settings) -> int:
     """How many files and connections the daemon needs at its busiest."""
     queues = sqs_options(settings)
     calls = queues.polls_at_most + queues.settle_calls_at_most + len(settings.queue_urls)
-    return CONNECTIONS_AT_MOST + calls + store_options(settings).connections_max + OTHER_FILES
+    store = store_options(settings)
+    scheduled = SCHEDULE_CALLS if store.connections_beside else 0
+    return CONNECTIONS_AT_MOST + calls + store.connections_max + store.connections_beside + scheduled + OTHER_FILES
 
 
 def check_options(settings: Settings) -> SqsOptions:
@@ -65,6 +74,7 @@ def store_options(settings: Settings, worker: str = "") -> StoreOptions:
         schema=settings.database_schema,
         write_timeout_seconds=settings.write_timeout_seconds,
         connections_max=int(settings.write_max_concurrency) + 2,
+        connections_beside=0 if settings.reconcile_every_hours is None else SCHEDULE_CONNECTIONS,
         tls=settings.database_tls,
         ca_file=settings.database_ca_file,
         application_name=f"subscriber-{worker}" if worker else "subscriber",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from subscriber.errors import ConfigurationError
-from subscriber.options import sensor_options, store_options
+from subscriber.options import open_files_needed, sensor_options, store_options
 from subscriber.settings.table import Settings
 from tests.adapters.load.conftest import WRITER_HOST
 
@@ -26,6 +26,17 @@ def test_settings_become_options() -> None:
     options = sensor_options(settings, store_options(settings))
     assert (options.source, options.instance_id, options.vcpus) == ("cloudwatch", "lake-1", 2.5)
     assert (options.hosts, options.region, options.store) == ((WRITER_HOST,), "eu-west-1", store_options(settings))
+
+
+def test_a_schedule_adds_connections() -> None:
+    """Eight to the database, which are in the sum of a check, and four to S3."""
+    plain, scheduled = (
+        Settings.from_environment(REQUIRED),
+        Settings.from_environment(REQUIRED | {"SUBSCRIBER_RECONCILE_EVERY_HOURS": "24"}),
+    )
+    assert store_options(plain).connections_beside == 0
+    assert store_options(scheduled).connections_beside == 8
+    assert open_files_needed(scheduled) == open_files_needed(plain) + 8 + 4
 
 
 def test_there_is_no_load_source_by_default() -> None:

@@ -17,7 +17,7 @@ from benchmarks.reconcile.parts import BUCKET, TABLE, Parts
 from testkit.checker.compare import StoredRow, Version
 from testkit.checker.latency import Latency, commit_latency
 from testkit.local_stack import running_daemon, running_load
-from testkit.process import ProcessError
+from testkit.process import Child, ProcessError
 from testkit.workload.bucket import VersionRow
 from testkit.workload.load import LoadPlan, Phase
 from testkit.workload.send_log import SendLog
@@ -26,6 +26,7 @@ P99_RATIO: Final = 1.5
 """At most: p99 beside a backfill, divided by p99 without one."""
 _SECONDS_BEFORE_NOW: Final = 3_600
 _DRAIN_SECONDS: Final = 120.0
+_WATCH_SECONDS: Final = 0.1
 WARM_SECONDS: Final = 1.0
 """Of the load before the backfill begins."""
 _LOADED: Final = f"""
@@ -43,7 +44,14 @@ class LatencyRound(msgspec.Struct, frozen=True):
     beside: Latency
     """Of the events that were sent while the backfill ran."""
     backfill_seconds: float
+    """How long it ran; it is ended with the load."""
     backfill_versions: int
+    """That it wrote."""
+
+    @property
+    def is_void(self) -> bool:
+        """Whether the load ended before the backfill wrote anything, so that the round shows nothing."""
+        return self.backfill_versions == 0
 
     @property
     def p99_ratio(self) -> float:
@@ -51,28 +59,37 @@ class LatencyRound(msgspec.Struct, frozen=True):
         return self.beside.p99 / self.without.p99
 
 
+class _Loaded(msgspec.Struct, frozen=True):
+    """What one load showed."""
+
+    latency: Latency
+    seconds: float = 0.0
+    versions: int = 0
+
+
 def measure_latency(parts: Parts, round_number: int, *, rate: float, seconds: float) -> LatencyRound:
-    """One load of so many seconds without a backfill, then one that ends with the backfill, or before.
+    """Two loads of so many seconds, without a backfill and beside one; every other round begins with the latter.
 
     Raises:
         ProcessError: a part failed, or the queue does not drain.
     """
+    measured: dict[bool, _Loaded] = {}
     with running_daemon(parts.environment, parts.queue_url, UNGOVERNED) as daemon:
-        without, _, _ = _under_load(parts, LoadPlan((Phase(rate, seconds),), 2 * round_number + 1, _start()), None)
-        plan = LoadPlan((Phase(rate, seconds),), 2 * round_number + 2, _start())
-        beside, took, versions = _under_load(parts, plan, f"s3://{BUCKET}")
+        for place, is_beside in enumerate((False, True) if round_number % 2 == 0 else (True, False), 1):
+            plan = LoadPlan((Phase(rate, seconds),), 2 * round_number + place, _start())
+            measured[is_beside] = _under_load(parts, plan, f"s3://{BUCKET}" if is_beside else None)
         daemon.stop()
-    return LatencyRound(rate, without, beside, took, versions)
+    beside = measured[True]
+    return LatencyRound(rate, measured[False].latency, beside.latency, beside.seconds, beside.versions)
 
 
 def _start() -> int:
     return int(time.time()) - _SECONDS_BEFORE_NOW
 
 
-def _under_load(parts: Parts, plan: LoadPlan, filled: str | None) -> tuple[Latency, float, int]:
+def _under_load(parts: Parts, plan: LoadPlan, filled: str | None) -> _Loaded:
     """The latency under a load, and seconds and versions of the backfill beside it."""
     parts.empty_table()
-    took, versions = 0.0, 0
     with tempfile.TemporaryDirectory(prefix="subscriber-latency-") as folder:
         path = Path(folder) / "sent.jsonl"
         log = SendLog(path)
@@ -80,15 +97,31 @@ def _under_load(parts: Parts, plan: LoadPlan, filled: str | None) -> tuple[Laten
             time.sleep(WARM_SECONDS)
             begin, end = time.time(), float("inf")
             if filled is not None:
-                ran = parts.run("backfill", filled)
-                end, took, versions = time.time(), ran.seconds, ran.counter("written")
+                end = _fill_beside(parts, load, filled)
             if not _becomes_true(lambda: not load.is_running, _seconds(plan)) or load.stop() != 0:
                 raise ProcessError(f"the load failed\n{load.log_tail()}")
             log.catch_up()
     if not _becomes_true(lambda: not parts.environment.unfinished(parts.queue_url), _DRAIN_SECONDS):
         raise ProcessError(f"the queue was not drained within {_DRAIN_SECONDS:g} s")
     sent = [each for each in log.messages if begin <= each.sent_at <= end]
-    return commit_latency(sent, asyncio.run(_stored(parts.database_url))), took, versions
+    latency = commit_latency(sent, asyncio.run(_stored(parts.database_url)))
+    if filled is None:
+        return _Loaded(latency)
+    versions = int(parts.value(f"SELECT count(*) FROM {TABLE} WHERE bucket = $1", BUCKET))
+    return _Loaded(latency, end - begin, versions)
+
+
+def _fill_beside(parts: Parts, load: Child, place: str) -> float:
+    """Fill until the bucket is filled or the load has ended; the Unix time of that."""
+    with parts.started("backfill", place) as command:
+        while command.is_running and load.is_running:
+            time.sleep(_WATCH_SECONDS)
+        end = time.time()
+        if command.is_running:
+            command.interrupt()
+        elif command.code != 0:
+            raise ProcessError(f"the backfill ended with {command.code}\n{command.error_tail()}")
+    return end
 
 
 def _seconds(plan: LoadPlan) -> float:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
@@ -29,6 +31,7 @@ BUCKET: Final = "lake"
 TABLE: Final = "subscriber.object_versions"
 WITHOUT_AUTOVACUUM: Final = {"autovacuum": "off"}
 """It would run beside one measurement and not beside another."""
+NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 _ROOT: Final = Path(__file__).parents[2]
 _WATCH_SECONDS: Final = 0.05
 _QUEUE: Final = "object-events"
@@ -59,7 +62,7 @@ class Ran(msgspec.Struct, frozen=True):
 class Command:
     """A command that runs. It is ended with its context."""
 
-    def __init__(self, parts: Parts, arguments: tuple[str, ...]) -> None:
+    def __init__(self, parts: Parts, arguments: tuple[str, ...], settings: Mapping[str, str]) -> None:
         self._parts, self.arguments = parts, arguments
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
         self._err = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
@@ -67,13 +70,37 @@ class Command:
         self._started = time.monotonic()
         command = [sys.executable, "-m", "subscriber", *arguments]
         self._process = subprocess.Popen(
-            command, cwd=_ROOT, env=parts.variables(), stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err
+            command,
+            cwd=_ROOT,
+            env={**parts.variables(), **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._err,
         )
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._process.poll()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self.code is None
+
+    def interrupt(self) -> None:
+        """Ask it to end, and wait for that: it gives its ranges back."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait()
+
+    def error_tail(self) -> str:
+        """The end of what it wrote to stderr."""
+        return _text(self._err)[-2000:]
 
     def wait(self, expected: tuple[int, ...] = (0,)) -> Ran:
         """Wait for its end.
@@ -89,7 +116,7 @@ class Command:
         seconds = time.monotonic() - self._started
         code = self._process.returncode = os.waitstatus_to_exitcode(status)
         if code not in expected:
-            raise ProcessError(f"subscriber {' '.join(self.arguments)} ended with {code}\n{_text(self._err)[-2000:]}")
+            raise ProcessError(f"subscriber {' '.join(self.arguments)} ended with {code}\n{self.error_tail()}")
         return Ran(
             code=code,
             report=msgspec.json.decode(_text(self._out)),
@@ -136,21 +163,21 @@ class Parts:
         }
 
     @contextmanager
-    def started(self, *arguments: str) -> Iterator[Command]:
-        """Run `subscriber` with these arguments, `--anyway` and `--format json`."""
-        command = Command(self, (*arguments, "--anyway", "--format", "json", "--requests-per-second", "5000"))
+    def started(self, *arguments: str, settings: Mapping[str, str] = NO_SETTINGS) -> Iterator[Command]:
+        """Run `subscriber` with these arguments, `--anyway` and `--format json`, and settings beside the usual ones."""
+        command = Command(self, (*arguments, "--anyway", "--format", "json", "--requests-per-second", "5000"), settings)
         try:
             yield command
         finally:
             command.close()
 
-    def run(self, *arguments: str, expected: tuple[int, ...] = (0,)) -> Ran:
+    def run(self, *arguments: str, expected: tuple[int, ...] = (0,), settings: Mapping[str, str] = NO_SETTINGS) -> Ran:
         """The same, to its end.
 
         Raises:
             ProcessError: it ended with another exit code than is expected.
         """
-        with self.started(*arguments) as command:
+        with self.started(*arguments, settings=settings) as command:
             return command.wait(expected)
 
     def execute(self, *statements: str) -> None:

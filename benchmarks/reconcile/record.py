@@ -14,7 +14,8 @@ from benchmarks.loadtest.host_info import Machine, this_machine
 from benchmarks.reconcile import backfill, comparison, live_latency
 from benchmarks.reconcile.asked import Asked
 from benchmarks.reconcile.backfill import BackfillRound
-from benchmarks.reconcile.comparison import DriftRound, ReconcileRound
+from benchmarks.reconcile.comparison import ReconcileRound
+from benchmarks.reconcile.drift import REACHED, DriftRound
 from benchmarks.reconcile.live_latency import LatencyRound
 
 FOLDER: Final = "reconcile"
@@ -78,7 +79,12 @@ class Target(msgspec.Struct, frozen=True):
 
 def targets(recorded: Recorded) -> list[Target]:
     """What is measured so far, beside its targets: medians of the rounds; of peaks and faults the worst round."""
-    return [*_of_backfill(recorded.backfill), *_of_reconcile(recorded), *_of_latency(recorded.live_latency)]
+    return [
+        *_of_backfill(recorded.backfill),
+        *_of_reconcile(recorded),
+        *_of_drift(recorded.drift),
+        *_of_latency(recorded.live_latency),
+    ]
 
 
 def table(recorded: Recorded) -> str:
@@ -128,18 +134,37 @@ def _of_reconcile(recorded: Recorded) -> Iterator[Target]:
         yield _at_most("reconcile", "rows written", written, 0, "{:,.0f}")
         yield _at_most("reconcile", "false drift", max(each.drift for each in rounds), 0, "{:,.0f}")
         yield _peak("reconcile", max(each.peak_bytes for each in rounds))
-    if drifts := recorded.drift:
-        planted = sum(each.planted for each in drifts)
-        yield _at_least("drift", "planted versions found", sum(each.found for each in drifts), planted, "{:,.0f}")
-        wrong = sum(each.unrepaired for each in drifts)
-        yield _at_most("drift", "planted versions not repaired", wrong, 0, "{:,.0f}")
-        yield _at_most("drift", "false drift", sum(each.false for each in drifts), 0, "{:,.0f}")
-        rate = min(each.live_events_per_second for each in drifts)
-        yield _at_least("drift", "live events a second", rate, 0.98 * recorded.asked["drift"].rate, "{:,.0f}")
-        yield _peak("drift", max(each.peak_bytes for each in drifts))
 
 
-def _of_latency(rounds: Sequence[LatencyRound]) -> Iterator[Target]:
+def _of_drift(rounds: Sequence[DriftRound]) -> Iterator[Target]:
+    if not rounds:
+        return
+    void = sum(each.is_void for each in rounds)
+    yield _at_most("drift", "void rounds (the live load was not reached)", void, 0, "{:,.0f}")
+    drifts = [each for each in rounds if not each.is_void]
+    if not drifts:
+        return
+    planted = sum(each.planted for each in drifts)
+    yield _at_least("drift", "planted versions found", sum(each.found for each in drifts), planted, "{:,.0f}")
+    wrong = sum(each.unrepaired for each in drifts)
+    yield _at_most("drift", "planted versions not repaired", wrong, 0, "{:,.0f}")
+    yield _at_most("drift", "false drift, reported or repaired", sum(each.false for each in drifts), 0, "{:,.0f}")
+    unequal = sum(each.unequal for each in drifts)
+    yield _at_most("drift", "versions that differ at the end", unequal, 0, "{:,.0f}")
+    for name, rates in (
+        ("sent", [each.sent_per_second for each in drifts]),
+        ("stored", [each.stored_per_second for each in drifts]),
+    ):
+        limit = REACHED * max(each.rate_asked for each in drifts)
+        yield _at_least("drift", f"live events {name} a second", min(rates), limit, "{:,.0f}")
+    yield _peak("drift", max(each.peak_bytes for each in drifts))
+
+
+def _of_latency(measured: Sequence[LatencyRound]) -> Iterator[Target]:
+    rounds = [each for each in measured if not each.is_void]
+    if len(rounds) < len(measured):
+        void = len(measured) - len(rounds)
+        yield _at_most("live-latency", "void rounds (the backfill wrote nothing)", void, 0, "{:,.0f}")
     if not rounds:
         return
     ratio = _median(rounds, lambda each: each.p99_ratio)
@@ -147,6 +172,8 @@ def _of_latency(rounds: Sequence[LatencyRound]) -> Iterator[Target]:
     for name, latencies in (("without", [each.without for each in rounds]), ("beside", [e.beside for e in rounds])):
         p99 = statistics.median(each.p99 for each in latencies)
         yield Target("live-latency", f"p99 {name}", p99, f"{p99 * 1000:,.0f} ms")
+    written = statistics.median(each.backfill_versions / each.backfill_seconds for each in rounds)
+    yield Target("live-latency", "versions a second of the backfill", written, f"{written:,.0f}")
 
 
 def _median(rounds: Sequence[Round], figure: Callable[[Round], float]) -> float:

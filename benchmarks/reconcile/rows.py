@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final, Literal, TypeAlias
 
 import asyncpg
 import msgspec
 
+from benchmarks.reconcile.changes import LiveKeys
 from benchmarks.reconcile.parts import BUCKET, TABLE
 from subscriber.reconcile.observation import Moment, observed_events
 from testkit.s3.entries import Entry, listed_version
@@ -23,13 +25,17 @@ GHOST: Final = "~ghost"
 """Follows a key of the bucket in the key of a ghost."""
 _BEFORE_SECONDS: Final = 86_400
 _COLUMNS: Final = (
-    "bucket", "key", "version_id", "state", "sequencer", "event_name", "event_time", "size_bytes", "etag"
+    "bucket", "key", "version_id", "state", "sequencer", "event_name", "event_time", "size_bytes", "etag", "ingested_at"
 )  # fmt: skip
+_STEPS: Final = 5
+_STEP_KEYS: Final = 19
+"""Where a key cannot differ, one that lies so many keys before it does, so that no two of so many rounds have the same
+key. Odd, since every second key of some blocks changes."""
 
 _PLANT: Final[dict[Drift, str]] = {
     "missing": f"DELETE FROM {TABLE} AS stored USING planted WHERE {{same}}",
     "ghost": f"INSERT INTO {TABLE} ({', '.join(_COLUMNS)}) SELECT stored.bucket, stored.key || '{GHOST}' || $4::text, "
-    "stored.version_id, 'present', sequencer, event_name, event_time, size_bytes, etag "
+    "stored.version_id, 'present', sequencer, event_name, event_time, size_bytes, etag, ingested_at "
     f"FROM {TABLE} AS stored JOIN planted ON {{same}}",
     "stale": f"UPDATE {TABLE} AS stored SET etag = 'stale', size_bytes = size_bytes + 1 FROM planted WHERE {{same}}",
 }
@@ -71,9 +77,12 @@ async def fill(database_url: str, plan: GeneratedPlan) -> int:
 
 
 def _records(plan: GeneratedPlan, moment: Moment) -> Iterator[tuple[object, ...]]:
+    # A row that has just come is not judged within the grace.
+    ingested_at = datetime.fromtimestamp(moment.server_time, UTC)
     for stack in _stacks(plan):
         listed = [listed_version(entry, is_versions=True) for entry in stack]
-        yield from (msgspec.structs.astuple(event) for event in observed_events(BUCKET, listed, moment))
+        for event in observed_events(BUCKET, listed, moment):
+            yield *msgspec.structs.astuple(event), ingested_at
 
 
 def _stacks(plan: GeneratedPlan) -> Iterator[list[Entry]]:
@@ -81,13 +90,19 @@ def _stacks(plan: GeneratedPlan) -> Iterator[list[Entry]]:
     return (list(stack) for _, stack in groupby(entries, key=lambda entry: entry.key))
 
 
-def chosen(plan: GeneratedPlan, round_number: int, keys_per_drift: int = KEYS_PER_DRIFT) -> dict[Drift, Planted]:
-    """What is to differ in a round; the keys of two rounds that follow each other are not the same."""
+def chosen(
+    plan: GeneratedPlan, live: LiveKeys, round_number: int, keys_per_drift: int = KEYS_PER_DRIFT
+) -> dict[Drift, Planted]:
+    """What is to differ in a round: no key that changes, and no key of the round before."""
     planted: dict[Drift, Planted] = {drift: Planted([], [], []) for drift in DRIFTS}
-    number = 0
-    for position, stack in enumerate(_stacks(plan), round_number):
-        top = listed_version(stack[0], is_versions=True)
-        if position % keys_per_drift == keys_per_drift - 1 and not top.is_marker:
+    bucket, number = GeneratedBucket(plan), 0
+    for first in range(0, plan.keys - keys_per_drift + 1, keys_per_drift):
+        last = first + keys_per_drift - 1 - round_number % _STEP_KEYS
+        candidates = (last - _STEP_KEYS * step for step in range(_STEPS))
+        tops = (bucket.stack(place)[0] for place in candidates if place >= first and not live.has(place))
+        entry = next((top for top in tops if not top.is_marker), None)
+        if entry is not None:
+            top = listed_version(entry, is_versions=True)
             here = planted[DRIFTS[number % len(DRIFTS)]]
             here.keys.append(top.key)
             here.version_ids.append(top.version_id)

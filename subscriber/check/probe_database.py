@@ -61,7 +61,8 @@ async def database_problems(options: StoreOptions, timeout_seconds: float) -> li
     """
     async with session(options, timeout_seconds) as connection:
         facts = await _facts(connection, options.schema)
-        found = list(database_findings(options.schema, facts, options.connections_max))
+        connections = options.connections_max + options.connections_beside
+        found = list(database_findings(options.schema, facts, connections))
         if can_read_ledger(facts):
             found += await _probe_schema(connection, options.schema)
         if not any(finding.severity == "error" for finding in found):

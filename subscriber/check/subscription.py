@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 from subscriber.adapters.aws.calls import AwsCallError, AwsCalls
-from subscriber.check.rules.bucket import subscription_gap
+from subscriber.check.rules.bucket import SubscriptionGap, subscription_gap
 from subscriber.errors import ConfigurationError
 from subscriber.queue_url import account_of, queue_name
 
@@ -18,14 +18,7 @@ async def require_subscription(bucket: str, prefix: str, queue_urls: Sequence[st
         ConfigurationError: the bucket does not send created and removed events of its keys with the prefix to one of
             the queues.
     """
-    calls = AwsCalls(None)
-    try:
-        configuration = await calls.call("s3", "GetBucketNotificationConfiguration", Bucket=bucket)
-    except AwsCallError as error:
-        return f"bucket {bucket}: whether it sends its events to our queues is unknown ({error.code}: {error.detail})"
-    finally:
-        await calls.close()
-    gap = subscription_gap(configuration, our_arns(configuration, queue_urls), prefix)
+    gap = await gap_of_bucket(bucket, prefix, queue_urls)
     if gap is None:
         return None
     if gap.is_certain:
@@ -34,6 +27,19 @@ async def require_subscription(bucket: str, prefix: str, queue_urls: Sequence[st
             "a minute; --anyway goes on all the same"
         )
     return f"bucket {bucket} {gap.problem}"
+
+
+async def gap_of_bucket(bucket: str, prefix: str, queue_urls: Sequence[str]) -> SubscriptionGap | None:
+    """Why not all events of a bucket's keys with a prefix arrive; not certain where its configuration is not shown."""
+    calls = AwsCalls(None)
+    try:
+        configuration = await calls.call("s3", "GetBucketNotificationConfiguration", Bucket=bucket)
+    except AwsCallError as error:
+        problem = f"does not tell whether it sends its events to our queues ({error.code}: {error.detail})"
+        return SubscriptionGap(problem, is_certain=False)
+    finally:
+        await calls.close()
+    return subscription_gap(configuration, our_arns(configuration, queue_urls), prefix)
 
 
 def our_arns(configuration: dict[str, Any], queue_urls: Sequence[str]) -> Collection[str]:

@@ -12,6 +12,7 @@ import msgspec
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
+from subscriber.cli.bucket_events import require_events
 from subscriber.cli.job_results import print_results, require_success
 from subscriber.cli.jobs import ToleranceOption
 from subscriber.cli.reconcile_pace import opened_pace
@@ -54,6 +55,8 @@ class InventoryRequest(msgspec.Struct, frozen=True, kw_only=True):
     concurrency: int
     tolerated_failures: Tolerance
     results: str | None
+    anyway: bool
+    """Whether a bucket is filled that does not send its events to our queues."""
 
 
 def fill_from_inventory(settings: Settings, request: InventoryRequest) -> ExitCode:
@@ -62,14 +65,16 @@ def fill_from_inventory(settings: Settings, request: InventoryRequest) -> ExitCo
     Raises:
         SubscriberError: it could not be done; the text is for the operator.
     """
-    return run_on_database(settings, partial(_run, _new_fill(request), request.results, settings))
+    return run_on_database(settings, partial(_run, _new_fill(request), request, settings))
 
 
-async def _run(new: NewFill, results: str | None, settings: Settings, database: StoreOptions) -> ExitCode:
+async def _run(new: NewFill, request: InventoryRequest, settings: Settings, database: StoreOptions) -> ExitCode:
+    if not request.anyway:
+        await require_events(settings, new.bucket, new.prefix)
     jobs = Jobs(database)
     try:
         job = await jobs.get(await create(jobs, new))
-        return await fill_on_job(database, jobs, job, results, settings)
+        return await fill_on_job(database, jobs, job, request.results, settings)
     finally:
         await jobs.close()
 

@@ -22,6 +22,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 _ID = click.IntRange(1, (1 << 63) - 1)
 WORKERS_AT_MOST = 64
 DEFAULT_WORKERS = 4
+RANGES_AT_MOST = 10_000
+"""Of a plan: children of an array job (AWS Batch user guide, "Array jobs"), and executions at once of a distributed map
+(Step Functions developer guide, "Quotas")."""
 DEFAULT_REQUESTS_PER_SECOND = 100.0
 """S3 gives a prefix 5,500 reads a second (S3 user guide, "Optimizing performance"); others need some too."""
 
@@ -75,12 +78,29 @@ _OPTIONS = (
         metavar="PLACE",
         help="Write what became of each range to a folder or s3://BUCKET/PREFIX at the end.",
     ),
-    click.option("--plan", "plan_file", metavar="FILE", help="Write the ranges as JSON Lines; - is standard output."),
-    click.option("--range", "range_text", metavar="JSON", help="Do one range of a plan, without a job."),
+    click.option(
+        "--plan",
+        "plan_file",
+        metavar="PLACE",
+        help="Write ranges as JSON Lines to a file or s3://BUCKET/KEY; - is standard output.",
+    ),
+    click.option(
+        "--ranges",
+        type=click.IntRange(1, RANGES_AT_MOST),
+        help="About how many ranges a plan has.  [default: four times --workers]",
+    ),
+    click.option(
+        "--range",
+        "range_text",
+        metavar="JSON",
+        help="Do one range of a plan, without a job. In an array job of AWS Batch, the place of the plan.",
+    ),
 )
 
 
-_WITH_INVENTORY = frozenset({"location", "inventory", "inventory_format", "tolerated_failures", "workers", "results"})
+_WITH_INVENTORY = frozenset(
+    {"location", "inventory", "inventory_format", "tolerated_failures", "workers", "results", "anyway"}
+)
 """Arguments that mean something where an inventory is read."""
 
 
@@ -142,8 +162,9 @@ def backfill(
         concurrency=arguments["workers"],
         tolerated_failures=tolerated_failures,
         results=arguments["results"],
+        anyway=arguments["anyway"],
     )
-    settings = read_settings(stream=bytes_of(sys.stderr), needs_queues=False)
+    settings = read_settings(stream=bytes_of(sys.stderr), needs_queues=not request.anyway)
     sys.exit(fill_from_inventory(settings, request))
 
 
@@ -160,6 +181,8 @@ def _run(kind: str, *, repair: bool, dry_run: bool, **arguments: Any) -> None:
     ways = [request.location is not None, request.job_id is not None, request.range_text is not None]
     if sum(ways) != 1:
         raise ConfigurationError("name either a bucket, as in s3://BUCKET/PREFIX, or --job JOB, or --range JSON")
+    if request.ranges is not None and request.plan_file is None:
+        raise ConfigurationError("--ranges means nothing without --plan: leave one of them out, or name both")
     needs_queues = request.location is not None and not request.anyway
     settings = read_settings(stream=bytes_of(sys.stderr), needs_queues=needs_queues)
     sys.exit(reconcile_bucket(settings, request))

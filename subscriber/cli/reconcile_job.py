@@ -7,9 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import click
 import msgspec
@@ -19,11 +17,12 @@ from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.object_index import ObjectIndex
 from subscriber.adapters.postgres.store import opened_store
 from subscriber.adapters.s3.client import BucketOptions
-from subscriber.check.subscription import require_subscription
 from subscriber.cli.backfill_inventory import fill_on_job
+from subscriber.cli.bucket_events import require_events
 from subscriber.cli.job_results import print_results, require_success
 from subscriber.cli.location import location_of
 from subscriber.cli.reconcile_pace import opened_pace
+from subscriber.cli.reconcile_plan import range_of_a_task, write_plan
 from subscriber.cli.reconcile_text import (
     Report,
     Seen,
@@ -33,7 +32,7 @@ from subscriber.cli.reconcile_text import (
     report_text,
     utc_text,
 )
-from subscriber.errors import ConfigurationError, ExitCode
+from subscriber.errors import ExitCode
 from subscriber.flow.request_budget import RequestLimits
 from subscriber.jobs import (
     EXAMPLES_PER_RANGE,
@@ -48,7 +47,7 @@ from subscriber.jobs import (
 from subscriber.quarantine.commands import run_on_database
 from subscriber.quarantine.progress import Progress
 from subscriber.reconcile.inventory.fill_job import KIND as INVENTORY_KIND
-from subscriber.reconcile.plan import PlannedRange, planned_range, range_line
+from subscriber.reconcile.plan import PlannedRange
 from subscriber.reconcile.range_pass import RangeOptions, RangePass
 from subscriber.reconcile.run import (
     RANGES_OF_A_PLAN_PER_WORKER,
@@ -58,6 +57,7 @@ from subscriber.reconcile.run import (
     new_job,
     opened_lister,
     plan,
+    plan_without_job,
     work_on_job,
 )
 from subscriber.settings.table import Settings
@@ -80,6 +80,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     job_id: int | None
     plan_file: str | None
     range_text: str | None
+    ranges: int | None = None
+    """Of a plan."""
     results: str | None = None
 
 
@@ -106,18 +108,19 @@ class _Command:
         """See reconcile_bucket."""
         request = self._request
         if request.range_text is not None:
-            return await self._one_range(planned_range(request.range_text))
+            return await self._one_range(await range_of_a_task(request.range_text))
         if request.job_id is not None:
             return await self._on_job(request.job_id)
         bucket, prefix = location_of(request.location or "")
         target = self._target(bucket, prefix)
-        await self._require_events(bucket, prefix)
-        parts = request.workers * (RANGES_OF_A_PLAN_PER_WORKER if request.plan_file is not None else 1)
-        ranges, sample = await plan(self._options, target, parts)
+        if not request.anyway:
+            await require_events(self._settings, bucket, prefix)
         if request.plan_file is not None:
-            lines = [range_line(PlannedRange(bucket, prefix, keys)) for keys in ranges]
-            await asyncio.to_thread(_write_plan, request.plan_file, lines)
+            count = request.ranges or request.workers * RANGES_OF_A_PLAN_PER_WORKER
+            planned = await plan_without_job(self._options, target, count)
+            await write_plan(request.plan_file, [PlannedRange(bucket, prefix, keys) for keys in planned])
             return ExitCode.DRAINED
+        ranges, sample = await plan(self._options, target, request.workers)
         self._expected = sample.versions
         jobs = Jobs(self._options)
         try:
@@ -172,19 +175,6 @@ class _Command:
         limits = RequestLimits(2 * self._request.workers, self._request.requests_per_second)
         return Target(asked, prefix, limits)
 
-    async def _require_events(self, bucket: str, prefix: str) -> None:
-        """Refuse a bucket whose changes would not arrive."""
-        if self._request.anyway:
-            return
-        if self._settings.buckets and bucket not in self._settings.buckets:
-            raise ConfigurationError(
-                f"bucket {bucket} is not in SUBSCRIBER_BUCKETS, so its events are quarantined: add it; --anyway goes "
-                "on all the same"
-            )
-        doubt = await require_subscription(bucket, prefix, self._settings.queue_urls)
-        if doubt is not None:
-            click.echo(f"subscriber: {doubt}; make sure that they arrive", err=True)
-
     def _printed(self, job: Job, passed: RangePass, counters: Counters, examples: tuple[DriftExample, ...]) -> ExitCode:
         drifts = has_drift(counters)
         report = Report(
@@ -227,19 +217,6 @@ class _Command:
             progress.end()
             raise
         progress.end()
-
-
-def _write_plan(file: str, lines: list[str]) -> None:
-    text = "".join(f"{line}\n" for line in lines)
-    if file == "-":
-        click.echo(text, nl=False)
-        return
-    if urlsplit(file).scheme == "s3":
-        raise ConfigurationError("a plan is written to a file: copy it to S3, or write to standard output with -")
-    try:
-        Path(file).write_text(text, encoding="ascii")
-    except OSError as error:
-        raise ConfigurationError(f"the plan cannot be written to {file}: {error.strerror}") from error
 
 
 def _without_rows(kind: str, planned: PlannedRange, options: JobOptions) -> tuple[Job, JobRange]:

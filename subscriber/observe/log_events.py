@@ -74,6 +74,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "reconcile.failed": "A scheduled reconciliation could not be done; logged for the 1st, 2nd, 4th, 8th … failure.",
     "reconcile.finished": "A scheduled reconciliation has compared a bucket with the index; the fields are its counts.",
     "reconcile.looked_once": "Too much differs: what follows in this range is counted without a second look.",
+    "reconcile.not_repaired": "A bucket does not send its events to our queues: it is compared, and not repaired.",
     "reconcile.started": "A scheduled reconciliation of a bucket begins, or goes on with the job of another worker.",
     "schema.locked": "Other sessions hold locks that a migration needs; it let go and tries again.",
     "schema.migrated": "Migrations were applied at start, for `run --migrate`.",

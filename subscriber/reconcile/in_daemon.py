@@ -15,7 +15,7 @@ from subscriber.flow.shutdown import run_until
 from subscriber.observe.metrics import Metrics
 from subscriber.reconcile.pace import Conditions, LivePace, PaceOptions
 from subscriber.reconcile.schedule import ReconcileSchedule, ScheduleOptions
-from subscriber.reconcile.scheduled_job import ScheduledJobs
+from subscriber.reconcile.scheduled_job import GapOf, ScheduledJobs
 
 
 class DaemonScheduleOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +27,8 @@ class DaemonScheduleOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether what differs is repaired; else it is only counted."""
     batch_rows: int
     """The most rows of a statement."""
+    gap_of: GapOf
+    """Why a bucket is not repaired."""
 
 
 class DaemonSchedule:
@@ -75,4 +77,5 @@ class DaemonSchedule:
             lambda: self._conditions().lag_seconds,
             is_repair=options.is_repair,
             batch_rows=options.batch_rows,
+            gap_of=options.gap_of,
         )

@@ -23,6 +23,7 @@ from subscriber.flow.request_budget import RequestLimits
 from subscriber.jobs import Job, JobOptions, JobRange, NewJob
 from subscriber.model import KeyRange
 from subscriber.ports import SplittableLister
+from subscriber.reconcile.probed_plan import probed_ranges
 from subscriber.reconcile.range_pass import Pace, RangeOptions, RangePass
 from subscriber.reconcile.ranges import prefix_range, ranges_between
 from subscriber.reconcile.splitting import Splitting
@@ -90,6 +91,18 @@ async def plan(store: StoreOptions, target: Target, parts: int) -> tuple[tuple[K
     finally:
         await index.close()
     return tuple(ranges_between(sample.quantiles, prefix_range(target.prefix))), sample
+
+
+async def plan_without_job(store: StoreOptions, target: Target, count: int) -> tuple[KeyRange, ...]:
+    """Ranges for others to hand out, which nobody divides while they are in work.
+
+    Where the index knows too few keys the bucket is asked, by at most some ten requests for each range.
+    """
+    ranges, _ = await plan(store, target, count)
+    if len(ranges) >= count:
+        return ranges
+    async with opened_lister(target, versions=await has_versions(target)) as lister:
+        return tuple(await probed_ranges(lister, prefix_range(target.prefix), ranges, count))
 
 
 def new_job(kind: str, target: Target, ranges: Sequence[KeyRange], options: JobOptions) -> NewJob:

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
 
 import msgspec
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.s3.client import BucketOptions
+from subscriber.choices import SCHEDULED_RANGES
 from subscriber.flow.request_budget import RequestLimits
 from subscriber.jobs import Counters, Job, JobOptions
+from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
 from subscriber.reconcile.compare import default_grace_seconds
 from subscriber.reconcile.range_pass import Pace, RangeOptions
 from subscriber.reconcile.run import Target, WorkOptions, has_versions, new_job, plan, work_on_job
 from subscriber.reconcile.schedule import CREATOR
 
-SLOTS: Final = 2
-"""Ranges that the daemon has in work at once: one lists while the other compares. Live traffic needs the CPU more."""
-LIMITS: Final = RequestLimits(at_once=2 * SLOTS, per_second=50.0)
+LIMITS: Final = RequestLimits(at_once=2 * SCHEDULED_RANGES, per_second=50.0)
 """A hundredth of what S3 gives a prefix (5,500 reads a second; S3 user guide, "Optimizing performance")."""
+
+
+GapOf: TypeAlias = Callable[[str], Awaitable[str | None]]
+"""Why the changes of a bucket certainly do not arrive, as the end of a sentence; None: they may."""
+
+_log = get_logger()
 
 
 class ScheduledJobs:
@@ -35,6 +41,7 @@ class ScheduledJobs:
         lag_seconds: how late rows are; the grace of a new job follows it.
         is_repair: whether new jobs repair what they find.
         batch_rows: the most rows of a statement.
+        gap_of: asked before a job that repairs; a bucket with a gap is compared only.
     """
 
     def __init__(
@@ -46,13 +53,15 @@ class ScheduledJobs:
         *,
         is_repair: bool,
         batch_rows: int,
+        gap_of: GapOf,
     ) -> None:
-        self._options = msgspec.structs.replace(options, connections_max=SLOTS)
+        self._options = msgspec.structs.replace(options, connections_max=SCHEDULED_RANGES)
         self._pace = pace
         self._metrics = metrics
         self._lag_seconds = lag_seconds
         self._is_repair = is_repair
-        self._work = WorkOptions(SLOTS, RangeOptions(batch_rows=batch_rows))
+        self._gap_of = gap_of
+        self._work = WorkOptions(SCHEDULED_RANGES, RangeOptions(batch_rows=batch_rows))
         self._counted = Counters()
 
     async def run(self, bucket: str, job_id: int | None) -> Job:
@@ -71,13 +80,20 @@ class ScheduledJobs:
     async def _created(self, jobs: Jobs, target: Target) -> int:
         """A new job of the whole bucket."""
         options = JobOptions(
-            repair=self._is_repair,
+            repair=self._is_repair and await self._may_repair(target.bucket.bucket),
             grace_seconds=math.ceil(default_grace_seconds(self._lag_seconds())),
             versions=await has_versions(target),
         )
-        ranges, _ = await plan(self._options, target, SLOTS)
+        ranges, _ = await plan(self._options, target, SCHEDULED_RANGES)
         new = new_job("reconcile", target, ranges, options)
         return await jobs.create(msgspec.structs.replace(new, created_by=f"{CREATOR} of {new.created_by}"))
+
+    async def _may_repair(self, bucket: str) -> bool:
+        """Whether changes of the bucket arrive: else the index would be out of date at once, and nobody told."""
+        gap = await self._gap_of(bucket)
+        if gap is not None:
+            _log.warning("reconcile.not_repaired", bucket=bucket, detail=f"bucket {bucket} {gap}")
+        return gap is None
 
     def _count(self, job: Job) -> None:
         """Add to the counters of the process what the job has done since the last time."""

@@ -65,9 +65,11 @@ class Splitting:
 
     Args:
         ranges: to be listed; they do not overlap.
+        free_lookaheads: these may be asked however few pages were given.
     """
 
-    def __init__(self, ranges: Sequence[KeyRange]) -> None:
+    def __init__(self, ranges: Sequence[KeyRange], free_lookaheads: int = FREE_LOOKAHEADS) -> None:
+        self._free_lookaheads = free_lookaheads
         self._waiting = deque(Part(number, keys.after, keys.upto) for number, keys in enumerate(ranges))
         self._running: list[Part] = []
         self._parts = len(ranges)
@@ -89,7 +91,7 @@ class Splitting:
 
     def next_lookahead(self) -> Lookahead | None:
         """A cut in the largest part that can be cut; None: there is none for now."""
-        if self._lookaheads >= FREE_LOOKAHEADS + LOOKAHEADS_PER_PAGE * self._pages:
+        if self._lookaheads >= self._free_lookaheads + LOOKAHEADS_PER_PAGE * self._pages:
             return None
         ready = [part for part in self._running if part.has_given_a_page and not part.is_asked]
         for part in sorted(ready, key=_width, reverse=True):

@@ -26,7 +26,7 @@ class BucketSpec(msgspec.Struct, frozen=True):
     name: str
     generated: GeneratedPlan | None = None
     is_changing: bool = False
-    """Whether objects may be put behind the generated keys (see ChangingBucket); only with `generated`."""
+    """Whether objects may be changed (see ChangingBucket); only with `generated`."""
     load: LoadPlan | None = None
     """The contents of the bucket of this name after the whole history that the load generator sends with this plan:
     what an index must hold in the end. Without either plan the bucket has real contents and is empty."""

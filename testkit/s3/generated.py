@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import date, timedelta
@@ -17,7 +18,7 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
-from testkit.s3.contents import Position, Run
+from testkit.s3.contents import Position
 from testkit.s3.entries import Entry, Form
 from testkit.s3.pools import DAY, PREFIX, STEM, Pool, make_pool
 
@@ -54,14 +55,43 @@ class GeneratedBucket:
         self._blocks = -(-plan.keys // plan.keys_per_block)
         self._pool = functools.lru_cache(POOLS)(self._make_pool)
 
-    def runs(self, position: Position, form: Form) -> Iterator[Run]:
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return self._blocks
+
+    def prefix(self, block: int) -> str:
+        """What all keys of a block, and no others, begin with."""
+        return self._prefix(block).decode()
+
+    def stack(self, number: int) -> list[Entry]:
+        """The versions of a key, the newest first, by the number of the key in their order."""
+        form = Form(is_versions=True, is_encoded=False)
+        block, place = divmod(number, self.plan.keys_per_block)
+        run = self._block(block, form)
+        starts = self._pool(self._digest(block)[0] % POOLS).starts(form)
+        return [run.entry(index) for index in range(starts[place], starts[place + 1])]
+
+    def stack_of(self, key: bytes) -> list[Entry]:
+        """The versions of a key, the newest first; none if there is no such key."""
+        run = next(self.runs(Position(key), Form(is_versions=True, is_encoded=False)), None)
+        if run is None:
+            return []
+        return [run.entry(index) for index in itertools.takewhile(lambda at: run.key(at) == key, range(len(run)))]
+
+    def entries_of(self, block: int) -> list[Entry]:
+        """Every entry of a block in order."""
+        run = self._block(block, Form(is_versions=True, is_encoded=False))
+        return [run.entry(index) for index in range(len(run))]
+
+    def runs(self, position: Position, form: Form) -> Iterator[GeneratedRun]:
         """All entries from a position on, block by block."""
         first = max(bisect_left(range(self._blocks), position.key, key=self._prefix) - 1, 0)
         for number in range(first, self._blocks):
             block = self._block(number, form)
             start = block.find(position) if number <= first + 1 else 0
             if start < len(block):
-                yield block.since(start)
+                yield block.slice(start, len(block))
 
     def entries(self, *, is_versions: bool) -> Iterator[Entry]:
         """Every entry in order: the truth that a listing is compared with."""
@@ -75,12 +105,12 @@ class GeneratedBucket:
         form = Form(is_versions=is_versions, is_encoded=False)
         return sum(len(self._block(number, form)) for number in range(self._blocks))
 
-    def _block(self, number: int, form: Form) -> _Block:
+    def _block(self, number: int, form: Form) -> GeneratedRun:
         pool = self._pool(self._digest(number)[0] % POOLS)
         keys = min(self.plan.keys_per_block, self.plan.keys - number * self.plan.keys_per_block)
         last = pool.starts(form)[keys]
         stem = self._digest(number)[1:5].hex().encode()
-        return _Block(pool, form, (self._prefix(number), stem, _day(number)), (0, last))
+        return GeneratedRun(pool, form, (self._prefix(number), stem, _day(number)), (0, last))
 
     def _make_pool(self, number: int) -> Pool:
         return make_pool(
@@ -98,7 +128,7 @@ class GeneratedBucket:
         return b"lake/site=%05d/date=%s/" % (number // _DAYS, _day(number))
 
 
-class _Block:
+class GeneratedRun:
     """A slice of a pool under the prefix of one block."""
 
     def __init__(self, pool: Pool, form: Form, texts: tuple[bytes, bytes, bytes], bounds: tuple[int, int]) -> None:
@@ -126,10 +156,10 @@ class _Block:
             [part.replace(PREFIX, self._prefix).replace(STEM, self._stem).replace(DAY, self._day) for part in parts]
         )
 
-    def since(self, index: int) -> _Block:
-        """The block from an entry on."""
+    def slice(self, first: int, last: int) -> GeneratedRun:
+        """The entries from `first` to before `last`."""
         texts = (self._prefix, self._stem, self._day)
-        return _Block(self._pool, self._form, texts, (self._first + index, self._last))
+        return GeneratedRun(self._pool, self._form, texts, (self._first + first, self._first + last))
 
     def find(self, position: Position) -> int:
         """The index of the first entry after a position."""

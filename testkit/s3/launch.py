@@ -14,6 +14,7 @@ import msgspec
 
 from testkit.process import Child, ProcessError, child_process
 from testkit.s3.buckets import BucketSpec
+from testkit.s3.changing import ObjectChange, ObjectChanged, ObjectChanges
 from testkit.s3.errors import STORAGE_SERVICE
 from testkit.s3.faults import Counts, Fault
 from testkit.signature import SignedRequest, amz_date, sign
@@ -40,21 +41,29 @@ class ListingServer:
 
     def add_bucket(self, spec: BucketSpec) -> None:
         """Serve one more bucket; one of the same name is replaced."""
-        self._call("AddBucket", spec)
+        self._counts("AddBucket", spec)
 
     def add_faults(self, *faults: Fault) -> None:
         """Let the next requests go wrong."""
-        self._call("AddFaults", faults)
+        self._counts("AddFaults", faults)
 
     def clear_faults(self) -> None:
         """Let all requests succeed again."""
-        self._call("ClearFaults", {})
+        self._counts("ClearFaults", {})
 
     def counts(self) -> Counts:
         """Requests by operation, bytes and CPU seconds since the start."""
-        return self._call("Counts", {})
+        return self._counts("Counts", {})
 
-    def _call(self, operation: str, argument: Any) -> Counts:
+    def change_objects(self, bucket: str, changes: Sequence[ObjectChange]) -> list[ObjectChanged]:
+        """Change objects of a changing bucket, all at once."""
+        answer = self._call("ChangeObjects", ObjectChanges(bucket, list(changes)))
+        return msgspec.json.decode(answer, type=list[ObjectChanged])
+
+    def _counts(self, operation: str, argument: Any) -> Counts:
+        return msgspec.json.decode(self._call(operation, argument), type=Counts)
+
+    def _call(self, operation: str, argument: Any) -> bytes:
         address = urlsplit(self.endpoint_url)
         headers = {
             b"host": address.netloc.encode(),
@@ -75,7 +84,7 @@ class ListingServer:
             connection.close()
         if response.status != 200:
             raise ProcessError(f"{operation}: {answer.decode(errors='replace')}")
-        return msgspec.json.decode(answer, type=Counts)
+        return answer
 
 
 @contextmanager

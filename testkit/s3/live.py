@@ -129,27 +129,24 @@ class LiveBucket:
         self._current = [entry for entry in self._versions if entry.is_latest and not entry.is_marker]
 
     def _read(self) -> Iterator[Entry]:
-        rows = {(row.key, row.version_id): row for row in self.simulated.expected_versions() if row.state != "removed"}
-        history = self.simulated.history
         self._births = {
             (emission.key, _listed_id(emission.version_id or SIMULATED_NULL)): number
-            for number, emission in enumerate(history)
+            for number, emission in enumerate(self.simulated.history)
             if not emission.event_name.endswith(":Delete")
         }
         # S3 lists keys by the bytes of UTF-8, which is the order of Python's texts by code points.
-        for key in sorted({key for key, _ in rows}):
-            for age, version_id in enumerate(reversed(self.simulated.version_ids(key))):
-                row, listed = rows[key, version_id], _listed_id(version_id)
-                number = self._births[key, listed]
-                put = self._puts.get(number)
+        for key, stack in self.simulated.stacks().items():
+            for age, version in enumerate(reversed(stack)):
+                listed = _listed_id(version.version_id)
+                put = self._puts.get(self._births[key, listed])
                 yield Entry(
                     key=key.encode(),
                     version_id=listed,
-                    is_marker=row.state == "delete_marker",
+                    is_marker=version.is_marker,
                     is_latest=age == 0,
-                    last_modified=iso_time(put.unix_seconds if put else history[number].event_time.timestamp()),
-                    etag=row.etag or "",
-                    size_bytes=row.size_bytes or 0,
+                    last_modified=iso_time(put.unix_seconds if put else version.last_modified),
+                    etag=version.etag,
+                    size_bytes=version.size_bytes or 0,
                     has_checksum=True,
                 )
 

@@ -16,6 +16,7 @@ import msgspec
 
 from testkit.s3 import errors
 from testkit.s3.buckets import Bucket, Buckets
+from testkit.s3.changing import ChangingBucket, ObjectChanged, ObjectChanges
 from testkit.s3.faults import Counts, Fault, Faults, Tally
 from testkit.s3.listing import make_empty_page, make_page, page_body, read_request
 from testkit.s3.live import MAX_OBJECT_BYTES
@@ -122,12 +123,20 @@ class AdminOperations:
         """Carry out what the header x-amz-target names, with the arguments in the body as JSON."""
         name = request.headers[ADMIN_HEADER].decode("latin-1")
         try:
-            self._act(name, request.body)
+            made = self._changed(request.body) if name == "ChangeObjects" else self._act(name, request.body)
         except msgspec.MsgspecError as error:
             raise errors.S3Error(400, "MalformedRequest", str(error)) from error
-        return Answer(200, msgspec.json.encode(self._service.counts()), {"Content-Type": "application/json"})
+        return Answer(200, msgspec.json.encode(made), {"Content-Type": "application/json"})
 
-    def _act(self, name: str, body: bytes) -> None:
+    def _changed(self, body: bytes) -> list[ObjectChanged]:
+        """Many changes of a changing bucket at once, as S3 takes them from many clients."""
+        asked = msgspec.json.decode(body, type=ObjectChanges)
+        contents = self._service.buckets.find(asked.bucket).contents
+        if not isinstance(contents, ChangingBucket):
+            raise errors.not_implemented("ChangeObjects in a bucket that is not a changing one")
+        return [contents.change(change) for change in asked.changes]
+
+    def _act(self, name: str, body: bytes) -> Counts:
         if name == "AddFaults":
             self._service.faults.add(msgspec.json.decode(body, type=list[Fault]))
         elif name == "ClearFaults":
@@ -136,6 +145,7 @@ class AdminOperations:
             self._service.buckets.add_spec(body)
         elif name != "Counts":
             raise errors.not_implemented(name)
+        return self._service.counts()
 
 
 def read_call(request: SignedRequest) -> Call:

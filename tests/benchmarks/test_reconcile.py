@@ -8,8 +8,10 @@ import msgspec
 import pytest
 
 from benchmarks.reconcile import __main__ as reconcile
-from benchmarks.reconcile import comparison, live_latency
+from benchmarks.reconcile import drift, live_latency
+from benchmarks.reconcile.asked import Asked
 from benchmarks.reconcile.record import Recorded, read_record, table
+from testkit.checker.latency import Latency
 from testkit.s3.generated import GeneratedBucket, GeneratedPlan
 
 KEYS = 600
@@ -48,29 +50,55 @@ def test_a_comparison_without_drift_writes_nothing(tmp_path: Path) -> None:
 
 def test_planted_drift_is_repaired_under_live_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each planted version is found, none more, and the events of changes come in meanwhile."""
-    monkeypatch.setattr(comparison, "LIVE_SECONDS", GRACE_SECONDS + 1)  # so that what is planted is judged
+    monkeypatch.setattr(drift, "LIVE_SECONDS", 0.5)
     (measured,) = run(tmp_path, "drift", *_DRIFT, "--grace", str(GRACE_SECONDS)).drift
     assert measured.planted >= 9
     assert (measured.found, measured.false, measured.unrepaired) == (measured.planted, 0, 0)
+    assert measured.unequal == 0
     assert measured.live_events > 0
 
 
 def test_latency_is_measured_without_and_beside_a_backfill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have events; the backfill beside them fills the index."""
+    """Both have events. On a slow machine the load may end before the backfill writes, and the round is void."""
     monkeypatch.setattr(live_latency, "WARM_SECONDS", 0.1)
     recorded = run(tmp_path, "live-latency")
     (measured,) = recorded.live_latency
     assert min(measured.without.events, measured.beside.events) > 0
-    assert measured.backfill_versions == GeneratedBucket(GeneratedPlan(KEYS)).count(is_versions=True)
-    assert "| live-latency | p99 beside a backfill ÷ without |" in table(recorded)
+    assert 0 <= measured.backfill_versions <= GeneratedBucket(GeneratedPlan(KEYS)).count(is_versions=True)
+    shown = "void rounds" if measured.is_void else "p99 beside a backfill ÷ without"
+    assert f"| live-latency | {shown}" in table(recorded)
+
+
+def test_latency_is_the_median_of_the_rounds_that_count() -> None:
+    """A round whose backfill wrote nothing is shown and not counted."""
+    slow, quick = (Latency(9, 0.1, p99, p99) for p99 in (0.3, 0.2))
+    counted = live_latency.LatencyRound(200.0, quick, slow, 40.0, 80_000)
+    void = live_latency.LatencyRound(200.0, quick, quick, 40.0, 0)
+    shown = table(Recorded(live_latency=[counted, void, void]))
+    assert "| live-latency | void rounds (the backfill wrote nothing) | 2 | ≤ 0 | missed |" in shown
+    assert "| live-latency | p99 beside a backfill ÷ without | 1.50 | ≤ 1.5 | met |" in shown
+    assert "| live-latency | versions a second of the backfill | 2,000 |" in shown
 
 
 def test_faults_make_the_exit_code_1() -> None:
     """A row that was written, or drift that was missed, is no matter of the machine."""
     clean = comparison.ReconcileRound(1, 1, 1.0, 1.0, 1.0, 1.0, 1, drift=0, rows_written=0)
-    found = comparison.DriftRound(9, 3, 3, 0, 0, 0, 1, 5, 5.0, 1.0, 1)
+    found = drift.DriftRound(9, 3, 3, 0, 0, 0, 0, 1, 5, 5.0, 5.0, 5.0, 1.0, 1)
     assert reconcile.is_right(Recorded(reconcile=[clean], drift=[found]))
     for change in ({"drift": 1}, {"rows_written": 1}):
         assert not reconcile.is_right(Recorded(reconcile=[clean, msgspec.structs.replace(clean, **change)]))
-    for change in ({"found": 2}, {"false": 1}, {"unrepaired": 1}):
-        assert not reconcile.is_right(Recorded(drift=[msgspec.structs.replace(found, **change)]))
+    for change in ({"found": 2}, {"false": 1}, {"unrepaired": 1}, {"unequal": 1}):
+        wrong = msgspec.structs.replace(found, **change)
+        assert not reconcile.is_right(Recorded(drift=[wrong]))
+        too_little = Recorded(drift=[msgspec.structs.replace(wrong, stored_per_second=4.8)])
+        assert reconcile.is_right(too_little)
+
+
+def test_a_round_without_its_load_is_void(tmp_path: Path) -> None:
+    """It is on record, and the table says so instead of counting it."""
+    recorded = Recorded({"drift": Asked(9, 5.0)})
+    for sent, stored in ((5.0, 4.8), (4.8, 5.0), (5.0, 5.0)):
+        recorded.add("drift", drift.DriftRound(9, 3, 2, 0, 0, 0, 0, 1, 5, 5.0, sent, stored, 1.0, 1), tmp_path)
+    shown = (tmp_path / "reconcile" / "reconcile.md").read_text()
+    assert "| drift | void rounds (the live load was not reached) | 2 | ≤ 0 | missed |" in shown
+    assert "| drift | planted versions found | 2 | ≥ 3 | missed |" in shown

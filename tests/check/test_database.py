@@ -351,7 +351,7 @@ async def test_too_few_connections_for_the_user(guest: tuple[str, StoreOptions],
 
 async def test_too_few_connections_for_all(migrated: StoreOptions) -> None:
     """The server has fewer free connections than one daemon may open."""
-    finding = await only(migrated, connections_max=1000)
+    finding = await only(migrated, connections_max=992, connections_beside=8)
     assert re.match(r"has \d+ free connections now, but one daemon may open 1000", finding.problem)
 
 

@@ -41,7 +41,7 @@ def test_a_command_is_understood(line: str) -> None:
 
 def test_the_range_is_one_of_a_plan() -> None:
     """The line that the page hands to `--range`."""
-    (line,) = (line for line in COMMANDS if "--range" in line)
+    (line,) = (line for line in COMMANDS if "--range '" in line)
     given = parsed(line).params["range_text"]
     assert planned_range(given) == PlannedRange("lake-raw", "", KeyRange("", "raw/table=03/"))
 

@@ -62,7 +62,8 @@ class Fill:
         return json.loads(self.raw.call("GET", f"{DESTINATION}/{key}").body)
 
     async def start(self, *arguments: str, **changed: str) -> asyncio.subprocess.Process:
-        """Start the program."""
+        """Start the program; no bucket here sends events."""
+        arguments = (*arguments, "--anyway") if "--inventory" in arguments else arguments
         return await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "subscriber", *arguments),
@@ -258,4 +259,22 @@ async def test_a_mistake_is_one_sentence(fill: Fill, arguments: tuple[str, ...],
     exit_code, out, err = await fill.run("backfill", *arguments)
     assert (exit_code, out, err.count("\n")) == (code, "", 1)
     assert err.startswith(f"subscriber: {sentence}")
+    assert await fill.database.fetchval("SELECT count(*) FROM jobs") == 0
+
+
+async def test_a_bucket_without_subscription_is_refused(fill: Fill, listing_server: ListingServer) -> None:
+    """One sentence, exit code 2 and no job, as for a listing."""
+    listing_server.add_bucket(BucketSpec(BUCKET))
+    place = fill.upload(rows=10, rows_per_file=10)
+    queue = {"SUBSCRIBER_QUEUE_URLS": "https://sqs.us-east-1.amazonaws.com/000000000000/events"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "subscriber", "backfill", "--inventory", place, PLACE),
+        env=fill.environment | queue,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert (process.returncode, out, err.count(b"\n")) == (2, b"", 1)
+    assert b"does not send s3:ObjectCreated:* and s3:ObjectRemoved:*" in err
     assert await fill.database.fetchval("SELECT count(*) FROM jobs") == 0

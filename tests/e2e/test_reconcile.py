@@ -256,15 +256,20 @@ async def listing(s3: Any, bucket: str) -> dict[str, int]:
 
 
 async def test_a_plan_is_done_range_by_range(runs: ReconcileRuns, serve_bucket: MakeBucket, tmp_path: Path) -> None:
-    """Without a job row: the lines of --plan, each done by --range, fill and compare the bucket."""
-    spec = serve_bucket(generated=GeneratedPlan(keys=300, layout="mixed", keys_per_block=50, deep_versions=60))
+    """Without a job row and an empty index: the lines of --plan, each done by --range, fill and compare the bucket."""
+    generated = GeneratedPlan(keys=300, layout="mixed", keys_per_block=50, deep_versions=60)
+    spec = serve_bucket(generated=generated)
     runs.subscribe(spec.name)
     file = tmp_path / "plan.jsonl"
-    assert (await runs.run("backfill", f"s3://{spec.name}", "--plan", str(file))).code == 0
-    (line,) = file.read_text().splitlines()
-    done = await runs.run("backfill", "--range", line, *JSON)
-    assert (done.code, done.report["job_id"]) == (0, None), done.err
-    assert len(await runs.versions(spec.name)) == done.report["counters"]["written"]
+    planned = await runs.run("backfill", f"s3://{spec.name}", "--plan", str(file), "--ranges", "3")
+    assert planned.code == 0, planned.err
+    lines = file.read_text().splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        done = await runs.run("backfill", "--range", line, *JSON)
+        assert (done.code, done.report["job_id"]) == (0, None), done.err
+        assert 0 < done.report["counters"]["written"] < len(truth(generated))
+    assert await runs.versions(spec.name) == truth(generated)
     await runs.execute("ANALYZE object_versions")
     assert (await runs.run("reconcile", f"s3://{spec.name}", "--plan", str(file))).code == 0
     lines = file.read_text().splitlines()
@@ -273,6 +278,28 @@ async def test_a_plan_is_done_range_by_range(runs: ReconcileRuns, serve_bucket: 
     assert compared.code == 0, compared.out
     unwritable = await runs.run("reconcile", f"s3://{spec.name}", "--plan", str(tmp_path))
     assert (unwritable.code, unwritable.err.count("\n")) == (2, 1)
+
+
+async def test_a_plan_on_s3_is_read_by_the_children_of_an_array_job(
+    runs: ReconcileRuns, serve_bucket: MakeBucket
+) -> None:
+    """Written by one PUT; the child's number names the line."""
+    generated = GeneratedPlan(keys=60, keys_per_block=20)
+    spec, place = serve_bucket(generated=generated), f"s3://{serve_bucket().name}/plans/b ü+.jsonl"
+    planned = await runs.run("backfill", f"s3://{spec.name}", "--anyway", "--plan", place, "--ranges", "2")
+    assert (planned.code, planned.out, planned.err) == (0, "", "")
+    for number in range(2):
+        runs.changed["AWS_BATCH_JOB_ARRAY_INDEX"] = str(number)
+        done = await runs.run("backfill", "--range", place)
+        assert done.code == 0, done.err
+    assert await runs.versions(spec.name) == truth(generated)
+    runs.changed["AWS_BATCH_JOB_ARRAY_INDEX"] = "2"
+    beyond = await runs.run("backfill", "--range", place)
+    assert (beyond.code, beyond.err.count("\n")) == (2, 1)
+    assert "has 2 lines" in beyond.err
+    for wrong in ("s3://no-such-bucket-here/plan.jsonl", "s3://no-such-bucket-here"):
+        refused = await runs.run("backfill", f"s3://{spec.name}", "--anyway", "--plan", wrong)
+        assert (refused.code, refused.err.count("\n")) == (4 if wrong.endswith("jsonl") else 2, 1), refused.err
 
 
 async def test_a_bucket_without_subscription_is_refused(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
@@ -295,6 +322,8 @@ async def test_a_bucket_without_subscription_is_refused(runs: ReconcileRuns, ser
         (("lake",), 2, "write s3://BUCKET"),
         (("--job", "999999"), 2, "there is no job 999999"),
         (("--range", "{}"), 2, "is no range of a plan"),
+        (("--range", "plan.jsonl"), 2, "AWS_BATCH_JOB_ARRAY_INDEX is not set"),
+        (("s3://lake", "--ranges", "3"), 2, "--ranges means nothing without --plan"),
         (("s3://no-such-bucket-here", "--anyway"), 4, "NoSuchBucket"),
     ],
 )
@@ -316,7 +345,7 @@ async def test_what_may_not_be_read_is_said_and_the_rest_goes_on(runs: Reconcile
     listed = runs.server.counts().requests.get("ListObjectVersions", 0)
     filled = await runs.run("backfill", f"s3://{spec.name}", *JSON)
     assert (filled.code, filled.report["counters"]["written"]) == (0, 20), filled.err
-    assert "whether it sends its events to our queues is unknown (AccessDenied" in filled.err
+    assert "does not tell whether it sends its events to our queues (AccessDenied" in filled.err
     assert runs.server.counts().requests["ListObjectVersions"] > listed
 
 

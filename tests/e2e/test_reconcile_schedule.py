@@ -40,6 +40,7 @@ async def test_a_daemon_fills_its_bucket_and_two_daemons_agree_on_the_drift(
 ) -> None:
     """With repair an empty index becomes equal to the bucket; both daemons show what was found and when."""
     spec = serve_bucket(generated=PLAN, page_size=100)
+    runs.subscribe(spec.name)
     environment = settings(runs, BUCKETS=spec.name, RECONCILE_REPAIR="true")
     began_at = time.time()
     with runs.context.daemon_with(environment) as first, runs.context.daemon_with(environment) as second:
@@ -64,6 +65,7 @@ async def test_a_daemon_fills_its_bucket_and_two_daemons_agree_on_the_drift(
 async def test_a_stop_in_the_middle_gives_the_range_back(runs: ReconcileRuns, serve_bucket: MakeBucket) -> None:
     """The daemon ends as quickly as ever, and the next one goes on with the job at the page where it stopped."""
     spec = serve_bucket(generated=PLAN, page_size=100)
+    runs.subscribe(spec.name)
     runs.server.add_faults(
         *(Fault("delay", operation=f"ListObject{kind}", seconds=300, skip=3) for kind in ("Versions", "sV2"))
     )
@@ -92,4 +94,21 @@ async def test_a_bucket_that_may_not_be_listed_ends_nothing(runs: ReconcileRuns,
         (line, *_) = daemon.events("reconcile.failed")
         assert line["bucket"] == spec.name
         assert "s3:ListBucketVersions" in daemon.events("range.failed")[0]["error"]
+        assert daemon.page("/readyz")[0] == 200
+
+
+async def test_a_bucket_without_subscription_is_compared_and_not_repaired(
+    runs: ReconcileRuns, serve_bucket: MakeBucket
+) -> None:
+    """It would be out of date at once. One line says so, and what differs is counted."""
+    spec = serve_bucket(generated=GeneratedPlan(keys=20))
+    with runs.context.daemon_with(settings(runs, BUCKETS=spec.name, RECONCILE_REPAIR="true")) as daemon:
+        line = daemon.wait_for("reconcile.not_repaired")
+        assert line["bucket"] == spec.name
+        assert f"bucket {spec.name} does not send s3:ObjectCreated:* and s3:ObjectRemoved:*" in line["detail"]
+        query = "SELECT coalesce((options ->> 'repair')::boolean, false) AS repair FROM jobs"
+        async with asyncio.timeout(20):
+            while not (jobs := await runs.context.fetch(query)):  # noqa: ASYNC110 – the condition is another process's
+                await asyncio.sleep(0.1)
+        assert [job["repair"] for job in jobs] == [False]
         assert daemon.page("/readyz")[0] == 200

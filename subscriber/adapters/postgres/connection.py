@@ -70,6 +70,9 @@ class StoreOptions(msgspec.Struct, frozen=True):
     write_timeout_seconds: float = choices.WRITE_TIMEOUT_SECONDS
     """Timeout of one write, which includes the wait for a connection."""
     connections_max: int = 8
+    """Of the pool that writes."""
+    connections_beside: int = 0
+    """That the process may open besides, for other work; no pool bounds them together."""
     application_name: str = "subscriber"
     logins: LoginSource | None = None
     """Source of user and password; None: the URL contains them."""

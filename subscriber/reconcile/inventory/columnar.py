@@ -6,13 +6,12 @@ of its column. pyarrow is an extra, and needs 38 MB: this module is imported onl
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset
 import pyarrow.parquet
 
 from subscriber.errors import ListingError
@@ -21,8 +20,11 @@ from subscriber.reconcile.inventory import fields
 from subscriber.reconcile.inventory.manifest import FileFormat, column_name
 
 ROWS_PER_BATCH = 1024
-_BUFFER_BYTES = 64 * 1024
+_BUFFER_BYTES = 16 * 1024
 """Of each column, read ahead: without it a column's whole part of a row group is read at once."""
+_BATCHES_PER_TRIM = 64
+"""After so many, what was freed goes back to the system: pages of columns differ in size and leave gaps. With 64 KiB
+read ahead and without this, a file of 2,000,000 rows took 130 MB instead of 121 (pyarrow 26.0.1)."""
 _OURS = (
     "bucket",
     "key",
@@ -54,7 +56,9 @@ def read_columns(path: Path, file_format: FileFormat, name: str, bucket: str) ->
     try:
         schema, batches = _opened(path, file_format)
         columns = _checked(schema, name)
-        for batch in batches(list(columns.values())):
+        for number, batch in enumerate(batches(list(columns.values()))):
+            if number % _BATCHES_PER_TRIM == 0:
+                pa.default_memory_pool().release_unused()
             yield _versions({ours: batch.column(written) for ours, written in columns.items()}, name, bucket)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise _rejected(name, f"cannot be read as {file_format}: {str(error).splitlines()[0]}") from error
@@ -65,8 +69,8 @@ def _opened(path: Path, file_format: FileFormat) -> tuple[Any, Any]:
         # Not through a dataset, which holds a whole row group: 308 MB instead of 123.
         file = pa.parquet.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
         return file.schema_arrow, lambda names: file.iter_batches(ROWS_PER_BATCH, columns=names, use_threads=False)
-    # Through a dataset, because an ORCFile gives whole stripes: 266 MB instead of 96.
-    files = pa.dataset.dataset(path, format="orc")
+    # Through a dataset, because an ORCFile gives whole stripes: 266 MB instead of 96. Parquet does without the module.
+    files = importlib.import_module("pyarrow.dataset").dataset(path, format="orc")
     return files.schema, lambda names: files.to_batches(
         columns=names, batch_size=ROWS_PER_BATCH, use_threads=False, batch_readahead=0, fragment_readahead=0
     )
@@ -107,7 +111,7 @@ def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVer
     if "lastmodifieddate" in columns:
         # Cut to the second. A time without a zone, as ORC has it, is UTC.
         seconds = columns["lastmodifieddate"].cast(pa.timestamp("s"), safe=False)
-        columns["lastmodifieddate"] = pc.fill_null(seconds.cast(pa.int64()), fields.UNKNOWN_SECOND)
+        columns["lastmodifieddate"] = seconds.cast(pa.int64()).fill_null(fields.UNKNOWN_SECOND)
     return [
         ListedVersion(
             key,

@@ -132,3 +132,13 @@ def test_what_cannot_be_read_has_its_own_error(key: str, version_id: str | None,
     with pytest.raises(S3Error) as raised:
         live.get(key, marker.version_id if version_id == "marker" else version_id)
     assert raised.value.code == code
+
+
+def test_a_multipart_upload_is_listed_with_the_time_of_its_initiation() -> None:
+    """Not with that of its completion, which is the time of its event."""
+    simulated = SimulatedBucket("bucket", Random(1))
+    upload = simulated.initiate_multipart("key")
+    simulated.pass_time(3_600)
+    simulated.complete_multipart("key", 5, 2, upload)
+    (entry,) = _page(LiveBucket(simulated), versions="").entries
+    assert entry.last_modified == int(upload.initiated_at.timestamp())
