@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import Final, Literal, TypeAlias
 
@@ -23,13 +24,14 @@ GHOST: Final = "~ghost"
 """Follows a key of the bucket in the key of a ghost."""
 _BEFORE_SECONDS: Final = 86_400
 _COLUMNS: Final = (
-    "bucket", "key", "version_id", "state", "sequencer", "event_name", "event_time", "size_bytes", "etag"
+    "bucket", "key", "version_id", "state", "sequencer", "event_name", "event_time", "size_bytes", "etag", "ingested_at"
 )  # fmt: skip
+"""Rows of the last minutes are no drift to a comparison, so all of them, planted ones too, are a day old."""
 
 _PLANT: Final[dict[Drift, str]] = {
     "missing": f"DELETE FROM {TABLE} AS stored USING planted WHERE {{same}}",
     "ghost": f"INSERT INTO {TABLE} ({', '.join(_COLUMNS)}) SELECT stored.bucket, stored.key || '{GHOST}' || $4::text, "
-    "stored.version_id, 'present', sequencer, event_name, event_time, size_bytes, etag "
+    "stored.version_id, 'present', sequencer, event_name, event_time, size_bytes, etag, ingested_at "
     f"FROM {TABLE} AS stored JOIN planted ON {{same}}",
     "stale": f"UPDATE {TABLE} AS stored SET etag = 'stale', size_bytes = size_bytes + 1 FROM planted WHERE {{same}}",
 }
@@ -71,9 +73,10 @@ async def fill(database_url: str, plan: GeneratedPlan) -> int:
 
 
 def _records(plan: GeneratedPlan, moment: Moment) -> Iterator[tuple[object, ...]]:
+    ingested_at = datetime.fromtimestamp(moment.server_time, UTC)
     for stack in _stacks(plan):
         listed = [listed_version(entry, is_versions=True) for entry in stack]
-        yield from (msgspec.structs.astuple(event) for event in observed_events(BUCKET, listed, moment))
+        yield from ((*msgspec.structs.astuple(event), ingested_at) for event in observed_events(BUCKET, listed, moment))
 
 
 def _stacks(plan: GeneratedPlan) -> Iterator[list[Entry]]:
