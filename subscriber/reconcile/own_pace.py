@@ -21,7 +21,7 @@ from subscriber.control.load_monitor import LoadMonitor
 from subscriber.control.reading import Reading, reading_between
 from subscriber.errors import StoreError
 from subscriber.flow.limiter import ConcurrencyLimiter
-from subscriber.reconcile.pace import LOOK_SECONDS, PaceOptions, share_of_limit
+from subscriber.reconcile.pace import LOOK_SECONDS, PaceOptions, Use, share_of_limit
 from subscriber.reconcile.queue_trend import QueueTrend, trend_after
 from subscriber.signals import LimiterUsage, WriteTally
 
@@ -52,22 +52,22 @@ class OwnPace:
         return self._limiter.limit
 
     @asynccontextmanager
-    async def permit(self) -> AsyncIterator[None]:
+    async def permit(self) -> AsyncIterator[Use]:
         """Hold a permit for a page's reads and writes in the database; cancelled, none is held."""
         clock = asyncio.get_running_loop().time
         await self._limiter.acquire()
-        began_at = clock()
+        began_at, use = clock(), Use()
         try:
-            yield
+            yield use
         except StoreError:
             self._tally.failures += 1
             raise
         else:
             self._tally.rows += 1
             self._tally.statements += 1
-            self._tally.seconds += clock() - began_at
+            self._tally.seconds += use.worked_seconds(clock() - began_at)
         finally:
-            self._limiter.release(clock() - began_at)
+            self._limiter.release(use.worked_seconds(clock() - began_at))
 
     async def run(self) -> None:
         """Read, decide and set, once a second; ends by cancellation only."""

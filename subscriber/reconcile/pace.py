@@ -30,6 +30,21 @@ LOOK_SECONDS: Final = 1.0
 """Between two looks at the lag and the limit, which the regulator sets as often."""
 
 
+class Use(msgspec.Struct):
+    """How a permit was used.
+
+    A statement's answer may lie in the socket while this process reads pages of the listing. That time is none of the
+    database's: counted as such, a busy process would look like a busy database, and slow itself down.
+    """
+
+    seconds: float | None = None
+    """That the database worked, where it told; else the time for which the permit was held counts."""
+
+    def worked_seconds(self, held_seconds: float) -> float:
+        """The time that counts."""
+        return held_seconds if self.seconds is None else min(self.seconds, held_seconds)
+
+
 class PaceOptions(msgspec.Struct, frozen=True):
     """How a job's share follows the lag."""
 
@@ -91,7 +106,7 @@ class LivePace:
         self._share = ConcurrencyLimiter(options.share * limiter.limit)
 
     @asynccontextmanager
-    async def permit(self) -> AsyncIterator[None]:
+    async def permit(self) -> AsyncIterator[Use]:
         """Hold a permit for a page's reads and writes in the database; cancelled, none is held."""
         clock = asyncio.get_running_loop().time
         await self._turn_within_share()
@@ -100,11 +115,11 @@ class LivePace:
         except BaseException:
             self._share.release(0.0)
             raise
-        began_at = clock()
+        began_at, use = clock(), Use()
         try:
-            yield
+            yield use
         finally:
-            worked_seconds = clock() - began_at
+            worked_seconds = use.worked_seconds(clock() - began_at)
             self._limiter.release(worked_seconds)
             self._share.release(worked_seconds)
 

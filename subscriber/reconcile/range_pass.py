@@ -17,7 +17,7 @@ from typing import Final, Protocol, TypeVar
 
 import msgspec
 
-from subscriber.adapters.postgres.object_index import LAST_KEY
+from subscriber.adapters.postgres.object_index import LAST_KEY, Matched
 from subscriber.errors import ListingError
 from subscriber.jobs import Job, JobRange, PageDone
 from subscriber.model import IndexedVersion, KeyRange, ListedVersion, ObjectEvent
@@ -28,6 +28,7 @@ from subscriber.reconcile.compare import Context, Verdict, confirmed, default_gr
 from subscriber.reconcile.findings import OpenPage, Totals, divided
 from subscriber.reconcile.merge import VERSIONS_OF_A_KEY_AT_MOST, KeyVersions, merge
 from subscriber.reconcile.observation import Moment
+from subscriber.reconcile.pace import Use
 from subscriber.reconcile.page_digest import page_digest
 
 BATCH_ROWS: Final = 1000
@@ -70,7 +71,7 @@ class IndexReader(Protocol):
         """Whether the index has no row in a range, not even a tombstone."""
         ...
 
-    async def matches(self, bucket: str, keys: KeyRange, separator: str, versions: int, digest: bytes) -> bool:
+    async def matches(self, bucket: str, keys: KeyRange, separator: str, versions: int, digest: bytes) -> Matched:
         """Whether the index has exactly these versions in a range (see page_digest)."""
         ...
 
@@ -86,17 +87,17 @@ class IndexReader(Protocol):
 class Pace(Protocol):
     """Decides when the job may use the database."""
 
-    def permit(self) -> AbstractAsyncContextManager[None]:
-        """A block in which one page is read from the index, or rows of one are written."""
+    def permit(self) -> AbstractAsyncContextManager[Use]:
+        """A block in which one page is read from the index, or rows of one are written; it may tell how it used it."""
         ...
 
 
 class Unlimited:
     """A pace without bound."""
 
-    def permit(self) -> AbstractAsyncContextManager[None]:
+    def permit(self) -> AbstractAsyncContextManager[Use]:
         """No wait."""
-        return nullcontext()
+        return nullcontext(Use())
 
 
 class RangeOptions(msgspec.Struct, frozen=True):
@@ -321,10 +322,12 @@ class _Looks:
         digest = page_digest(chunk.entries)
         if digest is None:
             return False
-        async with self._ends.pace.permit():
-            return await self._index.matches(
+        async with self._ends.pace.permit() as use:
+            matched = await self._index.matches(
                 self._job.bucket, chunk.keys, digest.separator, digest.versions, digest.digest
             )
+            use.seconds = matched.seconds
+        return matched.is_equal
 
     async def _write(self, page: OpenPage, rows: Sequence[ObjectEvent], keys: KeyRange | None = None) -> None:
         """Write rows in the order of keys; each statement is committed by itself."""

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Final
 
+from subscriber.adapters.postgres.object_index import Matched
 from subscriber.jobs import Counters, Job, JobOptions, JobRange, RangeCounts, Tolerance
 from subscriber.model import IndexedVersion, KeyRange, ListedVersion, ObjectEvent
 from subscriber.reconcile.compare import GRACE_SECONDS_AT_LEAST
@@ -120,14 +121,14 @@ class PassReader:
         assert bucket == self._bucket
         return not await self._rows(keys)
 
-    async def matches(self, bucket: str, keys: KeyRange, separator: str, versions: int, digest: bytes) -> bool:
+    async def matches(self, bucket: str, keys: KeyRange, separator: str, versions: int, digest: bytes) -> Matched:
         """As index_digest.sql has it."""
         assert (bucket, separator) == (self._bucket, SEPARATOR)
         rows = [row for row in await self._rows(keys) if row.state != "removed"]
         rows.sort(key=_place, reverse=True)
         rows.sort(key=lambda row: row.key)
         text = page_text([_as_listed(row) for row in rows])
-        return len(rows) == versions and hashlib.sha256(text.encode()).digest() == digest
+        return Matched(len(rows) == versions and hashlib.sha256(text.encode()).digest() == digest, 0.0)
 
     async def pages(self, bucket: str, keys: KeyRange) -> AsyncGenerator[Sequence[IndexedVersion], None]:
         """The rows, a few at a time."""

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from benchmarks.reconcile import __main__ as reconcile
-from benchmarks.reconcile import drift, live_latency
+from benchmarks.reconcile import comparison, drift, live_latency
 from benchmarks.reconcile.asked import Asked
 from benchmarks.reconcile.record import Recorded, read_record, table
 from testkit.checker.latency import Latency

@@ -116,6 +116,29 @@ def test_the_limit_grows_while_pages_are_quick_and_shrinks_while_the_queue_fills
 
 
 @pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize("told_seconds", [None, 0.01])
+def test_only_the_time_that_the_database_worked_counts(told_seconds: float | None) -> None:
+    """Where it is told: an answer that lies unread while this process is busy is no work, and calls for no rest."""
+
+    async def scenario() -> int:
+        pace, done = paced(Counts()), 0
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + 100
+        while clock() < ends_at:
+            async with pace.permit() as use:
+                await asyncio.sleep(0.05)
+                use.seconds = told_seconds
+            done += 1
+        return done
+
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        done = runner.run(scenario())
+    # At a limit of 0.05 a permit rests nineteen times as long as was worked.
+    worked_seconds = told_seconds or 0.05
+    assert done == pytest.approx(100 / (0.05 + 19 * worked_seconds), rel=0.05)
+
+
+@pytest.mark.usefixtures("untraced")
 def test_pages_that_fail_halve_the_limit() -> None:
     """As failed writes do in the daemon; the error goes to the caller."""
 

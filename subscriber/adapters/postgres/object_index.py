@@ -45,6 +45,14 @@ class Sample(msgspec.Struct, frozen=True):
     """Rows in the whole table, tombstones included: exact for a small table, else an estimate."""
 
 
+class Matched(msgspec.Struct, frozen=True):
+    """The answer about one page."""
+
+    is_equal: bool
+    seconds: float
+    """That PostgreSQL worked on it, by its own clock."""
+
+
 class ObjectIndex:
     """The index, read through one connection. Every method raises StoreError if the database fails.
 
@@ -81,7 +89,7 @@ class ObjectIndex:
             text = statement("index_any", self._schema)
             return not await connection.fetchval(text, bucket, keys.after, keys.upto or LAST_KEY)
 
-    async def matches(self, bucket: str, keys: KeyRange, separator: str, versions: int, digest: bytes) -> bool:
+    async def matches(self, bucket: str, keys: KeyRange, separator: str, versions: int, digest: bytes) -> Matched:
         """Whether the index has exactly these versions in a range, in this order of each key's versions.
 
         Args:
@@ -94,8 +102,9 @@ class ObjectIndex:
         parameters = (bucket, keys.after, keys.upto or LAST_KEY, separator, versions + 1)
         async with self._kept.use() as connection:
             rows = await connection.fetch(statement("index_digest", self._schema), *parameters)
+        found, found_digest, seconds = rows[0]
         # With as many versions, an index whose texts contain the separator has more of them than the page.
-        return bool(rows[0]["versions"] == versions and rows[0]["digest"] == digest)
+        return Matched(found == versions and found_digest == digest, seconds)
 
     async def sample(self, bucket: str, prefix: str, parts: int) -> Sample:
         """The keys that divide a prefix of a bucket into so many parts, and how many rows it has.

@@ -109,6 +109,41 @@ def test_s3s_own_form_takes_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> Non
     assert seen == [page_of(version)]
 
 
+def long_page() -> bytes:
+    """A page of several pieces, whose entries have three layouts and different lengths."""
+    parts = []
+    for number in range(900):
+        key = f"<Key>lake/part-{number:05}-{'x' * (number % 53)}</Key><VersionId>v{number}</VersionId>"
+        size = f"<ETag>&quot;e{number}&quot;</ETag><Size>{number}</Size><Owner><ID>{'f' * 64}</ID></Owner>"
+        checked = "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>" if number > 700 and number % 3 else ""
+        kind, more = ("DeleteMarker", "") if number % 7 == 0 else ("Version", checked + size)
+        parts.append(f"<{kind}>{key}{more}</{kind}>")
+    return page_of(*parts)
+
+
+@pytest.mark.parametrize("place", [b"part-00400", b"part-00850", b"part-00899"])
+@pytest.mark.parametrize("damage", [b"", b"\0", b"\n", b"&amp;", b"&", b"]", b"]]>", b"<x/>", b"<!-- -->", b"\xc3\xa9"])
+def test_the_readers_agree_on_long_pages(damage: bytes, place: bytes) -> None:
+    """Whatever stands in a text of whatever piece of a page."""
+    content = long_page().replace(place, place + damage)
+    assert len(content) > 2 * xml_flat._PIECE
+    assert outcome(read_page, content) == outcome(read_strictly, content)
+
+
+def test_a_long_page_takes_the_fast_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of its pieces: expat sees one entry."""
+    lengths: list[int] = []
+
+    def strictly(content: bytes) -> RawPage:
+        lengths.append(len(content))
+        return read_strictly(content)
+
+    monkeypatch.setattr(xml_flat, "read_strictly", strictly)
+    assert len(read_page(long_page()).entries) == 900
+    (length,) = lengths
+    assert length < 1_000
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [

@@ -3,8 +3,13 @@
 -- The text of each version is key, version id, size and ETag, each followed by the separator $4, and a delete marker has "d"
 -- in place of its size (subscriber/reconcile/page_digest.py makes the same of a listing). Each key's newest version comes
 -- first, in the order of the view `objects`. Tombstones are left out, as a listing leaves them out.
+--
+-- `seconds` is how long this took, without planning: the Agg node computes it last, and each Execute begins a statement.
 
-SELECT count(*) AS versions, sha256(convert_to(coalesce(string_agg(text, ''), ''), 'UTF8')) AS digest
+SELECT
+    count(*) AS versions,
+    sha256(convert_to(coalesce(string_agg(text, ''), ''), 'UTF8')) AS digest,
+    extract(epoch FROM clock_timestamp() - statement_timestamp())::double precision AS seconds
 FROM (
     SELECT
         key || $4::text || version_id || $4
