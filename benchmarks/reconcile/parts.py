@@ -9,9 +9,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import asyncpg
@@ -29,6 +30,7 @@ BUCKET: Final = "lake"
 TABLE: Final = "subscriber.object_versions"
 WITHOUT_AUTOVACUUM: Final = {"autovacuum": "off"}
 """It would run beside one measurement and not beside another."""
+NO_SETTINGS: Final[Mapping[str, str]] = MappingProxyType({})
 _ROOT: Final = Path(__file__).parents[2]
 _WATCH_SECONDS: Final = 0.05
 _QUEUE: Final = "object-events"
@@ -59,7 +61,7 @@ class Ran(msgspec.Struct, frozen=True):
 class Command:
     """A command that runs. It is ended with its context."""
 
-    def __init__(self, parts: Parts, arguments: tuple[str, ...]) -> None:
+    def __init__(self, parts: Parts, arguments: tuple[str, ...], settings: Mapping[str, str]) -> None:
         self._parts, self.arguments = parts, arguments
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
         self._err = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
@@ -67,7 +69,12 @@ class Command:
         self._started = time.monotonic()
         command = [sys.executable, "-m", "subscriber", *arguments]
         self._process = subprocess.Popen(
-            command, cwd=_ROOT, env=parts.variables(), stdin=subprocess.DEVNULL, stdout=self._out, stderr=self._err
+            command,
+            cwd=_ROOT,
+            env={**parts.variables(), **settings},
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._err,
         )
 
     @property
@@ -136,21 +143,21 @@ class Parts:
         }
 
     @contextmanager
-    def started(self, *arguments: str) -> Iterator[Command]:
-        """Run `subscriber` with these arguments, `--anyway` and `--format json`."""
-        command = Command(self, (*arguments, "--anyway", "--format", "json", "--requests-per-second", "5000"))
+    def started(self, *arguments: str, settings: Mapping[str, str] = NO_SETTINGS) -> Iterator[Command]:
+        """Run `subscriber` with these arguments, `--anyway` and `--format json`, and these environment variables."""
+        command = Command(self, (*arguments, "--anyway", "--format", "json", "--requests-per-second", "5000"), settings)
         try:
             yield command
         finally:
             command.close()
 
-    def run(self, *arguments: str, expected: tuple[int, ...] = (0,)) -> Ran:
+    def run(self, *arguments: str, expected: tuple[int, ...] = (0,), settings: Mapping[str, str] = NO_SETTINGS) -> Ran:
         """The same, to its end.
 
         Raises:
             ProcessError: it ended with another exit code than is expected.
         """
-        with self.started(*arguments) as command:
+        with self.started(*arguments, settings=settings) as command:
             return command.wait(expected)
 
     def execute(self, *statements: str) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Final, Protocol
 
 import msgspec
 
@@ -28,6 +28,22 @@ PATIENCE_SECONDS: Final = 2.0
 """How long a page gives way to writes that wait. With pages of 5 ms writes lose 0.3 % of one permit by the turns."""
 LOOK_SECONDS: Final = 1.0
 """Between two looks at the lag and the limit, which the regulator sets as often."""
+
+
+class Pace(Protocol):
+    """Decides when the job may use the database."""
+
+    def permit(self) -> AbstractAsyncContextManager[None]:
+        """A block in which one page is read from the index, or rows of one are written."""
+        ...
+
+
+class Unlimited:
+    """A pace without bound."""
+
+    def permit(self) -> AbstractAsyncContextManager[None]:
+        """No wait."""
+        return nullcontext()
 
 
 class PaceOptions(msgspec.Struct, frozen=True):

@@ -23,7 +23,8 @@ from subscriber.flow.request_budget import RequestLimits
 from subscriber.jobs import Job, JobOptions, JobRange, NewJob
 from subscriber.model import KeyRange
 from subscriber.ports import SplittableLister
-from subscriber.reconcile.range_pass import Pace, RangeOptions, RangePass
+from subscriber.reconcile.pace import Pace
+from subscriber.reconcile.range_pass import RangeOptions, RangePass
 from subscriber.reconcile.ranges import prefix_range, ranges_between
 from subscriber.reconcile.splitting import Splitting
 from subscriber.reconcile.worker import ChooseSplit, Worker, WorkerOptions
