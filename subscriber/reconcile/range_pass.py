@@ -27,6 +27,7 @@ from subscriber.reconcile.chunks import Chunk, ahead, chunks
 from subscriber.reconcile.compare import Context, Verdict, confirmed, default_grace_seconds, judge
 from subscriber.reconcile.empty_range import EmptyRange
 from subscriber.reconcile.findings import OpenPage, Totals, divided
+from subscriber.reconcile.listing_wait import ListingWait
 from subscriber.reconcile.merge import VERSIONS_OF_A_KEY_AT_MOST, KeyVersions, merge
 from subscriber.reconcile.observation import Moment
 from subscriber.reconcile.pace import Pace, Unlimited
@@ -100,6 +101,7 @@ class _Ends(msgspec.Struct, frozen=True):
     pace: Pace
     options: RangeOptions
     totals: Totals
+    waits: ListingWait
 
 
 class RangePass:
@@ -122,11 +124,12 @@ class RangePass:
         options: RangeOptions | None = None,
     ) -> None:
         self.totals = Totals()
+        self.waits = ListingWait()
         self.reached: dict[int, str] = {}
         """Of each range in work, by its number: the key up to which it was listed. What is committed lies behind that
         while suspects wait for their second look."""
         self._open_index = open_index
-        self._ends = _Ends(lister, store, pace or Unlimited(), options or RangeOptions(), self.totals)
+        self._ends = _Ends(lister, store, pace or Unlimited(), options or RangeOptions(), self.totals, self.waits)
 
     async def do_range(self, job: Job, held: JobRange) -> AsyncGenerator[PageDone, str | None]:
         """Compare what remains of a range, page by page; the end of the range may be sent as the answer to a page.
@@ -180,7 +183,8 @@ class _Looks:
             self._is_empty = await self._index.is_empty(self._job.bucket, self._keys)
         if self._is_empty and self._job.options.repair:
             self._empty = EmptyRange(ends.store, ends.pace, self._has_no_row, self._allowed, ends.options.batch_rows)
-        async with aclosing(self._chunks()) as given, aclosing(self._first_looks(given, context)) as looked:
+        chunks_given = self._chunks() if self._empty is None else ends.waits.timed(self._chunks())
+        async with aclosing(chunks_given) as given, aclosing(self._first_looks(given, context)) as looked:
             async for page in looked:
                 self._keep(page)
                 while self._open and self._is_due(self._open[0]):
