@@ -134,8 +134,7 @@ class PostgresStore:
     async def add_listed(self, bucket: str, versions: Sequence[RankedVersion], event_name: str) -> bool:
         """Add one row for each version by COPY; False: the table has one of them, or a text needs the upsert.
 
-        For a row of a listing it takes less than half of the CPU time of the upsert, here and in the server
-        (docs/explanation/performance.md).
+        It takes the server about half of the CPU time of the upsert (docs/explanation/performance.md).
 
         Args:
             bucket: of all of them.
