@@ -1,10 +1,11 @@
-"""Fills a range in which the index had no row when the attempt began: of a backfill, nearly every range.
+"""Fills a range where the index has no row: of a backfill, nearly everywhere.
 
 A chunk of its listing goes to the table without a verdict on each key: where the index has no row of a key, all its
-versions are missing, unless they are younger than the grace. Nobody asks first whether the table still has no row
-there. Its primary key tells, if an event about one of the rows was stored meanwhile: then nothing of the statement is
-stored, and the general rule takes the chunk, whose facts lose to the event. The general rule also takes what this one
-does not know: fresh keys, keys with too many versions, and a listing without order.
+versions are missing, unless they are younger than the grace. Where the index had no row in the whole range when the
+attempt began, nobody asks again for each chunk. The primary key tells, if an event about one of the rows was stored
+meanwhile: then nothing of the statement is stored, and the general rule takes the chunk, whose facts lose to the event.
+The general rule also takes what this one does not know: fresh keys, keys with too many versions, and a listing without
+order.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class EmptyRange:
         has_no_row: whether the index has no row in a range.
         allowed: raises if nothing may be written.
         batch_rows: of a statement elsewhere; here it has up to twice as many.
+        is_empty: whether the index had no row in the whole range. If it had one, each chunk is asked for first, because
+            a ghost or an older version conflicts with nothing.
     """
 
     def __init__(
@@ -43,9 +46,12 @@ class EmptyRange:
         has_no_row: Callable[[KeyRange], Awaitable[bool]],
         allowed: Callable[[], Awaitable[None]],
         batch_rows: int,
+        *,
+        is_empty: bool,
     ) -> None:
         self._store, self._pace, self._has_no_row, self._allowed = store, pace, has_no_row, allowed
         self._rows_at_most = PAGES_PER_STATEMENT * batch_rows
+        self._asks_always = not is_empty
         self._sequencers = [""]
         """Of each rank."""
         self._has_events = False
@@ -63,7 +69,7 @@ class EmptyRange:
         if rows is None:
             return False
         await self._allowed()
-        if self._has_events:
+        if self._asks_always or self._has_events:
             async with self._pace.permit():
                 self._has_events = not await self._has_no_row(chunk.keys)
         for begin in range(0, len(rows), self._rows_at_most):

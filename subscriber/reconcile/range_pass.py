@@ -167,7 +167,7 @@ class _Looks:
         self._is_empty = False
         """Whether the index had nothing in the range when the attempt began."""
         self._empty: EmptyRange | None = None
-        """Then, if it is to be repaired."""
+        """If the range is to be repaired."""
         self._is_sparse = False
         self._time: tuple[int, float] = (0, float("-inf"))
 
@@ -181,9 +181,13 @@ class _Looks:
         context, ends = await self._context(), self._ends
         async with ends.pace.permit():
             self._is_empty = await self._index.is_empty(self._job.bucket, self._keys)
-        if self._is_empty and self._job.options.repair:
-            self._empty = EmptyRange(ends.store, ends.pace, self._has_no_row, self._allowed, ends.options.batch_rows)
-        chunks_given = self._chunks() if self._empty is None else ends.waits.timed(self._chunks())
+        if self._job.options.repair:
+            rows = ends.options.batch_rows
+            self._empty = EmptyRange(
+                ends.store, ends.pace, self._has_no_row, self._allowed, rows, is_empty=self._is_empty
+            )
+        is_filled = self._is_empty and self._empty is not None
+        chunks_given = ends.waits.timed(self._chunks()) if is_filled else self._chunks()
         async with aclosing(chunks_given) as given, aclosing(self._first_looks(given, context)) as looked:
             async for page in looked:
                 self._keep(page)
@@ -249,6 +253,7 @@ class _Looks:
             yield page
             return
         if self._empty is not None and await self._empty.fill(page, chunk, context):
+            self._is_sparse = True
             page.position = self._end_of(chunk)
             yield page
             return

@@ -47,7 +47,7 @@ async def filled(entries: list[ListedVersion], batch_rows: int = 1_000) -> tuple
     """What became of a chunk."""
     totals, store = Totals(), Added()
     page = OpenPage(totals)
-    is_done = await EmptyRange(store, Unlimited(), _is_empty, _nothing, batch_rows).fill(
+    is_done = await EmptyRange(store, Unlimited(), _is_empty, _nothing, batch_rows, is_empty=True).fill(
         page, Chunk(KeyRange(), entries, 1), CONTEXT
     )
     return is_done, store, page, totals

@@ -139,6 +139,26 @@ async def test_rows_are_added_where_the_index_has_none() -> None:
     assert (await run.index.versions())[15].size_bytes == 77
 
 
+async def test_rows_are_added_beside_those_of_events_before() -> None:
+    """Subscribed first, a bucket has rows in every range: pages without one are added, and a ghost is found."""
+    run = run_of(1, Mix(steps=0))
+    keys = [f"key-{number:02}" for number in range(30)]
+    for key in [*keys, "key-15-ghost"]:
+        run.bucket.put(key, 1)
+    run.bucket.pass_time(1_000)
+    lister = PassLister(run, 3, is_of_versions=True, is_at_rest=True)
+    listed_now = [version async for page in lister.pages(KeyRange()) for version in page]
+    ghost = next(version for version in listed_now if version.key == "key-15-ghost")
+    early = msgspec.structs.replace(added_event("lake", ghost, "1", "ObjectCreated:Put"), key="key-15-gone")
+    await run.index.store([early])
+    run.bucket.pass_time(1_000)
+    store = RecordingStore(run, "key-00")
+    pages = await all_pages(range_pass.RangePass(lister, lambda: PassReader(run), store), JobOptions(repair=True))
+    assert sum(page.counters.ghost for page in pages) == 1
+    assert {"key-00", "key-29"} <= set(store.added)
+    assert sorted({*store.added, *store.upserted} - {"key-15-gone"}) == sorted([*keys, "key-15-ghost"])
+
+
 async def test_a_bucket_that_gets_versioning_meanwhile_fails_the_range() -> None:
     """Current objects without their version ids are not written."""
     run = run_of(0, Mix(steps=0, keys=("a", "b")))
