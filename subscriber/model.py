@@ -122,6 +122,10 @@ class ListedVersion(msgspec.Struct, frozen=True, gc=False):
     storage_class: str | None = None
 
 
+RankedVersion: TypeAlias = tuple[ListedVersion, str]
+"""A version of a listing, and the canonical sequencer that its place in the key's stack gives it."""
+
+
 class IndexedVersion(msgspec.Struct, frozen=True, gc=False):
     """One row of `object_versions`, as far as a comparison with the bucket needs it."""
 

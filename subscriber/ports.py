@@ -6,7 +6,7 @@ import math
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Protocol
 
-from subscriber.model import BatchAnswer, KeyRange, Lease, ListedVersion, Message, ObjectEvent, Rejection
+from subscriber.model import BatchAnswer, KeyRange, Lease, ListedVersion, Message, ObjectEvent, RankedVersion, Rejection
 
 
 class QueueClient(Protocol):
@@ -70,8 +70,11 @@ class RowWriter(Protocol):
         """See Store.store."""
         ...
 
-    async def insert(self, rows: Sequence[ObjectEvent]) -> int:
-        """The same, cheaper where the index has none of the rows, and dearer where it has one."""
+    async def add_listed(self, bucket: str, versions: Sequence[RankedVersion], event_name: str) -> bool:
+        """Add all versions, one row each, if the index has no row of any; False: nothing was stored.
+
+        False may also mean that `store` must take them. They come in the order of key and version id.
+        """
         ...
 
 

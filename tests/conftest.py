@@ -33,6 +33,7 @@ IN_VIRTUAL_TIME = (
     "tests/pipeline/",
     "tests/control/",
     "tests/adapters/ecs/test_protection.py",
+    "tests/reconcile/test_listing_wait.py",
     "tests/reconcile/test_range_pass.py",
 )
 

@@ -164,7 +164,7 @@ class Parts:
 
     @contextmanager
     def started(self, *arguments: str, settings: Mapping[str, str] = NO_SETTINGS) -> Iterator[Command]:
-        """Run `subscriber` with these arguments, `--anyway` and `--format json`, and settings beside the usual ones."""
+        """Run `subscriber` with these arguments, `--anyway` and `--format json`, and these environment variables."""
         command = Command(self, (*arguments, "--anyway", "--format", "json", "--requests-per-second", "5000"), settings)
         try:
             yield command

@@ -5,13 +5,17 @@ A page stays open while one of its keys is a **suspect**: it differs, and is loo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
 from subscriber.jobs import EXAMPLES_PER_RANGE, Counters, DriftExample
-from subscriber.model import KeyRange, ObjectEvent
+from subscriber.model import KeyRange, ListedVersion, ObjectEvent
 from subscriber.reconcile.compare import Difference, Kind, Verdict
+
+_SHOWN_OF_A_CHUNK: Final = 100
+"""Versions of a chunk among which examples are sought."""
 
 
 class Suspect(msgspec.Struct, frozen=True):
@@ -41,8 +45,12 @@ class Totals(msgspec.Struct):
     def add(self, differences: Iterable[Difference]) -> None:
         """Count what is certain."""
         for each in differences:
-            if self.youngest is None or each.changed_at > self.youngest:
-                self.youngest = each.changed_at
+            self.see(each.changed_at)
+
+    def see(self, changed_at: int) -> None:
+        """Something that differs was changed at this Unix second."""
+        if self.youngest is None or changed_at > self.youngest:
+            self.youngest = changed_at
 
 
 class OpenPage:
@@ -80,6 +88,14 @@ class OpenPage:
         first = Verdict(verdict.kind, (), verdict.differences)
         self.suspects.append(Suspect(key, previous, first, self.listed - versions, self.listed))
         self.held += len(verdict.differences)
+
+    def fill(self, entries: Sequence[ListedVersion]) -> None:
+        """Count versions that the index had no row of, in the order of keys, none of them fresh."""
+        self.count(listed=len(entries), missing=len(entries), bytes=sum([each.size_bytes or 0 for each in entries]))
+        for key in dict.fromkeys([each.key for each in entries[:_SHOWN_OF_A_CHUNK]]):
+            if len(self.examples) < EXAMPLES_PER_RANGE:
+                self.examples.append(DriftExample("missing", key))
+        self._totals.see(max([each.last_modified for each in entries]))
 
     def report(self, key: str, differences: Iterable[Difference]) -> None:
         """Count differences of a key that are certain."""

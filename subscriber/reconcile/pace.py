@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import Final
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import Final, Protocol
 
 import msgspec
 
@@ -43,6 +43,22 @@ class Use(msgspec.Struct):
     def worked_seconds(self, held_seconds: float) -> float:
         """The time that counts."""
         return held_seconds if self.seconds is None else min(self.seconds, held_seconds)
+
+
+class Pace(Protocol):
+    """Decides when the job may use the database."""
+
+    def permit(self) -> AbstractAsyncContextManager[Use]:
+        """A block in which one page is read from the index, or rows of one are written; it may tell how it used it."""
+        ...
+
+
+class Unlimited:
+    """A pace without bound."""
+
+    def permit(self) -> AbstractAsyncContextManager[Use]:
+        """No wait."""
+        return nullcontext(Use())
 
 
 class PaceOptions(msgspec.Struct, frozen=True):

@@ -1,18 +1,18 @@
 """Compares one range of a bucket with the index, and repairs what differs: the work of a job's workers on a range.
 
 A page of the listing stands beside the same keys of the index. Most pages are equal, which one digest tells; the others
-are compared row by row. Where the index has nothing, no row is read: a fact of a listing is ordered so early that it
-loses to every event that arrives meanwhile. A page without a suspect is done at once; one with suspects stays open
-until they were looked at again, after more than the grace, while the listing goes on. So where a worker ends, what it
-has not committed is compared again, and no suspect is forgotten.
+are compared row by row. Where the index has nothing, no row is read (see empty_range.py): a fact of a listing is
+ordered so early that it loses to every event that arrives meanwhile. A page without a suspect is done at once; one with
+suspects stays open until they were looked at again, after more than the grace, while the listing goes on. So where a
+worker ends, what it has not committed is compared again, and no suspect is forgotten.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -25,10 +25,12 @@ from subscriber.observe.log import get_logger
 from subscriber.ports import RowWriter, SplittableLister
 from subscriber.reconcile.chunks import Chunk, ahead, chunks
 from subscriber.reconcile.compare import Context, Verdict, confirmed, default_grace_seconds, judge
+from subscriber.reconcile.empty_range import EmptyRange
 from subscriber.reconcile.findings import OpenPage, Totals, divided
+from subscriber.reconcile.listing_wait import ListingWait
 from subscriber.reconcile.merge import VERSIONS_OF_A_KEY_AT_MOST, KeyVersions, merge
 from subscriber.reconcile.observation import Moment
-from subscriber.reconcile.pace import Use
+from subscriber.reconcile.pace import Pace, Unlimited
 from subscriber.reconcile.page_digest import page_digest
 
 BATCH_ROWS: Final = 1000
@@ -84,22 +86,6 @@ class IndexReader(Protocol):
         ...
 
 
-class Pace(Protocol):
-    """Decides when the job may use the database."""
-
-    def permit(self) -> AbstractAsyncContextManager[Use]:
-        """A block in which one page is read from the index, or rows of one are written; it may tell how it used it."""
-        ...
-
-
-class Unlimited:
-    """A pace without bound."""
-
-    def permit(self) -> AbstractAsyncContextManager[Use]:
-        """No wait."""
-        return nullcontext(Use())
-
-
 class RangeOptions(msgspec.Struct, frozen=True):
     """How much a range holds at once."""
 
@@ -115,6 +101,7 @@ class _Ends(msgspec.Struct, frozen=True):
     pace: Pace
     options: RangeOptions
     totals: Totals
+    waits: ListingWait
 
 
 class RangePass:
@@ -137,11 +124,12 @@ class RangePass:
         options: RangeOptions | None = None,
     ) -> None:
         self.totals = Totals()
+        self.waits = ListingWait()
         self.reached: dict[int, str] = {}
         """Of each range in work, by its number: the key up to which it was listed. What is committed lies behind that
         while suspects wait for their second look."""
         self._open_index = open_index
-        self._ends = _Ends(lister, store, pace or Unlimited(), options or RangeOptions(), self.totals)
+        self._ends = _Ends(lister, store, pace or Unlimited(), options or RangeOptions(), self.totals, self.waits)
 
     async def do_range(self, job: Job, held: JobRange) -> AsyncGenerator[PageDone, str | None]:
         """Compare what remains of a range, page by page; the end of the range may be sent as the answer to a page.
@@ -178,6 +166,8 @@ class _Looks:
         self._suspects_at_most = ends.options.suspects_at_most
         self._is_empty = False
         """Whether the index had nothing in the range when the attempt began."""
+        self._empty: EmptyRange | None = None
+        """If the range is to be repaired."""
         self._is_sparse = False
         self._time: tuple[int, float] = (0, float("-inf"))
 
@@ -188,10 +178,17 @@ class _Looks:
 
     async def pages(self) -> AsyncGenerator[PageDone, None]:
         """See RangePass.do_range."""
-        context = await self._context()
-        async with self._ends.pace.permit():
+        context, ends = await self._context(), self._ends
+        async with ends.pace.permit():
             self._is_empty = await self._index.is_empty(self._job.bucket, self._keys)
-        async with aclosing(self._chunks()) as given, aclosing(self._first_looks(given, context)) as looked:
+        if self._job.options.repair:
+            rows = ends.options.batch_rows
+            self._empty = EmptyRange(
+                ends.store, ends.pace, self._has_no_row, self._allowed, rows, is_empty=self._is_empty
+            )
+        is_filled = self._is_empty and self._empty is not None
+        chunks_given = ends.waits.timed(self._chunks()) if is_filled else self._chunks()
+        async with aclosing(chunks_given) as given, aclosing(self._first_looks(given, context)) as looked:
             async for page in looked:
                 self._keep(page)
                 while self._open and self._is_due(self._open[0]):
@@ -255,6 +252,11 @@ class _Looks:
             page.position = self._end_of(chunk)
             yield page
             return
+        if self._empty is not None and await self._empty.fill(page, chunk, context):
+            self._is_sparse = True
+            page.position = self._end_of(chunk)
+            yield page
+            return
         rows, keys, indexed, previous = list[ObjectEvent](), 0, 0, chunk.keys.after
         async with aclosing(self._beside(chunk, self._rows(chunk.keys))) as found:
             async for versions in found:
@@ -269,7 +271,7 @@ class _Looks:
                     yield page
                     page, rows = OpenPage(self._ends.totals), []
         self._is_sparse = indexed < SPARSE * len(chunk.entries)
-        await self._write(page, rows, chunk.keys)
+        await self._write(page, rows)
         page.position = self._end_of(chunk)
         yield page
 
@@ -329,28 +331,27 @@ class _Looks:
             use.seconds = matched.seconds
         return matched.is_equal
 
-    async def _write(self, page: OpenPage, rows: Sequence[ObjectEvent], keys: KeyRange | None = None) -> None:
+    async def _write(self, page: OpenPage, rows: Sequence[ObjectEvent]) -> None:
         """Write rows in the order of keys; each statement is committed by itself."""
         if not rows:
             return
-        if not self._job.options.versions:
-            await self._require_no_versioning()
-        store, pace = self._ends.store, self._ends.pace
-        write: Callable[[Sequence[ObjectEvent]], Awaitable[int]] = store.store
-        if self._is_empty and keys is not None:
-            async with pace.permit():  # events may have come since the attempt began
-                write = store.insert if await self._index.is_empty(self._job.bucket, keys) else write
-        for begin in range(0, len(rows), self._ends.options.batch_rows):
-            async with pace.permit():
-                page.count(written=await write(rows[begin : begin + self._ends.options.batch_rows]))
+        await self._allowed()
+        ends, most = self._ends, self._ends.options.batch_rows
+        for begin in range(0, len(rows), most):
+            async with ends.pace.permit():
+                page.count(written=await ends.store.store(rows[begin : begin + most]))
 
-    async def _require_no_versioning(self) -> None:
-        if await self._ends.lister.has_versioning():
+    async def _allowed(self) -> None:
+        """Raise if what is listed must not be written."""
+        if not self._job.options.versions and await self._ends.lister.has_versioning():
             text = (
                 f"{self._job.bucket} got versioning while its current objects were listed, which tell no version ids: "
                 "cancel this job and start another"
             )
             raise ListingError("VersioningEnabled", text, is_permanent=True)
+
+    async def _has_no_row(self, keys: KeyRange) -> bool:
+        return await self._index.is_empty(self._job.bucket, keys)
 
     def _end_of(self, chunk: Chunk) -> str:
         if chunk.keys.upto is not None:
@@ -379,8 +380,7 @@ class _Looks:
                 for versions in again:
                     verdict = confirmed(firsts[versions.key], judge(versions, context))
                     rows += self._confirmed(page, versions.key, verdict)
-        if not self._job.options.versions:
-            await self._require_no_versioning()
+        await self._allowed()
         await self._write(page, rows)
 
     def _confirmed(self, page: OpenPage, key: str, verdict: Verdict) -> Iterable[ObjectEvent]:

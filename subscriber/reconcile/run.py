@@ -23,8 +23,10 @@ from subscriber.flow.request_budget import RequestLimits
 from subscriber.jobs import Job, JobOptions, JobRange, NewJob
 from subscriber.model import KeyRange
 from subscriber.ports import SplittableLister
+from subscriber.reconcile.listing_wait import ListingWait
+from subscriber.reconcile.pace import Pace
 from subscriber.reconcile.probed_plan import probed_ranges
-from subscriber.reconcile.range_pass import Pace, RangeOptions, RangePass
+from subscriber.reconcile.range_pass import RangeOptions, RangePass
 from subscriber.reconcile.ranges import prefix_range, ranges_between
 from subscriber.reconcile.splitting import Splitting
 from subscriber.reconcile.worker import ChooseSplit, Worker, WorkerOptions
@@ -143,21 +145,24 @@ async def work_on_job(
     ):
         passed = RangePass(lister, lambda: ObjectIndex(store_options), store, pace, options.range_options)
         named = WorkerOptions(worker_name(), options.slots, options.lease_seconds, idle_seconds=IDLE_SECONDS)
-        worker = Worker(jobs, passed.do_range, named, split_chooser(lister, jobs, passed.reached))
+        worker = Worker(jobs, passed.do_range, named, split_chooser(lister, jobs, passed.reached, passed.waits))
         return await worker.run(job.job_id), passed
 
 
-def split_chooser(lister: SplittableLister, jobs: Jobs, reached: Mapping[int, str]) -> ChooseSplit:
+def split_chooser(lister: SplittableLister, jobs: Jobs, reached: Mapping[int, str], waits: ListingWait) -> ChooseSplit:
     """Chooses a cut in a range in work with keys on both sides of it, by requests for one key each.
 
     Args:
         lister: of the job.
         jobs: the tables.
         reached: of ranges in this process, how far they are listed, committed or not.
+        waits: of the ranges in this process that fill the index.
     """
     sought: dict[int, int] = {}
 
     async def choose(job: Job, running: Sequence[JobRange]) -> tuple[JobRange, str] | None:
+        if not waits.is_long:
+            return None
         for owned in sorted(running, key=lambda each: -each.counters.listed):
             listed = owned.counters.listed
             rest = _unlisted(owned, reached)

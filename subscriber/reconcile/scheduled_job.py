@@ -17,7 +17,8 @@ from subscriber.jobs import Counters, Job, JobOptions
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
 from subscriber.reconcile.compare import default_grace_seconds
-from subscriber.reconcile.range_pass import Pace, RangeOptions
+from subscriber.reconcile.pace import Pace
+from subscriber.reconcile.range_pass import RangeOptions
 from subscriber.reconcile.run import Target, WorkOptions, has_versions, new_job, plan, work_on_job
 from subscriber.reconcile.schedule import CREATOR
 

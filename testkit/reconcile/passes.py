@@ -12,7 +12,7 @@ from typing import Final
 
 from subscriber.adapters.postgres.object_index import Matched
 from subscriber.jobs import Counters, Job, JobOptions, JobRange, RangeCounts, Tolerance
-from subscriber.model import IndexedVersion, KeyRange, ListedVersion, ObjectEvent
+from subscriber.model import IndexedVersion, KeyRange, ListedVersion, ObjectEvent, RankedVersion
 from subscriber.reconcile.compare import GRACE_SECONDS_AT_LEAST
 from subscriber.reconcile.page_digest import SEPARATOR, page_text
 from subscriber.reconcile.range_pass import RangeOptions, RangePass
@@ -155,9 +155,29 @@ class PassStore:
         assert [*rows] == sorted(rows, key=lambda row: (row.key, row.version_id)), "rows are locked in this order"
         return await self._run.written(rows)
 
-    async def insert(self, rows: Sequence[ObjectEvent]) -> int:
-        """The same: what is stored in the end does not depend on the statement."""
-        return await self.store(rows)
+    async def add_listed(self, bucket: str, versions: Sequence[RankedVersion], event_name: str) -> bool:
+        """Add rows, if there is none of them."""
+        rows = [added_event(bucket, each, sequencer, event_name) for each, sequencer in versions]
+        known = {(row.key, row.version_id) for row in await self._run.index.versions()}
+        if any((row.key, row.version_id) in known for row in rows):
+            return False
+        assert [*rows] == sorted(rows, key=lambda row: (row.key, row.version_id)), "rows are locked in this order"
+        return await self._run.written(rows) == len(rows)
+
+
+def added_event(bucket: str, version: ListedVersion, sequencer: str, event_name: str) -> ObjectEvent:
+    """The row that a listed version must become."""
+    return ObjectEvent(
+        bucket=bucket,
+        key=version.key,
+        version_id=version.version_id,
+        state="delete_marker" if version.is_marker else "present",
+        sequencer=sequencer,
+        event_name=event_name,
+        event_time=datetime.fromtimestamp(version.last_modified, UTC),
+        size_bytes=None if version.is_marker else version.size_bytes,
+        etag=None if version.is_marker else version.etag,
+    )
 
 
 def job_of(bucket: str, keys: KeyRange, options: JobOptions) -> tuple[Job, JobRange]:

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from subscriber.errors import ListingError
 from subscriber.jobs import JobOptions, PageDone
-from subscriber.model import KeyRange, ListedVersion, ObjectEvent
+from subscriber.model import KeyRange, ListedVersion, ObjectEvent, RankedVersion
 from subscriber.reconcile import range_pass
 from subscriber.reconcile.compare import compare
 from testkit.reconcile.claims import KINDS, broken_claims, bucket_of
 from testkit.reconcile.interleaving import Mix
 from testkit.reconcile.model_index import ModelIndex
-from testkit.reconcile.passes import PassInterleaving, PassLister, PassReader, PassStore, job_of
+from testkit.reconcile.passes import PassInterleaving, PassLister, PassReader, PassStore, added_event, job_of
 from tests.reconcile.samples import CONTEXT, LONG_AGO, NOW, indexed, listed
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -101,7 +101,8 @@ class RecordingStore(PassStore):
 
     def __init__(self, run: PassInterleaving, arriving: str) -> None:
         super().__init__(run)
-        self.inserted, self.upserted = list[str](), list[str]()
+        self.added, self.upserted = list[str](), list[str]()
+        self.failed = 0
         self._index, self._arriving = run.index, arriving
 
     async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
@@ -109,18 +110,19 @@ class RecordingStore(PassStore):
         self.upserted += [row.key for row in rows]
         return await super().store(rows, limit_seconds)
 
-    async def insert(self, rows: Sequence[ObjectEvent]) -> int:
+    async def add_listed(self, bucket: str, versions: Sequence[RankedVersion], event_name: str) -> bool:
         """See PassStore."""
-        self.inserted += [row.key for row in rows]
-        count = await super().store(rows)
-        if self._arriving not in self.inserted:
-            await self._index.store(
-                [msgspec.structs.replace(rows[0], key=self._arriving, sequencer="F", size_bytes=77)]
-            )
-        return count
+        if not await super().add_listed(bucket, versions, event_name):
+            self.failed += 1
+            return False
+        self.added += [version.key for version, _ in versions]
+        if self._arriving not in self.added:
+            row = added_event(bucket, versions[0][0], "F", event_name)
+            await self._index.store([msgspec.structs.replace(row, key=self._arriving, size_bytes=77)])
+        return True
 
 
-async def test_rows_are_inserted_where_the_index_has_none() -> None:
+async def test_rows_are_added_where_the_index_has_none() -> None:
     """A page with a key whose event has arrived meanwhile is upserted; the pages before and after it are not."""
     run = run_of(1, Mix(steps=0))
     keys = [f"key-{number:02}" for number in range(30)]
@@ -130,10 +132,31 @@ async def test_rows_are_inserted_where_the_index_has_none() -> None:
     store = RecordingStore(run, "key-15")
     lister = PassLister(run, 3, is_of_versions=True, is_at_rest=True)
     await all_pages(range_pass.RangePass(lister, lambda: PassReader(run), store), JobOptions(repair=True))
-    assert sorted(store.inserted + store.upserted) == keys
+    assert sorted(store.added + store.upserted) == keys
     assert "key-15" in store.upserted
-    assert {"key-00", "key-29"} <= set(store.inserted)
+    assert store.failed == 1
+    assert {"key-00", "key-29"} <= set(store.added)
     assert (await run.index.versions())[15].size_bytes == 77
+
+
+async def test_rows_are_added_beside_those_of_events_before() -> None:
+    """Subscribed first, a bucket has rows in every range: pages without one are added, and a ghost is found."""
+    run = run_of(1, Mix(steps=0))
+    keys = [f"key-{number:02}" for number in range(30)]
+    for key in [*keys, "key-15-ghost"]:
+        run.bucket.put(key, 1)
+    run.bucket.pass_time(1_000)
+    lister = PassLister(run, 3, is_of_versions=True, is_at_rest=True)
+    listed_now = [version async for page in lister.pages(KeyRange()) for version in page]
+    ghost = next(version for version in listed_now if version.key == "key-15-ghost")
+    early = msgspec.structs.replace(added_event("lake", ghost, "1", "ObjectCreated:Put"), key="key-15-gone")
+    await run.index.store([early])
+    run.bucket.pass_time(1_000)
+    store = RecordingStore(run, "key-00")
+    pages = await all_pages(range_pass.RangePass(lister, lambda: PassReader(run), store), JobOptions(repair=True))
+    assert sum(page.counters.ghost for page in pages) == 1
+    assert {"key-00", "key-29"} <= set(store.added)
+    assert sorted({*store.added, *store.upserted} - {"key-15-gone"}) == sorted([*keys, "key-15-ghost"])
 
 
 async def test_a_bucket_that_gets_versioning_meanwhile_fails_the_range() -> None:

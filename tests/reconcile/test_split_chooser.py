@@ -15,6 +15,7 @@ from subscriber.adapters.s3.lister import BucketLister, ListerOptions
 from subscriber.flow.request_budget import RequestLimits
 from subscriber.jobs import Counters, NewJob, PageDone
 from subscriber.model import KeyRange
+from subscriber.reconcile.listing_wait import ListingWait
 from subscriber.reconcile.run import SPLIT_AFTER_PAGES, SPLIT_EVERY_LISTED, split_chooser
 from testkit.s3.generated import GeneratedBucket, GeneratedPlan
 from testkit.s3.launch import ListingServer
@@ -51,8 +52,8 @@ async def test_a_cut_lies_ahead_with_keys_behind(
         running = await jobs.ranges(job.job_id)
         async with BucketLister(options) as lister:
             all_listed = {claim.held.number: LAST_KEY}
-            assert await split_chooser(lister, jobs, all_listed)(job, running) is None
-            choose = split_chooser(lister, jobs, {claim.held.number: position})
+            assert await split_chooser(lister, jobs, all_listed, ListingWait())(job, running) is None
+            choose = split_chooser(lister, jobs, {claim.held.number: position}, ListingWait())
             choice = await choose(job, running)
             asked = sum(lister.requests.values())
             assert await choose(job, running) is None

@@ -132,6 +132,23 @@ async def test_a_page_and_a_heartbeat_prolong_the_lease(jobs: Jobs, database: Da
         assert timedelta(seconds=LEASE - 10) < left <= timedelta(seconds=LEASE)
 
 
+@pytest.mark.parametrize(("written", "setting"), [(0, "on"), (1, "off")])
+async def test_only_a_page_without_rows_waits_for_the_disk(
+    jobs: Jobs, migrated: StoreOptions, database: Database, written: int, setting: str
+) -> None:
+    """The rows of the others have waited, and the position follows with whatever waits next."""
+    held = await claimed(jobs, await jobs.create(new_job(10, 1)))
+    counters = msgspec.structs.astuple(Counters(written=written))
+    async with database.transaction():
+        row = await database.fetchrow(
+            statement("jobs_progress", migrated.schema),
+            held.job_id, held.number, held.claims, LEASE, "k", 1, *counters, "[]", EXAMPLES_PER_RANGE,
+        )  # fmt: skip
+        assert row is not None
+        assert await database.fetchval("SHOW synchronous_commit") == setting
+    assert await database.fetchval("SHOW synchronous_commit") == "on"
+
+
 async def test_a_repeated_commit_of_a_page_counts_once(jobs: Jobs) -> None:
     """As after an answer that was lost; attempts begin anew with each page."""
     held = await claimed(jobs, await jobs.create(new_job(20, 1)))

@@ -4,6 +4,10 @@
 -- page adds to the counters, $15 are further examples, of which $16 are kept in all. A page whose position stands already
 -- was committed before, by a call whose answer was lost: it is not counted again. No row: the range belongs to another
 -- worker or is done.
+--
+-- After a page that has written rows the commit does not wait for the disk (PostgreSQL, "Asynchronous Commit"): its rows are
+-- there already, and the next commit that waits brings this one to the disk too. So a crash of the server loses the position
+-- of one page at most.
 
 UPDATE :"schema".job_ranges AS range
 SET position = greatest(range.position, $5::text COLLATE "C"),
@@ -24,7 +28,10 @@ SET position = greatest(range.position, $5::text COLLATE "C"),
         ELSE jsonb_path_query_array(range.examples || $15::text::jsonb, '$[0 to $last]',
                                     jsonb_build_object('last', $16::integer - 1))
     END
-FROM :"schema".jobs AS job
+FROM :"schema".jobs AS job, (
+    SELECT set_config('synchronous_commit', CASE WHEN $8::bigint > 0 THEN 'off' ELSE current_setting('synchronous_commit') END, true)
+        AS value
+) AS waits
 WHERE range.job_id = $1 AND range.number = $2 AND range.claims = $3 AND range.state = 'running'
-    AND job.job_id = range.job_id
+    AND job.job_id = range.job_id AND waits.value IS NOT NULL
 RETURNING range.upto, job.state, job.concurrency
