@@ -89,8 +89,8 @@ CHANGES = {
         "ALTER TABLE object_versions DROP CONSTRAINT never",
     ),
     "a foreign key to an empty table": (
-        """CREATE TABLE buckets (name text PRIMARY KEY);
-        ALTER TABLE object_versions ADD CONSTRAINT known FOREIGN KEY (bucket) REFERENCES buckets""",
+        """CREATE TABLE allowed_buckets (name text PRIMARY KEY);
+        ALTER TABLE object_versions ADD CONSTRAINT known FOREIGN KEY (bucket) REFERENCES allowed_buckets""",
         "ALTER TABLE object_versions DROP CONSTRAINT known",
     ),
 }

@@ -146,8 +146,8 @@ DEEP_TRIGGER = """
     CREATE FUNCTION dive() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM {schema}.deep(0); RETURN NEW; END $$;
     CREATE TRIGGER dive BEFORE INSERT ON object_versions EXECUTE FUNCTION dive()"""
 FOREIGN_KEY = """
-    CREATE TABLE buckets (name text COLLATE "C" PRIMARY KEY);
-    ALTER TABLE object_versions ADD FOREIGN KEY (bucket) REFERENCES buckets"""
+    CREATE TABLE allowed_buckets (name text COLLATE "C" PRIMARY KEY);
+    ALTER TABLE object_versions ADD FOREIGN KEY (bucket) REFERENCES allowed_buckets"""
 OPERATORS_DOING = [
     ("DROP TABLE object_versions CASCADE", Treatment.STOP, "schema_mismatch", "42P01"),
     ("DROP SCHEMA {schema} CASCADE", Treatment.STOP, "schema_mismatch", "42P01"),
