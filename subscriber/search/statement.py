@@ -6,6 +6,7 @@ keys, a position as a comparison of rows. PostgreSQL chooses the index; `explain
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -72,22 +73,17 @@ def statement_of(
     """
     parameters = _Parameters()
     conditions = [*_key_conditions(query, parameters), *_other_conditions(query, parameters, asked_at)]
-    columns = _ORDERED_BY[query.order]
+    is_listing = _is_listing(query, conditions)
+    sorts_first = not query.versions and query.order != "key" and at_most is not None
+    columns = ("key",) if is_listing else _ORDERED_BY[query.order]
     wheres = [condition.sql for condition in conditions]
     if query.order == "size":
         wheres.append("size_bytes IS NOT NULL")
     if after is not None:
         wheres.append(_begins_after(query, columns, after, parameters))
-    sorts_first = not query.versions and query.order != "key" and at_most is not None
-    if not query.versions:
+    if not (query.versions or is_listing):
         wheres += ["state = 'present'"] if sorts_first else ["state = 'present'", "is_latest"]
-    direction = "" if is_forward(query) else " DESC"
-    text = (
-        f"SELECT {_COLUMNS}\nFROM {quoted(schema)}.versions\nWHERE "
-        + "\n    AND ".join(wheres)
-        + "\nORDER BY "
-        + ", ".join(f"{column}{direction}" for column in columns)
-    )
+    text = _select(schema, wheres, [column + _direction(query) for column in columns], is_listing=is_listing)
     if sorts_first:
         text = _asked_after_the_sort(text)
     if at_most is not None:
@@ -98,6 +94,27 @@ def statement_of(
 def look_up_statement(schema: str) -> str:
     """The look-up of keys: parameters are a bucket and its keys."""
     return f"SELECT * FROM {quoted(schema)}.find_objects($1::text, $2::text[])"  # noqa: S608 - quoted
+
+
+def _is_listing(query: Query, conditions: Sequence[Condition]) -> bool:
+    """Whether the view `objects` answers at half the cost: each key's versions lie side by side in the order asked for.
+
+    Any other condition is checked there only after the newest version of each key is found, and no index but the
+    primary key is used.
+    """
+    is_plain = all(condition.answered_by in {"bucket =", "key >="} for condition in conditions)
+    return is_plain and query.order == "key" and not (query.versions or query.reverse)
+
+
+def _select(schema: str, wheres: Sequence[str], order: Sequence[str], *, is_listing: bool) -> str:
+    view, columns = ("objects", _COLUMNS.replace("is_latest", "true")) if is_listing else ("versions", _COLUMNS)
+    condition = "\n    AND ".join(wheres)
+    # The schema is quoted, and all values are parameters.
+    return f"SELECT {columns}\nFROM {quoted(schema)}.{view}\nWHERE {condition}\nORDER BY {', '.join(order)}"
+
+
+def _direction(query: Query) -> str:
+    return "" if is_forward(query) else " DESC"
 
 
 def _asked_after_the_sort(text: str) -> str:
