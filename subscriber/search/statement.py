@@ -73,17 +73,16 @@ def statement_of(
     """
     parameters = _Parameters()
     conditions = [*_key_conditions(query, parameters), *_other_conditions(query, parameters, asked_at)]
-    is_listing = _is_listing(query, conditions)
     sorts_first = not query.versions and query.order != "key" and at_most is not None
-    columns = ("key",) if is_listing else _ORDERED_BY[query.order]
+    columns = _ORDERED_BY[query.order]
     wheres = [condition.sql for condition in conditions]
     if query.order == "size":
         wheres.append("size_bytes IS NOT NULL")
     if after is not None:
         wheres.append(_begins_after(query, columns, after, parameters))
-    if not (query.versions or is_listing):
+    if not query.versions:
         wheres += ["state = 'present'"] if sorts_first else ["state = 'present'", "is_latest"]
-    text = _select(schema, wheres, [column + _direction(query) for column in columns], is_listing=is_listing)
+    text = _select(schema, wheres, [column + _direction(query) for column in columns])
     if sorts_first:
         text = _asked_after_the_sort(text)
     if at_most is not None:
@@ -96,21 +95,10 @@ def look_up_statement(schema: str) -> str:
     return f"SELECT * FROM {quoted(schema)}.find_objects($1::text, $2::text[])"  # noqa: S608 - quoted
 
 
-def _is_listing(query: Query, conditions: Sequence[Condition]) -> bool:
-    """Whether the view `objects` answers at half the cost: each key's versions lie side by side in the order asked for.
-
-    Any other condition is checked there only after the newest version of each key is found, and no index but the
-    primary key is used.
-    """
-    is_plain = all(condition.answered_by in {"bucket =", "key >="} for condition in conditions)
-    return is_plain and query.order == "key" and not (query.versions or query.reverse)
-
-
-def _select(schema: str, wheres: Sequence[str], order: Sequence[str], *, is_listing: bool) -> str:
-    view, columns = ("objects", _COLUMNS.replace("is_latest", "true")) if is_listing else ("versions", _COLUMNS)
+def _select(schema: str, wheres: Sequence[str], order: Sequence[str]) -> str:
     condition = "\n    AND ".join(wheres)
     # The schema is quoted, and all values are parameters.
-    return f"SELECT {columns}\nFROM {quoted(schema)}.{view}\nWHERE {condition}\nORDER BY {', '.join(order)}"
+    return f"SELECT {_COLUMNS}\nFROM {quoted(schema)}.versions\nWHERE {condition}\nORDER BY {', '.join(order)}"
 
 
 def _direction(query: Query) -> str:

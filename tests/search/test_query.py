@@ -63,7 +63,7 @@ def test_no_value_of_the_author_is_in_the_text() -> None:
 @pytest.mark.parametrize(
     ("order", "reverse", "expected", "sign"),
     [
-        ("key", False, "ORDER BY key", "(key) > "),
+        ("key", False, "ORDER BY key, version_id", "(key, version_id) > "),
         ("key", True, "ORDER BY key DESC, version_id DESC", "(key, version_id) < "),
         ("size", False, "ORDER BY size_bytes DESC, key DESC, version_id DESC", "(size_bytes, key, version_id) < "),
         ("time", True, "ORDER BY event_time, key, version_id", "(event_time, key, version_id) > "),
@@ -93,23 +93,3 @@ def test_only_the_rows_of_a_sorted_page_are_asked_for_newer_versions(
     """A page by size or time sorts first; a stream asks about every row anyway, and keys come in order."""
     text = statement_of(Query(**{"bucket": "b"} | change), "s", NOON, None, at_most).text
     assert ("OFFSET 0" in text) is is_asked_later
-
-
-@pytest.mark.parametrize(
-    ("change", "view"),
-    [
-        ({}, "objects"),
-        ({"prefix": "a", "regex": None}, "objects"),
-        ({"reverse": True}, "versions"),
-        ({"versions": True}, "versions"),
-        ({"suffix": ".csv"}, "versions"),
-        ({"regex": "^a"}, "versions"),
-        ({"since": NOON}, "versions"),
-        ({"order": "time"}, "versions"),
-    ],
-)
-def test_a_plain_listing_reads_the_cheaper_view(change: dict[str, Any], view: str) -> None:
-    """Every other search reads the one that indexes serve."""
-    assert (
-        f'"s".{view}\n' in statement_of(Query(**{"bucket": "b"} | change), "s", NOON, Position("k", "v", 1, 1), 10).text
-    )
