@@ -109,6 +109,8 @@ class Search:
     async def explain(self, query: Query, at_most: int | None = None, token: str | None = None) -> list[str]:
         """In words: which index PostgreSQL would use, for which conditions, and what it would check on each row."""
         after, asked_at = self._begin(query, token)
+        if at_most is None and query.order == "key":
+            at_most = PAGE_ROWS
         statement = statement_of(query, self._schema, asked_at, after, at_most)
         with self._explained():
             plan = await self._reader.plan(statement.text, statement.parameters)
