@@ -105,6 +105,8 @@ def named_object(text: str) -> Named:
     Raises:
         ConfigurationError: it names none.
     """
+    if not text.isprintable() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise ConfigurationError(f"{text!r} is not UTF-8")
     bucket, _, key = text.removeprefix("s3://").partition("/")
     if not text.startswith("s3://") or not bucket or not key:
         raise ConfigurationError(f"{text!r} names no object: write s3://BUCKET/KEY, or give --bucket and keys")

@@ -14,6 +14,8 @@ _TABLE: Final = "object_versions"
 _PRIMARY_KEY: Final = "object_versions_pkey"
 _LITERAL: Final = re.compile(r"'(?:[^']|'')*'")
 _SORTS: Final = frozenset({"Sort", "Incremental Sort"})
+_NEWEST_BESIDE: Final = "takes the newest version of each key from those side by side"
+_NEWEST_ASKED: Final = "asks the primary key about each row that is left whether a newer version of its key exists"
 _NAMES: Final = {_PRIMARY_KEY: "the primary key (bucket, key, version_id)"} | {
     relation_name(name): f"the index {name}" for name in CATALOG
 }
@@ -46,10 +48,11 @@ def explanation(
     lines = [_reads(access, answered)]
     if checked:
         lines.append(f"checks on each row that it reads: {_list(checked)}")
+    kinds = {node["Node Type"] for node in nodes}
     if not query.versions:
-        lines.append("asks the primary key about each row that is left whether a newer version of its key exists")
-    if any(node["Node Type"] in _SORTS for node in nodes):
-        how = "group by group" if all(node["Node Type"] != "Sort" for node in nodes) else "before the first row"
+        lines.append(_NEWEST_BESIDE if "Unique" in kinds else _NEWEST_ASKED)
+    if kinds & _SORTS and "Unique" not in kinds:
+        how = "before the first row" if "Sort" in kinds else "group by group"
         lines.append(f"sorts by {query.order}, {how}")
     lines.append(f"expects {_rows(nodes)} rows to pass, by PostgreSQL's statistics")
     return lines + list(_advice(query, checked, access, ready))

@@ -18,7 +18,7 @@ from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.index_builds import index_states
 from subscriber.adapters.postgres.reader import Reader
 from subscriber.errors import DatabaseError, StoreError
-from subscriber.events.key import MAX_KEY_BYTES, is_storable
+from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
 from subscriber.search.explain import explanation
 from subscriber.search.query import Found, Looked, Query, QueryError
 from subscriber.search.statement import look_up_statement, statement_of
@@ -109,6 +109,8 @@ class Search:
     async def explain(self, query: Query, at_most: int | None = None, token: str | None = None) -> list[str]:
         """In words: which index PostgreSQL would use, for which conditions, and what it would check on each row."""
         after, asked_at = self._begin(query, token)
+        if at_most is None and query.order == "key":
+            at_most = PAGE_ROWS
         statement = statement_of(query, self._schema, asked_at, after, at_most)
         with self._explained():
             plan = await self._reader.plan(statement.text, statement.parameters)
@@ -121,7 +123,8 @@ class Search:
 
     async def _look_up(self, bucket: str, keys: Sequence[str]) -> list[Looked]:
         """A key that PostgreSQL cannot hold is in no index; it is not asked for."""
-        asked = [key for key in keys if is_storable(key, MAX_KEY_BYTES)]
+        is_bucket = is_storable(bucket, MAX_BUCKET_BYTES)
+        asked = [key for key in keys if is_bucket and is_storable(key, MAX_KEY_BYTES)]
         rows = await self._reader.fetch(look_up_statement(self._schema), (bucket, asked)) if asked else []
         known = {row[0]: Looked(bucket, *row) for row in rows}
         return [known.get(key) or Looked(bucket, key, exists=False) for key in keys]

@@ -6,6 +6,7 @@ keys, a position as a comparison of rows. PostgreSQL chooses the index; `explain
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -18,6 +19,17 @@ _COLUMNS = "bucket, key, version_id, state, is_latest, size_bytes, etag, event_t
 _ORDERED_BY = {"key": ("key", "version_id"), "size": ("size_bytes", "key", "version_id")} | {
     "time": ("event_time", "key", "version_id")
 }
+_NEWEST_FIRST = [
+    "sequencer DESC",
+    "event_time DESC",
+    "(state <> 'present') DESC",
+    "state DESC",
+    "coalesce(etag, '') DESC",
+    "coalesce(size_bytes, -1) DESC",
+    "event_name DESC",
+    "version_id DESC",
+]
+"""The order of events (events/order.py), descending, as the view `objects` has it."""
 _TYPES = {"key": "text", "version_id": "text", "size_bytes": "bigint", "event_time": "timestamptz"}
 
 
@@ -72,22 +84,21 @@ def statement_of(
     """
     parameters = _Parameters()
     conditions = [*_key_conditions(query, parameters), *_other_conditions(query, parameters, asked_at)]
-    columns = _ORDERED_BY[query.order]
+    is_listing = at_most is not None and _is_listing(query, conditions)
+    sorts_first = at_most is not None and not query.versions and query.order != "key"
+    columns = ("key",) if is_listing else _ORDERED_BY[query.order]
     wheres = [condition.sql for condition in conditions]
     if query.order == "size":
         wheres.append("size_bytes IS NOT NULL")
     if after is not None:
         wheres.append(_begins_after(query, columns, after, parameters))
-    sorts_first = not query.versions and query.order != "key" and at_most is not None
-    if not query.versions:
+    if not (query.versions or is_listing):
         wheres += ["state = 'present'"] if sorts_first else ["state = 'present'", "is_latest"]
-    direction = "" if is_forward(query) else " DESC"
-    text = (
-        f"SELECT {_COLUMNS}\nFROM {quoted(schema)}.versions\nWHERE "
-        + "\n    AND ".join(wheres)
-        + "\nORDER BY "
-        + ", ".join(f"{column}{direction}" for column in columns)
-    )
+    order = [column + _direction(query) for column in columns]
+    if is_listing:
+        text = _newest_of_each(_select(schema, wheres, order + _NEWEST_FIRST, distinct="DISTINCT ON (key) "))
+    else:
+        text = _select(schema, wheres, order)
     if sorts_first:
         text = _asked_after_the_sort(text)
     if at_most is not None:
@@ -98,6 +109,36 @@ def statement_of(
 def look_up_statement(schema: str) -> str:
     """The look-up of keys: parameters are a bucket and its keys."""
     return f"SELECT * FROM {quoted(schema)}.find_objects($1::text, $2::text[])"  # noqa: S608 - quoted
+
+
+def _is_listing(query: Query, conditions: Sequence[Condition]) -> bool:
+    """Whether only a bucket and a prefix are asked for, in the order of keys: versions of a key lie side by side.
+
+    Any other condition would be checked only after the newest version of each key is found.
+    """
+    is_plain = all(condition.answered_by in {"bucket =", "key >="} for condition in conditions)
+    return is_plain and query.order == "key" and not query.versions
+
+
+def _newest_of_each(text: str) -> str:
+    """The newest version of each key, unless it is a delete marker.
+
+    It takes half the time of a question about each row. As below, OFFSET 0 and no ORDER BY outside make PostgreSQL plan
+    for the rows of a page: in the view `objects`, with one outside, it sorts all that is left of a short prefix.
+    """
+    return f"SELECT * FROM (\n{text}\nOFFSET 0\n) AS newest\nWHERE state <> 'delete_marker'"  # noqa: S608 - of _select
+
+
+def _select(schema: str, wheres: Sequence[str], order: Sequence[str], distinct: str = "") -> str:
+    columns = _COLUMNS.replace("is_latest", "true AS is_latest") if distinct else _COLUMNS
+    source = f"SELECT {distinct}{columns}\nFROM {quoted(schema)}.versions"
+    condition = "\n    AND ".join(wheres)
+    # The schema is quoted, and all values are parameters.
+    return f"{source}\nWHERE {condition}\nORDER BY {', '.join(order)}"
+
+
+def _direction(query: Query) -> str:
+    return "" if is_forward(query) else " DESC"
 
 
 def _asked_after_the_sort(text: str) -> str:

@@ -151,11 +151,19 @@ async def test_an_explanation_searches_nothing(cli: SearchCli) -> None:
         (["exists"], "name objects, as in s3://BUCKET/KEY"),
         (["exists", "lake/a"], "names no object"),
         (["exists", "s3://lake"], "names no object"),
+        (["exists", "s3://lake/\udcff"], "is not UTF-8"),
     ],
 )
 async def test_mistakes_are_sentences(cli: SearchCli, arguments: list[str], sentence: str) -> None:
     """With exit code 2."""
     assert sentence in await cli.rejects(*arguments)
+
+
+@pytest.mark.parametrize("arguments", [["search", "s3://lake"], ["exists", "s3://lake/a"]])
+async def test_an_older_schema_is_a_sentence(cli: SearchCli, arguments: list[str]) -> None:
+    """Exit code 3, and the command that helps."""
+    cli.environment["SUBSCRIBER_DATABASE_SCHEMA"] = "no_such_schema"
+    assert "run `subscriber migrate`" in await cli.rejects(*arguments, code=3)
 
 
 async def test_existing_and_missing_objects(cli: SearchCli) -> None:

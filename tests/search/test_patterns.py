@@ -85,6 +85,7 @@ def test_the_literal_beginning_of_a_regular_expression(regex: str, prefix: str) 
     assert regex_prefix(regex) == prefix
 
 
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning", "ignore:Possible set:FutureWarning")
 @given(st.text(alphabet="ab.*+?()[]{}|^$\\/-", max_size=12), st.text(alphabet="ab.*/-", max_size=12))
 def test_no_match_is_outside_the_literal_beginning(pattern: str, text: str) -> None:
     """Whatever matches an anchored expression begins with the text that the range of keys is made of."""

@@ -84,7 +84,7 @@ def test_order_and_position_go_the_same_way(order: Any, reverse: bool, expected:
         ({"order": "time", "reverse": True}, 10, True),
         ({"order": "size"}, None, False),
         ({"order": "size", "versions": True}, 10, False),
-        ({"order": "key"}, 10, False),
+        ({"order": "key", "suffix": "x"}, 10, False),
     ],
 )
 def test_only_the_rows_of_a_sorted_page_are_asked_for_newer_versions(
@@ -93,3 +93,22 @@ def test_only_the_rows_of_a_sorted_page_are_asked_for_newer_versions(
     """A page by size or time sorts first; a stream asks about every row anyway, and keys come in order."""
     text = statement_of(Query(**{"bucket": "b"} | change), "s", NOON, None, at_most).text
     assert ("OFFSET 0" in text) is is_asked_later
+
+
+@pytest.mark.parametrize(
+    ("change", "is_listing"),
+    [
+        ({}, True),
+        ({"prefix": "a", "reverse": True}, True),
+        ({"versions": True}, False),
+        ({"suffix": ".csv"}, False),
+        ({"regex": "^a"}, False),
+        ({"since": NOON}, False),
+        ({"order": "time"}, False),
+    ],
+)
+def test_a_plain_listing_takes_the_newest_of_each_key(change: dict[str, Any], is_listing: bool) -> None:
+    """Every other search asks about each row, after all other conditions."""
+    query = Query(**{"bucket": "b"} | change)
+    text = statement_of(query, "s", NOON, Position("k", "v", 1, 1), 10).text
+    assert ("DISTINCT ON (key)" in text) is is_listing

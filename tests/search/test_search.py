@@ -20,6 +20,8 @@ from subscriber.search import reader as search_reader
 from subscriber.search.indexes import CATALOG, relation_name
 from subscriber.search.query import Found, Looked, Order, Query, QueryError
 from subscriber.search.reader import Search, SearchTimeoutError, opened_search
+from subscriber.search.statement import statement_of
+from subscriber.search.token import Position
 from tests.adapters.postgres.object_rows import NOON, row
 
 FOLDERS = ("a", "b/c", "ä", "😀", "a%_")
@@ -99,6 +101,22 @@ async def test_objects_are_those_of_the_view(
     assert {each.state for each in every} == {"present", "delete_marker"}
 
 
+async def test_a_page_near_the_end_of_a_prefix_sorts_no_more_than_itself(
+    store: PostgresStore, migrated: StoreOptions, database: asyncpg.Connection[asyncpg.Record]
+) -> None:
+    """Whatever is left of it: PostgreSQL plans for the rows of the page."""
+    await store.store([row(key=f"a/{number:05}") for number in range(20_000)])
+    await database.execute("ANALYZE object_versions")
+    async with opened_search(migrated) as search:
+        for last in ("a/00100", "a/10000", "a/18500"):
+            statement = statement_of(
+                Query(bucket="bucket", prefix="a/"), migrated.schema, NOON, Position(last, ""), 500
+            )
+            plan = str(await search._reader.plan(statement.text, statement.parameters))
+            assert "'Incremental Sort'" in plan
+            assert "'Sort'" not in plan
+
+
 @pytest.mark.parametrize(
     ("conditions", "keeps"),
     [
@@ -136,8 +154,12 @@ async def test_a_page_in_the_middle_begins_at_its_place(store: PostgresStore, mi
         query = Query(bucket="bucket", prefix="a/")
         token = (await search.page(query, 2000)).token
         lines = await search.explain(query, 100, token)
+        statement = statement_of(query, migrated.schema, NOON, Position("a/1999", ""), 100)
+        plan = str(await search._reader.plan(statement.text, statement.parameters))
     assert "keys that begin with 'a/'" in lines[0]
     assert "sorts" not in "".join(lines)
+    assert "takes the newest version of each key from those side by side" in lines
+    assert "(key > 'a/1999'::text)" in plan.partition("Index Cond")[2].partition("Filter")[0]
 
 
 async def test_one_literal_glob_is_one_key(store: PostgresStore, search: Search) -> None:
@@ -154,6 +176,7 @@ async def test_keys_are_looked_up(store: PostgresStore, search: Search, monkeypa
     found = await search.look_up("bucket", keys)
     there = Looked("bucket", "a", exists=True, version_id="", size_bytes=3, etag="x", event_time=NOON)
     assert found == [there if key == "a" else Looked("bucket", key, exists=False) for key in keys]
+    assert await search.look_up("\0", ["a"]) == [Looked("\0", "a", exists=False)]
 
 
 @pytest.fixture

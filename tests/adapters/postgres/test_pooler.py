@@ -23,6 +23,8 @@ from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
 from subscriber.jobs import PageDone
 from subscriber.model import Rejection
+from subscriber.search import reader as search_reader
+from subscriber.search.query import Query
 from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
 from tests.adapters.postgres.object_rows import row
 from tests.fakes.samples import message
@@ -218,3 +220,22 @@ async def test_workers_share_a_job_through_the_pooler(pooled: StoreOptions) -> N
     assert (await workers[0].get(job_id)).ranges.succeeded == WRITERS
     for worker in workers:
         await worker.close()
+
+
+async def test_searching_through_the_pooler(pooled: StoreOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages, look-ups, explanations and a stream by a cursor need no session of their own."""
+    monkeypatch.setattr(search_reader, "PAGE_ROWS", 10)
+    await migrate(pooled)
+    store = PostgresStore(pooled)
+    await store.store([row(key=f"a/{number:03}", size_bytes=number) for number in range(25)])
+    await store.close()
+    async with search_reader.opened_search(pooled) as search:
+        query = Query(bucket="bucket", prefix="a/")
+        page = await search.page(query, 20)
+        assert [each.key for each in page.rows] == [f"a/{number:03}" for number in range(20)]
+        assert len((await search.page(query, 20, page.token)).rows) == 5
+        by_size = Query(bucket="bucket", order="size")
+        batches = [[each.size_bytes for each in batch] async for batch in search.batches(by_size)]
+        assert sum(batches, []) == [*range(24, -1, -1)]  # noqa: RUF017 - three short lists
+        assert [each.exists for each in await search.look_up("bucket", ["a/001", "b"])] == [True, False]
+        assert await search.explain(query)
