@@ -94,7 +94,7 @@ class MessageOperations:
         received = faults.delivered(queue, taken.received, now)
         if not received:
             return None
-        self._audit_log.received(queue.name, received, now)
+        self._audit_log.received(queue.name, received)
         answer = shapes.ReceiveAnswer([_received(poll, message) for message in received])
         faults.redeliver(queue, received, now)
         return answer

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 
 from testkit.sqs import QueueServer, local_queue_server
+from testkit.sqs.audit_log import AuditLog
+from testkit.sqs.message import StoredMessage
 from testkit.sqs.raw_client import QueueFault, RawClient
 
 ALWAYS = 1.0
@@ -193,6 +195,16 @@ def test_the_audit_log_has_every_receive_and_the_delete(faulty: Faulty) -> None:
     assert [len(line[2]) for line in lines.values()] == [2, 2, 2]
     assert set(answer["Queued"]) == lines.keys() - {messages[0]["MessageId"]}
     assert faulty.admin.call_admin("TakeAuditLog", QueueUrl=faulty.url).get("Lines") is None
+
+
+def test_the_times_of_the_audit_log_are_those_of_the_wall_clock() -> None:
+    """A machine's clock that is set takes the log along, as it takes the commit times of PostgreSQL along."""
+    times = iter([100.0, 101.5])
+    log = AuditLog(clock=lambda: next(times))
+    message = StoredMessage(1, "id", "body", body_md5="", sent_at="0")
+    log.received("queue", [message])
+    log.deleted("queue", "id", 100.2)
+    assert log.take("queue") == [("id", 1, [100.0], 101.5)]
 
 
 def test_a_server_without_an_audit_log_records_nothing(queue_server: QueueServer) -> None:
