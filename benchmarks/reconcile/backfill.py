@@ -13,17 +13,13 @@ import asyncpg
 import msgspec
 
 from benchmarks.listing.__main__ import Variant, list_once
-from benchmarks.reconcile.parts import BUCKET, TABLE, Parts
+from benchmarks.reconcile.parts import BUCKET, IDLE_DATABASE, TABLE, Parts
 from testkit.process import ProcessError
 
 VERSIONS_PER_SECOND: Final = 30_000.0
 """At least."""
 CPU_RATIO: Final = 1.3
 """At most."""
-IDLE_DATABASE: Final = {"SUBSCRIBER_DATABASE_LOAD_SOURCE": "none", "SUBSCRIBER_WRITE_MIN_CONCURRENCY": "8"}
-"""What an operator sets whose database has nothing else to do: the command may use its whole share, half of the limit,
-from the first second. It is what the load tests set; the question is what the command can do, not how soon the governor
-lets it."""
 _WORKERS: Final = "4"
 """As many as the command has by default."""
 _LISTER: Final = Variant("subscriber", (sys.executable, "-m", "benchmarks.listing.clients.ours"), (_WORKERS,))

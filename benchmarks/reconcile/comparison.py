@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from benchmarks.reconcile.parts import BUCKET, TABLE, Parts
+from benchmarks.reconcile.parts import BUCKET, IDLE_DATABASE, TABLE, Parts
 from benchmarks.reconcile.rows import DRIFTS
 from testkit.s3.generated import GeneratedPlan
 
@@ -16,9 +16,6 @@ DATABASE_MICROSECONDS: Final = 15.0
 """Of CPU for each key, at most."""
 PEAK_BYTES: Final = 150_000_000
 """At most."""
-LIVE_SECONDS: Final = 5.0
-"""Of live events before the comparison begins."""
-_DRAIN_SECONDS: Final = 120.0
 _WRITTEN: Final = f"SELECT n_tup_ins + n_tup_upd + n_tup_del FROM pg_stat_user_tables WHERE relid = '{TABLE}'::regclass"
 
 
@@ -57,7 +54,7 @@ def measure_reconcile(parts: Parts, plan: GeneratedPlan) -> ReconcileRound:
     """
     parts.execute("CHECKPOINT")
     before = int(parts.value(_WRITTEN))
-    ran = parts.run("reconcile", f"s3://{BUCKET}", expected=(0, 10))
+    ran = parts.run("reconcile", f"s3://{BUCKET}", expected=(0, 10), settings=IDLE_DATABASE)
     return ReconcileRound(
         keys=plan.keys,
         versions=ran.counter("listed"),

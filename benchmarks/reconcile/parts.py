@@ -36,6 +36,10 @@ _ROOT: Final = Path(__file__).parents[2]
 _WATCH_SECONDS: Final = 0.05
 _QUEUE: Final = "object-events"
 _SQL_SECONDS: Final = 3_600.0
+IDLE_DATABASE: Final = {"SUBSCRIBER_DATABASE_LOAD_SOURCE": "none", "SUBSCRIBER_WRITE_MIN_CONCURRENCY": "8"}
+"""What an operator sets whose database has nothing else to do: the command may use its whole share, half of the limit,
+from the first second. It is what the load tests set; the question is what the command can do, not how soon the governor
+lets it."""
 
 
 class Ran(msgspec.Struct, frozen=True):
