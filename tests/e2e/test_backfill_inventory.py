@@ -31,6 +31,11 @@ BUCKET = "lake"
 PLACE = f"s3://{BUCKET}"
 
 
+def in_full(arguments: tuple[str, ...]) -> tuple[str, ...]:
+    """The arguments of a command: no bucket here sends events, which a new fill asks for."""
+    return (*arguments, "--anyway") if "--inventory" in arguments else arguments
+
+
 class Fill:
     """Inventories on S3, a schema, and the command."""
 
@@ -62,11 +67,10 @@ class Fill:
         return json.loads(self.raw.call("GET", f"{DESTINATION}/{key}").body)
 
     async def start(self, *arguments: str, **changed: str) -> asyncio.subprocess.Process:
-        """Start the program; no bucket here sends events."""
-        arguments = (*arguments, "--anyway") if "--inventory" in arguments else arguments
+        """Start the program."""
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "subscriber", *arguments),
+            *("-m", "subscriber", *in_full(arguments)),
             env=self.environment | changed,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -76,7 +80,7 @@ class Fill:
         """Exit code, stdout and stderr of a command; in this process, which saves the start of another."""
         inherited = {name: None for name in os.environ if name.startswith(("AWS_", "SUBSCRIBER_"))}
         environment = inherited | self.environment
-        done = await asyncio.to_thread(CliRunner().invoke, main, arguments, env=environment)
+        done = await asyncio.to_thread(CliRunner().invoke, main, in_full(arguments), env=environment)
         return done.exit_code, done.stdout, done.stderr
 
     async def has(self, condition: str) -> None:
