@@ -36,6 +36,10 @@ SELECT held.number, count(rows.key) AS rows FROM job_ranges AS held LEFT JOIN ob
     ON rows.key > coalesce(held.position, held.after) AND (held.upto IS NULL OR rows.key <= held.upto)
 WHERE held.state = 'running' AND held.worker = $1 GROUP BY held.number
 """
+IN_TRANSACTION = """
+SELECT pid FROM pg_stat_activity
+WHERE xact_start IS NOT NULL AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 
 
 @pytest.fixture
@@ -79,6 +83,16 @@ async def workers(runs: ReconcileRuns, *, at_least: int) -> list[str]:
     return [row["worker"] for row in found]
 
 
+async def stop(runs: ReconcileRuns, process: subprocess.Popen[bytes]) -> None:
+    """Stop a process between two transactions: others would wait for its locks."""
+    async with asyncio.timeout(30):
+        process.send_signal(signal.SIGSTOP)
+        while await runs.context.fetch(IN_TRANSACTION):
+            process.send_signal(signal.SIGCONT)
+            await asyncio.sleep(0.02)
+            process.send_signal(signal.SIGSTOP)
+
+
 async def ended(process: subprocess.Popen[bytes]) -> None:
     """Wait until a process has succeeded."""
     _, err = await asyncio.to_thread(process.communicate, None, 60)
@@ -101,7 +115,7 @@ async def test_two_processes_do_each_range_once(runs: ReconcileRuns, serve_bucke
     job_id = await new_job(runs, spec.name)
     with working(runs, job_id) as first:
         await workers(runs, at_least=1)
-        first.send_signal(signal.SIGSTOP)  # until the other one works, too
+        await stop(runs, first)  # until the other one works, too
         with working(runs, job_id) as second:
             names = await workers(runs, at_least=2)
             first.send_signal(signal.SIGCONT)
@@ -120,7 +134,7 @@ async def test_a_killed_process_costs_at_most_a_page_of_each_range(
     job_id = await new_job(runs, spec.name)
     with working(runs, job_id) as killed:
         await runs.until_rows(spec.name, PAGE)
-        killed.send_signal(signal.SIGSTOP)
+        await stop(runs, killed)
         with working(runs, job_id) as other:
             names = await workers(runs, at_least=2)
             killed.kill()
