@@ -7,20 +7,13 @@ look like a true one.
 
 from __future__ import annotations
 
-import asyncio
 import math
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from subscriber.control.periodic_read import read_periodically
 from subscriber.errors import SubscriberError
-from subscriber.flow.backoff import is_power_of_two
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
-
-PERIOD_SECONDS = 60.0
-FIRST_READ_WITHIN_SECONDS = 5.0
-JITTER = 0.2
-"""Part of the period by which a pause is longer or shorter, so that workers started together do not read together."""
 
 _log = get_logger()
 
@@ -46,19 +39,15 @@ class BucketAges:
 
     async def run(self) -> None:
         """Read periodically; ends by cancellation only."""
-        failures = 0
-        await asyncio.sleep(FIRST_READ_WITHIN_SECONDS * random.random())  # noqa: S311 – jitter, not a secret
-        while True:
-            try:
-                self._publish(await self._read(self._buckets))
-                failures = 0
-            except SubscriberError as error:
-                self._gauge.clear()
-                failures += 1
-                if is_power_of_two(failures):
-                    _log.warning("buckets.not_read", detail=str(error), attempts=failures)
-            await asyncio.sleep(PERIOD_SECONDS * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 – jitter
+        await read_periodically(self._read_once, self._gauge.clear, _warn)
+
+    async def _read_once(self) -> None:
+        self._publish(await self._read(self._buckets))
 
     def _publish(self, ages: Mapping[str, float]) -> None:
         for label in self._buckets or ("all",):
             self._gauge.labels(label).set(ages.get(label, math.nan))
+
+
+def _warn(error: SubscriberError, failures: int) -> None:
+    _log.warning("buckets.not_read", detail=str(error), attempts=failures)

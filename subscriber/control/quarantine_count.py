@@ -6,19 +6,12 @@ the table cannot be read there is no series, since an old number would look like
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping
 
+from subscriber.control.periodic_read import read_periodically
 from subscriber.errors import SubscriberError
-from subscriber.flow.backoff import is_power_of_two
 from subscriber.observe.log import get_logger
 from subscriber.observe.metrics import Metrics
-
-PERIOD_SECONDS = 60.0
-FIRST_READ_WITHIN_SECONDS = 5.0
-JITTER = 0.2
-"""Part of the period by which a pause is longer or shorter, so that workers started together do not read together."""
 
 REASONS_AT_MOST = 50
 """Of one answer; ours are a short closed list, but a row may have been inserted by hand."""
@@ -42,18 +35,10 @@ class QuarantineCount:
 
     async def run(self) -> None:
         """Read periodically; ends by cancellation only."""
-        failures = 0
-        await asyncio.sleep(FIRST_READ_WITHIN_SECONDS * random.random())  # noqa: S311 – jitter, not a secret
-        while True:
-            try:
-                self._publish(await self._read())
-                failures = 0
-            except SubscriberError as error:
-                self._forget()
-                failures += 1
-                if is_power_of_two(failures):
-                    _log.warning("quarantine.not_counted", detail=str(error), attempts=failures)
-            await asyncio.sleep(PERIOD_SECONDS * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 – jitter
+        await read_periodically(self._read_once, self._forget, _warn)
+
+    async def _read_once(self) -> None:
+        self._publish(await self._read())
 
     def _publish(self, waiting: Mapping[str, int]) -> None:
         if len(self._reasons | waiting.keys()) > 2 * REASONS_AT_MOST:
@@ -65,3 +50,7 @@ class QuarantineCount:
     def _forget(self) -> None:
         self._gauge.clear()
         self._reasons.clear()
+
+
+def _warn(error: SubscriberError, failures: int) -> None:
+    _log.warning("quarantine.not_counted", detail=str(error), attempts=failures)

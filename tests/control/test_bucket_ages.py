@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from subscriber.control.bucket_ages import PERIOD_SECONDS, BucketAges
+from subscriber.control.bucket_ages import BucketAges
+from subscriber.control.periodic_read import PERIOD_SECONDS
 from subscriber.errors import StoreError, Treatment
 from subscriber.observe.metrics import Metrics
 

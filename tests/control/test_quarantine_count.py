@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from subscriber.control.quarantine_count import PERIOD_SECONDS, REASONS_AT_MOST, QuarantineCount
+from subscriber.control.periodic_read import PERIOD_SECONDS
+from subscriber.control.quarantine_count import REASONS_AT_MOST, QuarantineCount
 from subscriber.errors import StoreError, Treatment
 from subscriber.observe.metrics import Metrics
 
