@@ -15,9 +15,9 @@ from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.cli.bucket_events import require_events
 from subscriber.cli.job_results import print_results, require_success
 from subscriber.cli.jobs import ToleranceOption
+from subscriber.cli.location import location_of
 from subscriber.cli.reconcile_pace import opened_pace
-from subscriber.errors import ConfigurationError, ExitCode
-from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
+from subscriber.errors import ExitCode
 from subscriber.jobs import Job, PageDone, Tolerance
 from subscriber.quarantine.commands import run_on_database
 from subscriber.quarantine.progress import Progress
@@ -102,11 +102,7 @@ async def fill_on_job(
 
 
 def _new_fill(request: InventoryRequest) -> NewFill:
-    location = request.location or ""
-    bucket, _, prefix = location.removeprefix("s3://").partition("/")
-    is_storable_name = is_storable(prefix, MAX_KEY_BYTES) and is_storable(bucket, MAX_BUCKET_BYTES)
-    if not location.startswith("s3://") or not bucket or not is_storable_name:
-        raise ConfigurationError(f"{location!r} names no bucket: write s3://BUCKET or s3://BUCKET/PREFIX")
+    bucket, prefix = location_of(request.location or "")
     return NewFill(
         bucket,
         prefix,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import click
 import msgspec
@@ -13,6 +13,7 @@ from subscriber.adapters.postgres.buckets import BucketsTable
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.cli.buckets_text import buckets_table, report_of
 from subscriber.cli.environment import read_settings
+from subscriber.cli.format_option import format_option
 from subscriber.observe.log import bytes_of
 from subscriber.quarantine.commands import run_on_database
 from subscriber.reconcile.completeness import Judgment, judgments
@@ -31,14 +32,7 @@ Exit codes:
 """
 )
 @click.option("--limit", type=click.IntRange(1, 10_000), default=1000, show_default=True, help="Buckets to print.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(get_args(Format)),
-    default="table",
-    show_default=True,
-    help="How to print.",
-)
+@format_option(Format)
 def buckets(*, limit: int, form: Format) -> None:
     """List the buckets of the index, and how complete it is of each.
 

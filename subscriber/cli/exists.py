@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, islice
 from operator import itemgetter
-from typing import BinaryIO, Final, Literal, TypeAlias, get_args
+from typing import BinaryIO, Final, Literal, TypeAlias
 
 import click
 
 from subscriber.cli.environment import read_settings
+from subscriber.cli.format_option import format_option
 from subscriber.cli.search_output import FORMATS_OF_LOOK_UPS, csv_row
 from subscriber.errors import ConfigurationError, ExitCode
 from subscriber.observe.log import bytes_of
@@ -48,14 +49,7 @@ Exit codes:
 @click.option("--bucket", help="The lines of --keys are keys of this bucket, and not s3://BUCKET/KEY.")
 @click.option("--null", "ends_with_nul", is_flag=True, help="Lines of --keys end with NUL, as find -print0 writes.")
 @click.option("--missing", "only_missing", is_flag=True, help="Print only those that are not in the index.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(get_args(Format)),
-    default="table",
-    show_default=True,
-    help="How to print.",
-)
+@format_option(Format)
 def exists(
     *,
     objects: tuple[str, ...],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 import click
 import msgspec
@@ -14,6 +14,7 @@ from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.index_builds import BuildProgress, IndexBuilds, IndexState, index_states
 from subscriber.adapters.postgres.reader import Reader
 from subscriber.cli.environment import read_settings
+from subscriber.cli.format_option import format_option
 from subscriber.observe.log import bytes_of
 from subscriber.quarantine.commands import run_on_database
 from subscriber.quarantine.progress import Progress
@@ -61,14 +62,7 @@ def indexes() -> None:
 
 
 @indexes.command("list")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(get_args(Format)),
-    default="table",
-    show_default=True,
-    help="How to print.",
-)
+@format_option(Format)
 def list_(*, form: Format) -> None:
     """List the indexes and what each answers."""
 

@@ -13,6 +13,7 @@ from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.cli import jobs_text
 from subscriber.cli.environment import read_settings
+from subscriber.cli.format_option import format_option
 from subscriber.errors import ConfigurationError
 from subscriber.jobs import CONCURRENCY_AT_MOST, Job, JobRange, JobState, RangeState, Tolerance
 from subscriber.observe.log import bytes_of
@@ -25,14 +26,7 @@ Format: TypeAlias = Literal["table", "json"]
 _RANGES_SHOWN = 100
 _ID = click.IntRange(1, (1 << 63) - 1)
 
-_format = click.option(
-    "--format",
-    "form",
-    type=click.Choice(get_args(Format)),
-    default="table",
-    show_default=True,
-    help="How to print.",
-)
+_format = format_option(Format)
 
 
 class ToleranceOption(click.ParamType[Tolerance]):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Collection
-from typing import Any, Literal, TypeAlias, TypeVar, get_args
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import click
 
 from subscriber.cli.backfill_inventory import INVENTORY_OPTIONS, InventoryRequest, fill_from_inventory
 from subscriber.cli.environment import read_settings
+from subscriber.cli.format_option import format_option
 from subscriber.cli.reconcile_job import Request, reconcile_bucket
 from subscriber.errors import ConfigurationError
 from subscriber.jobs import Tolerance
@@ -49,14 +50,7 @@ _OPTIONS = (
         help="Seconds after a change in which a key is not judged.  [default: 120]",
     ),
     click.option("--anyway", is_flag=True, help="Go on although the bucket does not send its events to our queues."),
-    click.option(
-        "--format",
-        "form",
-        type=click.Choice(get_args(Format)),
-        default="table",
-        show_default=True,
-        help="How to print.",
-    ),
+    format_option(Format),
     click.option(
         "--workers",
         type=click.IntRange(1, WORKERS_AT_MOST),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from datetime import timedelta
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from subscriber.cli.age import Age
 from subscriber.cli.environment import read_settings
+from subscriber.cli.format_option import format_option
 from subscriber.cli.location import location_of
 from subscriber.cli.search_arguments import MomentArgument, Size
 from subscriber.cli.search_output import Format, writer_of
@@ -60,14 +61,7 @@ Exit codes:
 @click.option("--token", help="Go on after the page that printed it.")
 @click.option("--explain", is_flag=True, help="Say which index is used, and search nothing.")
 @click.option("--timeout", type=Age(), default="60s", show_default=True, help="Of a page.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(get_args(Format)),
-    default="table",
-    show_default=True,
-    help="How to print; parquet needs pyarrow.",
-)
+@format_option(Format, "How to print; parquet needs pyarrow.")
 def search(
     *,
     location: str,
