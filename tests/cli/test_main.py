@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import NoReturn
 
@@ -80,18 +79,6 @@ def test_mistakes_are_one_line_each_on_stderr(application: Arrange) -> None:
     ]
 
 
-@pytest.fixture
-def own_stdout(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The log as the command configures it; the next test has that of before."""
-    before = structlog.get_config()
-    handlers, level = logging.getLogger().handlers[:], logging.getLogger().level
-    yield
-    structlog.configure(**before)
-    logging.getLogger().handlers[:] = handlers
-    logging.getLogger().setLevel(level)
-
-
-@pytest.mark.usefixtures("own_stdout")
 def test_a_failed_start_is_one_line_of_the_log_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """On stdout as JSON, where an alarm finds the exit code; the sentence goes to stderr as ever."""
     monkeypatch.setattr(daemon, "app", SimpleNamespace(run=raising(ExceptionGroup("", [SchemaError("too new")]))))
@@ -111,7 +98,6 @@ def test_a_failed_start_is_one_line_of_the_log_too(monkeypatch: pytest.MonkeyPat
     assert wrong.stderr == f"subscriber: {line['detail']}\n"
 
 
-@pytest.mark.usefixtures("own_stdout")
 def test_a_console_shows_a_failed_start_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without JSON there is only the sentence on stderr; another command than `run` logs no end of a daemon."""
     stand_in = SimpleNamespace(run=raising(SchemaError("too new")), migrate=raising(SchemaError("too new")))

@@ -123,7 +123,7 @@ class Fill:
 
 @pytest.fixture
 async def fill(
-    listing_server: ListingServer, raw_s3: RawS3, tmp_path: Path, postgres_url: str, plain_schema: str, own_log: None
+    listing_server: ListingServer, raw_s3: RawS3, tmp_path: Path, postgres_url: str, plain_schema: str
 ) -> AsyncIterator[Fill]:
     """No inventory yet."""
     listing_server.add_bucket(BucketSpec(DESTINATION))

@@ -22,7 +22,7 @@ OFTEN = 0.01
 
 
 @pytest.fixture
-async def runs(context: RunContext, listing_server: ListingServer, own_log: None) -> ReconcileRuns:
+async def runs(context: RunContext, listing_server: ListingServer) -> ReconcileRuns:
     """Commands on migrated tables."""
     made = ReconcileRuns(context, listing_server)
     await made.migrate()

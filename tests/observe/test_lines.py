@@ -14,8 +14,6 @@ import pytest
 from subscriber.observe.lines import Lines
 from subscriber.observe.log import configure, get_logger, name_worker
 
-pytestmark = pytest.mark.usefixtures("own_log")
-
 
 class Pipe:
     """A pipe whose reader reads only when it is told to."""

@@ -10,15 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subscriber.observe.log import configure, get_logger, writes_json
 from tests.fixtures.log import logged, raised
-
-pytestmark = pytest.mark.usefixtures("own_log")
 
 
 def line_of(**fields: object) -> dict[str, Any]:

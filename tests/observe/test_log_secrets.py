@@ -11,8 +11,6 @@ import pytest
 from subscriber.observe.log import configure, get_logger, redact
 from tests.fixtures.log import logged, raised
 
-pytestmark = pytest.mark.usefixtures("own_log")
-
 
 def test_secrets_are_redacted_everywhere() -> None:
     """A secret is replaced in values, names of nested fields, objects and causes of exceptions."""

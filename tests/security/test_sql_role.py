@@ -224,7 +224,7 @@ async def test_notes_about_buckets_need_their_grants_and_the_daemon_does_not(rol
 
 
 async def test_a_bucket_is_filled_and_compared_as_the_writer(
-    context: RunContext, roles: Roles, listing_server: ListingServer, serve_bucket: MakeBucket, own_log: None
+    context: RunContext, roles: Roles, listing_server: ListingServer, serve_bucket: MakeBucket
 ) -> None:
     """The real commands with that role need no further grant."""
     runs = ReconcileRuns(context, listing_server)

@@ -67,7 +67,7 @@ async def test_a_token_is_what_rds_expects() -> None:
     assert query["X-Amz-Signature"] == signature_of(token, "local")
 
 
-@pytest.mark.usefixtures("aws_environment", "own_log")
+@pytest.mark.usefixtures("aws_environment")
 async def test_a_token_is_redacted_in_the_log() -> None:
     """It gives access to the database for fifteen minutes."""
     stream = io.BytesIO()

@@ -51,7 +51,6 @@ async def test_the_current_password_is_cached(secrets: SecretLogins, aws_service
     assert calls == [{"SecretId": SECRET, "VersionStage": "AWSCURRENT"}]
 
 
-@pytest.mark.usefixtures("own_log")
 async def test_a_fetched_password_is_redacted_in_the_log(secrets: SecretLogins, aws_services: AwsServices) -> None:
     """The log redacts such a password although no setting contains it."""
     stream = io.BytesIO()
