@@ -24,6 +24,7 @@ from typing import Literal, Self, TypeAlias
 
 import psutil
 
+from testkit.cpu import tree_cpu_seconds
 from testkit.postgres.postgres_binaries import (
     LocalPostgresError,
     account,
@@ -160,14 +161,7 @@ class LocalPostgres:
 
     def cpu_seconds(self) -> float:
         """User and system CPU seconds of the server since its last start, with those of ended sessions."""
-        total = 0.0
-        for process in self._processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                # A postmaster accumulates the time of ended children; macOS does not report it.
-                parts = process.cpu_times()._asdict()
-                names = ("user", "system", "children_user", "children_system")
-                total += sum(float(parts.get(name, 0.0)) for name in names)
-        return total
+        return 0.0 if self._process is None else tree_cpu_seconds(self._process.pid)
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines of the server's log."""

@@ -25,12 +25,15 @@ def parsed(line: str) -> click.Context:
     """The command with its parameters, as the command line understands them; nothing is run."""
     words = shlex.split(line.partition(" > ")[0])[1:]
     command: click.Command = main
+    # With the contexts of its groups, for a command keeps the help option of the first context it sees.
+    context = main.context_class(main, **main.context_settings)
     while isinstance(command, click.Group):
         name = words.pop(0)
-        found = command.get_command(click.Context(command), name)
+        found = command.get_command(context, name)
         assert found is not None, name
         command = found
-    return command.make_context(command.name, words)
+        context = command.make_context(name, list(words), parent=context)
+    return context
 
 
 @pytest.mark.parametrize("line", COMMANDS)
