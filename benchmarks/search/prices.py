@@ -23,7 +23,7 @@ from subscriber.adapters.postgres.index_builds import IndexBuilds
 from subscriber.adapters.postgres.migrations import migrate
 from subscriber.adapters.postgres.store import PostgresStore, opened_store
 from subscriber.model import ObjectEvent
-from subscriber.search.indexes import CATALOG, relation_name
+from subscriber.query.indexes import CATALOG, relation_name
 from testkit.postgres.postgres import LocalPostgres
 
 NO_INDEX: Final = "none"

@@ -20,9 +20,9 @@ from benchmarks.search.rows import BEGAN_AT, BUCKET, fill, key_of
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.index_builds import IndexBuilds
 from subscriber.adapters.postgres.migrations import migrate
-from subscriber.search.indexes import CATALOG, relation_name
-from subscriber.search.query import Query
-from subscriber.search.reader import Search, opened_search
+from subscriber.query.indexes import CATALOG, relation_name
+from subscriber.query.reader import Search, opened_search
+from subscriber.query.search_query import Query
 from testkit.postgres.postgres import LocalPostgres
 
 PAGE_ROWS: Final = 1000

@@ -16,9 +16,9 @@ from subscriber.cli.format_option import format_option
 from subscriber.cli.search_output import FORMATS_OF_LOOK_UPS, csv_row
 from subscriber.errors import ConfigurationError, ExitCode
 from subscriber.observe.log import bytes_of
-from subscriber.search.commands import run_search
-from subscriber.search.query import Looked
-from subscriber.search.reader import KEYS_PER_LOOK_UP, TIMEOUT_SECONDS, Search
+from subscriber.query.commands import run_search
+from subscriber.query.reader import KEYS_PER_LOOK_UP, TIMEOUT_SECONDS, Search
+from subscriber.query.search_query import Looked
 
 Format: TypeAlias = Literal["table", "json", "csv"]
 Named: TypeAlias = tuple[str, str]

@@ -19,9 +19,9 @@ from subscriber.observe.log import bytes_of
 from subscriber.quarantine.commands import run_on_database
 from subscriber.quarantine.progress import Progress
 from subscriber.quarantine.render import table
-from subscriber.search.commands import run_as_reader
-from subscriber.search.indexes import CATALOG, BuildState, build_state, relation_name
-from subscriber.search.reader import TIMEOUT_SECONDS
+from subscriber.query.commands import run_as_reader
+from subscriber.query.indexes import CATALOG, BuildState, build_state, relation_name
+from subscriber.query.reader import TIMEOUT_SECONDS
 
 Format: TypeAlias = Literal["table", "json"]
 

@@ -16,9 +16,9 @@ from subscriber.cli.search_arguments import MomentArgument, Size
 from subscriber.cli.search_output import Format, writer_of
 from subscriber.errors import ConfigurationError
 from subscriber.observe.log import bytes_of
-from subscriber.search.commands import run_search
-from subscriber.search.query import ORDERS, Query
-from subscriber.search.reader import Search
+from subscriber.query.commands import run_search
+from subscriber.query.reader import Search
+from subscriber.query.search_query import ORDERS, Query
 
 ROWS_AT_MOST = 100_000
 DEFAULT_ROWS = 1000

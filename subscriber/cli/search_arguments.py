@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 
 from subscriber.cli.age import Age
-from subscriber.search.query import Moment
+from subscriber.query.search_query import Moment
 
 _UNITS: Final[Mapping[str, int]] = {"": 1, "B": 1} | {
     f"{letter}{suffix}": base**power

@@ -17,7 +17,7 @@ import msgspec
 
 from subscriber.errors import ConfigurationError
 from subscriber.quarantine.render import printable, time_text
-from subscriber.search.query import Found, Looked
+from subscriber.query.search_query import Found, Looked
 
 Format: TypeAlias = Literal["table", "json", "csv", "parquet"]
 Write: TypeAlias = Callable[[Sequence[Found]], None]
@@ -109,7 +109,7 @@ def _text(stream: BinaryIO) -> Iterator[io.TextIOWrapper]:
 
 def _parquet() -> Any:
     try:
-        return importlib.import_module("subscriber.search.parquet")
+        return importlib.import_module("subscriber.query.parquet")
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "pyarrow":
             raise

@@ -17,7 +17,7 @@ from benchmarks.search.rows import BUCKET, fill, key_of
 from benchmarks.search.speed import Stream
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import migrate
-from subscriber.search.indexes import CATALOG
+from subscriber.query.indexes import CATALOG
 from testkit.postgres.postgres import LocalPostgres
 
 pytestmark = pytest.mark.usefixtures("untraced")

@@ -12,8 +12,8 @@ from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.index_builds import index_states
 from subscriber.adapters.postgres.migrations import migrate
 from subscriber.adapters.postgres.store import opened_store
-from subscriber.search.query import Query
-from subscriber.search.reader import opened_search
+from subscriber.query.reader import opened_search
+from subscriber.query.search_query import Query
 from tests.adapters.postgres.object_rows import row
 from tests.security.sql_roles import SQL, create_roles, drop_roles, run
 

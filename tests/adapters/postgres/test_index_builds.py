@@ -16,7 +16,7 @@ from subscriber.adapters.postgres.index_builds import BuildProgress, IndexBuilds
 from subscriber.adapters.postgres.reader import Reader
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import ConfigurationError, StoreError
-from subscriber.search.indexes import CATALOG, BuildState, build_state, relation_name
+from subscriber.query.indexes import CATALOG, BuildState, build_state, relation_name
 from tests.adapters.postgres.object_rows import row
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -23,8 +23,8 @@ from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError, Treatment
 from subscriber.jobs import PageDone
 from subscriber.model import Rejection
-from subscriber.search import reader as search_reader
-from subscriber.search.query import Query
+from subscriber.query import reader as search_reader
+from subscriber.query.search_query import Query
 from testkit.postgres.pgbouncer import pgbouncer, pgbouncer_program
 from tests.adapters.postgres.object_rows import row
 from tests.fakes.samples import message

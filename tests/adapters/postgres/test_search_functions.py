@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from subscriber.adapters.postgres.store import PostgresStore
-from subscriber.search.patterns import AFTER_ALL, prefix_end
+from subscriber.query.patterns import AFTER_ALL, prefix_end
 from tests.adapters.postgres.object_rows import NOON, colliding_row, row
 
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

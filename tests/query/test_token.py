@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from subscriber.search.query import Found, Query, QueryError
-from subscriber.search.token import Position, query_digest, read_token, token_after
+from subscriber.query.search_query import Found, Query, QueryError
+from subscriber.query.token import Position, query_digest, read_token, token_after
 
 NOON = datetime(2026, 11, 22, 12, 0, 0, 123456, tzinfo=UTC)
 QUERY = Query(bucket="lake", prefix="raw/", since=timedelta(days=7))

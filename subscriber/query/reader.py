@@ -19,10 +19,10 @@ from subscriber.adapters.postgres.index_builds import index_states
 from subscriber.adapters.postgres.reader import Reader
 from subscriber.errors import DatabaseError, StoreError
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
-from subscriber.search.explain import explanation
-from subscriber.search.query import Found, Looked, Query, QueryError
-from subscriber.search.statement import look_up_statement, statement_of
-from subscriber.search.token import Position, position_of, read_token, token_after
+from subscriber.query.explain import explanation
+from subscriber.query.search_query import Found, Looked, Query, QueryError
+from subscriber.query.statement import look_up_statement, statement_of
+from subscriber.query.token import Position, position_of, read_token, token_after
 
 TIMEOUT_SECONDS: Final = 60.0
 PAGE_ROWS: Final = 5000

@@ -15,7 +15,7 @@ from typing import Final
 
 import msgspec
 
-from subscriber.search.query import Found, Query, QueryError, canonical
+from subscriber.query.search_query import Found, Query, QueryError, canonical
 
 _DIGEST_BYTES: Final = 12
 _FORMAT: Final = 1

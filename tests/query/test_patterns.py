@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from subscriber.search.patterns import Glob, escaped, parse_glob, prefix_end, regex_prefix
+from subscriber.query.patterns import Glob, escaped, parse_glob, prefix_end, regex_prefix
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from subscriber.search.query import Query, QueryError, at
-from subscriber.search.statement import statement_of
-from subscriber.search.token import Position
+from subscriber.query.search_query import Query, QueryError, at
+from subscriber.query.statement import statement_of
+from subscriber.query.token import Position
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 HOSTILE = "'; DROP TABLE object_versions; --"

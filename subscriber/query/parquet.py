@@ -13,7 +13,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet
 
-from subscriber.search.query import Found
+from subscriber.query.search_query import Found
 
 ROWS_PER_GROUP: Final = 50_000
 """About 10 MB, so that readers can skip groups and memory stays bounded."""

@@ -10,7 +10,7 @@ import msgspec
 from subscriber.errors import ConfigurationError
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
 from subscriber.model import State
-from subscriber.search.patterns import parse_glob
+from subscriber.query.patterns import parse_glob
 
 Order: TypeAlias = Literal["key", "size", "time"]
 """By key ascending; by size, the largest first; by event time, the newest first."""

@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from subscriber.adapters.postgres.statements import quoted
-from subscriber.search.patterns import Glob, escaped, parse_glob, prefix_end, regex_prefix
-from subscriber.search.query import Query, at
-from subscriber.search.token import Position
+from subscriber.query.patterns import Glob, escaped, parse_glob, prefix_end, regex_prefix
+from subscriber.query.search_query import Query, at
+from subscriber.query.token import Position
 
 _COLUMNS = "bucket, key, version_id, state, is_latest, size_bytes, etag, event_time"
 _ORDERED_BY = {"key": ("key", "version_id"), "size": ("size_bytes", "key", "version_id")} | {

@@ -11,7 +11,7 @@ import uvloop
 from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.options import auth_options, store_options
-from subscriber.search.reader import Search, opened_search
+from subscriber.query.reader import Search, opened_search
 from subscriber.settings.table import Settings
 
 T = TypeVar("T")

@@ -16,12 +16,12 @@ from subscriber.adapters.postgres.index_builds import IndexBuilds
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError
 from subscriber.model import ObjectEvent
-from subscriber.search import reader as search_reader
-from subscriber.search.indexes import CATALOG, relation_name
-from subscriber.search.query import Found, Looked, Order, Query, QueryError
-from subscriber.search.reader import Search, SearchTimeoutError, opened_search
-from subscriber.search.statement import statement_of
-from subscriber.search.token import Position
+from subscriber.query import reader as search_reader
+from subscriber.query.indexes import CATALOG, relation_name
+from subscriber.query.reader import Search, SearchTimeoutError, opened_search
+from subscriber.query.search_query import Found, Looked, Order, Query, QueryError
+from subscriber.query.statement import statement_of
+from subscriber.query.token import Position
 from tests.adapters.postgres.object_rows import NOON, row
 
 FOLDERS = ("a", "b/c", "ä", "😀", "a%_")

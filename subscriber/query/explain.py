@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from subscriber.search.indexes import CATALOG, relation_name
-from subscriber.search.query import Query
-from subscriber.search.statement import Condition
+from subscriber.query.indexes import CATALOG, relation_name
+from subscriber.query.search_query import Query
+from subscriber.query.statement import Condition
 
 _TABLE: Final = "object_versions"
 _PRIMARY_KEY: Final = "object_versions_pkey"
