@@ -34,7 +34,7 @@ GRANT SELECT ON :"schema".job_ranges TO :"writer";
 GRANT INSERT (job_id, number, after, upto, state, attempts, claims, worker, lease_until, started_at)
     ON :"schema".job_ranges TO :"writer";
 GRANT UPDATE (
-        upto, position, state, attempts, claims, worker, lease_until, moment, listed, written, missing, ghost, stale, fresh,
+        upto, position, cut_at, state, attempts, claims, worker, lease_until, moment, listed, written, missing, ghost, stale, fresh,
         requests, bytes, examples, error, started_at, finished_at
     ) ON :"schema".job_ranges TO :"writer";
 
