@@ -32,6 +32,8 @@ ALL = [
     "1_006_search",
     "1_007_buckets",
     "1_008_cut",
+    "1_009_features",
+    "1_010_usage",
 ]
 
 
@@ -55,7 +57,7 @@ async def test_an_older_schema_gets_the_missing_migrations(store_options: StoreO
     await database.execute("DROP TABLE quarantined_messages, job_ranges, jobs, buckets")
     await database.execute("DROP VIEW versions CASCADE; DROP FUNCTION prefix_end")
     await database.execute("DELETE FROM schema_migrations WHERE number >= 3")
-    names = r"1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search, 1_007_buckets, 1_008_cut"
+    names = r"1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search, 1_007_buckets, 1_008_cut, 1_009_features, 1_010_usage"
     with pytest.raises(SchemaError, match=rf"lacks {names}\. Run: subscriber migrate") as caught:
         await check_schema(store_options)
     assert caught.value.exit_code is ExitCode.SCHEMA
