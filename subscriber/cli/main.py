@@ -45,6 +45,7 @@ COMMANDS = {
     "quarantine": LazyCommand(
         "subscriber.cli.quarantine:quarantine", "List, show or replay messages that could not become rows."
     ),
+    "dlq": LazyCommand("subscriber.cli.dlq:dlq", "List, show or redrive messages of the dead-letter queues."),
     "backfill": LazyCommand("subscriber.cli.reconcile:backfill", "Fill the index with what is in a bucket already."),
     "reconcile": LazyCommand(
         "subscriber.cli.reconcile:reconcile", "Compare a bucket with the index, and repair what differs."

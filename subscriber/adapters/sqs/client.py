@@ -135,6 +135,11 @@ class Sqs:
         attributes: Mapping[str, str] = answer.get("Attributes", {})
         return attributes
 
+    async def rare_call(self, through: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Any operation by its name in Python, such as "send_message_batch", with the client of queue `through`."""
+        call = getattr(self._regions[through].aiobotocore, operation)(**parameters)
+        return await _answer(call, SETTLE_TIMEOUT_SECONDS)
+
     async def _settle(self, queue: str, target: str, body: bytes, entries: int) -> BatchAnswer:
         return batch_answer(await self._regions[queue].settle.call(target, body, SETTLE_TIMEOUT_SECONDS), entries)
 
