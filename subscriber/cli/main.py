@@ -38,7 +38,7 @@ _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 COMMANDS = {
     "run": LazyCommand("subscriber.cli.daemon:run", "Process events from the queues until SIGTERM or SIGINT."),
     "check": LazyCommand("subscriber.cli.check:check", "Check settings, queues, buckets and database; suggest fixes."),
-    "migrate": LazyCommand("subscriber.cli.daemon:migrate", "Create or upgrade the database schema, then exit."),
+    "migrate": LazyCommand("subscriber.cli.migrate:migrate", "Create or upgrade the database schema, then exit."),
     "control": LazyCommand(
         "subscriber.cli.control:control", "Inspect or override the concurrency of a running daemon."
     ),

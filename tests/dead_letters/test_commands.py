@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 import pytest
 
-from subscriber.adapters.sqs.client import Sqs, SqsOptions
+from subscriber.adapters.sqs.client import Sqs
 from subscriber.adapters.sqs.dead_letters import DeadLetterCalls
+from subscriber.adapters.sqs.options import SqsOptions
 from subscriber.dead_letters import commands
 from subscriber.dead_letters.commands import MoveTally, Redrive
 from subscriber.dead_letters.plan import DeadLetterQueue, meaning
