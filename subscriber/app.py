@@ -87,17 +87,6 @@ def run(settings: Settings, *, migrate: bool) -> ExitCode:
         return runner.run(Daemon(settings).run(migrate_first=migrate))
 
 
-def migrate(settings: Settings) -> list[str]:
-    """Upgrade the schema; the names of the applied migrations."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_migrate(settings))
-
-
-async def _migrate(settings: Settings) -> list[str]:
-    async with authenticated(store_options(settings), auth_options(settings)) as options:
-        return await apply_migrations(options)
-
-
 POLLS_END_SECONDS = 0.05
 """After polls were cancelled, before messages are released: a service that has not noticed the end of a poll would
 answer it with them, and they would stay invisible."""

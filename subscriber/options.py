@@ -9,8 +9,8 @@ from __future__ import annotations
 from subscriber.adapters.load.sensor import SensorOptions
 from subscriber.adapters.postgres.auth import AuthOptions
 from subscriber.adapters.postgres.connection import StoreOptions
-from subscriber.adapters.sqs.client import SqsOptions
-from subscriber.admin.connections import CONNECTIONS_AT_MOST
+from subscriber.adapters.sqs.options import SqsOptions
+from subscriber.admin.limits import CONNECTIONS_AT_MOST
 from subscriber.choices import SCHEDULED_RANGES
 from subscriber.control.governor.decide import GovernorOptions
 from subscriber.pipeline.acknowledge import AcknowledgeOptions

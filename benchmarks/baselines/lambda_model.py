@@ -25,7 +25,8 @@ import asyncpg
 
 from benchmarks.baselines.index_rows import rows_of, upsert
 from benchmarks.baselines.service import database_url, say_ready, serve
-from subscriber.adapters.sqs.client import Sqs, SqsOptions
+from subscriber.adapters.sqs.client import Sqs
+from subscriber.adapters.sqs.options import SqsOptions
 from subscriber.model import Lease, Message
 
 BATCHES_AT_START: Final = 5

@@ -13,11 +13,10 @@ from typing import cast
 
 from aiohttp import web
 
+from subscriber.admin.limits import CONNECTIONS_AT_MOST
+
 REQUEST_SECONDS = 5.0
 """How long a client may take to send a request line and its headers, which fit into one packet."""
-
-CONNECTIONS_AT_MOST = 64
-"""A load balancer, a scraper and an operator need a handful; the queues and the database need the other descriptors."""
 
 IDLE_SECONDS = 75.0
 """How long a connection may be idle between requests: longer than Prometheus waits between two scrapes."""

@@ -1,4 +1,4 @@
-"""`subscriber run` and `subscriber migrate`."""
+"""`subscriber run`."""
 
 from __future__ import annotations
 
@@ -31,13 +31,3 @@ def run(*, migrate: bool) -> None:
         log_failure(innermost(error))
         raise
     sys.exit(code)
-
-
-@click.command()
-def migrate() -> None:
-    """Create or upgrade the database schema, then exit."""
-    applied = app.migrate(read_settings(needs_queues=False))
-    for name in applied:
-        click.echo(f"applied {name}")
-    if not applied:
-        click.echo("the schema is up to date")

@@ -38,13 +38,14 @@ _UNWRITABLE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 COMMANDS = {
     "run": LazyCommand("subscriber.cli.daemon:run", "Process events from the queues until SIGTERM or SIGINT."),
     "check": LazyCommand("subscriber.cli.check:check", "Check settings, queues, buckets and database; suggest fixes."),
-    "migrate": LazyCommand("subscriber.cli.daemon:migrate", "Create or upgrade the database schema, then exit."),
+    "migrate": LazyCommand("subscriber.cli.migrate:migrate", "Create or upgrade the database schema, then exit."),
     "control": LazyCommand(
         "subscriber.cli.control:control", "Inspect or override the concurrency of a running daemon."
     ),
     "quarantine": LazyCommand(
         "subscriber.cli.quarantine:quarantine", "List, show or replay messages that could not become rows."
     ),
+    "dlq": LazyCommand("subscriber.cli.dlq:dlq", "List, show or redrive messages of the dead-letter queues."),
     "backfill": LazyCommand("subscriber.cli.reconcile:backfill", "Fill the index with what is in a bucket already."),
     "reconcile": LazyCommand(
         "subscriber.cli.reconcile:reconcile", "Compare a bucket with the index, and repair what differs."

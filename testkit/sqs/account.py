@@ -138,16 +138,17 @@ class Account:
 
         If that queue has been deleted, they return to their own queue with a new count: nothing is lost.
         """
-        target = self._by_arn(source.attributes.dead_letter_arn or "") or source
+        target = self.by_arn(source.attributes.dead_letter_arn or "") or source
         for letter in dead:
             target.accept(letter, self._arn_prefix + source.name)
 
-    def _by_arn(self, arn: str) -> Queue | None:
+    def by_arn(self, arn: str) -> Queue | None:
+        """The queue of this ARN; None if there is none."""
         return self._queues.get(arn.removeprefix(self._arn_prefix)) if arn.startswith(self._arn_prefix) else None
 
     def _checked(self, attributes: QueueAttributes) -> QueueAttributes:
         arn = attributes.dead_letter_arn
-        if arn is not None and self._by_arn(arn) is None:
+        if arn is not None and self.by_arn(arn) is None:
             raise errors.INVALID_PARAMETER.because(
                 f"Value {attributes.given['RedrivePolicy']} for parameter RedrivePolicy is invalid. "
                 "Reason: Dead letter target does not exist."

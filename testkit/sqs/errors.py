@@ -53,6 +53,7 @@ RECEIPT_HANDLE_IS_INVALID = _modeled("ReceiptHandleIsInvalid", "ReceiptHandleIsI
 MESSAGE_NOT_IN_FLIGHT = _modeled("MessageNotInflight")
 OVER_LIMIT = _modeled("OverLimit", "OverLimit", 403)
 UNSUPPORTED_OPERATION = _modeled("UnsupportedOperation")
+RESOURCE_NOT_FOUND = _modeled("ResourceNotFoundException", "ResourceNotFoundException", 404)
 EMPTY_BATCH = _modeled("EmptyBatchRequest")
 TOO_MANY_ENTRIES = _modeled("TooManyEntriesInBatchRequest")
 ENTRY_IDS_NOT_DISTINCT = _modeled("BatchEntryIdsNotDistinct")

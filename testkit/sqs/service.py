@@ -19,6 +19,7 @@ from testkit.sqs.account import Account
 from testkit.sqs.admin_operations import AdminOperations
 from testkit.sqs.audit_log import AuditLog
 from testkit.sqs.faults import Faults
+from testkit.sqs.move_tasks import MoveTasks
 from testkit.sqs.operations import MessageOperations, Poll
 from testkit.sqs.polls import Polls, WaitingPoll
 from testkit.sqs.queue_operations import QueueOperations
@@ -79,7 +80,9 @@ class Service:
         self._clock = clock
         self._polls = Polls(messages, clock)
         self._encoder = msgspec.json.Encoder()
-        self._operations = _table(QueueOperations(account), messages) | _admin_table(admin)
+        self._operations = (
+            _table(QueueOperations(account), messages) | _moves_table(MoveTasks(account)) | _admin_table(admin)
+        )
 
     def answer(self, request: SignedRequest, send: Send) -> WaitingPoll | None:
         """Answer the request through `send`, at once or, if a waiting poll is returned, later.
@@ -150,6 +153,16 @@ def _table(queues: QueueOperations, messages: MessageOperations) -> dict[str, _O
         ("DeleteMessageBatch", batch[shapes.DeleteEntry], messages.delete_batch),
         ("ChangeMessageVisibility", shapes.ChangeMessageVisibilityRequest, messages.change_visibility),
         ("ChangeMessageVisibilityBatch", batch[shapes.VisibilityEntry], messages.change_visibility_batch),
+    ]
+    return {TARGET_PREFIX + name: _Operation(msgspec.json.Decoder(shape), act) for name, shape, act in operations}
+
+
+def _moves_table(moves: MoveTasks) -> dict[str, _Operation]:
+    """Target to operation, for the move tasks of dead-letter queues."""
+    operations: list[tuple[str, Any, Callable[[Any, float], msgspec.Struct]]] = [
+        ("StartMessageMoveTask", shapes.StartMoveRequest, moves.start),
+        ("ListMessageMoveTasks", shapes.ListMovesRequest, moves.list),
+        ("CancelMessageMoveTask", shapes.MoveHandle, moves.cancel),
     ]
     return {TARGET_PREFIX + name: _Operation(msgspec.json.Decoder(shape), act) for name, shape, act in operations}
 

@@ -99,6 +99,51 @@ class BatchRequest(QueueRequest, Generic[EntryT]):
     entries: list[EntryT] = []
 
 
+class StartMoveRequest(Shape):
+    """StartMessageMoveTask."""
+
+    source_arn: str = ""
+    destination_arn: str = ""
+    max_number_of_messages_per_second: int | None = None
+
+
+class ListMovesRequest(Shape):
+    """ListMessageMoveTasks."""
+
+    source_arn: str = ""
+    max_results: int = 1
+
+
+class MoveHandle(Shape):
+    """CancelMessageMoveTask, and the answer of StartMessageMoveTask."""
+
+    task_handle: str = ""
+
+
+class MovedAnswer(Shape):
+    """Of CancelMessageMoveTask."""
+
+    approximate_number_of_messages_moved: int
+
+
+class MoveResult(Shape):
+    """One task in the answer of ListMessageMoveTasks."""
+
+    task_handle: str = ""
+    status: str = ""
+    source_arn: str = ""
+    approximate_number_of_messages_moved: int = -1
+    approximate_number_of_messages_to_move: int = -1
+    failure_reason: str = ""
+    started_timestamp: int = 0
+
+
+class MovesAnswer(Shape):
+    """Of ListMessageMoveTasks."""
+
+    results: list[MoveResult] = []
+
+
 class ReceiveMessageRequest(QueueRequest):
     """ReceiveMessage; `attribute_names` is the older parameter for system attributes."""
 

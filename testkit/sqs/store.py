@@ -84,6 +84,15 @@ class Queue:
         self._make_visible(self._enter(message))
         return message
 
+    def take(self, limit: int, now: float) -> list[StoredMessage]:
+        """Remove at most `limit` visible messages."""
+        self.advance(now)
+        taken: list[StoredMessage] = []
+        while len(taken) < limit and (message := self._next_visible(limit, now)):
+            del self._messages[message.number]
+            taken.append(message)
+        return taken
+
     def receive(self, limit: int, visibility_seconds: int, now: float) -> Taken:
         """Receive at most `limit` messages; they are invisible for the given time."""
         self.advance(now)

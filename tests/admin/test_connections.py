@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 import pytest
 from prometheus_client import CollectorRegistry
 
-from subscriber.admin.connections import CONNECTIONS_AT_MOST, REQUEST_SECONDS, Connections
+from subscriber.admin.connections import REQUEST_SECONDS, Connections
 from subscriber.admin.control import ControlPage
+from subscriber.admin.limits import CONNECTIONS_AT_MOST
 from subscriber.admin.server import AdminServer
 
 REQUEST = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"

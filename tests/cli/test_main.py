@@ -32,6 +32,8 @@ def application(monkeypatch: pytest.MonkeyPatch) -> Arrange:
     def arrange(**functions: Callable[..., object]) -> SimpleNamespace:
         stand_in = SimpleNamespace(**functions)
         monkeypatch.setattr(daemon, "app", stand_in)
+        if "migrate" in functions:
+            monkeypatch.setattr("subscriber.cli.migrate.upgrade", functions["migrate"])
         return stand_in
 
     # The log is configured for the whole process, which would outlive the test.
@@ -100,8 +102,8 @@ def test_a_failed_start_is_one_line_of_the_log_too(monkeypatch: pytest.MonkeyPat
 
 def test_a_console_shows_a_failed_start_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without JSON there is only the sentence on stderr; another command than `run` logs no end of a daemon."""
-    stand_in = SimpleNamespace(run=raising(SchemaError("too new")), migrate=raising(SchemaError("too new")))
-    monkeypatch.setattr(daemon, "app", stand_in)
+    monkeypatch.setattr(daemon, "app", SimpleNamespace(run=raising(SchemaError("too new"))))
+    monkeypatch.setattr("subscriber.cli.migrate.upgrade", raising(SchemaError("too new")))
     for words, log_format in ((["run"], "console"), (["migrate"], "json")):
         failed = invoke(*words, SUBSCRIBER_LOG_FORMAT=log_format)
         assert (failed.exit_code, failed.stdout, failed.stderr) == (5, "", "subscriber: too new\n")
@@ -194,6 +196,17 @@ def test_help_needs_nothing_heavy() -> None:
         "import sys\nfrom subscriber.cli.main import main\nmain(['--help'], standalone_mode=False)\n"
         "heavy = {'aiobotocore', 'aiohttp', 'asyncpg', 'asyncio', 'structlog', 'msgspec', 'subscriber.app'}\n"
         "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("module", ["migrate", "search", "exists", "quarantine", "jobs", "buckets", "indexes"])
+def test_a_command_of_the_database_needs_no_aws(module: str) -> None:
+    """Neither clients of AWS nor the HTTP server are imported where a password logs in, since they cost the most."""
+    program = (
+        f"import sys\nimport subscriber.cli.{module}\n"
+        "print(sorted({'aiobotocore', 'botocore', 'aiohttp', 'pyarrow', 'subscriber.app'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -12,8 +12,8 @@ from contextlib import ExitStack, suppress
 import psutil
 import pytest
 
-from subscriber.admin.connections import CONNECTIONS_AT_MOST
 from subscriber.admin.control import rejection_of
+from subscriber.admin.limits import CONNECTIONS_AT_MOST
 from subscriber.errors import ExitCode
 from testkit.daemon import DaemonProcess
 from tests.e2e.environment import RunContext

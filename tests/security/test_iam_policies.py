@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from botocore import xform_name
 from botocore.session import get_session
 
 from subscriber.adapters.sqs import wire
 from subscriber.adapters.sqs.client import Sqs
+from subscriber.adapters.sqs.dead_letters import DeadLetterCalls
 
 IAM = Path(__file__).parents[2] / "config/iam"
 
@@ -17,6 +19,7 @@ _ACTION_OF_BATCH = {
     # The actions of batch calls are those of the single ones (SQS Developer Guide, "Amazon SQS API permissions").
     "DeleteMessageBatch": "DeleteMessage",
     "ChangeMessageVisibilityBatch": "ChangeMessageVisibility",
+    "SendMessageBatch": "SendMessage",
 }
 
 
@@ -42,6 +45,17 @@ def test_the_daemon_may_do_only_what_it_needs() -> None:
     assert sorted(statement["Action"]) == sorted(f"sqs:{action}" for action in actions)
     assert "*" not in json.dumps(statement)
     assert statement["Effect"] == "Allow"
+
+
+def test_a_redrive_may_do_what_its_calls_need() -> None:
+    """An action for every call of the dead-letter adapter, and a call for every action."""
+    methods = [each for each in vars(DeadLetterCalls).values() if hasattr(each, "__code__")]
+    operations = {xform_name(name): name for name in get_session().get_service_model("sqs").operation_names}
+    called = {operations[each] for method in methods for each in method.__code__.co_consts if each in operations}
+    actions = {_ACTION_OF_BATCH.get(operation, operation) for operation in called | {"GetQueueAttributes"}}
+    given = {action for statement in statements("redrive-policy.json") for action in statement["Action"]}
+    assert given == {f"sqs:{action}" for action in actions}
+    assert all("*" not in json.dumps(statement) for statement in statements("redrive-policy.json"))
 
 
 def test_a_reconciliation_only_lists() -> None:

@@ -28,6 +28,7 @@ from subscriber.adapters.aws.session import (
     tls_context,
     unusable_settings,
 )
+from subscriber.adapters.sqs.options import SqsOptions
 from subscriber.adapters.sqs.wire import (
     DELETE_TARGET,
     RECEIVE_TARGET,
@@ -39,25 +40,12 @@ from subscriber.adapters.sqs.wire import (
     visibility_body,
 )
 from subscriber.errors import NO_CREDENTIALS_REMEDY, QueueError
-from subscriber.model import ENTRIES_PER_CALL, MESSAGES_PER_POLL, BatchAnswer, Lease, Message
+from subscriber.model import ENTRIES_PER_CALL, BatchAnswer, Lease, Message
 from subscriber.queue_url import region_of
 
 SETTLE_TIMEOUT_SECONDS = 20
 POLL_GRACE_SECONDS = 10
 """A long poll without an answer so long after its wait has failed."""
-
-
-class SqsOptions(msgspec.Struct, frozen=True):
-    """Queues and limits of the client."""
-
-    queues: tuple[str, ...]
-    wait_seconds: int
-    """Wait time of a long poll, 1 to 20 (SQS API reference)."""
-    visibility_seconds: int
-    """Visibility timeout of received messages; it overrides the queue's own."""
-    polls_at_most: int
-    settle_calls_at_most: int
-    messages_per_poll: int = MESSAGES_PER_POLL
 
 
 class _Region(msgspec.Struct, frozen=True):
@@ -134,6 +122,11 @@ class Sqs:
         answer = await _answer(call, SETTLE_TIMEOUT_SECONDS)
         attributes: Mapping[str, str] = answer.get("Attributes", {})
         return attributes
+
+    async def rare_call(self, through: str, operation: str, **parameters: Any) -> dict[str, Any]:
+        """Any operation by its name in Python, such as "send_message_batch", with the client of queue `through`."""
+        call = getattr(self._regions[through].aiobotocore, operation)(**parameters)
+        return await _answer(call, SETTLE_TIMEOUT_SECONDS)
 
     async def _settle(self, queue: str, target: str, body: bytes, entries: int) -> BatchAnswer:
         return batch_answer(await self._regions[queue].settle.call(target, body, SETTLE_TIMEOUT_SECONDS), entries)

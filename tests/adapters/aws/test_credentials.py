@@ -19,7 +19,8 @@ from botocore.exceptions import (
 from subscriber.adapters.aws.credentials import ATTEMPTS, BACKOFF, once_credentials_come
 from subscriber.adapters.postgres.auth import AuthOptions, authenticated
 from subscriber.adapters.postgres.connection import StoreOptions
-from subscriber.adapters.sqs.client import Sqs, SqsOptions
+from subscriber.adapters.sqs.client import Sqs
+from subscriber.adapters.sqs.options import SqsOptions
 from subscriber.errors import ExitCode, QueueError
 from subscriber.flow.backoff import Backoff
 from tests.fakes.virtual_time import VirtualTimeLoop

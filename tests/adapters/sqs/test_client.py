@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from subscriber.adapters.sqs.client import Sqs, SqsOptions
+from subscriber.adapters.sqs.client import Sqs
+from subscriber.adapters.sqs.options import SqsOptions
 from subscriber.adapters.sqs.wire import receive_body
 from subscriber.errors import QueueCallError
 from subscriber.model import BatchAnswer, Lease

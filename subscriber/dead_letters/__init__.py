@@ -1,0 +1,1 @@
+"""The dead-letter queues of the configured queues: list, show, redrive."""
