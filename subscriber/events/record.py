@@ -22,11 +22,12 @@ from subscriber.events.key import (
     decode_form,
     is_storable,
 )
-from subscriber.events.names import STATES, ignored_label, native_name, state_of
+from subscriber.events.names import STATES, STORAGE_FACTS, ignored_label, native_name, state_of
 from subscriber.events.rejection import RejectedRecordError, quoted
 from subscriber.events.sender import AWS, SENDERS, KeyEncoding, sender_of
 from subscriber.events.sequencer import canonical_sequencer
-from subscriber.model import ObjectEvent, Rejection
+from subscriber.events.storage import Aside, request_of, storage_of
+from subscriber.model import DetailedEvent, ObjectEvent, Rejection, StorageFact
 
 MAX_SIZE_BYTES: Final = 2**63 - 1
 """What a bigint holds; S3's own limit is 50 TB."""
@@ -58,7 +59,7 @@ class S3Field(msgspec.Struct, frozen=True, gc=False):
     object: ObjectField
 
 
-class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class Record(Aside, frozen=True, gc=False, rename="camel", kw_only=True):
     """An element of `Records`; EventBridge events are converted to it."""
 
     event_name: str
@@ -81,20 +82,42 @@ Meaning: TypeAlias = Sequenced | str | Rejection
 """An event; or the label of an ignored one; or why the record is rejected."""
 
 
-def read_record(record: Record, *, key_is_encoded: bool) -> Meaning:
-    """What `record` means. Raises nothing."""
+def read_record(record: Record, *, key_is_encoded: bool, keeps_requester: bool = False) -> Meaning:
+    """What `record` means. Raises nothing.
+
+    Args:
+        record: as it came.
+        key_is_encoded: whether its key is form-encoded, where its sender does that.
+        keeps_requester: whether the event tells who made the request, where the record does.
+    """
     try:
-        return _read(record, key_is_encoded=key_is_encoded)
+        meaning = _read(record, key_is_encoded=key_is_encoded)
     except RejectedRecordError as error:
-        return error.rejection
+        # A storage fact that cannot be used is ignored like an event that says nothing: no row is missing without it.
+        name = native_name(record.event_name)
+        return name if name in STORAGE_FACTS else error.rejection
+    if keeps_requester and isinstance(meaning, Sequenced) and meaning.event.state != "unchanged":
+        return Sequenced(_with_request(meaning.event, record), meaning.is_derived)
+    return meaning
+
+
+def _with_request(event: ObjectEvent, record: Record) -> ObjectEvent:
+    requester, remote_ip, request_id = request_of(record)
+    if requester is remote_ip is request_id is None:
+        return event
+    known = msgspec.structs.asdict(event)
+    return DetailedEvent(**known, requester=requester, remote_ip=remote_ip, request_id=request_id)
 
 
 def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
     sender = SENDERS.get(record.event_source) or sender_of(record.event_source)
     name = record.event_name
     state = STATES.get(name) or state_of(name := native_name(name))
+    storage = None
     if state is None:
-        return ignored_label(name)
+        storage = storage_of(name, record) if name in STORAGE_FACTS else None
+        if storage is None:
+            return ignored_label(name)
     if not record.event_version.startswith(_SUPPORTED_MINOR) and record.event_version != SUPPORTED_MAJOR:
         detail = f"eventVersion {quoted(record.event_version)}; only major {SUPPORTED_MAJOR} is known"
         raise RejectedRecordError(rejection.UNSUPPORTED_VERSION, detail)
@@ -104,10 +127,16 @@ def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
     described = record.s3.object
     microsecond = None if sender.is_sequencer_trusted else event_time.microsecond
     sequencer, is_derived = canonical_sequencer(described.sequencer, int(event_time.timestamp()), microsecond)
+    bucket = _bucket(record.s3.bucket.name)
+    key = _key(described.key, sender.key_encoding if key_is_encoded else "plain")
+    version_id = _version_id(described.version_id)
+    if state is None:
+        known = (name, event_time, None, None, *(storage or ()))
+        return Sequenced(StorageFact(bucket, key, version_id, "unchanged", sequencer, *known), is_derived=False)
     event = ObjectEvent(
-        bucket=_bucket(record.s3.bucket.name),
-        key=_key(described.key, sender.key_encoding if key_is_encoded else "plain"),
-        version_id=_version_id(described.version_id),
+        bucket=bucket,
+        key=key,
+        version_id=version_id,
         state=state,
         sequencer=sequencer,
         event_name=name,

@@ -35,6 +35,8 @@ _OURS = (
     "size",
     "etag",
     "storageclass",
+    "ismultipartuploaded",
+    "checksumalgorithm",
 )
 
 # Arrow's own pool keeps what it has freed: 123 MB instead of 85 for the same file (pyarrow 26.0.1).
@@ -84,6 +86,7 @@ def _checked(schema: Any, name: str) -> dict[str, str]:
         "islatest": (pa.types.is_boolean,),
         "lastmodifieddate": (pa.types.is_timestamp,),
         "size": (pa.types.is_int64,),
+        "ismultipartuploaded": (pa.types.is_boolean,),
     }
     columns = {column_name(field.name): field.name for field in schema if column_name(field.name) in kinds}
     for ours, written in columns.items():
@@ -122,8 +125,10 @@ def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVer
             None if is_marker else size,
             None if is_marker else etag or None,
             storage_class or None,
+            multipart,
+            checksum or None,
         )
-        for key, version, marker, latest, modified, size, etag, storage_class in zip(
+        for key, version, marker, latest, modified, size, etag, storage_class, multipart, checksum in zip(
             values("key", absent=""),
             values("versionid", absent=""),
             values("isdeletemarker", absent=False),
@@ -132,6 +137,8 @@ def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVer
             values("size", absent=None),
             values("etag", absent=None),
             values("storageclass", absent=None),
+            values("ismultipartuploaded", absent=None),
+            values("checksumalgorithm", absent=None),
             strict=True,
         )
     ]
