@@ -26,7 +26,7 @@ from subscriber.events.names import STATES, STORAGE_FACTS, ignored_label, native
 from subscriber.events.rejection import RejectedRecordError, quoted
 from subscriber.events.sender import AWS, SENDERS, KeyEncoding, sender_of
 from subscriber.events.sequencer import canonical_sequencer
-from subscriber.events.storage import Aside, request_of, storage_of
+from subscriber.events.storage import Aside, Storage, request_of, storage_of
 from subscriber.model import DetailedEvent, ObjectEvent, Rejection, StorageFact
 
 MAX_SIZE_BYTES: Final = 2**63 - 1
@@ -119,32 +119,38 @@ def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
         if storage is None:
             return ignored_label(name)
     if not record.event_version.startswith(_SUPPORTED_MINOR) and record.event_version != SUPPORTED_MAJOR:
-        detail = f"eventVersion {quoted(record.event_version)}; only major {SUPPORTED_MAJOR} is known"
-        raise RejectedRecordError(rejection.UNSUPPORTED_VERSION, detail)
+        raise _unsupported(record.event_version)
     event_time = read_event_time(record.event_time)
     if event_time is None:
         raise RejectedRecordError(rejection.BAD_TIME, f"eventTime {quoted(record.event_time)} is not usable")
     described = record.s3.object
     microsecond = None if sender.is_sequencer_trusted else event_time.microsecond
     sequencer, is_derived = canonical_sequencer(described.sequencer, int(event_time.timestamp()), microsecond)
-    bucket = _bucket(record.s3.bucket.name)
-    key = _key(described.key, sender.key_encoding if key_is_encoded else "plain")
-    version_id = _version_id(described.version_id)
-    if state is None:
-        known = (name, event_time, None, None, *(storage or ()))
-        return Sequenced(StorageFact(bucket, key, version_id, "unchanged", sequencer, *known), is_derived=False)
     event = ObjectEvent(
-        bucket=bucket,
-        key=key,
-        version_id=version_id,
-        state=state,
+        bucket=_bucket(record.s3.bucket.name),
+        key=_key(described.key, sender.key_encoding if key_is_encoded else "plain"),
+        version_id=_version_id(described.version_id),
+        state=state or "unchanged",
         sequencer=sequencer,
         event_name=name,
         event_time=event_time,
         size_bytes=_size_bytes(described.size),
         etag=_etag(described.etag),
     )
-    return Sequenced(event, is_derived)
+    return Sequenced(event, is_derived) if storage is None else _storage_fact(event, storage)
+
+
+def _storage_fact(event: ObjectEvent, storage: Storage) -> Sequenced:
+    """Transitions have no sequencer, so that a derived one says nothing about the sender."""
+    known = {**msgspec.structs.asdict(event), "size_bytes": None, "etag": None}
+    storage_class, access_tier, until = storage
+    fact = StorageFact(**known, storage_class=storage_class, access_tier=access_tier, restored_until=until)
+    return Sequenced(fact, is_derived=False)
+
+
+def _unsupported(event_version: str) -> RejectedRecordError:
+    detail = f"eventVersion {quoted(event_version)}; only major {SUPPORTED_MAJOR} is known"
+    return RejectedRecordError(rejection.UNSUPPORTED_VERSION, detail)
 
 
 @functools.lru_cache(maxsize=1024)

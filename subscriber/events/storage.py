@@ -14,7 +14,7 @@ says nothing. None of it may reject a record.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -27,7 +27,7 @@ MAX_TEXT_BYTES: Final = 1024
 """Of a principal, an address or the id of a request; longer ones are dropped."""
 TIERED: Final = "INTELLIGENT_TIERING"
 
-Storage = tuple[str | None, str | None, datetime | None]
+Storage: TypeAlias = tuple[str | None, str | None, datetime | None]
 """Storage class, access tier, and until when the restored copy stays."""
 
 

@@ -112,9 +112,7 @@ def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVer
         return [absent] * count if found is None else found.to_pylist()
 
     if "lastmodifieddate" in columns:
-        # Cut to the second. A time without a zone, as ORC has it, is UTC.
-        seconds = columns["lastmodifieddate"].cast(pa.timestamp("s"), safe=False)
-        columns["lastmodifieddate"] = seconds.cast(pa.int64()).fill_null(fields.UNKNOWN_SECOND)
+        columns["lastmodifieddate"] = _unix_seconds(columns["lastmodifieddate"])
     return [
         ListedVersion(
             key,
@@ -125,7 +123,7 @@ def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVer
             None if is_marker else size,
             None if is_marker else etag or None,
             storage_class or None,
-            multipart,
+            None if is_marker else multipart,
             checksum or None,
         )
         for key, version, marker, latest, modified, size, etag, storage_class, multipart, checksum in zip(
@@ -142,6 +140,11 @@ def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVer
             strict=True,
         )
     ]
+
+
+def _unix_seconds(times: Any) -> Any:
+    """Cut to the second. A time without a zone, as ORC has it, is UTC."""
+    return times.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).fill_null(fields.UNKNOWN_SECOND)
 
 
 def _rejected(name: str, what: str) -> ListingError:

@@ -79,7 +79,7 @@ class CsvDecoder:
             None if is_marker else fields.whole_number(size),
             None if is_marker else etag or None,
             storage_class or None,
-            fields.boolean(multipart) if multipart else None,
+            None if is_marker or not multipart else fields.boolean(multipart),
             checksum or None,
         )
 
