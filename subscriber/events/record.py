@@ -95,7 +95,7 @@ def read_record(record: Record, *, key_is_encoded: bool, keeps_requester: bool =
     except RejectedRecordError as error:
         # A storage fact that cannot be used is ignored like an event that says nothing: no row is missing without it.
         name = native_name(record.event_name)
-        return name if name in STORAGE_FACTS else error.rejection
+        return name if name in STORAGE_FACTS and record.event_source in SENDERS else error.rejection
     if keeps_requester and isinstance(meaning, Sequenced) and meaning.event.state != "unchanged":
         return Sequenced(_with_request(meaning.event, record), meaning.is_derived)
     return meaning

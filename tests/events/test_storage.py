@@ -10,6 +10,8 @@ import pytest
 
 from subscriber.events.decode import decode
 from subscriber.model import DetailedEvent, Lease, Message, ObjectEvent, StorageFact
+from subscriber.options import pipeline_options
+from subscriber.settings.table import Settings
 from tests.events.samples import SECOND, VERSION_ID, body, decoded, event_of, record
 
 UNTIL = datetime(2026, 8, 9, tzinfo=UTC)
@@ -127,6 +129,13 @@ def test_requesters_are_kept_only_where_that_is_wanted() -> None:
         "192.0.2.7",
         "C3D13FE58DE4C810",
     )
+
+
+def test_the_setting_keeps_requesters() -> None:
+    """It is off unless it is switched on."""
+    given = {"SUBSCRIBER_QUEUE_URLS": "http://queue.test/1/main", "SUBSCRIBER_DATABASE_URL": "postgresql://localhost/x"}
+    assert not pipeline_options(Settings.from_environment(given)).keeps_requester
+    assert pipeline_options(Settings.from_environment(given | {"SUBSCRIBER_KEEP_REQUESTER": "true"})).keeps_requester
 
 
 def test_bridged_requesters() -> None:

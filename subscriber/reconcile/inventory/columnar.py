@@ -100,8 +100,7 @@ def _checked(schema: Any, name: str) -> dict[str, str]:
 
 
 def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVersion]:
-    buckets = columns["bucket"].unique().to_pylist()
-    if buckets not in ([bucket], []):
+    if (buckets := columns["bucket"].unique().to_pylist()) not in ([bucket], []):
         raise _rejected(name, f"lists the buckets {buckets[:3]}, the manifest says {bucket!r}")
     if columns["key"].null_count:
         raise _rejected(name, "has a row without a key")
