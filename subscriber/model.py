@@ -13,8 +13,11 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
-State: TypeAlias = Literal["present", "delete_marker", "removed"]
-"""State of an object version: it exists, it is a delete marker, or it was removed (a tombstone)."""
+State: TypeAlias = Literal["present", "delete_marker", "removed", "unchanged"]
+"""State of an object version: it exists, it is a delete marker, or it was removed (a tombstone).
+
+`unchanged` is the state of a StorageFact alone. It is never stored: the table rejects it.
+"""
 
 Trigger: TypeAlias = Literal["full", "due", "drain"]
 """Why a batch was closed: it was full, its linger was over, or the pipeline drains."""
@@ -104,6 +107,37 @@ class ObjectEvent(msgspec.Struct, frozen=True, gc=False):
     etag: str | None
 
 
+class DetailedEvent(ObjectEvent, frozen=True, gc=False):
+    """An event or an observation that says more; what it does not say is None. None of it decides the order."""
+
+    storage_class: str | None = None
+    is_multipart: bool | None = None
+    checksum_algorithm: str | None = None
+    requester: str | None = None
+    """Personal data, like the next two: only with SUBSCRIBER_KEEP_REQUESTER."""
+    remote_ip: str | None = None
+    request_id: str | None = None
+
+
+class StorageFact(ObjectEvent, frozen=True, gc=False):
+    """How a version is stored now: it changes a row that exists, never its content.
+
+    Its state is `unchanged`. Its name decides what it says: of a restored copy only `restored_until`, else only the
+    other two.
+    """
+
+    storage_class: str | None = None
+    access_tier: str | None = None
+    """Of INTELLIGENT_TIERING; None: the storage class has none, or nobody named it."""
+    restored_until: datetime | None = None
+    """Aware, UTC; None: the temporary copy is gone."""
+
+    @property
+    def is_about_restore(self) -> bool:
+        """Whether it says something about the temporary copy, and nothing about the storage class."""
+        return self.event_name.startswith("ObjectRestore:")
+
+
 class ListedVersion(msgspec.Struct, frozen=True, gc=False):
     """One version or delete marker of a bucket, as a listing or an inventory shows it: a fact without a sequencer."""
 
@@ -120,6 +154,9 @@ class ListedVersion(msgspec.Struct, frozen=True, gc=False):
     etag: str | None
     """Without quotes; None for a delete marker, and where an inventory does not tell."""
     storage_class: str | None = None
+    is_multipart: bool | None = None
+    """None where the source does not tell."""
+    checksum_algorithm: str | None = None
 
 
 RankedVersion: TypeAlias = tuple[ListedVersion, str]

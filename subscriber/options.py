@@ -118,6 +118,7 @@ def pipeline_options(settings: Settings) -> PipelineOptions:
         write=WriteOptions(statement_seconds=settings.write_timeout_seconds),
         acknowledge=AcknowledgeOptions(calls_at_most=SETTLE_CALLS_AT_MOST),
         buckets=frozenset(settings.buckets) or None,
+        keeps_requester=settings.keep_requester == "true",
     )
 
 

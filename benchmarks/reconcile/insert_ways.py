@@ -22,7 +22,7 @@ from benchmarks.loadtest.host_info import Machine, this_machine
 from benchmarks.reconcile.__main__ import RESULTS
 from benchmarks.reconcile.parts import BUCKET, TABLE, Parts, running_parts
 from benchmarks.reconcile.record import FOLDER
-from subscriber.adapters.postgres.columns import upsert_parameters
+from subscriber.adapters.postgres.columns import writes_of
 from subscriber.adapters.postgres.copy_text import COLUMNS, copy_text
 from subscriber.adapters.postgres.statements import statement
 from subscriber.model import ListedVersion, RankedVersion
@@ -73,7 +73,8 @@ def _copy(rows: Sequence[RankedVersion]) -> Statement:
 def _upsert(rows: Sequence[RankedVersion]) -> Statement:
     stacks = groupby((version for version, _ in rows), key=lambda version: version.key)
     events = [event for _, stack in stacks for event in observed_events(BUCKET, [*stack], _MOMENT)]
-    parameters, text = upsert_parameters(events), statement("upsert", "subscriber")
+    ((name, parameters),) = writes_of(events)
+    text = statement(name, "subscriber")
 
     async def run(database: Database) -> object:
         return await database.execute(text, *parameters)

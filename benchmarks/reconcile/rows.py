@@ -82,7 +82,7 @@ def _records(plan: GeneratedPlan, moment: Moment) -> Iterator[tuple[object, ...]
     for stack in _stacks(plan):
         listed = [listed_version(entry, is_versions=True) for entry in stack]
         for event in observed_events(BUCKET, listed, moment):
-            yield *msgspec.structs.astuple(event), ingested_at
+            yield *msgspec.structs.astuple(event)[: len(_COLUMNS) - 1], ingested_at
 
 
 def _stacks(plan: GeneratedPlan) -> Iterator[list[Entry]]:

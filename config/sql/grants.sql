@@ -12,10 +12,15 @@ GRANT USAGE ON SCHEMA :"schema" TO :"writer", :"reader";
 
 -- The upsert reads the columns it compares, and never updates the key.
 GRANT SELECT ON :"schema".object_versions TO :"writer";
-GRANT INSERT (bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag)
-    ON :"schema".object_versions TO :"writer";
-GRANT UPDATE (state, sequencer, event_name, event_time, size_bytes, etag, ingested_at)
-    ON :"schema".object_versions TO :"writer";
+GRANT INSERT (
+        bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag, storage_class, last_modified,
+        is_multipart, checksum_algorithm, requester, remote_ip, request_id
+    ) ON :"schema".object_versions TO :"writer";
+GRANT UPDATE (
+        state, sequencer, event_name, event_time, size_bytes, etag, ingested_at, storage_class, access_tier, restored_until,
+        last_modified, is_multipart, checksum_algorithm, requester, remote_ip, request_id, storage_sequencer,
+        restore_sequencer
+    ) ON :"schema".object_versions TO :"writer";
 
 -- The quarantine's bodies are written and never read; for a message that it already holds only the count is updated. The
 -- number of messages that wait, by reason, is a metric.

@@ -19,27 +19,35 @@ _NUMBERS_SHOWN = 10
 """Rejected records and unknown names listed for one body; a body of 1 MiB could hold thousands."""
 
 
-def decode(message: Message, buckets: Container[str] | None = None) -> Delivery:
+def decode(message: Message, buckets: Container[str] | None = None, *, keeps_requester: bool = False) -> Delivery:
     """What `message` means. Raises nothing, whatever the body.
 
     Args:
         message: As the queue delivered it.
         buckets: The bucket allow-list; None allows every bucket.
+        keeps_requester: Whether events tell who made the request.
     """
     contents = open_body(message.body)
     if isinstance(contents, Rejection):
         return Delivery(message, rejection=contents, unknown=_unknown([contents]))
     if len(contents.items) == 1:
         # S3 sends one record per message today: this is the hot path of the whole daemon.
-        only = _meaning(contents.items[0], contents, buckets)
+        only = _meaning(contents.items[0], contents, buckets, keeps_requester=keeps_requester)
         if isinstance(only, Sequenced):
             return Delivery(message, (only.event,), derived_sequencers=int(only.is_derived))
         return _delivery(message, [only])
-    return _delivery(message, [_meaning(item, contents, buckets) for item in contents.items])
+    meanings = [_meaning(item, contents, buckets, keeps_requester=keeps_requester) for item in contents.items]
+    return _delivery(message, meanings)
 
 
-def _meaning(item: Record | str | Rejection, contents: Contents, buckets: Container[str] | None) -> Meaning:
-    meaning = read_record(item, key_is_encoded=contents.keys_are_encoded) if isinstance(item, Record) else item
+def _meaning(
+    item: Record | str | Rejection, contents: Contents, buckets: Container[str] | None, *, keeps_requester: bool
+) -> Meaning:
+    meaning: Meaning = (
+        item
+        if not isinstance(item, Record)
+        else read_record(item, key_is_encoded=contents.keys_are_encoded, keeps_requester=keeps_requester)
+    )
     return meaning if buckets is None else _checked_bucket(meaning, buckets)
 
 
@@ -47,6 +55,8 @@ def _checked_bucket(meaning: Meaning, buckets: Container[str]) -> Meaning:
     """`meaning`, but a rejection for an event of a bucket that is not allowed. Ignored events pass."""
     if not isinstance(meaning, Sequenced) or meaning.event.bucket in buckets:
         return meaning
+    if meaning.event.state == "unchanged":
+        return meaning.event.event_name
     detail = f"the bucket {quoted(meaning.event.bucket)} is not one of SUBSCRIBER_BUCKETS"
     return Rejection(BUCKET_NOT_ALLOWED, detail)
 

@@ -14,7 +14,14 @@ import msgspec
 
 from subscriber.events import rejection
 from subscriber.events.eventbridge import SOURCE, Detail, as_record
-from subscriber.events.names import TEST_EVENT, ignored_label, name_of_detail, native_name, state_of
+from subscriber.events.names import (
+    STORAGE_FACTS,
+    TEST_EVENT,
+    ignored_label,
+    name_of_detail,
+    native_name,
+    state_of,
+)
 from subscriber.events.record import Record
 from subscriber.events.rejection import RejectedRecordError
 from subscriber.events.sender import AWS, sender_of
@@ -132,11 +139,21 @@ def _read_leniently(raw: msgspec.Raw) -> Record | str | Rejection:
         named = _NAMED.decode(raw)
         sender_of(named.event_source)
         name = native_name(named.event_name)
-        return _RECORD.decode(raw) if state_of(name) else ignored_label(name)
+        if state_of(name):
+            return _RECORD.decode(raw)
+        return _storage_record(raw) or ignored_label(name) if name in STORAGE_FACTS else ignored_label(name)
     except msgspec.ValidationError as error:
         return Rejection(rejection.MALFORMED_RECORD, str(error))
     except RejectedRecordError as error:
         return error.rejection
+
+
+def _storage_record(raw: msgspec.Raw) -> Record | None:
+    """None: it cannot be read, and is ignored like one that says nothing."""
+    try:
+        return _RECORD.decode(raw)
+    except msgspec.ValidationError:
+        return None
 
 
 def _bridged_leniently(detail_type: str, error: msgspec.ValidationError) -> Contents | Rejection:

@@ -12,6 +12,7 @@ import msgspec
 
 from subscriber.events.names import name_of_detail
 from subscriber.events.record import BucketField, ObjectField, Record, S3Field
+from subscriber.events.storage import nested
 
 SOURCE: Final = "aws.s3"
 
@@ -33,6 +34,12 @@ class Detail(msgspec.Struct, frozen=True, gc=False):
     object: DetailObject
     reason: str = ""
     deletion_type: str = msgspec.field(default="", name="deletion-type")
+    requester: msgspec.Raw = msgspec.Raw()
+    source_address: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="source-ip-address")
+    request_id: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="request-id")
+    storage_class: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="destination-storage-class")
+    access_tier: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="destination-access-tier")
+    restored_until: msgspec.Raw = msgspec.field(default=msgspec.Raw(), name="restore-expiry-time")
 
 
 def as_record(detail_type: str, time: str, detail: Detail) -> Record:
@@ -55,4 +62,10 @@ def as_record(detail_type: str, time: str, detail: Detail) -> Record:
                 sequencer=described.sequencer,
             ),
         ),
+        user_identity=nested(detail.requester, "principalId"),
+        request_parameters=nested(detail.source_address, "sourceIPAddress"),
+        response_elements=nested(detail.request_id, "x-amz-request-id"),
+        lifecycle_event_data=nested(detail.storage_class, "transitionEventData", "destinationStorageClass"),
+        intelligent_tiering_event_data=nested(detail.access_tier, "destinationAccessTier"),
+        glacier_event_data=nested(detail.restored_until, "restoreEventData", "lifecycleRestorationExpiryTime"),
     )

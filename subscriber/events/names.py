@@ -55,6 +55,11 @@ IGNORED: Final = frozenset(
 )
 """Known names of events that say nothing about existence."""
 
+STORAGE_FACTS: Final = frozenset(
+    {"LifecycleTransition", "IntelligentTiering", "ObjectRestore:Completed", "ObjectRestore:Delete"}
+)
+"""Those of them that say how an existing version is stored (events/storage.py); without such data they are ignored."""
+
 IGNORED_FAMILIES: Final = (
     "ObjectAnnotation:",
     "ObjectRestore:",

@@ -22,11 +22,12 @@ from subscriber.events.key import (
     decode_form,
     is_storable,
 )
-from subscriber.events.names import STATES, ignored_label, native_name, state_of
+from subscriber.events.names import STATES, STORAGE_FACTS, ignored_label, native_name, state_of
 from subscriber.events.rejection import RejectedRecordError, quoted
 from subscriber.events.sender import AWS, SENDERS, KeyEncoding, sender_of
 from subscriber.events.sequencer import canonical_sequencer
-from subscriber.model import ObjectEvent, Rejection
+from subscriber.events.storage import Aside, Storage, request_of, storage_of
+from subscriber.model import DetailedEvent, ObjectEvent, Rejection, StorageFact
 
 MAX_SIZE_BYTES: Final = 2**63 - 1
 """What a bigint holds; S3's own limit is 50 TB."""
@@ -58,7 +59,7 @@ class S3Field(msgspec.Struct, frozen=True, gc=False):
     object: ObjectField
 
 
-class Record(msgspec.Struct, frozen=True, gc=False, rename="camel"):
+class Record(Aside, frozen=True, gc=False, rename="camel", kw_only=True):
     """An element of `Records`; EventBridge events are converted to it."""
 
     event_name: str
@@ -81,23 +82,44 @@ Meaning: TypeAlias = Sequenced | str | Rejection
 """An event; or the label of an ignored one; or why the record is rejected."""
 
 
-def read_record(record: Record, *, key_is_encoded: bool) -> Meaning:
-    """What `record` means. Raises nothing."""
+def read_record(record: Record, *, key_is_encoded: bool, keeps_requester: bool = False) -> Meaning:
+    """What `record` means. Raises nothing.
+
+    Args:
+        record: as it came.
+        key_is_encoded: whether its key is form-encoded, where its sender does that.
+        keeps_requester: whether the event tells who made the request, where the record does.
+    """
     try:
-        return _read(record, key_is_encoded=key_is_encoded)
+        meaning = _read(record, key_is_encoded=key_is_encoded)
     except RejectedRecordError as error:
-        return error.rejection
+        # A storage fact that cannot be used is ignored like an event that says nothing: no row is missing without it.
+        name = native_name(record.event_name)
+        return name if name in STORAGE_FACTS and record.event_source in SENDERS else error.rejection
+    if keeps_requester and isinstance(meaning, Sequenced) and meaning.event.state != "unchanged":
+        return Sequenced(_with_request(meaning.event, record), meaning.is_derived)
+    return meaning
+
+
+def _with_request(event: ObjectEvent, record: Record) -> ObjectEvent:
+    requester, remote_ip, request_id = request_of(record)
+    if requester is remote_ip is request_id is None:
+        return event
+    known = msgspec.structs.asdict(event)
+    return DetailedEvent(**known, requester=requester, remote_ip=remote_ip, request_id=request_id)
 
 
 def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
     sender = SENDERS.get(record.event_source) or sender_of(record.event_source)
     name = record.event_name
     state = STATES.get(name) or state_of(name := native_name(name))
+    storage = None
     if state is None:
-        return ignored_label(name)
+        storage = storage_of(name, record) if name in STORAGE_FACTS else None
+        if storage is None:
+            return ignored_label(name)
     if not record.event_version.startswith(_SUPPORTED_MINOR) and record.event_version != SUPPORTED_MAJOR:
-        detail = f"eventVersion {quoted(record.event_version)}; only major {SUPPORTED_MAJOR} is known"
-        raise RejectedRecordError(rejection.UNSUPPORTED_VERSION, detail)
+        raise _unsupported(record.event_version)
     event_time = read_event_time(record.event_time)
     if event_time is None:
         raise RejectedRecordError(rejection.BAD_TIME, f"eventTime {quoted(record.event_time)} is not usable")
@@ -108,14 +130,27 @@ def _read(record: Record, *, key_is_encoded: bool) -> Sequenced | str:
         bucket=_bucket(record.s3.bucket.name),
         key=_key(described.key, sender.key_encoding if key_is_encoded else "plain"),
         version_id=_version_id(described.version_id),
-        state=state,
+        state=state or "unchanged",
         sequencer=sequencer,
         event_name=name,
         event_time=event_time,
         size_bytes=_size_bytes(described.size),
         etag=_etag(described.etag),
     )
-    return Sequenced(event, is_derived)
+    return Sequenced(event, is_derived) if storage is None else _storage_fact(event, storage)
+
+
+def _storage_fact(event: ObjectEvent, storage: Storage) -> Sequenced:
+    """Transitions have no sequencer, so that a derived one says nothing about the sender."""
+    known = {**msgspec.structs.asdict(event), "size_bytes": None, "etag": None}
+    storage_class, access_tier, until = storage
+    fact = StorageFact(**known, storage_class=storage_class, access_tier=access_tier, restored_until=until)
+    return Sequenced(fact, is_derived=False)
+
+
+def _unsupported(event_version: str) -> RejectedRecordError:
+    detail = f"eventVersion {quoted(event_version)}; only major {SUPPORTED_MAJOR} is known"
+    return RejectedRecordError(rejection.UNSUPPORTED_VERSION, detail)
 
 
 @functools.lru_cache(maxsize=1024)

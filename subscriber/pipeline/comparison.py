@@ -14,8 +14,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-import msgspec
-
 from subscriber.flow.backoff import Backoff
 from subscriber.flow.breaker import CircuitBreaker
 from subscriber.flow.limiter import ConcurrencyLimiter
@@ -45,7 +43,8 @@ def comparison_row(row: ObjectEvent | None) -> ObjectEvent:
             size_bytes=0,
             etag=None,
         )
-    return msgspec.structs.replace(row, key=key, version_id="", state="present", size_bytes=0, etag=None)
+    sequencer, name, time = row.sequencer, row.event_name, row.event_time
+    return ObjectEvent(row.bucket, key, "", "present", sequencer, name, time, size_bytes=0, etag=None)
 
 
 class Comparison:

@@ -43,6 +43,8 @@ class PipelineOptions(msgspec.Struct, frozen=True):
     acknowledge: AcknowledgeOptions
     buckets: frozenset[str] | None = None
     """Bucket allow-list; None: events of every bucket may become rows."""
+    keeps_requester: bool = False
+    """Whether rows tell who made the request."""
 
 
 class Pipeline:
@@ -74,7 +76,7 @@ class Pipeline:
         deliveries: Channel[tuple[Delivery, ...]] = Channel(POLLS_IN_CHANNEL)
         batches: Channel[Batch] = Channel(BATCHES_IN_CHANNEL)
         receipts: Channel[tuple[Receipt, ...]] = Channel(RECEIPTS_IN_CHANNEL)
-        decode_message = functools.partial(decode, buckets=options.buckets)
+        decode_message = functools.partial(decode, buckets=options.buckets, keeps_requester=options.keeps_requester)
         self._receiver = Receiver(options.receive, queues, decode_message, leases, deliveries, metrics=metrics)
         self.batcher = Batcher(options.batch, deliveries, batches, limiter, metrics)
         writer = Writer(options.write, batches, receipts, limiter, store, breaker=self.breaker, metrics=metrics)

@@ -77,7 +77,8 @@ def replay(settings: Settings, filters: Filters, replay_options: ReplayOptions, 
         total = sum(count.waiting for count in await quarantine.counts(filters))
         progress = Progress(stream, functools.partial(progress_text, total))
         async with opened_store(options) as store:
-            decode_now = functools.partial(decode, buckets=pipeline_options(settings).buckets)
+            known = pipeline_options(settings)
+            decode_now = functools.partial(decode, buckets=known.buckets, keeps_requester=known.keeps_requester)
             one_pass = Replay(quarantine, store, decode_now, replay_options, progress.show)
             try:
                 tally = await one_pass.run(filters)

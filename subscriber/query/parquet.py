@@ -27,6 +27,7 @@ SCHEMA: Final[Any] = pa.schema(
         pa.field("size_bytes", pa.int64()),
         pa.field("etag", pa.string()),
         pa.field("event_time", pa.timestamp("us", tz="UTC"), nullable=False),
+        pa.field("storage_class", pa.string()),
     ]
 )
 

@@ -9,6 +9,7 @@ import msgspec
 
 from subscriber.errors import ConfigurationError
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
+from subscriber.events.storage import MAX_WORD_BYTES
 from subscriber.model import State
 from subscriber.query.patterns import parse_glob
 
@@ -49,6 +50,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """The row's event is not older."""
     until: Moment | None = None
     """The row's event is older."""
+    storage_classes: tuple[str, ...] = ()
+    """The storage class is one of these, as S3 names them; a row whose class nobody named has none."""
     versions: bool = False
     """All versions and delete markers that exist; otherwise only objects, each with its latest version."""
     order: Order = "key"
@@ -79,6 +82,8 @@ class Found(msgspec.Struct, frozen=True):
     etag: str | None
     event_time: datetime
     """When the event of the row happened: for an object, when it was written last."""
+    storage_class: str | None = None
+    """None: neither a listing nor an event named it."""
 
 
 class Looked(msgspec.Struct, frozen=True):
@@ -103,6 +108,8 @@ def at(moment: Moment, now: datetime) -> datetime:
 def canonical(query: Query) -> dict[str, Any]:
     """The query as plain values, the same for equal queries in any process."""
     values = msgspec.structs.asdict(query)
+    if not query.storage_classes:
+        del values["storage_classes"]  # as in the tokens of releases that did not know them
     for name in ("since", "until"):
         moment = values[name]
         if isinstance(moment, datetime):
@@ -120,6 +127,8 @@ def _require_texts(query: Query) -> None:
             raise QueryError(f"the {name} fits no key: it has more than {MAX_KEY_BYTES} bytes, a NUL or a surrogate")
     if not is_storable(query.regex or "", 4 * MAX_PATTERN_CHARACTERS) or query.regex == "":
         raise QueryError(f"the regular expression has no character, a NUL, or more than {MAX_PATTERN_CHARACTERS}")
+    if not all(name and is_storable(name, MAX_WORD_BYTES) for name in query.storage_classes):
+        raise QueryError("a storage class is a word such as STANDARD or GLACIER")
     if query.order not in ORDERS:
         raise QueryError(f"there is no order by {query.order}: write {', '.join(ORDERS)}")
     try:

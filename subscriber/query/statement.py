@@ -15,7 +15,7 @@ from subscriber.query.patterns import Glob, escaped, parse_glob, prefix_end, reg
 from subscriber.query.search_query import Query, at
 from subscriber.query.token import Position
 
-_COLUMNS = "bucket, key, version_id, state, is_latest, size_bytes, etag, event_time"
+_COLUMNS = "bucket, key, version_id, state, is_latest, size_bytes, etag, event_time, storage_class"
 _ORDERED_BY = {"key": ("key", "version_id"), "size": ("size_bytes", "key", "version_id")} | {
     "time": ("event_time", "key", "version_id")
 }
@@ -201,6 +201,9 @@ def _other_conditions(query: Query, parameters: _Parameters, asked_at: datetime)
             sql = f"event_time {sign} {parameters.add(time, 'timestamptz')}"
             shown = f"{time:%Y-%m-%d %H:%M:%S} UTC"
             found.append(Condition(f"{words} {shown}", sql, f"event_time {sign}", "time"))
+    if query.storage_classes:
+        sql = f"storage_class = ANY({parameters.add([*query.storage_classes], 'text[]')})"
+        found.append(Condition(f"storage class {' or '.join(map(repr, query.storage_classes))}", sql, ""))
     return found
 
 

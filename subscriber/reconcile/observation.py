@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from subscriber.model import ListedVersion, ObjectEvent
+from subscriber.reconcile.details import with_details
 
 LISTED: Final = "Observed:List"
 """Event name of rows that a listing told."""
@@ -102,16 +103,19 @@ def observed_events(bucket: str, stack: Sequence[ListedVersion], moment: Moment)
     """
     length = len(stack)
     return tuple(
-        ObjectEvent(
-            bucket=bucket,
-            key=version.key,
-            version_id=version.version_id,
-            state="delete_marker" if version.is_marker else "present",
-            sequencer=moment.sequencer_of(length - position, length),
-            event_name=moment.event_name,
-            event_time=datetime.fromtimestamp(version.last_modified, UTC),
-            size_bytes=None if version.is_marker else version.size_bytes,
-            etag=None if version.is_marker else version.etag,
+        with_details(
+            ObjectEvent(
+                bucket=bucket,
+                key=version.key,
+                version_id=version.version_id,
+                state="delete_marker" if version.is_marker else "present",
+                sequencer=moment.sequencer_of(length - position, length),
+                event_name=moment.event_name,
+                event_time=datetime.fromtimestamp(version.last_modified, UTC),
+                size_bytes=None if version.is_marker else version.size_bytes,
+                etag=None if version.is_marker else version.etag,
+            ),
+            version,
         )
         for position, version in enumerate(stack)
     )

@@ -64,6 +64,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             default_shown="none; every bucket is allowed",
         ),
     ] = ()
+    keep_requester: Annotated[
+        Switch,
+        Setting(
+            choice(Switch),
+            "Whether rows keep who made the request of their event, from which address, and its id: personal data, "
+            "in columns that the views do not show. With false they stay empty.",
+        ),
+    ] = "false"
     database_url: Annotated[
         str,
         Setting(

@@ -52,6 +52,7 @@ TYPES: Final[Mapping[str, pa.DataType]] = {
     "StorageClass": pa.string(),
     "IsMultipartUploaded": pa.bool_(),
     "ReplicationStatus": pa.string(),
+    "ChecksumAlgorithm": pa.string(),
 }
 """Columns of an inventory of all versions, in the order of the user guide; the first five are not optional there."""
 
@@ -161,6 +162,8 @@ def _stack(chance: random.Random, key: str) -> list[ListedVersion]:
             None if is_marker else chance.randrange(1 << 42),
             None if is_marker else f"{chance.randrange(1 << 128):032x}",
             None if is_marker else "STANDARD",
+            None if is_marker else number % 3 == 0,
+            None if is_marker else ("CRC64NVME", None)[number % 2],
         )
         for number, second in enumerate(seconds)
     ]
@@ -177,7 +180,8 @@ def _row(version: ListedVersion, how: Written) -> _Row:
         "LastModifiedDate": datetime.fromtimestamp(version.last_modified, UTC),
         "ETag": version.etag,
         "StorageClass": version.storage_class,
-        "IsMultipartUploaded": False,
+        "IsMultipartUploaded": version.is_multipart,
+        "ChecksumAlgorithm": version.checksum_algorithm,
         "ReplicationStatus": None,
     }
     return tuple(values[column] for column in how.columns)
@@ -225,7 +229,7 @@ _TEXTS: Mapping[str, Callable[[Any], str]] = {
     "Key": lambda key: quote_plus(key, safe="/"),
     "IsLatest": lambda value: str(value).lower(),
     "IsDeleteMarker": lambda value: str(value).lower(),
-    "IsMultipartUploaded": lambda value: str(value).lower(),
+    "IsMultipartUploaded": lambda value: "" if value is None else str(value).lower(),
     "LastModifiedDate": lambda moment: moment.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
 }
 _WRITERS: Mapping[FileFormat, Callable[[Path, Sequence[_Row], Sequence[str]], None]] = {

@@ -19,7 +19,8 @@ from typing import Final, Literal, TypeAlias
 import msgspec
 
 Versioning: TypeAlias = Literal["unversioned", "enabled", "suspended"]
-RowState: TypeAlias = Literal["present", "delete_marker", "removed"]
+RowState: TypeAlias = Literal["present", "delete_marker", "removed", "unchanged"]
+"""Of rows; `unchanged` is the state of an event that changes none, and in no table."""
 
 EMPTY_ETAG: Final = "d41d8cd98f00b204e9800998ecf8427e"
 """MD5 of the empty string: the ETag of every delete marker."""

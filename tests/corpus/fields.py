@@ -203,7 +203,7 @@ def _names() -> Iterator[Case]:
     for event_name in ("", "objectcreated:put", "Replication:Create", "x" * 500_000):
         yield rejected(f"unknown name {event_name[:20]!r}", rejection.UNKNOWN_EVENT, event_name=event_name)
     for event_name, label in {
-        "ObjectRestore:Delete": "ObjectRestore:Delete",
+        "ObjectRestore:Post": "ObjectRestore:Post",
         "s3:ObjectAccessed:Get": "ObjectAccessed:*",
         f"ObjectTagging:{'x' * 500_000}": "ObjectTagging:*",
     }.items():

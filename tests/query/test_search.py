@@ -9,13 +9,14 @@ from random import Random
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.index_builds import IndexBuilds
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.errors import StoreError
-from subscriber.model import ObjectEvent
+from subscriber.model import DetailedEvent, ObjectEvent
 from subscriber.query import reader as search_reader
 from subscriber.query.indexes import CATALOG, relation_name
 from subscriber.query.reader import Search, SearchTimeoutError, opened_search
@@ -87,6 +88,21 @@ async def test_pages_are_the_stream(
     values = [getattr(each, column).encode() if order == "key" else getattr(each, column) for each in whole]
     assert values == sorted(values, reverse=(order != "key") != reverse)
     assert len({(each.key, each.version_id) for each in whole}) == len(whole) > 150
+
+
+async def test_storage_classes_are_searched_and_shown(store: PostgresStore, search: Search) -> None:
+    """Any of those that are named; an object whose class nobody named is found without the condition only."""
+    classes = {"a": "GLACIER", "b": "STANDARD", "c": "DEEP_ARCHIVE", "d": None}
+    for key, storage_class in classes.items():
+        await store.store([DetailedEvent(**msgspec.structs.asdict(row(key=key)), storage_class=storage_class)])
+    cold = Query(bucket="bucket", storage_classes=("GLACIER", "DEEP_ARCHIVE"))
+    assert [(each.key, each.storage_class) for each in await streamed(search, cold)] == [
+        ("a", "GLACIER"),
+        ("c", "DEEP_ARCHIVE"),
+    ]
+    assert await pages(search, cold, 1) == await streamed(search, cold)
+    assert {each.key: each.storage_class for each in await streamed(search, Query(bucket="bucket"))} == classes
+    assert any("storage class 'GLACIER' or 'DEEP_ARCHIVE'" in line for line in await search.explain(cold, 10, None))
 
 
 async def test_objects_are_those_of_the_view(

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from subscriber.errors import StoreError, Treatment
-from subscriber.model import ObjectEvent
+from subscriber.model import DetailedEvent, ObjectEvent, StorageFact
 
 UNIT_SEPARATOR: Final = "\x1f"
 """The separator of ASCII. S3 allows it in keys, but it is rare there."""
@@ -22,6 +22,33 @@ _SURROGATES: Final = range(0xD800, 0xE000)
 _CODE_POINTS: Final = range(1, 0x110000)
 
 Parameters: TypeAlias = tuple[object, ...]
+
+_CONTENT: Final = len(ObjectEvent.__struct_fields__)
+_DETAILS: Final = DetailedEvent.__struct_fields__[_CONTENT:]
+
+
+def writes_of(rows: Sequence[ObjectEvent]) -> list[tuple[str, Parameters]]:
+    """The statements that store `rows`, with their parameters; each commits by itself.
+
+    Contents come first, because a fact changes only a row that exists. In one transaction the two could deadlock with
+    another writer's, since each locks its rows from the first key on.
+
+    Raises:
+        StoreError: BISECT, if the rows use every character.
+    """
+    kinds = set(map(type, rows))
+    if kinds == {ObjectEvent}:
+        return [("upsert", upsert_parameters(rows))]
+    contents = [row for row in rows if not isinstance(row, StorageFact)]
+    facts = [row for row in rows if isinstance(row, StorageFact)]
+    writes: list[tuple[str, Parameters]] = []
+    if contents and DetailedEvent in kinds:
+        writes.append(("upsert_detailed", detailed_parameters(contents)))
+    elif contents:
+        writes.append(("upsert", upsert_parameters(contents)))
+    if facts:
+        writes.append(("storage_facts", fact_parameters(facts)))
+    return writes
 
 
 def upsert_parameters(rows: Sequence[ObjectEvent]) -> Parameters:
@@ -36,6 +63,51 @@ def upsert_parameters(rows: Sequence[ObjectEvent]) -> Parameters:
     *names, times, sizes, etags = columns
     joined, separator = _separated([*names, [etag or "" for etag in etags]])
     return (*joined[:-1], times, sizes, joined[-1], separator)
+
+
+def detailed_parameters(rows: Sequence[ObjectEvent]) -> Parameters:
+    """The parameters of upsert_detailed.sql: those of upsert.sql, then one for each detail; None where no row has any.
+
+    Raises:
+        StoreError: BISECT, if the rows use every character.
+    """
+    columns = list(zip(*(msgspec.structs.astuple(row)[:_CONTENT] for row in rows), strict=True))
+    *names, times, sizes, etags = columns
+    details = {name: [getattr(row, name, None) for row in rows] for name in _DETAILS}
+    multipart = details.pop("is_multipart")
+    texts = {name: [text or "" for text in values] for name, values in details.items() if any(values)}
+    joined, separator = _separated([*names, [etag or "" for etag in etags], *texts.values()])
+    given: dict[str, object] = {**dict(zip(texts, joined[len(names) + 1 :], strict=True))}
+    given["is_multipart"] = multipart if any(one is not None for one in multipart) else None
+    return (
+        *joined[: len(names)], times, sizes, joined[len(names)], separator,
+        *(given.get(name) for name in _DETAILS),
+    )  # fmt: skip
+
+
+def fact_parameters(facts: Sequence[StorageFact]) -> Parameters:
+    """The parameters of storage_facts.sql: one row for each version, then the separator.
+
+    Args:
+        facts: of each version and kind at most one.
+
+    Raises:
+        StoreError: BISECT, if the rows use every character.
+    """
+    merged: dict[tuple[str, str, str], list[StorageFact | None]] = {}
+    for fact in facts:
+        merged.setdefault((fact.bucket, fact.key, fact.version_id), [None, None])[fact.is_about_restore] = fact
+    rows = [
+        (
+            *version,
+            *((storage.sequencer, storage.storage_class or "", storage.access_tier or "") if storage else ("", "", "")),
+            restore.sequencer if restore else "",
+        )
+        for version, (storage, restore) in merged.items()
+    ]
+    untils = [restore.restored_until if restore else None for _, restore in merged.values()]
+    joined, separator = _separated(list(zip(*rows, strict=True)))
+    return (*joined, untils, separator)
 
 
 def version_parameters(rows: Sequence[ObjectEvent]) -> Parameters:

@@ -14,7 +14,8 @@ from typing import Final
 from subscriber.model import RankedVersion
 
 COLUMNS: Final = (
-    "bucket", "key", "version_id", "state", "sequencer", "event_name", "event_time", "size_bytes", "etag"
+    "bucket", "key", "version_id", "state", "sequencer", "event_name", "event_time", "size_bytes", "etag",
+    "storage_class",
 )  # fmt: skip
 """In the order of the lines."""
 
@@ -34,14 +35,16 @@ def copy_text(bucket: str, versions: Sequence[RankedVersion], event_name: str) -
         event_name: of all of them; one of ours.
     """
     texts = "".join([text for each, _ in versions for text in (each.key, each.version_id, each.etag or "")])
+    texts += "".join({each.storage_class or "" for each, _ in versions})  # few words for many versions
     if any(special in texts for special in _SPECIAL):
         return None
     lines = [
         f"{bucket}\t{each.key}\t{each.version_id}\tdelete_marker\t{sequencer}\t{event_name}\t"
-        f"{_time(each.last_modified)}\t{_NULL}\t{_NULL}\n"
+        f"{_time(each.last_modified)}\t{_NULL}\t{_NULL}\t{_NULL}\n"
         if each.is_marker
         else f"{bucket}\t{each.key}\t{each.version_id}\tpresent\t{sequencer}\t{event_name}\t"
-        f"{_time(each.last_modified)}\t{_NULL if each.size_bytes is None else each.size_bytes}\t{each.etag or _NULL}\n"
+        f"{_time(each.last_modified)}\t{_NULL if each.size_bytes is None else each.size_bytes}\t{each.etag or _NULL}\t"
+        f"{each.storage_class or _NULL}\n"
         for each, sequencer in versions
     ]
     try:

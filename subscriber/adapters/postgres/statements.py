@@ -12,7 +12,16 @@ from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
 _PLACEHOLDER = ':"schema"'
-_FRAGMENTS = ("given_rows", "is_old_job", "jobs_range_columns", "quarantine_filter")
+_FRAGMENTS = (
+    "detailed_rows",
+    "given_rows",
+    "is_newer_restore",
+    "is_newer_storage",
+    "is_old_job",
+    "jobs_range_columns",
+    "newer_rows",
+    "quarantine_filter",
+)
 """Files that other files include as `:name`."""
 
 _MIGRATION_NAME = re.compile(r"(\d+)_(\d{3})_\w+\.sql")

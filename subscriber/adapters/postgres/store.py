@@ -17,7 +17,7 @@ import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
-from subscriber.adapters.postgres.columns import upsert_parameters, version_parameters
+from subscriber.adapters.postgres.columns import detailed_parameters, upsert_parameters, version_parameters, writes_of
 from subscriber.adapters.postgres.connection import (
     CONNECT_SECONDS,
     Connection,
@@ -64,7 +64,8 @@ class PostgresStore:
     def __init__(self, options: StoreOptions) -> None:
         self._options = options
         self._settings = session_settings(options)
-        self._upsert = statement("upsert", options.schema)
+        names = ("upsert", "upsert_detailed", "storage_facts")
+        self._writes = {name: statement(name, options.schema) for name in names}
         self._add_missing = statement("add_missing", options.schema)
         self._quarantine = statement("quarantine", options.schema)
         self._locked_rows = statement("locked_rows", options.schema)
@@ -88,21 +89,20 @@ class PostgresStore:
         await self._ping(CONNECT_SECONDS, self._options.write_timeout_seconds)
 
     async def store(self, rows: Sequence[ObjectEvent], limit_seconds: float = math.inf) -> int:
-        """Upsert rows durably within the write timeout; return how many were newer than the stored ones.
+        """Upsert rows durably, then apply storage facts; return how many were newer than what was stored.
 
         Args:
-            rows: at most one per object version.
-            limit_seconds: after which the server ends the statement (57014), where that is sooner.
+            rows: at most one per object version, and one storage fact of each kind.
+            limit_seconds: after which the server ends a statement (57014), where that is sooner.
 
         Raises:
-            StoreError: nothing was stored; with RECONNECT the outcome is unknown.
+            StoreError: nothing was stored, or all but the storage facts; with RECONNECT the outcome is unknown.
         """
-        if not rows:
-            return 0
-        parameters = upsert_parameters(rows)
-        async with self._connection() as connection, self._limited(connection, limit_seconds):
-            status = await connection.execute(self._upsert, *parameters)
-        return _row_count(status)
+        applied = 0
+        for name, parameters in writes_of(rows) if rows else ():
+            async with self._connection() as connection, self._limited(connection, limit_seconds):
+                applied += _row_count(await connection.execute(self._writes[name], *parameters))
+        return applied
 
     async def locked_rows(self, rows: Sequence[ObjectEvent], limit_seconds: float) -> frozenset[tuple[str, str, str]]:
         """Which of the stored rows another session keeps locked: bucket, key and version id of each.
@@ -135,7 +135,7 @@ class PostgresStore:
         """
         if not rows:
             return 0
-        parameters = upsert_parameters(rows)
+        parameters = detailed_parameters(rows)
         async with self._connection() as connection:
             return _row_count(await connection.execute(self._add_missing, *parameters))
 
@@ -177,7 +177,7 @@ class PostgresStore:
         """
         parameters = upsert_parameters([row])
         async with self._connection() as connection, rolled_back(connection):
-            await connection.execute(self._upsert, *parameters)
+            await connection.execute(self._writes["upsert"], *parameters)
 
     async def quarantine(self, entries: Sequence[tuple[Message, Rejection]]) -> None:
         """Store messages that cannot become rows durably; then they may be deleted from the queue.

@@ -35,6 +35,8 @@ _OURS = (
     "size",
     "etag",
     "storageclass",
+    "ismultipartuploaded",
+    "checksumalgorithm",
 )
 
 # Arrow's own pool keeps what it has freed: 123 MB instead of 85 for the same file (pyarrow 26.0.1).
@@ -84,6 +86,7 @@ def _checked(schema: Any, name: str) -> dict[str, str]:
         "islatest": (pa.types.is_boolean,),
         "lastmodifieddate": (pa.types.is_timestamp,),
         "size": (pa.types.is_int64,),
+        "ismultipartuploaded": (pa.types.is_boolean,),
     }
     columns = {column_name(field.name): field.name for field in schema if column_name(field.name) in kinds}
     for ours, written in columns.items():
@@ -97,8 +100,7 @@ def _checked(schema: Any, name: str) -> dict[str, str]:
 
 
 def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVersion]:
-    buckets = columns["bucket"].unique().to_pylist()
-    if buckets not in ([bucket], []):
+    if (buckets := columns["bucket"].unique().to_pylist()) not in ([bucket], []):
         raise _rejected(name, f"lists the buckets {buckets[:3]}, the manifest says {bucket!r}")
     if columns["key"].null_count:
         raise _rejected(name, "has a row without a key")
@@ -109,9 +111,7 @@ def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVer
         return [absent] * count if found is None else found.to_pylist()
 
     if "lastmodifieddate" in columns:
-        # Cut to the second. A time without a zone, as ORC has it, is UTC.
-        seconds = columns["lastmodifieddate"].cast(pa.timestamp("s"), safe=False)
-        columns["lastmodifieddate"] = seconds.cast(pa.int64()).fill_null(fields.UNKNOWN_SECOND)
+        columns["lastmodifieddate"] = _unix_seconds(columns["lastmodifieddate"])
     return [
         ListedVersion(
             key,
@@ -122,8 +122,10 @@ def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVer
             None if is_marker else size,
             None if is_marker else etag or None,
             storage_class or None,
+            None if is_marker else multipart,
+            checksum or None,
         )
-        for key, version, marker, latest, modified, size, etag, storage_class in zip(
+        for key, version, marker, latest, modified, size, etag, storage_class, multipart, checksum in zip(
             values("key", absent=""),
             values("versionid", absent=""),
             values("isdeletemarker", absent=False),
@@ -132,9 +134,16 @@ def _versions(columns: dict[str, Any], name: str, bucket: str) -> list[ListedVer
             values("size", absent=None),
             values("etag", absent=None),
             values("storageclass", absent=None),
+            values("ismultipartuploaded", absent=None),
+            values("checksumalgorithm", absent=None),
             strict=True,
         )
     ]
+
+
+def _unix_seconds(times: Any) -> Any:
+    """Cut to the second. A time without a zone, as ORC has it, is UTC."""
+    return times.cast(pa.timestamp("s"), safe=False).cast(pa.int64()).fill_null(fields.UNKNOWN_SECOND)
 
 
 def _rejected(name: str, what: str) -> ListingError:

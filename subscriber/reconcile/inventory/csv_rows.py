@@ -11,7 +11,10 @@ from subscriber.errors import ListingError
 from subscriber.model import ListedVersion
 from subscriber.reconcile.inventory import fields
 
-_COLUMNS = ("key", "versionid", "isdeletemarker", "islatest", "lastmodifieddate", "size", "etag", "storageclass")
+_COLUMNS = (
+    "key", "versionid", "isdeletemarker", "islatest", "lastmodifieddate", "size", "etag", "storageclass",
+    "ismultipartuploaded", "checksumalgorithm",
+)  # fmt: skip
 _ABSENT = -1
 """The position of a column that a source does not have: that of the empty text appended to each row."""
 
@@ -63,7 +66,7 @@ class CsvDecoder:
         row.append("")
         if self._bucket_at != _ABSENT and row[self._bucket_at] != self._bucket:
             raise ValueError(f"its bucket is {row[self._bucket_at][:255]!r} instead of {self._bucket!r}")
-        key, version, marker, latest, modified, size, etag, storage_class = self._pick(row)
+        key, version, marker, latest, modified, size, etag, storage_class, multipart, checksum = self._pick(row)
         if not key:
             raise ValueError("it has no key")
         is_marker = fields.boolean(marker)
@@ -76,6 +79,8 @@ class CsvDecoder:
             None if is_marker else fields.whole_number(size),
             None if is_marker else etag or None,
             storage_class or None,
+            None if is_marker or not multipart else fields.boolean(multipart),
+            checksum or None,
         )
 
 

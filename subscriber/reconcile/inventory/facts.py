@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from subscriber.model import ListedVersion, ObjectEvent
+from subscriber.reconcile.details import with_details
 
 INVENTORIED: Final = "Observed:Inventory"
 """Event name of rows that an inventory or a list of keys told."""
@@ -47,7 +48,7 @@ def inventoried_event(bucket: str, version: ListedVersion, second: int | None) -
         version: The row.
         second: Unix second that the inventory's facts are worth; None for a candidate.
     """
-    return ObjectEvent(
+    event = ObjectEvent(
         bucket=bucket,
         key=version.key,
         version_id=version.version_id,
@@ -58,6 +59,7 @@ def inventoried_event(bucket: str, version: ListedVersion, second: int | None) -
         size_bytes=version.size_bytes,
         etag=version.etag,
     )
+    return with_details(event, version)
 
 
 def sequencer_of_row(version: ListedVersion, second: int | None) -> str:

@@ -46,6 +46,16 @@ async def _table(database: Database) -> list[ObjectEvent]:
     return [ObjectEvent(*record) for record in found]
 
 
+async def test_a_storage_class_comes_along(store: PostgresStore, database: Database) -> None:
+    """A listing names it for nearly every object; markers have none."""
+    cold = msgspec.structs.replace(version("cold"), storage_class="DEEP_ARCHIVE")
+    assert await store.add_listed("b", [(cold, "61"), (version("m", is_marker=True), "62"), (version("u"), "63")], NAME)
+    found = await database.fetch("SELECT key, storage_class FROM object_versions ORDER BY key")
+    assert [tuple(each) for each in found] == [("cold", "DEEP_ARCHIVE"), ("m", None), ("u", None)]
+    odd = msgspec.structs.replace(version("odd"), storage_class="A\tB")
+    assert not await store.add_listed("b", [(odd, "61")], NAME)
+
+
 async def test_what_is_added_is_what_is_upserted(store: PostgresStore, database: Database) -> None:
     """Every key, delete markers, and what a listing does not tell."""
     assert len(PLAIN_KEYS) > 5

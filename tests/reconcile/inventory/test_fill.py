@@ -32,6 +32,7 @@ Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 CREATED = 1_790_000_000
 WORTH = CREATED - 86_400
 FAST = WorkerOptions("test", slots=2, lease_seconds=30.0, heartbeat_seconds=0.2, idle_seconds=0.05)
+_CONTENT = len(ObjectEvent.__struct_fields__)
 _COLUMNS = "bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag"
 
 
@@ -66,7 +67,7 @@ async def all_rows(database: Database) -> set[tuple[Any, ...]]:
 
 def facts(versions: Sequence[ListedVersion]) -> set[tuple[Any, ...]]:
     """The rows that an inventory's versions amount to."""
-    return {msgspec.structs.astuple(inventoried_event(BUCKET, version, WORTH)) for version in versions}
+    return {msgspec.structs.astuple(inventoried_event(BUCKET, version, WORTH))[:_CONTENT] for version in versions}
 
 
 @pytest.mark.parametrize("file_format", get_args(FileFormat))
@@ -107,7 +108,8 @@ async def test_an_inventory_changes_nothing_that_events_told(
     await store.store(sorted(told, key=lambda event: (event.key, event.version_id)))
     job = await filled(migrated, jobs, await made(jobs, manifest))
     assert job.counters.written == 200
-    assert await all_rows(database) == facts(versions[200:]) | {msgspec.structs.astuple(event) for event in told}
+    kept = {msgspec.structs.astuple(event)[:_CONTENT] for event in told}
+    assert await all_rows(database) == facts(versions[200:]) | kept
 
 
 def _told(version: ListedVersion, number: int) -> ObjectEvent:

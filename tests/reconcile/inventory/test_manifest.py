@@ -50,7 +50,7 @@ def test_schemas_of_all_formats_name_the_same_columns(file_format: FileFormat) -
     """Columns have one name each, however a format writes them."""
     assert columns_of(file_format, file_schema(file_format, list(TYPES))) == (
         *COLUMNS[:6],
-        *("lastmodifieddate", "etag", "storageclass", "ismultipartuploaded", "replicationstatus"),
+        *("lastmodifieddate", "etag", "storageclass", "ismultipartuploaded", "replicationstatus", "checksumalgorithm"),
     )
 
 
