@@ -30,7 +30,7 @@ class Feature(msgspec.Struct, frozen=True):
 
 CATALOG: Final[Mapping[str, Feature]] = {
     "usage": Feature(
-        "exact numbers of objects, versions and bytes by bucket and folder: `subscriber count` and `subscriber du`",
+        "exact numbers of objects and bytes by bucket, folder and storage class: `subscriber count`, `subscriber du`",
         "a new row about an eighth more CPU of the database, an overwrite about a third",
     ),
 }
@@ -68,6 +68,8 @@ class UsageDifference(msgspec.Struct, frozen=True):
 
     bucket: str
     folder: str
+    storage_class: str
+    """Empty where neither an event nor a listing named it."""
     kept: Usage
     counted: Usage
 

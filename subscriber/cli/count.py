@@ -75,3 +75,8 @@ def count_text(counted: Counted, now: datetime) -> Iterator[str]:
     how = "by the counters" if counted.source == "counters" else "by reading all of it"
     yield f"{place}: {usage.objects} objects, {usage.object_bytes} bytes, exact {how}"
     yield f"  {usage.versions} versions, {usage.version_bytes} bytes; {usage.delete_markers} delete markers"
+    for name, part in sorted((counted.by_storage_class or {}).items()):
+        if part.versions:
+            amount = f"{part.objects} objects, {part.object_bytes} bytes"
+            words = printable(name) or "class unknown"
+            yield f"  {words}: {amount}; {part.versions} versions, {part.version_bytes} bytes"

@@ -58,9 +58,10 @@ Exit codes:
     "--depth", type=click.IntRange(0, DEPTH_AT_MOST), default=1, show_default=True, help="Folders below the one named."
 )
 @click.option("--sort", type=click.Choice(get_args(Sort)), default="bytes", show_default=True, help="Largest first.")
+@click.option("--storage-class", help="Count only what has this class, as in GLACIER.")
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Folders to print.")
 @format_option(Format)
-def du(*, place: str, depth: int, sort: Sort, limit: int, form: Format) -> None:
+def du(*, place: str, depth: int, sort: Sort, storage_class: str | None, limit: int, form: Format) -> None:
     """Show which folders of a bucket hold how much.
 
     Objects, versions and bytes, exact, from the counters of the feature usage. A folder comes below the one that it is
@@ -70,7 +71,7 @@ def du(*, place: str, depth: int, sort: Sort, limit: int, form: Format) -> None:
 
     async def ask(options: StoreOptions) -> list[tuple[str, Usage]]:
         async with opened_usage(options, TIMEOUT_SECONDS) as usage:
-            return await usage.tree(bucket, prefix, depth)
+            return await usage.tree(bucket, prefix, depth, storage_class)
 
     found = rolled_up(run_as_reader(read_settings(stream=bytes_of(sys.stderr), needs_queues=False), ask), prefix)
     shown = ordered(found, prefix, sort)

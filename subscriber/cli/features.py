@@ -137,7 +137,8 @@ def rebuild(*, name: str) -> None:
         click.echo(f"the feature {name} is on")
         return
     for each in found[:_SHOWN]:
-        click.echo(f"s3://{printable(each.bucket)}/{printable(each.folder)}: {_changes(each)}")
+        place = f"s3://{printable(each.bucket)}/{printable(each.folder)}"
+        click.echo(f"{place} ({printable(each.storage_class) or 'class unknown'}): {_changes(each)}")
     if found:
         at_least = "at least " if len(found) == DIFFERENCES_AT_MOST else ""
         click.echo(f"the counters of {at_least}{len(found)} folders were wrong; they are right now", err=True)

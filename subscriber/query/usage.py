@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
@@ -33,6 +33,8 @@ class Counted(msgspec.Struct, frozen=True):
     """Only an `estimate` is not exact."""
     usage: Usage | None
     """None for an estimate."""
+    by_storage_class: Mapping[str, Usage] | None = None
+    """Of the counters; "" is what neither an event nor a listing named."""
     estimated_rows: int | None = None
     """What PostgreSQL's planner expects: versions, delete markers and tombstones together."""
     analyzed_at: datetime | None = None
@@ -63,7 +65,8 @@ class UsageReader:
         feature = await self._feature()
         if state_of(feature) == "on" and feature is not None and is_counted(prefix, feature.options["depth"]):
             found = await usage_by_folder(self._reader, self._schema, bucket, prefix, feature.options["depth"])
-            return Counted(bucket, prefix, "counters", total(usage for _, usage in found))
+            classes = total_by_class(found)
+            return Counted(bucket, prefix, "counters", total(classes.values()), classes)
         keys = (prefix, prefix_end(prefix))
         if not exact:
             return await self._estimate(bucket, prefix, keys)
@@ -77,8 +80,10 @@ class UsageReader:
                 "with --timeout-seconds, or ask for a folder that `subscriber features enable usage` keeps"
             ) from error
 
-    async def tree(self, bucket: str, prefix: str, levels: int) -> list[tuple[str, Usage]]:
+    async def tree(self, bucket: str, prefix: str, levels: int, storage_class: str | None) -> list[tuple[str, Usage]]:
         """Folders that begin with a prefix, and so many levels below it, each with what lies in it and not deeper.
+
+        With a storage class, what of it has that class.
 
         Raises:
             ConfigurationError: the counters are off, or do not go so deep.
@@ -92,7 +97,8 @@ class UsageReader:
                 f"the counters keep folders {kept} deep, and {prefix!r} is none of them: name one, with its slash at "
                 "the end, or the bucket"
             )
-        return await usage_by_folder(self._reader, self._schema, bucket, prefix, min(kept, wanted))
+        found = await usage_by_folder(self._reader, self._schema, bucket, prefix, min(kept, wanted))
+        return [(folder, usage) for folder, named, usage in found if storage_class in (None, named)]
 
     async def _feature(self) -> EnabledFeature | None:
         return (await enabled_features(self._reader, self._schema)).get("usage")
@@ -109,7 +115,8 @@ class UsageReader:
         )
         rows = await self._reader.fetch(age, (self._schema, "object_versions"))
         analyzed_at = rows[0][0] if rows else None
-        return Counted(bucket, prefix, "estimate", None, _scanned_rows(plan), analyzed_at)
+        rows_expected = _scanned_rows(plan)
+        return Counted(bucket, prefix, "estimate", None, None, rows_expected, analyzed_at)
 
 
 @asynccontextmanager
@@ -126,6 +133,14 @@ _OFF: Final = {
     "off": "the counters are off: `subscriber features enable usage` switches them on",
     "counting": "the counters are being made: `subscriber features list` tells when they are on",
 }
+
+
+def total_by_class(parts: Iterable[tuple[str, str, Usage]]) -> dict[str, Usage]:
+    """The sum of each storage class, from folder, class and usage."""
+    found: dict[str, Usage] = {}
+    for _, storage_class, usage in parts:
+        found[storage_class] = found.get(storage_class, Usage()).plus(usage)
+    return found
 
 
 def total(parts: Iterable[Usage]) -> Usage:

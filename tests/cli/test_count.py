@@ -65,6 +65,10 @@ async def cli(postgres_url: str, plain_schema: str, monkeypatch: pytest.MonkeyPa
     rows += [row(bucket="lake", key="raw/v", version_id=version, size_bytes=5) for version in ("v1", "v2")]
     async with opened_store(options) as store:
         await store.store(rows)
+    connection = await asyncpg.connect(postgres_url)
+    text = f"UPDATE \"{plain_schema}\".object_versions SET storage_class = 'GLACIER' WHERE key = 'raw/a/1'"
+    await connection.execute(text)
+    await connection.close()
     return CountCli(options)
 
 
@@ -100,7 +104,11 @@ async def test_the_feature_counts_and_shows_a_tree(cli: CountCli) -> None:
     assert await cli.prints("count", "s3://lake") == [
         "s3://lake/: 6 objects, 4336 bytes, exact by the counters",
         "  7 versions, 4341 bytes; 0 delete markers",
+        "  class unknown: 5 objects, 4326 bytes; 6 versions, 4331 bytes",
+        "  GLACIER: 1 objects, 10 bytes; 1 versions, 10 bytes",
     ]
+    cold = await cli.prints("du", "s3://lake", "--depth", "2", "--storage-class", "GLACIER", "--format", "csv")
+    assert cold[1:] == ["lake,,1,10,1,10,0", "lake,raw/,1,10,1,10,0", "lake,raw/a/,1,10,1,10,0"]
     assert (await cli.prints("count", "s3://lake/raw/b/"))[0] == (
         "s3://lake/raw/b/: 1 objects, 300 bytes, exact by the counters"
     )
@@ -126,7 +134,7 @@ async def test_a_rebuild_names_what_was_wrong(cli: CountCli) -> None:
     await connection.execute(f"UPDATE \"{cli.options.schema}\".usage_totals SET objects = 9 WHERE folder = 'logs/'")
     await connection.close()
     done = await cli.run("features", "rebuild", "usage")
-    assert (done.exit_code, done.stdout) == (10, "s3://lake/logs/: objects 9 → 1\n")
+    assert (done.exit_code, done.stdout) == (10, "s3://lake/logs/ (class unknown): objects 9 → 1\n")
     assert done.stderr == "the counters of 1 folders were wrong; they are right now\n"
     assert await cli.prints("features", "rebuild", "usage") == ["the counters are equal to a count of every row"]
     header, line = await cli.prints("features", "list")

@@ -48,14 +48,16 @@ class UsageFold:
         return (0, 0) if row is None else (row["deltas"], row["touched"])
 
 
-async def usage_by_folder(reader: Reader, schema: str, bucket: str, prefix: str, depth: int) -> list[tuple[str, Usage]]:
-    """The exact usage of folders that begin with a prefix, gathered to a depth, in the order of their names.
+async def usage_by_folder(
+    reader: Reader, schema: str, bucket: str, prefix: str, depth: int
+) -> list[tuple[str, str, Usage]]:
+    """Folder, storage class and exact usage of folders that begin with a prefix, gathered to a depth, in this order.
 
     Raises:
         StoreError: the database failed.
     """
     rows = await reader.fetch(statement("usage_du", schema), (bucket, prefix, depth))
-    return [(row[0], _usage(row[1:])) for row in rows]
+    return [(row[0], row[1], _usage(row[2:])) for row in rows]
 
 
 async def usage_by_scan(reader: Reader, schema: str, bucket: str, keys: tuple[str, str]) -> Usage:
@@ -90,7 +92,12 @@ async def count_anew(options: StoreOptions) -> list[UsageDifference]:
             await connection.execute(statement("usage_count", options.schema))
             rows = await connection.fetch(statement("usage_differences", options.schema), DIFFERENCES_AT_MOST)
             await connection.execute(statement("usage_replace", options.schema))
-    return [UsageDifference(row[0], row[1], _usage([*row][2:-_FIELDS]), _usage([*row][-_FIELDS:])) for row in rows]
+    return [_difference([*row]) for row in rows]
+
+
+def _difference(row: Sequence[Any]) -> UsageDifference:
+    bucket, folder, storage_class, *counters = row
+    return UsageDifference(bucket, folder, storage_class, _usage(counters[:_FIELDS]), _usage(counters[_FIELDS:]))
 
 
 async def _wait_for_older_transactions(connection: Connection) -> None:

@@ -27,21 +27,28 @@ from tests.adapters.postgres.object_rows import colliding_row, row
 Database: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 _TRUTH = """
-SELECT usage_folder(key, 2) AS folder, sum(objects), sum(object_bytes), sum(versions), sum(version_bytes), sum(markers)
+SELECT
+    usage_folder(key, 2) AS folder, coalesce(storage_class, '') AS storage_class,
+    sum(objects), sum(object_bytes), sum(versions), sum(version_bytes), sum(markers)
 FROM (
-    SELECT key, 1 AS objects, size_bytes AS object_bytes, 0 AS versions, 0 AS version_bytes, 0 AS markers FROM objects
+    SELECT key, storage_class, 1 AS objects, size_bytes AS object_bytes, 0 AS versions, 0 AS version_bytes, 0 AS markers
+    FROM objects
     WHERE bucket = 'bucket'
     UNION ALL
-    SELECT key, 0, 0, (state = 'present')::integer, CASE WHEN state = 'present' THEN size_bytes END,
+    SELECT key, storage_class, 0, 0, (state = 'present')::integer, CASE WHEN state = 'present' THEN size_bytes END,
         (state = 'delete_marker')::integer
     FROM versions WHERE bucket = 'bucket'
 ) AS rows
-GROUP BY 1
-ORDER BY 1
+GROUP BY 1, 2
+ORDER BY 1, 2
 """
 _PRUNE = """
 DELETE FROM object_versions
 WHERE ctid = ANY (ARRAY(SELECT ctid FROM object_versions WHERE state = 'removed' FOR UPDATE SKIP LOCKED))
+"""
+_TRANSITION = """
+UPDATE object_versions SET storage_class = $1
+WHERE ctid = ANY (ARRAY(SELECT ctid FROM object_versions WHERE state = 'present' LIMIT 2 FOR UPDATE SKIP LOCKED))
 """
 _KEYS = ("top", "a/1", "a/2", "a/b/1", "a/b/c/1", "a/b/c/2", "ä/1")
 
@@ -67,10 +74,10 @@ async def connected(options: StoreOptions) -> AsyncIterator[Database]:
 async def disagreement(database: Database) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]] | None:
     """What the counters and the rows say in one state of all tables, where they differ."""
     async with database.transaction(isolation="repeatable_read", readonly=True):
-        told = await database.fetch("SELECT * FROM usage_of('bucket') ORDER BY folder")
+        told = await database.fetch("SELECT * FROM usage_of('bucket') ORDER BY folder, storage_class")
         true = await database.fetch(_TRUTH)
-    ours = [(one[0], *(int(value or 0) for value in [*one][1:])) for one in told]
-    theirs = [(one[0], *(int(value or 0) for value in [*one][1:])) for one in true]
+    ours = [(*[*one][:2], *(int(value or 0) for value in [*one][2:])) for one in told]
+    theirs = [(*[*one][:2], *(int(value or 0) for value in [*one][2:])) for one in true]
     return None if ours == theirs else (ours, theirs)
 
 
@@ -89,7 +96,9 @@ class Writers:
             for _ in range(steps):
                 transaction = database.transaction()
                 await transaction.start()
-                if self.random.random() < 0.1:  # alone, as `prune` does it: two statements might wait for each other
+                if self.random.random() < 0.1:
+                    await database.execute(_TRANSITION, self.random.choice(["GLACIER", "STANDARD", None]))
+                elif self.random.random() < 0.1:  # alone, as `prune` does it: two statements might wait for each other
                     await database.execute(_PRUNE)
                 else:
                     await database.execute(self.upsert, *upsert_parameters(self._rows()))
@@ -159,7 +168,9 @@ async def test_wrong_counters_are_named_and_put_right(
     await store.store([row(key="a/1"), row(key="b/1", size_bytes=5)])
     await database.execute("SELECT fold_usage(10)")
     await database.execute("UPDATE usage_totals SET objects = objects + 1 WHERE folder = 'a/'")
-    assert await count_anew(counted) == [UsageDifference("bucket", "a/", Usage(2, 3, 1, 3, 0), Usage(1, 3, 1, 3, 0))]
+    assert await count_anew(counted) == [
+        UsageDifference("bucket", "a/", "", Usage(2, 3, 1, 3, 0), Usage(1, 3, 1, 3, 0))
+    ]
     assert await count_anew(counted) == []
 
 

@@ -7,15 +7,15 @@ WITH known AS (
     SELECT known.bucket, usage.* FROM known CROSS JOIN LATERAL :"schema".usage_of(known.bucket) AS usage
 )
 SELECT
-    bucket, folder,
+    bucket, folder, storage_class,
     coalesce(kept.objects, 0), coalesce(kept.object_bytes, 0), coalesce(kept.versions, 0),
     coalesce(kept.version_bytes, 0), coalesce(kept.delete_markers, 0),
     coalesce(counted.objects, 0), coalesce(counted.object_bytes, 0), coalesce(counted.versions, 0),
     coalesce(counted.version_bytes, 0), coalesce(counted.delete_markers, 0)
 FROM kept
-FULL JOIN counted USING (bucket, folder)
+FULL JOIN counted USING (bucket, folder, storage_class)
 WHERE (kept.objects, kept.object_bytes, kept.versions, kept.version_bytes, kept.delete_markers)
     IS DISTINCT FROM
     (counted.objects, counted.object_bytes, counted.versions, counted.version_bytes, counted.delete_markers)
-ORDER BY bucket, folder
+ORDER BY bucket, folder, storage_class
 LIMIT $1

@@ -1,8 +1,8 @@
--- The exact usage of a bucket's folders that begin with the prefix $2, gathered to the depth $3.
+-- The exact usage of a bucket's folders that begin with the prefix $2, gathered to the depth $3, by storage class.
 
 SELECT
-    :"schema".usage_folder(folder, $3::integer) AS folder, sum(objects)::bigint, sum(object_bytes)::numeric,
+    :"schema".usage_folder(folder, $3::integer) AS folder, storage_class, sum(objects)::bigint, sum(object_bytes)::numeric,
     sum(versions)::bigint, sum(version_bytes)::numeric, sum(delete_markers)::bigint
 FROM :"schema".usage_of($1::text, $2::text)
-GROUP BY 1
-ORDER BY 1
+GROUP BY 1, 2
+ORDER BY 1, 2

@@ -1,6 +1,6 @@
--- The feature "usage": exact numbers of objects, versions and bytes by bucket and folder.
+-- The feature "usage": exact numbers of objects, versions and bytes by bucket, folder and storage class.
 --
--- A statement that changes rows of the index appends one delta for each folder that it changes (triggers, see
+-- A statement that changes rows of the index appends one delta for each folder and class that it changes (triggers, see
 -- feature_usage_enable.sql). Nobody waits for a counter, and a delta is committed with its rows. A fold adds deltas to the
 -- totals now and then; whoever reads adds what is not folded yet, so every answer is exact.
 --
@@ -15,17 +15,19 @@
 CREATE TABLE :"schema".usage_totals (
     bucket         text COLLATE "C" NOT NULL,
     folder         text COLLATE "C" NOT NULL,
+    storage_class  text COLLATE "C" NOT NULL,
     objects        bigint NOT NULL,
     object_bytes   numeric NOT NULL,
     versions       bigint NOT NULL,
     version_bytes  numeric NOT NULL,
     delete_markers bigint NOT NULL,
-    PRIMARY KEY (bucket, folder)
+    PRIMARY KEY (bucket, folder, storage_class)
 ) WITH (fillfactor = 70);
 
 CREATE TABLE :"schema".usage_deltas (
     bucket         text COLLATE "C" NOT NULL,
     folder         text COLLATE "C" NOT NULL,
+    storage_class  text COLLATE "C" NOT NULL,
     objects        bigint NOT NULL,
     object_bytes   numeric NOT NULL,
     versions       bigint NOT NULL,
@@ -40,11 +42,12 @@ CREATE TABLE :"schema".usage_touched (
 );
 
 CREATE TABLE :"schema".usage_adjustments (
-    bucket       text COLLATE "C" NOT NULL,
-    key          text COLLATE "C" NOT NULL,
-    objects      integer NOT NULL,
-    object_bytes bigint NOT NULL,
-    PRIMARY KEY (bucket, key)
+    bucket        text COLLATE "C" NOT NULL,
+    key           text COLLATE "C" NOT NULL,
+    storage_class text COLLATE "C" NOT NULL,
+    objects       integer NOT NULL,
+    object_bytes  bigint NOT NULL,
+    PRIMARY KEY (bucket, key, storage_class)
 ) WITH (fillfactor = 70);
 
 CREATE TABLE :"schema".usage_versioned_buckets (
@@ -59,6 +62,8 @@ INSERT INTO :"schema".usage_state (seen) VALUES (pg_current_snapshot());
 
 COMMENT ON TABLE :"schema".usage_totals IS
     'Of each folder, down to the depth of the feature: what lies in it and in no deeper one. Folded; usage_of adds the rest.';
+COMMENT ON COLUMN :"schema".usage_totals.storage_class IS
+    'Empty where neither an event nor a listing named it.';
 COMMENT ON TABLE :"schema".usage_deltas IS
     'What statements have added to folders and a fold has not yet added to usage_totals.';
 COMMENT ON TABLE :"schema".usage_touched IS
@@ -76,78 +81,96 @@ CREATE FUNCTION :"schema".usage_folder(key text, depth integer) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN substring(key COLLATE "C" FROM '^(?:[^/]*/){0,' || depth::text || '}');
 
--- What a key with versions adds to what is counted at once: the latest version, if it is an object, less the row without a
--- version id, if it is one.
-CREATE FUNCTION :"schema".usage_adjustment(in_bucket text, in_key text, OUT objects integer, OUT object_bytes bigint)
+-- What a key with versions adds to what is counted at once, by storage class: the latest version, if it is an object, less
+-- the row without a version id, if it is one.
+CREATE FUNCTION :"schema".usage_adjustment(in_bucket text, in_key text)
+RETURNS TABLE (storage_class text, objects integer, object_bytes bigint)
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-    SELECT
-        (coalesce(newest.state, '') = 'present')::integer - (plain.key IS NOT NULL)::integer,
-        CASE WHEN newest.state = 'present' THEN coalesce(newest.size_bytes, 0) ELSE 0 END
-            - CASE WHEN plain.key IS NOT NULL THEN coalesce(plain.size_bytes, 0) ELSE 0 END
-    FROM (SELECT) AS always
-    LEFT JOIN LATERAL (
-        SELECT state, size_bytes
-        FROM :"schema".object_versions
-        WHERE bucket = (in_bucket COLLATE "C") AND key = (in_key COLLATE "C") AND state <> 'removed'
-        ORDER BY
-            sequencer DESC, event_time DESC, (state <> 'present') DESC, state DESC, coalesce(etag, '') DESC,
-            coalesce(size_bytes, -1) DESC, event_name DESC, version_id DESC
-        LIMIT 1
-    ) AS newest ON true
-    LEFT JOIN :"schema".object_versions AS plain
-        ON plain.bucket = (in_bucket COLLATE "C") AND plain.key = (in_key COLLATE "C") AND plain.version_id = ''
-            AND plain.state = 'present';
+    SELECT part.storage_class, sum(part.objects)::integer, sum(part.object_bytes)::bigint
+    FROM (
+        SELECT coalesce(newest.storage_class, '') AS storage_class, 1 AS objects, coalesce(newest.size_bytes, 0) AS object_bytes
+        FROM (
+            SELECT version.storage_class, version.state, version.size_bytes
+            FROM :"schema".object_versions AS version
+            WHERE version.bucket = (in_bucket COLLATE "C") AND version.key = (in_key COLLATE "C")
+                AND version.state <> 'removed'
+            ORDER BY
+                version.sequencer DESC, version.event_time DESC, (version.state <> 'present') DESC, version.state DESC,
+                coalesce(version.etag, '') DESC, coalesce(version.size_bytes, -1) DESC, version.event_name DESC,
+                version.version_id DESC
+            LIMIT 1
+        ) AS newest
+        WHERE newest.state = 'present'
+        UNION ALL
+        SELECT coalesce(plain.storage_class, ''), -1, -coalesce(plain.size_bytes, 0)
+        FROM :"schema".object_versions AS plain
+        WHERE plain.bucket = (in_bucket COLLATE "C") AND plain.key = (in_key COLLATE "C") AND plain.version_id = ''
+            AND plain.state = 'present'
+    ) AS part
+    GROUP BY part.storage_class
+    HAVING sum(part.objects) <> 0 OR sum(part.object_bytes) <> 0;
 END;
 
 -- The exact usage of the folders of a bucket that begin with a prefix.
 CREATE FUNCTION :"schema".usage_of(in_bucket text, prefix text DEFAULT '')
 RETURNS TABLE (
-    folder text, objects bigint, object_bytes numeric, versions bigint, version_bytes numeric, delete_markers bigint
+    folder text, storage_class text, objects bigint, object_bytes numeric, versions bigint, version_bytes numeric,
+    delete_markers bigint
 )
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-    WITH kept AS (
-        SELECT total.folder, total.objects, total.object_bytes, total.versions, total.version_bytes, total.delete_markers
+    WITH feature AS (
+        SELECT (options ->> 'depth')::integer AS depth FROM :"schema".features WHERE name = 'usage'
+    ), touched AS (
+        SELECT DISTINCT noted.key
+        FROM :"schema".usage_touched AS noted
+        WHERE noted.bucket = (in_bucket COLLATE "C")
+            AND noted.key >= (usage_of.prefix COLLATE "C")
+            AND noted.key < (:"schema".prefix_end(usage_of.prefix) COLLATE "C")
+    ), kept AS (
+        SELECT
+            total.folder, total.storage_class, total.objects, total.object_bytes, total.versions, total.version_bytes,
+            total.delete_markers
         FROM :"schema".usage_totals AS total
         WHERE total.bucket = (in_bucket COLLATE "C")
             AND total.folder >= (usage_of.prefix COLLATE "C")
             AND total.folder < (:"schema".prefix_end(usage_of.prefix) COLLATE "C")
         UNION ALL
-        SELECT delta.folder, delta.objects, delta.object_bytes, delta.versions, delta.version_bytes, delta.delete_markers
+        SELECT
+            delta.folder, delta.storage_class, delta.objects, delta.object_bytes, delta.versions, delta.version_bytes,
+            delta.delete_markers
         FROM :"schema".usage_deltas AS delta
         WHERE delta.bucket = (in_bucket COLLATE "C")
             AND delta.folder >= (usage_of.prefix COLLATE "C")
             AND delta.folder < (:"schema".prefix_end(usage_of.prefix) COLLATE "C")
         UNION ALL
         SELECT
-            :"schema".usage_folder(touched.key, feature.depth), now.objects - coalesce(known.objects, 0),
-            now.object_bytes - coalesce(known.object_bytes, 0), 0, 0, 0
-        FROM (
-            SELECT DISTINCT noted.key
-            FROM :"schema".usage_touched AS noted
-            WHERE noted.bucket = (in_bucket COLLATE "C")
-                AND noted.key >= (usage_of.prefix COLLATE "C")
-                AND noted.key < (:"schema".prefix_end(usage_of.prefix) COLLATE "C")
-        ) AS touched
-        CROSS JOIN (
-            SELECT (options ->> 'depth')::integer AS depth FROM :"schema".features WHERE name = 'usage'
-        ) AS feature
+            :"schema".usage_folder(touched.key, feature.depth), now.storage_class, now.objects, now.object_bytes, 0, 0, 0
+        FROM touched
+        CROSS JOIN feature
         CROSS JOIN LATERAL :"schema".usage_adjustment(in_bucket, touched.key) AS now
-        LEFT JOIN :"schema".usage_adjustments AS known
+        UNION ALL
+        SELECT
+            :"schema".usage_folder(touched.key, feature.depth), known.storage_class, -known.objects,
+            -known.object_bytes::numeric, 0, 0, 0
+        FROM touched
+        CROSS JOIN feature
+        JOIN :"schema".usage_adjustments AS known
             ON known.bucket = (in_bucket COLLATE "C") AND known.key = (touched.key COLLATE "C")
     )
     SELECT
-        kept.folder, sum(kept.objects)::bigint, sum(kept.object_bytes), sum(kept.versions)::bigint,
+        kept.folder, kept.storage_class, sum(kept.objects)::bigint, sum(kept.object_bytes), sum(kept.versions)::bigint,
         sum(kept.version_bytes), sum(kept.delete_markers)::bigint
     FROM kept
     WHERE starts_with(kept.folder, usage_of.prefix)
-    GROUP BY kept.folder
+    GROUP BY kept.folder, kept.storage_class
     HAVING sum(kept.objects) <> 0 OR sum(kept.versions) <> 0 OR sum(kept.delete_markers) <> 0;
 END;
 
 COMMENT ON FUNCTION :"schema".usage_of(text, text) IS
-    'What lies in each folder of a bucket, and in no deeper one that is counted: exact, if the feature usage is ready.';
+    'What lies in each folder of a bucket, and in no deeper one that is counted, by storage class: exact, if the feature '
+    'usage is ready.';
 
 -- The triggers. They have the rights of the owner, so that writers need none on these tables.
 
@@ -161,14 +184,14 @@ DECLARE
 BEGIN
     INSERT INTO :"schema".usage_deltas
     SELECT
-        bucket, substring(key COLLATE "C" FROM pattern),
+        bucket, substring(key COLLATE "C" FROM pattern), coalesce(storage_class, ''),
         count(*) FILTER (WHERE state = 'present' AND version_id = ''),
         coalesce(sum(size_bytes) FILTER (WHERE state = 'present' AND version_id = ''), 0),
         count(*) FILTER (WHERE state = 'present'), coalesce(sum(size_bytes) FILTER (WHERE state = 'present'), 0),
         count(*) FILTER (WHERE state = 'delete_marker')
     FROM new_rows
     WHERE state <> 'removed'
-    GROUP BY 1, 2;
+    GROUP BY 1, 2, 3;
     IF EXISTS (SELECT FROM new_rows WHERE version_id <> '') THEN
         INSERT INTO :"schema".usage_versioned_buckets (bucket)
         SELECT DISTINCT bucket
@@ -198,19 +221,19 @@ BEGIN
     SELECT *
     FROM (
         SELECT
-            bucket, substring(key COLLATE "C" FROM pattern) AS folder,
+            bucket, substring(key COLLATE "C" FROM pattern) AS folder, coalesce(storage_class, '') AS storage_class,
             coalesce(sum(sign) FILTER (WHERE state = 'present' AND version_id = ''), 0) AS objects,
             coalesce(sum(sign * size_bytes) FILTER (WHERE state = 'present' AND version_id = ''), 0) AS object_bytes,
             coalesce(sum(sign) FILTER (WHERE state = 'present'), 0) AS versions,
             coalesce(sum(sign * size_bytes) FILTER (WHERE state = 'present'), 0) AS version_bytes,
             coalesce(sum(sign) FILTER (WHERE state = 'delete_marker'), 0) AS delete_markers
         FROM (
-            SELECT 1 AS sign, bucket, key, version_id, state, size_bytes FROM new_rows
+            SELECT 1 AS sign, bucket, key, version_id, state, size_bytes, storage_class FROM new_rows
             UNION ALL
-            SELECT -1, bucket, key, version_id, state, size_bytes FROM old_rows
+            SELECT -1, bucket, key, version_id, state, size_bytes, storage_class FROM old_rows
         ) AS changed
         WHERE state <> 'removed'
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
     ) AS sums
     WHERE (objects, object_bytes, versions, version_bytes, delete_markers) <> (0, 0, 0, 0, 0);
     IF EXISTS (SELECT FROM :"schema".usage_versioned_buckets) THEN
@@ -231,14 +254,14 @@ DECLARE
 BEGIN
     INSERT INTO :"schema".usage_deltas
     SELECT
-        bucket, substring(key COLLATE "C" FROM pattern),
+        bucket, substring(key COLLATE "C" FROM pattern), coalesce(storage_class, ''),
         -count(*) FILTER (WHERE state = 'present' AND version_id = ''),
         -coalesce(sum(size_bytes) FILTER (WHERE state = 'present' AND version_id = ''), 0),
         -count(*) FILTER (WHERE state = 'present'), -coalesce(sum(size_bytes) FILTER (WHERE state = 'present'), 0),
         -count(*) FILTER (WHERE state = 'delete_marker')
     FROM old_rows
     WHERE state <> 'removed'
-    GROUP BY 1, 2;
+    GROUP BY 1, 2, 3;
     INSERT INTO :"schema".usage_touched (bucket, key)
     SELECT bucket, key
     FROM old_rows
@@ -289,31 +312,43 @@ BEGIN
             LIMIT rows_at_most
         ))
         RETURNING bucket, key
+    ), keys AS (
+        SELECT DISTINCT bucket, key FROM gone
     ), looked AS (
         SELECT
-            one.bucket, one.key, now.objects, now.object_bytes, now.objects - coalesce(known.objects, 0) AS more_objects,
-            now.object_bytes::numeric - coalesce(known.object_bytes, 0) AS more_bytes, known.key IS NOT NULL AS is_known
-        FROM (SELECT DISTINCT bucket, key FROM gone) AS one
-        CROSS JOIN LATERAL :"schema".usage_adjustment(one.bucket, one.key) AS now
-        LEFT JOIN :"schema".usage_adjustments AS known ON known.bucket = one.bucket AND known.key = one.key
+            bucket, key, storage_class, coalesce(sum(objects) FILTER (WHERE is_now), 0) AS objects,
+            coalesce(sum(object_bytes) FILTER (WHERE is_now), 0) AS object_bytes,
+            sum(CASE WHEN is_now THEN objects ELSE -objects END) AS more_objects,
+            sum(CASE WHEN is_now THEN object_bytes ELSE -object_bytes END) AS more_bytes
+        FROM (
+            SELECT true AS is_now, keys.bucket, keys.key, now.storage_class, now.objects, now.object_bytes::numeric
+            FROM keys
+            CROSS JOIN LATERAL :"schema".usage_adjustment(keys.bucket, keys.key) AS now
+            UNION ALL
+            SELECT false, known.bucket, known.key, known.storage_class, known.objects, known.object_bytes
+            FROM keys
+            JOIN :"schema".usage_adjustments AS known ON known.bucket = keys.bucket AND known.key = keys.key
+        ) AS both_sides (is_now, bucket, key, storage_class, objects, object_bytes)
+        GROUP BY bucket, key, storage_class
     ), kept AS (
         INSERT INTO :"schema".usage_adjustments AS stored
-        SELECT bucket, key, objects, object_bytes
+        SELECT bucket, key, storage_class, objects, object_bytes
         FROM looked
-        WHERE objects <> 0 OR object_bytes <> 0
-        ON CONFLICT (bucket, key) DO UPDATE SET objects = EXCLUDED.objects, object_bytes = EXCLUDED.object_bytes
-        WHERE (stored.objects, stored.object_bytes) <> (EXCLUDED.objects, EXCLUDED.object_bytes)
+        WHERE (objects <> 0 OR object_bytes <> 0) AND (more_objects <> 0 OR more_bytes <> 0)
+        ON CONFLICT (bucket, key, storage_class) DO UPDATE SET
+            objects = EXCLUDED.objects, object_bytes = EXCLUDED.object_bytes
     ), dropped AS (
         DELETE FROM :"schema".usage_adjustments AS stored
         USING looked
-        WHERE looked.is_known AND looked.objects = 0 AND looked.object_bytes = 0
-            AND stored.bucket = looked.bucket AND stored.key = looked.key
+        WHERE looked.objects = 0 AND looked.object_bytes = 0 AND stored.bucket = looked.bucket
+            AND stored.key = looked.key AND stored.storage_class = looked.storage_class
     ), added AS (
         INSERT INTO :"schema".usage_deltas
-        SELECT bucket, :"schema".usage_folder(key, depth), sum(more_objects), sum(more_bytes), 0, 0, 0
+        SELECT
+            bucket, :"schema".usage_folder(key, depth), storage_class, sum(more_objects), sum(more_bytes), 0, 0, 0
         FROM looked
         WHERE more_objects <> 0 OR more_bytes <> 0
-        GROUP BY 1, 2
+        GROUP BY 1, 2, 3
     )
     SELECT count(*) INTO touched FROM gone;
 
@@ -328,11 +363,12 @@ BEGIN
     ), folded AS (
         INSERT INTO :"schema".usage_totals AS total
         SELECT
-            bucket, folder, sum(objects), sum(object_bytes), sum(versions), sum(version_bytes), sum(delete_markers)
+            bucket, folder, storage_class, sum(objects), sum(object_bytes), sum(versions), sum(version_bytes),
+            sum(delete_markers)
         FROM gone
-        GROUP BY bucket, folder
-        ORDER BY bucket, folder
-        ON CONFLICT (bucket, folder) DO UPDATE SET
+        GROUP BY bucket, folder, storage_class
+        ORDER BY bucket, folder, storage_class
+        ON CONFLICT (bucket, folder, storage_class) DO UPDATE SET
             objects = total.objects + EXCLUDED.objects,
             object_bytes = total.object_bytes + EXCLUDED.object_bytes,
             versions = total.versions + EXCLUDED.versions,
