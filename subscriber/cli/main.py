@@ -55,6 +55,7 @@ COMMANDS = {
     ),
     "search": LazyCommand("subscriber.cli.search:search", "Find objects in the index."),
     "exists": LazyCommand("subscriber.cli.exists:exists", "Look up which of given objects the index has."),
+    "api": LazyCommand("subscriber.cli.api:api", "Answer searches and look-ups over HTTP."),
     "indexes": LazyCommand(
         "subscriber.cli.indexes:indexes", "Switch optional indexes of the table on and off, beside the daemon."
     ),
