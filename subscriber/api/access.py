@@ -73,7 +73,7 @@ def guard_of(tokens: Sequence[str]) -> Guard:
     accepted = [hashlib.sha256(token.encode()).digest() for token in tokens]
 
     def guard(connection: ASGIConnection, _: BaseRouteHandler) -> None:  # type: ignore[type-arg]  # as Litestar's Guard
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        scheme, _space, token = connection.headers.get("authorization", "").partition(" ")
         asked = hashlib.sha256(token.strip().encode()).digest()
         matches = [hmac.compare_digest(asked, each) for each in accepted]
         if tokens and not (scheme.lower() == "bearer" and any(matches)):

@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,7 +32,9 @@ Exit codes:
 @click.option("--port", type=click.IntRange(0, 65_535), default=8081, show_default=True, help="0 takes a free one.")
 @click.option("--tokens", type=click.Path(path_type=Path), help="A file of tokens, one a line, that clients send.")
 @click.option("--without-token", is_flag=True, help="Everybody on this machine may ask; only on a loopback address.")
-@click.option("--connections", type=click.IntRange(1, 64), default=4, show_default=True, help="To the database.")
+@click.option(
+    "--connections", "size", type=click.IntRange(1, 64), default=4, show_default=True, help="To the database."
+)
 @click.option("--timeout", type=Age(), default="10s", show_default=True, help="Of one statement.")
 @click.option(
     "--max-cost",
@@ -40,18 +43,10 @@ Exit codes:
     show_default=True,
     help="Of a page, in the planner's units.",
 )
-def api(  # noqa: PLR0917 - click passes them by name
-    host: str,
-    port: int,
-    tokens: Path | None,
-    without_token: bool,  # noqa: FBT001 - the same
-    connections: int,
-    timeout: timedelta,
-    max_cost: float,
-) -> None:
-    """Answer searches and look-ups over HTTP, until SIGTERM or SIGINT.
+def api(*, host: str, port: int, tokens: Path | None, without_token: bool, timeout: timedelta, **limits: Any) -> None:
+    """Answer searches and look-ups over HTTP.
 
-    It only reads: the login of a reader is enough. GET /schema/openapi.json describes the routes.
+    It runs until SIGTERM or SIGINT, and only reads: the login of a reader is enough. GET /schema/openapi.json describes the routes.
     """
     for name in ("litestar", "uvicorn"):
         if find_spec(name) is None:
@@ -65,7 +60,7 @@ def api(  # noqa: PLR0917 - click passes them by name
     settings = read_settings(stream=bytes_of(sys.stderr), needs_queues=False)
 
     async def run(options: StoreOptions) -> None:
-        searches = Searches(options, connections, max(1.0, timeout.total_seconds()), max_cost)
+        searches = Searches(options, timeout_seconds=max(1.0, timeout.total_seconds()), **limits)
         try:
             async with searches.one() as search:  # a login that fails ends the command
                 await search.look_up("start", ["start"])

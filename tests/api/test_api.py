@@ -178,7 +178,7 @@ def test_only_tokens_of_the_file_are_accepted(api: Api) -> None:
 )
 def test_a_bad_request_is_one_sentence(api: Api, query: dict[str, str], detail: str) -> None:
     """It says what is wrong."""
-    found = api.get("/v1/objects", **query)
+    found = api.get(f"/v1/objects?{urlencode(query)}")
     assert (found.status, found.json["status"]) == (400, 400)
     assert detail in found.json["detail"]
 
