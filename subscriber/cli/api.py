@@ -46,7 +46,8 @@ Exit codes:
 def api(*, host: str, port: int, tokens: Path | None, without_token: bool, timeout: timedelta, **limits: Any) -> None:
     """Answer searches and look-ups over HTTP.
 
-    It runs until SIGTERM or SIGINT, and only reads: the login of a reader is enough. GET /schema/openapi.json describes the routes.
+    It runs until SIGTERM or SIGINT, and only reads: the login of a reader is enough. GET
+    /schema/openapi.json describes the routes.
     """
     for name in ("litestar", "uvicorn"):
         if find_spec(name) is None:
