@@ -19,6 +19,15 @@ AnyRequest: TypeAlias = Request[Any, Any, Any]
 RETRY_AFTER_SECONDS: Final = 2
 
 
+class Problem(msgspec.Struct, frozen=True):
+    """What went wrong with one request."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
 class BusyError(Exception):
     """Every connection for readers is taken."""
 

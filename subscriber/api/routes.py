@@ -8,14 +8,29 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import State
+from litestar.openapi import ResponseSpec
 
 from subscriber.api.parameters import CONDITIONS, ROWS_AT_MOST, Conditions, object_of, require_known
-from subscriber.api.problems import AnyRequest, UnknownObjectError
+from subscriber.api.problems import AnyRequest, Problem, UnknownObjectError
 from subscriber.api.searches import Searches
 from subscriber.query.reader import KEYS_PER_LOOK_UP, Page
 from subscriber.query.search_query import Found, Looked, Query
 
 OBJECTS = "/v1/objects/"
+
+
+PROBLEMS = {
+    status: ResponseSpec(Problem, generate_examples=False, description=why, media_type="application/problem+json")
+    for status, why in {
+        400: "a parameter, the key or the token of a page is invalid",
+        401: "the client's token is none of the server's",
+        404: "the index has no such object",
+        413: "the body is too large",
+        422: "PostgreSQL expects it to cost too much",
+        503: "all connections are taken, or the database fails",
+        504: "the statement took too long",
+    }.items()
+}
 
 
 class Versions(msgspec.Struct, frozen=True):
@@ -37,7 +52,7 @@ class Answers(msgspec.Struct, frozen=True):
     rows: list[Looked]
 
 
-@get("/v1/objects", summary="A page of objects, or of versions")
+@get("/v1/objects", summary="A page of objects, or of versions", responses=PROBLEMS)
 async def objects(request: AnyRequest, state: State, conditions: Conditions) -> Response[Page]:
     """The search of `subscriber search`: the token of a page goes with the same conditions to get the next."""
     require_known(request.query_params.keys(), CONDITIONS)
@@ -45,8 +60,10 @@ async def objects(request: AnyRequest, state: State, conditions: Conditions) -> 
     return tagged(request, page)
 
 
-@get("/v1/objects/{bucket:str}/{key:path}", summary="One object, or all of its versions")
-async def one_object(request: AnyRequest, state: State, versions: bool = False) -> Response[Any]:  # noqa: FBT001, FBT002 - a parameter of the query string
+@get("/v1/objects/{bucket:str}/{key:path}", summary="One object, or all of its versions", responses=PROBLEMS)
+async def one_object(
+    request: AnyRequest, state: State, bucket: str, key: str, *, versions: bool = False
+) -> Response[Any]:
     """The object of a key, or with `versions=true` all versions and delete markers that exist."""
     require_known(request.query_params.keys(), ["versions"])
     bucket, key = object_of(request.scope["raw_path"], OBJECTS)
@@ -63,7 +80,7 @@ async def one_object(request: AnyRequest, state: State, versions: bool = False) 
     raise UnknownObjectError("the index has no such object; what exists is known only as far as events and jobs told")
 
 
-@post("/v1/exists", status_code=200, summary="Which of these keys exist?")
+@post("/v1/exists", status_code=200, summary="Which of these keys exist?", responses=PROBLEMS)
 async def exists(data: Asked, state: State) -> Answers:
     """Each key costs one search in the primary key, however large the index is."""
     async with _searches(state).one() as search:
