@@ -57,6 +57,11 @@ class Api:
         self._port = port
         self._url = f"http://127.0.0.1:{port}"
 
+    @property
+    def schema_url(self) -> str:
+        """Where the routes are described."""
+        return f"{self._url}/schema/openapi.json"
+
     def announce(self, path: str, content_length: int) -> int:
         """The status where a body is announced and none of it sent."""
         with closing(HTTPConnection("127.0.0.1", self._port, timeout=30)) as connection:
@@ -181,6 +186,29 @@ def test_a_bad_request_is_one_sentence(api: Api, query: dict[str, str], detail: 
     found = api.get(f"/v1/objects?{urlencode(query)}")
     assert (found.status, found.json["status"]) == (400, 400)
     assert detail in found.json["detail"]
+
+
+def test_answers_are_those_of_the_schema(api: Api, tmp_path: Path) -> None:
+    """Whatever the schema allows to ask, schemathesis finds no error of the server and no answer it does not name."""
+    program = Path(".lab/schemathesis/bin/schemathesis").absolute()
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+    done = subprocess.run(
+        [
+            program,
+            "run",
+            api.schema_url,
+            "-H",
+            f"Authorization: Bearer {TOKEN}",
+            "--seed=7",
+            "-n8",
+            f"--checks={checks}",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_sigterm_ends_it(api: Api) -> None:
