@@ -13,6 +13,7 @@ RUN := .venv/bin
 ENVIRONMENT := .venv/.ready
 LOCALSTACK := .lab/localstack/.ready
 S3_SERVERS := .lab/s3-servers/.ready
+SCHEMATHESIS := .lab/schemathesis/.ready
 MQ_BRIDGE := .lab/mq-bridge/.ready
 PGBOUNCER := .lab/.pgbouncer
 
@@ -38,7 +39,7 @@ chaos: $(ENVIRONMENT) ## inject seeded faults under load and check every history
 
 torture: chaos ## the old name of chaos
 
-test: $(ENVIRONMENT) $(LOCALSTACK) $(S3_SERVERS) $(MQ_BRIDGE) $(PGBOUNCER) ## run every test with branch coverage (ARGS=… goes to pytest)
+test: $(ENVIRONMENT) $(LOCALSTACK) $(S3_SERVERS) $(MQ_BRIDGE) $(SCHEMATHESIS) $(PGBOUNCER) ## run every test with branch coverage (ARGS=… goes to pytest)
 	@$(RUN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 check: $(ENVIRONMENT) ## lint, check types and import contracts, look for known vulnerabilities
@@ -60,6 +61,7 @@ lock: $(UV) ## update the pinned locks under requirements/
 	$(COMPILE) requirements/build.in -c requirements/dev.txt -o requirements/build.txt
 	$(COMPILE) requirements/localstack.in -o requirements/localstack.txt
 	$(COMPILE) requirements/s3-servers.in -o requirements/s3-servers.txt
+	$(COMPILE) requirements/schemathesis.in -o requirements/schemathesis.txt
 	$(COMPILE) requirements/mq-bridge.in -o requirements/mq-bridge.txt
 	$(COMPILE) requirements/listing.in -o requirements/listing.txt
 	$(COMPILE) requirements/uv.in -o requirements/uv.txt

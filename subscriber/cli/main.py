@@ -58,6 +58,7 @@ COMMANDS = {
     "exists": LazyCommand("subscriber.cli.exists:exists", "Look up which of given objects the index has."),
     "count": LazyCommand("subscriber.cli.count:count", "Count the objects, versions and bytes of a bucket or prefix."),
     "du": LazyCommand("subscriber.cli.du:du", "Show which folders of a bucket hold how much."),
+    "api": LazyCommand("subscriber.cli.api:api", "Answer searches and look-ups over HTTP."),
     "indexes": LazyCommand(
         "subscriber.cli.indexes:indexes", "Switch optional indexes of the table on and off, beside the daemon."
     ),

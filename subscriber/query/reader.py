@@ -118,6 +118,13 @@ class Search:
         ready = {state.relation for state in states if state.is_valid}
         return explanation(plan, query, statement.conditions, ready)
 
+    async def cost(self, query: Query, at_most: int, token: str | None = None) -> float:
+        """What PostgreSQL expects a page to cost, in the planner's units; nothing is searched."""
+        after, asked_at = self._begin(query, token)
+        statement = statement_of(query, self._schema, asked_at, after, min(at_most + 1, PAGE_ROWS))
+        with self._explained():
+            return float((await self._reader.plan(statement.text, statement.parameters))["Total Cost"])
+
     def _begin(self, query: Query, token: str | None) -> tuple[Position | None, datetime]:
         return (None, self._clock()) if token is None else read_token(token, query)
 

@@ -21,6 +21,7 @@ LOCKS: Final = (
     "dev.txt",
     "localstack.txt",
     "s3-servers.txt",
+    "schemathesis.txt",
     "listing.txt",
     "mq-bridge.txt",
     "uv.txt",
