@@ -144,7 +144,9 @@ def notices_of(facts: Facts) -> tuple[Notice, ...]:
     if status is None:
         waits = [text for name, text in _WAITS_FOR.items() if not facts.conditions.get(name, False)]
         text = waits[-1] if not facts.conditions.get("not_stopping", True) else waits[0] if waits else "No figures yet."
-        return (Notice("warning", text, "The log says what it waits for; `subscriber check` finds the cause."),)
+        return (
+            Notice("warning", text, "The log says what it waits for; the command subscriber check finds the cause."),
+        )
     order: tuple[Level, ...] = ("bad", "warning", "note", "good")
     found = [*_control_notices(status), *_queue_notices(facts, status), *_database_notices(status)]
     found += _data_notices(facts, status)
@@ -199,8 +201,8 @@ def _data_notices(facts: Facts, status: ControlStatus) -> Iterator[Notice]:
         text = f"Rows are {seconds_text(lag)} late; the target is {seconds_text(facts.lag_target_seconds)}."
         yield Notice("warning", text, advice)
     if waiting := sum((facts.quarantine or {}).values()):
-        text = f"{waiting:,} messages wait in the quarantine."
-        yield Notice("note", text, "`subscriber quarantine list` shows them.")
+        text = f"{waiting:,} {'message waits' if waiting == 1 else 'messages wait'} in the quarantine."
+        yield Notice("note", text, "The command subscriber quarantine list shows them.")
 
 
 def _mode_since(status: ControlStatus | None) -> datetime | None:

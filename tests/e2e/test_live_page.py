@@ -139,7 +139,7 @@ async def test_hidden_tab_watches_nothing() -> None:
 
 @pytest.mark.parametrize("width", [380, 1_280, 2_560])
 async def test_page_has_no_barriers(width: int) -> None:
-    """By axe-core, in light and dark, while all is well and during a pause; nothing is wider than the window."""
+    """By axe-core: light and dark, all well, paused, and in the dialog; nothing is wider than the window."""
     watched = Watched()
     async with watched.serving() as url, browser_tab(url) as tab:
         await tab.until("document.querySelector('.notice.good')")
@@ -153,3 +153,6 @@ async def test_page_has_no_barriers(width: int) -> None:
                 "axe.run().then((all) => all.violations.map((each) => each.id + ': ' + each.nodes[0].html))"
             )
             assert found == []
+        await tab.run("ask('limit')")
+        assert await tab.run("axe.run().then((all) => all.violations.map((one) => one.id + one.nodes[0].html))") == []
+        assert await tab.run("document.activeElement.id") == "d-limit"
