@@ -16,6 +16,10 @@ S3_SERVERS := .lab/s3-servers/.ready
 SCHEMATHESIS := .lab/schemathesis/.ready
 MQ_BRIDGE := .lab/mq-bridge/.ready
 PGBOUNCER := .lab/.pgbouncer
+CHROMIUM := .lab/.chromium
+AXE := .lab/axe-core/axe.min.js
+AXE_VERSION := 4.14.1
+AXE_SHA256 := e6b0ce02b84d892e2e33e403485e7f3d6c29e2be6df65daf44d89ba564139745
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo lab bench chaos torture test check format lock clean
@@ -39,7 +43,7 @@ chaos: $(ENVIRONMENT) ## inject seeded faults under load and check every history
 
 torture: chaos ## the old name of chaos
 
-test: $(ENVIRONMENT) $(LOCALSTACK) $(S3_SERVERS) $(MQ_BRIDGE) $(SCHEMATHESIS) $(PGBOUNCER) ## run every test with branch coverage (ARGS=… goes to pytest)
+test: $(ENVIRONMENT) $(LOCALSTACK) $(S3_SERVERS) $(MQ_BRIDGE) $(SCHEMATHESIS) $(PGBOUNCER) $(CHROMIUM) $(AXE) ## run every test with branch coverage (ARGS=… goes to pytest)
 	@$(RUN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder --cov --cov-report=term $(ARGS)
 
 check: $(ENVIRONMENT) ## lint, check types and import contracts, look for known vulnerabilities
@@ -93,6 +97,24 @@ $(PGBOUNCER):
 	       && echo "fetching PgBouncer with apt-get, which a few tests need" && apt-get update -qq >/dev/null 2>&1 \
 	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends pgbouncer >/dev/null 2>&1; }; \
 	then touch $@; else echo "PgBouncer cannot be fetched here (it takes apt-get as root): its tests are skipped."; fi
+
+# Tests of the live page need both and do not skip: without them they fail.
+$(CHROMIUM):
+	@mkdir -p $(@D)
+	@if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null \
+	  || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+	       && echo "fetching Chromium with apt-get, which tests of the live page need" && apt-get update -qq >/dev/null 2>&1 \
+	       && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core \
+	          >/dev/null 2>&1; }; \
+	then touch $@; else echo "Chromium cannot be fetched here (it takes apt-get as root): tests of the live page fail."; fi
+
+# axe-core looks for barriers to people who use a screen reader or a keyboard; npm brings it, the hash pins it.
+$(AXE):
+	@mkdir -p $(@D)
+	@cd $(@D) && npm pack --silent axe-core@$(AXE_VERSION) >/dev/null \
+	  && echo "$(AXE_SHA256)  axe-core-$(AXE_VERSION).tgz" | sha256sum --check --quiet \
+	  && tar -xzf axe-core-$(AXE_VERSION).tgz --strip-components=1 package/axe.min.js && rm axe-core-$(AXE_VERSION).tgz \
+	  && touch axe.min.js || echo "axe-core cannot be fetched here (it takes npm): the test for barriers fails."
 
 .lab/%/.ready: requirements/%.txt | $(UV)
 	@$(CHECK_PYTHON)

@@ -7,7 +7,7 @@ every message in the index and the quarantine. Last it fills the index from a bu
 `subscriber reconcile` find changes whose events were lost on purpose, and asks the index what is in it. The exit code
 is not 0 if a message is lost, a row is wrong, or anything else is reported.
 
-STAY=1 keeps everything running until Ctrl-C and prints commands to try. One of them is
+STAY=1 keeps everything running under a small load until Ctrl-C, and prints commands to try. One of them is
 `python -m benchmarks.demo put KEY`: it sends the event of a new object to the queue, as S3 does.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import shlex
 import signal
@@ -43,6 +44,8 @@ from testkit.workload.notifications import body_of
 from testkit.workload.send_log import SendLog, Sent
 
 PLAN = LoadPlan(profile=(Phase(200, 15), Phase(5_000, 3), Phase(200, 25)), start_second=int(time.time()) - 3_600)
+STAY_PHASE = Phase(20, 600)
+"""The load while everything keeps running: enough to move every figure of the live page."""
 POLL_SECONDS = 0.5
 DRAIN_SECONDS = 120.0
 """How long the daemon may take to drain the queue after the last message."""
@@ -221,12 +224,32 @@ def _stay(screen: Screen, reached_by: Mapping[str, str]) -> None:
     screen.say("\n# status, pause and resume")
     for command in ("control", "control pause", "control resume"):
         screen.say(f"{programs / 'subscriber'} {command}")
-    screen.say(f"\n# in a browser: http://127.0.0.1:{variables['SUBSCRIBER_HTTP_PORT']}/\n")
+    screen.say("\n# the live page, in a browser; its buttons ask for the token")
+    screen.say(f"# http://127.0.0.1:{variables['SUBSCRIBER_HTTP_PORT']}/  token {CONTROL_TOKEN}\n")
     try:
-        while True:
-            signal.pause()
+        _go_on(screen, variables["SUBSCRIBER_QUEUE_URLS"])
     except KeyboardInterrupt:
         screen.say()
+
+
+def _go_on(screen: Screen, queue_url: str) -> None:
+    """Sends events until Ctrl-C, one history after another: a load generator prepares the whole of one in memory."""
+    for seed in itertools.count(PLAN.seed + 1):
+        if _send_history(queue_url, seed) != 0:
+            screen.say("  the load generator has ended; everything else keeps running until Ctrl-C")
+            signal.pause()
+
+
+def _send_history(queue_url: str, seed: int) -> int:
+    """Sends one history of STAY_PHASE; the exit code of the load generator."""
+    plan = LoadPlan(profile=(STAY_PHASE,), seed=seed, start_second=int(time.time()) - 3_600)
+    with (
+        tempfile.TemporaryDirectory(prefix="subscriber-demo-") as folder,
+        running_load(queue_url, plan, Path(folder) / "sent.jsonl") as load,
+    ):
+        while load.is_running:
+            time.sleep(POLL_SECONDS)
+        return load.stop()
 
 
 def _stop(screen: Screen, running: DemoStack) -> bool:

@@ -25,6 +25,8 @@ from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.adapters.postgres.usage import UsageFold
 from subscriber.adapters.sqs.client import Sqs
 from subscriber.admin.control import ControlPage
+from subscriber.admin.live import LiveFeed
+from subscriber.admin.live_facts import LiveFacts, LiveFactsOptions
 from subscriber.admin.server import AdminServer
 from subscriber.check.startup import explain, probe, require_database
 from subscriber.check.subscription import gap_of_bucket
@@ -117,12 +119,13 @@ class Daemon:
         self._stop.install()
         _log.info("daemon.started", **settings.redacted())
         async with AsyncExitStack() as adapters:
-            control = ControlPage(settings.control_token, lambda: self._regulator).routes()
-            server = AdminServer(
-                settings.http_host, settings.http_port, self._metrics.registry, self.readiness, control
-            )
+            control = ControlPage(settings.control_token, lambda: self._regulator)
+            live = self._live_feed()
+            routes = (*control.routes(), *live.routes())
+            server = AdminServer(settings.http_host, settings.http_port, self._metrics.registry, self.readiness, routes)
             await server.start()
             adapters.push_async_callback(server.stop)
+            await adapters.enter_async_context(live)
             _log.info("http.listening", host=settings.http_host, port=server.port)
             code = await self._open_and_run(adapters, migrate_first=migrate_first)
         _log.info("daemon.ended", exit_code=int(code), meaning=code.name.lower())
@@ -152,6 +155,17 @@ class Daemon:
             "database": pipeline is not None and not pipeline.breaker.is_unavailable,
             "not_stopping": not self._stop.requested.is_set(),
         }
+
+    def _live_feed(self) -> LiveFeed:
+        settings = self._settings
+        facts = LiveFacts(
+            LiveFactsOptions(settings.control_token is not None, settings.lag_target_seconds),
+            self._metrics,
+            conditions=self.readiness,
+            pipeline=lambda: self._pipeline,
+            regulator=lambda: self._regulator,
+        )
+        return LiveFeed(facts)
 
     async def _worker(self) -> str:
         """The name of this worker in the log and in the database; empty outside of ECS."""

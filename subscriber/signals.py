@@ -58,6 +58,10 @@ class Arrivals(msgspec.Struct):
     open_polls: int = 0
     is_failing: bool = False
     """Whether the newest poll to end failed."""
+    error: str = ""
+    """Code of the newest poll that failed; empty: none has."""
+    failed_at: float = -math.inf
+    """When it ended."""
     asked_since: float = math.inf
     """Since when a poll has been open, without an answer that brought a message."""
 
@@ -73,6 +77,10 @@ class Arrivals(msgspec.Struct):
         self.is_failing = has_failed
         if has_failed:
             self.reset_silence()
+
+    def record_failure(self, error: str, now: float) -> None:
+        """Record why a poll failed."""
+        self.error, self.failed_at = error, now
 
     def record_answer(
         self, messages: int, youngest_seconds: float | None, now: float, *, is_full: bool = False

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from subscriber.admin.connections import IDLE_SECONDS, Connections
+from subscriber.admin.front_page import FrontPage
 from subscriber.errors import ConfigurationError
 
 _GRACE_SECONDS = 1.0
@@ -29,20 +30,6 @@ _UNREAD_BODY_SECONDS = 1.0
 
 _EVERY_ADDRESS = "::"
 """One socket listens on it for IPv6 and IPv4."""
-
-_LINKS = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<title>subscriber</title>
-<h1>subscriber</h1>
-<ul>
-<li><a href="livez">livez</a>: the event loop answers
-<li><a href="readyz">readyz</a>: the pipeline is working, or which condition fails
-<li><a href="metrics">metrics</a>: for Prometheus
-<li><a href="control">control</a>: the concurrency limit, its reason, and the mode
-</ul>
-</html>
-"""
 
 
 class AdminServer:
@@ -111,7 +98,7 @@ class AdminServer:
 
     def _new_runner(self) -> web.AppRunner:
         application = web.Application(client_max_size=_BODY_BYTES_AT_MOST, middlewares=[self._connections.serve])
-        application.router.add_get("/", self._links)
+        application.router.add_get("/", FrontPage().get)
         application.router.add_get("/livez", self._livez)
         application.router.add_get("/readyz", self._readyz)
         application.router.add_get("/metrics", self._metrics)
@@ -148,9 +135,6 @@ class AdminServer:
             f"cannot listen on SUBSCRIBER_HTTP_HOST {self._host}, SUBSCRIBER_HTTP_PORT {self._port}: "
             f"{getattr(error, 'strerror', None) or error}"
         )
-
-    async def _links(self, _request: web.Request) -> web.Response:
-        return web.Response(text=_LINKS, content_type="text/html")
 
     async def _livez(self, _request: web.Request) -> web.Response:
         return web.Response(text="alive\n")

@@ -127,6 +127,15 @@ class VisibilityLeases:
         """Capacity reserved for the answers of open polls, in bytes of bodies."""
         return self._reserved_bytes
 
+    @property
+    def budget_messages(self) -> int:
+        """The most messages that all leases together may count for now."""
+        return self._live_limits.messages
+
+    def messages_taken(self, queue: str) -> int:
+        """What counts for a queue: messages held, and capacity reserved for its open polls."""
+        return self._messages[queue]
+
     def oldest_sent_at(self, taken_from: float = -math.inf) -> Mapping[str, float]:
         """When the oldest held message that shows lag was sent, by queue; without a queue that holds none.
 

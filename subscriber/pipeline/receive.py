@@ -212,6 +212,7 @@ class Receiver:
 
     async def _failed(self, state: QueuePollState, error: QueueCallError) -> None:
         state.failures += 1
+        state.arrivals.record_failure(error.code, asyncio.get_running_loop().time())
         self._metrics.receive_requests.labels(state.label, "failed").inc()
         self._metrics.queue_errors.labels("receive", error.code).inc()
         if is_power_of_two(state.failures):

@@ -89,11 +89,27 @@ async def test_metrics_are_in_the_text_format(server: AdminServer) -> None:
 
 async def test_front_page_links_to_pages_that_exist(server: AdminServer) -> None:
     """Every link of the front page leads to a page, and is relative, so that a proxy may add a prefix."""
-    status, content_type, text = await get(server, "/")
-    assert (status, content_type) == (200, "text/html; charset=utf-8")
-    links = [part.partition('"')[0] for part in text.split('href="')[1:]]
+    url = f"http://127.0.0.1:{server.port}/"
+    async with aiohttp.ClientSession() as session, session.get(url, headers={"Accept": "text/html"}) as response:
+        assert (response.status, response.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+        text = await response.text()
+    links = [part.partition('"')[0] for part in text.split('<a href="')[1:]]
     assert links == ["livez", "readyz", "metrics", "control"]
     assert [(await get(server, f"/{link}"))[0] for link in links] == [200, 200, 200, 200]
+
+
+async def test_front_page_of_curl_is_a_list_in_text(server: AdminServer) -> None:
+    """A client that does not ask for HTML reads what exists, line by line."""
+    status, content_type, text = await get(server, "/")
+    assert (status, content_type) == (200, "text/plain; charset=utf-8")
+    assert [line.split()[0] for line in text.splitlines()[1:]] == [
+        "/",
+        "/v1/live",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/control",
+    ]
 
 
 async def test_requests_are_not_logged(server: AdminServer, caplog: pytest.LogCaptureFixture) -> None:

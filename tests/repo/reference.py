@@ -81,7 +81,8 @@ itself put a TLS proxy in front of it.
 
 | path | method | status | answer |
 | --- | --- | --- | --- |
-| `/` | GET | 200 | HTML: links to the other paths |
+| `/` | GET | 200 | [the live page](../how-to/live-page.md) for a browser, the paths as text for others |
+| `/v1/live` | GET | 200, 503 | Server-Sent Events `history` and `snapshot` of the live page; 503: 32 watch |
 | `/livez` | GET | 200 | the text `alive`: the event loop answers; it depends on neither queue nor database |
 | `/readyz` | GET | 200, 503 | JSON: `ready`, and `conditions` by name; 503 while one of them is false |
 | `/metrics` | GET | 200 | Prometheus text format, see [metrics](metrics.md) |
