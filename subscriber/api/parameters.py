@@ -76,6 +76,15 @@ def require_known(names: Iterable[str], known: Iterable[str]) -> None:
             raise QueryError(f"there is no parameter {name!r}: write {', '.join(sorted(known))}")
 
 
+def require_place(bucket: str, prefix: str) -> None:
+    """Check the names of a bucket and a prefix.
+
+    Raises:
+        QueryError: no bucket or key can be called so.
+    """
+    Query(bucket=bucket, prefix=prefix)
+
+
 def moment_of(name: str, text: str | None) -> Moment | None:
     """A time or an age; a time without a zone is UTC.
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 from litestar import Response, get, post
 from litestar.datastructures import State
 from litestar.openapi import ResponseSpec
+from litestar.params import Parameter
 
-from subscriber.api.parameters import CONDITIONS, ROWS_AT_MOST, Conditions, object_of, require_known
+from subscriber.api.parameters import CONDITIONS, ROWS_AT_MOST, Conditions, object_of, require_known, require_place
 from subscriber.api.problems import AnyRequest, Problem, UnknownObjectError
 from subscriber.api.searches import Searches
+from subscriber.features import DEPTH_AT_MOST
 from subscriber.query.reader import KEYS_PER_LOOK_UP, Page
 from subscriber.query.search_query import Found, Looked, Query
+from subscriber.query.usage import Counted, rolled_up
 
 OBJECTS = "/v1/objects/"
 
@@ -52,6 +55,26 @@ class Answers(msgspec.Struct, frozen=True):
     rows: list[Looked]
 
 
+class Folder(msgspec.Struct, frozen=True):
+    """A folder, and what lies below it."""
+
+    folder: str
+    objects: int
+    object_bytes: int
+    versions: int
+    version_bytes: int
+    delete_markers: int
+
+
+class Folders(msgspec.Struct, frozen=True):
+    """The folder that was asked for, and those below it."""
+
+    rows: list[Folder]
+
+
+Depth: TypeAlias = Annotated[int, Parameter(ge=0, le=DEPTH_AT_MOST)]
+
+
 @get("/v1/objects", summary="A page of objects, or of versions", responses=PROBLEMS)
 async def objects(request: AnyRequest, state: State, conditions: Conditions) -> Response[Page]:
     """The search of `subscriber search`: the token of a page goes with the same conditions to get the next."""
@@ -85,6 +108,29 @@ async def exists(data: Asked, state: State) -> Answers:
     """Each key costs one search in the primary key, however large the index is."""
     async with _searches(state).one() as search:
         return Answers(await search.look_up(data.bucket, data.keys))
+
+
+@get("/v1/count", summary="How many objects, versions and bytes", responses=PROBLEMS)
+async def count(
+    request: AnyRequest, state: State, bucket: str, prefix: str = "", *, exact: bool = False
+) -> Response[Counted]:
+    """Exact unless `source` is `estimate`; `exact=true` reads all of the prefix instead."""
+    require_known(request.query_params.keys(), ["bucket", "prefix", "exact"])
+    require_place(bucket, prefix)
+    async with _searches(state).usage() as usage:
+        return tagged(request, await usage.count(bucket, prefix, exact=exact))
+
+
+@get("/v1/usage", summary="Which folders hold how much", responses=PROBLEMS)
+async def usage(
+    request: AnyRequest, state: State, bucket: str, prefix: str = "", depth: Depth = 1, storage_class: str | None = None
+) -> Response[Folders]:
+    """Exact, from the counters of the feature usage; each folder with all that lies below it."""
+    require_known(request.query_params.keys(), ["bucket", "prefix", "depth", "storage_class"])
+    require_place(bucket, prefix)
+    async with _searches(state).usage() as reader:
+        found = rolled_up(await reader.tree(bucket, prefix, depth, storage_class), prefix)
+    return tagged(request, Folders([Folder(name, *msgspec.structs.astuple(held)) for name, held in found.items()]))
 
 
 @get("/livez", summary="The process answers", media_type="text/plain")

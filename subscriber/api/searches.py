@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.api.problems import BusyError, CostError
 from subscriber.query.reader import Page, Search
 from subscriber.query.search_query import Query
+from subscriber.query.usage import UsageReader
 
 WAIT_SECONDS = 1.0
 """For a connection, before a request is sent away: clients try again."""
+
+
+class _Slot(NamedTuple):
+    """What one request uses at a time; each connects when it is first used."""
+
+    search: Search
+    usage: UsageReader
 
 
 class Searches:
@@ -26,16 +35,19 @@ class Searches:
     """
 
     def __init__(self, options: StoreOptions, size: int, timeout_seconds: float, max_cost: float) -> None:
-        self._all = [Search(options, timeout_seconds) for _ in range(size)]
-        self._free: asyncio.LifoQueue[Search] = asyncio.LifoQueue()
-        for search in self._all:
-            self._free.put_nowait(search)
+        self._all = [
+            _Slot(Search(options, timeout_seconds), UsageReader(options, timeout_seconds)) for _ in range(size)
+        ]
+        self._free: asyncio.LifoQueue[_Slot] = asyncio.LifoQueue()
+        for slot in self._all:
+            self._free.put_nowait(slot)
         self._max_cost = max_cost
 
     async def close(self) -> None:
         """Close every connection."""
-        for search in self._all:
-            await search.close()
+        for slot in self._all:
+            await slot.search.close()
+            await slot.usage.close()
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Search]:
@@ -44,15 +56,30 @@ class Searches:
         Raises:
             BusyError: none becomes free in time.
         """
+        async with self._slot() as slot:
+            yield slot.search
+
+    @asynccontextmanager
+    async def usage(self) -> AsyncIterator[UsageReader]:
+        """A reader of amounts for one request.
+
+        Raises:
+            BusyError: none becomes free in time.
+        """
+        async with self._slot() as slot:
+            yield slot.usage
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[_Slot]:
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                search = await self._free.get()
+                slot = await self._free.get()
         except TimeoutError:
             raise BusyError("all connections for readers are taken: try again in a moment") from None
         try:
-            yield search
+            yield slot
         finally:
-            self._free.put_nowait(search)
+            self._free.put_nowait(slot)
 
     async def page(self, query: Query, at_most: int, token: str | None) -> Page:
         """A page, unless PostgreSQL expects it to cost too much.

@@ -23,7 +23,7 @@ from subscriber import __version__
 from subscriber.api.access import guard_of
 from subscriber.api.parameters import Conditions
 from subscriber.api.problems import problem_of
-from subscriber.api.routes import exists, livez, objects, one_object, readyz
+from subscriber.api.routes import count, exists, livez, objects, one_object, readyz, usage
 from subscriber.api.searches import Searches
 from subscriber.errors import ConfigurationError
 
@@ -46,7 +46,7 @@ def application(searches: Searches, tokens: Sequence[str]) -> Litestar:
     """The routes, with their description at /schema/openapi.json, which needs no token."""
     guarded = Router(
         "/",
-        route_handlers=[objects, one_object, exists],
+        route_handlers=[objects, one_object, exists, count, usage],
         dependencies={"conditions": Provide(Conditions, sync_to_thread=False)},
         guards=[guard_of(tokens)],
         security=[{"bearer": []}] if tokens else [],

@@ -14,10 +14,11 @@ from subscriber.adapters.postgres.features import enabled_features
 from subscriber.adapters.postgres.reader import Reader
 from subscriber.adapters.postgres.statements import quoted
 from subscriber.adapters.postgres.usage import usage_by_folder, usage_by_scan
-from subscriber.errors import ConfigurationError, StoreError
+from subscriber.errors import StoreError
 from subscriber.features import EnabledFeature, Usage, depth_of, is_counted, state_of
 from subscriber.query.patterns import prefix_end
 from subscriber.query.reader import SearchTimeoutError
+from subscriber.query.search_query import QueryError
 
 Source: TypeAlias = Literal["counters", "scan", "estimate"]
 
@@ -86,14 +87,14 @@ class UsageReader:
         With a storage class, what of it has that class.
 
         Raises:
-            ConfigurationError: the counters are off, or do not go so deep.
+            QueryError: the counters are off, or do not go so deep.
         """
         feature = await self._feature()
         if state_of(feature) != "on" or feature is None:
-            raise ConfigurationError(_OFF[state_of(feature)])
+            raise QueryError(_OFF[state_of(feature)])
         kept, wanted = feature.options["depth"], depth_of(prefix) + levels
         if not is_counted(prefix, kept):
-            raise ConfigurationError(
+            raise QueryError(
                 f"the counters keep folders {kept} deep, and {prefix!r} is none of them: name one, with its slash at "
                 "the end, or the bucket"
             )

@@ -127,6 +127,22 @@ def test_pages_follow_each_other(api: Api) -> None:
     assert foreign.json["detail"].startswith("the token belongs to another search")
 
 
+def test_amounts_are_exact_or_say_that_they_are_not(api: Api, environment: dict[str, str]) -> None:
+    """An estimate without the counters; with them, counts and a tree."""
+    assert api.get("/v1/count", bucket="lake").json["source"] == "estimate"
+    assert api.get("/v1/count", bucket="lake", prefix="a/", exact="true").json["usage"]["objects"] == 2
+    off = api.get("/v1/usage", bucket="lake")
+    assert (off.status, "counters are off" in off.json["detail"]) == (400, True)
+    done = CliRunner().invoke(main, ["features", "enable", "usage"], env=environment)
+    assert done.exit_code == 0, done.stderr
+    counted = api.get("/v1/count", bucket="lake").json
+    assert (counted["source"], counted["usage"]["objects"], counted["usage"]["delete_markers"]) == ("counters", 4, 1)
+    rows = api.get("/v1/usage", bucket="lake", depth=1).json["rows"]
+    assert {row["folder"]: row["objects"] for row in rows} == {"": 4, "a/": 2, "odd/": 1}
+    assert api.get("/v1/usage", bucket="lake", depth=99).status == 400
+    assert api.get("/v1/count", bucket="lake", prefx="a/").status == 400
+
+
 def test_a_key_is_asked_for_as_it_is(api: Api) -> None:
     """Slashes side by side, at the end, and encoded ones stay."""
     path = f"/v1/objects/lake/{quote(ODD_KEY)}"
