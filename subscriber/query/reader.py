@@ -15,12 +15,14 @@ from typing import Final
 import msgspec
 
 from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.features import enabled_features
 from subscriber.adapters.postgres.index_builds import index_states
 from subscriber.adapters.postgres.reader import Reader
 from subscriber.errors import DatabaseError, StoreError
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
 from subscriber.query.explain import explanation
-from subscriber.query.search_query import Found, Looked, Query, QueryError
+from subscriber.query.history import complete_since, require_known
+from subscriber.query.search_query import Found, Looked, Query, QueryError, at
 from subscriber.query.statement import look_up_statement, statement_of
 from subscriber.query.token import Position, position_of, read_token, token_after
 
@@ -77,7 +79,7 @@ class Search:
         A token carries the moment of the first page, so ages mean the same on every page. Rows that change between two
         pages may be missed or come twice only where the change moves them in the order.
         """
-        after, asked_at = self._begin(query, token)
+        after, asked_at = await self._begin(query, token)
         rows: list[Found] = []
         async with aclosing(self._stream(query, asked_at, after, at_most + 1)) as batches:
             async for batch in batches:
@@ -93,7 +95,7 @@ class Search:
         In the order of keys each batch is a statement of its own, so it shows rows as they are then and holds up no
         vacuum. In another order it is one statement, which may have to sort first.
         """
-        after, asked_at = self._begin(query, token)
+        after, asked_at = await self._begin(query, token)
         async with aclosing(self._stream(query, asked_at, after, at_most)) as batches:
             async for batch in batches:
                 yield batch
@@ -108,7 +110,7 @@ class Search:
 
     async def explain(self, query: Query, at_most: int | None = None, token: str | None = None) -> list[str]:
         """In words: which index PostgreSQL would use, for which conditions, and what it would check on each row."""
-        after, asked_at = self._begin(query, token)
+        after, asked_at = await self._begin(query, token)
         if at_most is None and query.order == "key":
             at_most = PAGE_ROWS
         statement = statement_of(query, self._schema, asked_at, after, at_most)
@@ -118,8 +120,12 @@ class Search:
         ready = {state.relation for state in states if state.is_valid}
         return explanation(plan, query, statement.conditions, ready)
 
-    def _begin(self, query: Query, token: str | None) -> tuple[Position | None, datetime]:
-        return (None, self._clock()) if token is None else read_token(token, query)
+    async def _begin(self, query: Query, token: str | None) -> tuple[Position | None, datetime]:
+        after, asked_at = (None, self._clock()) if token is None else read_token(token, query)
+        if query.as_of is not None:
+            features = await enabled_features(self._reader, self._schema)
+            require_known(at(query.as_of, asked_at), complete_since(features.get("history")))
+        return after, asked_at
 
     async def _look_up(self, bucket: str, keys: Sequence[str]) -> list[Looked]:
         """A key that PostgreSQL cannot hold is in no index; it is not asked for."""

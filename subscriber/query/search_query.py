@@ -51,6 +51,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """The row's event is older."""
     versions: bool = False
     """All versions and delete markers that exist; otherwise only objects, each with its latest version."""
+    as_of: Moment | None = None
+    """What existed at this moment, by the feature history; None: now."""
     order: Order = "key"
     """Rows without a size, such as delete markers, are left out of an order by size."""
     reverse: bool = False
@@ -61,7 +63,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         for size in (self.larger_than_bytes, self.smaller_than_bytes):
             if size is not None and not 0 <= size < 1 << 63:
                 raise QueryError(f"a size is from 0 to 2^63 - 1 bytes, not {size}")
-        for moment in (self.since, self.until):
+        for moment in (self.since, self.until, self.as_of):
             if isinstance(moment, datetime) and moment.tzinfo is None:
                 raise QueryError(f"{moment.isoformat()} has no zone: write it with +00:00 for UTC")
 
@@ -103,7 +105,7 @@ def at(moment: Moment, now: datetime) -> datetime:
 def canonical(query: Query) -> dict[str, Any]:
     """The query as plain values, the same for equal queries in any process."""
     values = msgspec.structs.asdict(query)
-    for name in ("since", "until"):
+    for name in ("since", "until", "as_of"):
         moment = values[name]
         if isinstance(moment, datetime):
             values[name] = moment.astimezone(UTC).isoformat()
