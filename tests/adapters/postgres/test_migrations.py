@@ -34,6 +34,7 @@ ALL = [
     "1_008_cut",
     "1_009_features",
     "1_010_usage",
+    "1_011_history",
 ]
 
 
@@ -58,7 +59,7 @@ async def test_an_older_schema_gets_the_missing_migrations(
     with monkeypatch.context() as older:
         older.setattr("subscriber.adapters.postgres.migrations.migrations", lambda schema: migrations(schema)[:2])
         assert await migrate(store_options) == ALL[:2]
-    names = r"1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search, 1_007_buckets, 1_008_cut, 1_009_features, 1_010_usage"
+    names = r"1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search, 1_007_buckets, 1_008_cut, 1_009_\w+, 1_010_\w+, 1_011_\w+"
     with pytest.raises(SchemaError, match=rf"lacks {names}\. Run: subscriber migrate") as caught:
         await check_schema(store_options)
     assert caught.value.exit_code is ExitCode.SCHEMA
