@@ -39,7 +39,7 @@ CATALOG: Final[Mapping[str, Feature]] = {
     ),
     "history": Feature(
         "each change, and what the object had been: `subscriber history`, `diff` and `search --as-of`",
-        "being measured",
+        "a new row about half more CPU of the database, an overwrite about two thirds",
     ),
 }
 
