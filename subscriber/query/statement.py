@@ -71,7 +71,12 @@ def is_forward(query: Query) -> bool:
 
 
 def statement_of(
-    query: Query, schema: str, asked_at: datetime, after: Position | None = None, at_most: int | None = None
+    query: Query,
+    schema: str,
+    asked_at: datetime,
+    after: Position | None = None,
+    at_most: int | None = None,
+    last_key: str | None = None,
 ) -> Statement:
     """The statement for a query.
 
@@ -81,6 +86,7 @@ def statement_of(
         asked_at: from which ages are counted.
         after: where the rows begin; None: at the first.
         at_most: rows; None: all.
+        last_key: no row has a later key; None: none is too late.
     """
     parameters = _Parameters()
     conditions = [*_key_conditions(query, parameters), *_other_conditions(query, parameters, asked_at)]
@@ -92,6 +98,8 @@ def statement_of(
         wheres.append("size_bytes IS NOT NULL")
     if after is not None:
         wheres.append(_begins_after(query, columns, after, parameters))
+    if last_key is not None:
+        wheres.append(f"key <= {parameters.add(last_key, 'text')}")
     if not (query.versions or is_listing):
         wheres += ["state = 'present'"] if sorts_first else ["state = 'present'", "is_latest"]
     order = [column + _direction(query) for column in columns]

@@ -15,6 +15,8 @@ from subscriber.changes import Change, Difference, TendedDays
 DAYS_AHEAD: Final = 3
 """Days after today that have a partition: time for an operator to notice that none is made any more."""
 _BATCH_ROWS: Final = 1000
+_STEP_ROWS: Final = 2000
+"""Versions, and changes, of one step through a prefix as of a moment: some hundredths of a second."""
 
 
 class HistoryDays:
@@ -61,3 +63,14 @@ async def differences(
     text = statement("history_diff", schema)
     async for rows in reader.batches(text, (bucket, prefix, *moments), _BATCH_ROWS):
         yield [Difference(*row) for row in rows]
+
+
+async def step_end(reader: Reader, schema: str, bucket: str, keys: tuple[str, str], moment: datetime) -> str | None:
+    """The last key of the next step from the first of these keys to before the second; None: take all that is left.
+
+    Raises:
+        StoreError: the database failed, or it took too long.
+    """
+    rows = await reader.fetch(statement("history_step", schema), (bucket, *keys, moment, _STEP_ROWS))
+    last_key: str | None = rows[0][0]
+    return last_key

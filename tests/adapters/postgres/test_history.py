@@ -93,6 +93,30 @@ async def test_it_knows_what_existed_at_any_moment(
             assert found == [one for one in rows if str(one[1]).startswith(prefix)]
 
 
+@pytest.mark.parametrize("step_rows", [1, 3, 2000])
+async def test_a_search_walks_through_a_moment_in_steps(
+    recorded: StoreOptions, database: Database, monkeypatch: pytest.MonkeyPatch, step_rows: int
+) -> None:
+    """Whatever the size of a step and of a page, all rows come once and in order."""
+    monkeypatch.setattr("subscriber.adapters.postgres.history._STEP_ROWS", step_rows)
+    random, upsert = Random(9), statement("upsert", recorded.schema)
+    looks = []
+    for _ in range(20):
+        await change(database, random, ("", "v1", "v2"), upsert)
+        looks.append(await existing(database))
+    async with opened_search(recorded, 10.0) as search:
+        for moment, rows in looks[::3]:
+            query = Query(bucket="bucket", prefix="a", versions=True, as_of=moment)
+            expected = [one[1:3] for one in rows if str(one[1]).startswith("a")]
+            streamed = [(one.key, one.version_id) async for some in search.batches(query) for one in some]
+            assert streamed == expected
+            page, paged = await search.page(query, 2), list[tuple[str, str]]()
+            while page.rows:
+                paged += [(one.key, one.version_id) for one in page.rows]
+                page = await search.page(query, 2, page.token) if page.token else type(page)((), None)
+            assert paged == expected
+
+
 async def test_two_moments_differ_by_what_a_look_at_both_shows(
     recorded: StoreOptions, database: Database, reader: HistoryReader
 ) -> None:
