@@ -19,6 +19,7 @@ from subscriber.adapters.ecs.agent import EcsAgent, task_identity
 from subscriber.adapters.ecs.protection import task_protection
 from subscriber.adapters.load.open import open_sensor
 from subscriber.adapters.postgres.auth import authenticated
+from subscriber.adapters.postgres.history import HistoryDays
 from subscriber.adapters.postgres.migrations import migrate as apply_migrations
 from subscriber.adapters.postgres.quarantine import Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
@@ -34,6 +35,7 @@ from subscriber.control.alarms import Alarms
 from subscriber.control.backlog import Backlog
 from subscriber.control.bucket_ages import BucketAges
 from subscriber.control.bucket_notes import BucketNotes
+from subscriber.control.history_days import HistoryTending
 from subscriber.control.load_monitor import LoadMonitor
 from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.quarantine_count import REASONS_AT_MOST, QuarantineCount
@@ -235,11 +237,13 @@ class Daemon:
         notes = BucketNotes(pipeline.bucket_tallies, store.note_buckets)
         ages = BucketAges(settings.buckets or (), store.youngest_event_ages, self._metrics)
         fold = UsageFold(store.noting, self._database.schema)
+        days = HistoryDays(store.noting, self._database.schema)
         side_tasks = [
             self._side_task(self._regulator.run(), "regulator"),
             self._side_task(self._quarantine_count().run(), "quarantine count"),
             self._side_task(ages.run(), "bucket ages"),
             self._side_task(UsageFolding(fold.fold, self._metrics).run(), "usage folding"),
+            self._side_task(HistoryTending(days.tend, self._metrics).run(), "history days"),
         ]
         noting = self._side_task(notes.run(), "bucket notes")
         schedule = asyncio.create_task(self._schedule(pipeline).run(self._stop.requested), name="reconcile schedule")

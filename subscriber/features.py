@@ -12,11 +12,15 @@ from typing import Final, Literal, TypeAlias
 
 import msgspec
 
+from subscriber.errors import ConfigurationError
+
 FeatureState: TypeAlias = Literal["off", "counting", "on"]
 """`counting`: it is switched on, and what was there before is not read to the end yet; it gives no answers."""
 
 DEPTH_AT_MOST: Final = 8
 DEFAULT_DEPTH: Final = 2
+DEFAULT_KEEP_DAYS: Final = 90
+KEEP_DAYS_AT_MOST: Final = 36_500
 
 
 class Feature(msgspec.Struct, frozen=True):
@@ -32,6 +36,10 @@ CATALOG: Final[Mapping[str, Feature]] = {
     "usage": Feature(
         "exact numbers of objects and bytes by bucket, folder and storage class: `subscriber count`, `subscriber du`",
         "a new row about an eighth more CPU of the database, an overwrite about a third",
+    ),
+    "history": Feature(
+        "each change, and what the object had been: `subscriber history`, `diff` and `search --as-of`",
+        "a new row about half more CPU of the database, an overwrite about two thirds",
     ),
 }
 
@@ -79,6 +87,20 @@ def state_of(enabled: EnabledFeature | None) -> FeatureState:
     if enabled is None:
         return "off"
     return "counting" if enabled.ready_at is None else "on"
+
+
+def options_of(name: str, depth: int | None, keep_days: int | None) -> dict[str, int]:
+    """The options of a feature that is switched on, with its defaults for those that are None.
+
+    Raises:
+        ConfigurationError: an option is of another feature.
+    """
+    given = {"depth": depth, "keep_days": keep_days}
+    defaults = {"usage": {"depth": DEFAULT_DEPTH}, "history": {"keep_days": DEFAULT_KEEP_DAYS}}[name]
+    for option, value in given.items():
+        if value is not None and option not in defaults:
+            raise ConfigurationError(f"--{option.replace('_', '-')} is no option of the feature {name}")
+    return {option: default if (value := given[option]) is None else value for option, default in defaults.items()}
 
 
 def depth_of(folder: str) -> int:

@@ -25,7 +25,7 @@ from subscriber.adapters.postgres.migrations import migrate
 from subscriber.adapters.postgres.store import PostgresStore, opened_store
 from subscriber.adapters.postgres.usage import count_anew
 from subscriber.features import CATALOG as FEATURES
-from subscriber.features import DEFAULT_DEPTH
+from subscriber.features import options_of
 from subscriber.model import ObjectEvent
 from subscriber.query.indexes import CATALOG, relation_name
 from testkit.postgres.postgres import LocalPostgres
@@ -132,8 +132,9 @@ async def _variant(stack: AsyncExitStack, url: str, name: str) -> _Variant:
     options = StoreOptions(url=url, schema=f"with_{name}", tls="disable", write_timeout_seconds=120.0)
     await migrate(options)
     if name in FEATURES:
-        await Features(options).enable(name, {"depth": DEFAULT_DEPTH})
-        await count_anew(options)
+        await Features(options).enable(name, options_of(name, None, None))
+        if name == "usage":
+            await count_anew(options)
     elif name != NO_INDEX:
         index = CATALOG[name]
         await IndexBuilds(options).create(

@@ -53,6 +53,9 @@ GRANT UPDATE (events_since, oldest_event_time, youngest_event_time, last_stored_
 -- The daemon folds the counters of usage; the triggers that write them have the rights of their owner.
 GRANT EXECUTE ON FUNCTION :"schema".fold_usage(integer) TO :"writer";
 
+-- The daemon makes the partitions of the history, and drops old ones, by a function with the rights of its owner.
+GRANT EXECUTE ON FUNCTION :"schema".tend_history(integer) TO :"writer";
+
 -- At start the daemon checks the version of the schema.
 GRANT SELECT ON :"schema".schema_migrations TO :"writer";
 
@@ -65,3 +68,8 @@ GRANT EXECUTE ON FUNCTION :"schema".prefix_end(text), :"schema".find_objects(tex
 -- Readers ask the counters of usage, which a function adds up.
 GRANT SELECT ON :"schema".features TO :"reader";
 GRANT EXECUTE ON FUNCTION :"schema".usage_of(text, text), :"schema".usage_folder(text, integer) TO :"reader";
+
+-- Readers ask the history: changes, old states of a prefix, and what differs between two of them.
+GRANT SELECT ON :"schema".object_history TO :"reader";
+GRANT EXECUTE ON FUNCTION :"schema".versions_at(text, text, timestamptz),
+    :"schema".objects_changed(text, text, timestamptz, timestamptz) TO :"reader";

@@ -18,10 +18,13 @@ from subscriber.errors import ConfigurationError, ExitCode
 from subscriber.features import (
     CATALOG,
     DEFAULT_DEPTH,
+    DEFAULT_KEEP_DAYS,
     DEPTH_AT_MOST,
+    KEEP_DAYS_AT_MOST,
     EnabledFeature,
     FeatureState,
     UsageDifference,
+    options_of,
     state_of,
 )
 from subscriber.observe.log import bytes_of
@@ -85,19 +88,23 @@ def list_(*, form: Format) -> None:
 @click.option(
     "--depth",
     type=click.IntRange(0, DEPTH_AT_MOST),
-    default=DEFAULT_DEPTH,
-    show_default=True,
-    help="Of usage: how many folders deep to count.",
+    help=f"Of usage: how many folders deep to count.  [default: {DEFAULT_DEPTH}]",
 )
-def enable(*, name: str, depth: int) -> None:
-    """Switch a feature on, and read what is in the index already.
+@click.option(
+    "--keep-days",
+    type=click.IntRange(1, KEEP_DAYS_AT_MOST),
+    help=f"Of history: days before today whose changes to keep.  [default: {DEFAULT_KEEP_DAYS}]",
+)
+def enable(*, name: str, depth: int | None, keep_days: int | None) -> None:
+    """Switch a feature on; usage also reads what is in the index already.
 
     Writes go on meanwhile. Interrupted, `rebuild` goes on with it.
     """
+    wanted = options_of(name, depth, keep_days)
 
     async def switch(options: StoreOptions) -> bool:
-        is_new = await Features(options).enable(name, {"depth": depth})
-        if is_new:
+        is_new = await Features(options).enable(name, wanted)
+        if is_new and name == "usage":
             await count_anew(options)
         return is_new
 
@@ -118,7 +125,7 @@ def disable(*, name: str) -> None:
 
 
 @features.command()
-@click.argument("name", type=_NAME)
+@click.argument("name", type=click.Choice(["usage"]))
 def rebuild(*, name: str) -> None:
     """Count all rows anew, and put the counters right.
 

@@ -89,6 +89,11 @@ MEANINGS: Final[Mapping[str, str]] = {
         "Counters of usage could not be folded; answers stay exact and become slower; logged for the 1st, 2nd, 4th, "
         "8th … failure."
     ),
+    "history.not_tended": (
+        "Partitions of the history could not be made or dropped; changes are kept nevertheless; tried again in a "
+        "minute, logged for the 1st, 2nd, 4th, 8th … failure."
+    ),
+    "history.tended": "Partitions of the history were made for days ahead, or old ones dropped.",
     "worker.named": "ECS named this task; every further line has the field `worker`.",
     "worker.unnamed": "The ECS task metadata could not be read; lines have no field `worker`.",
 }

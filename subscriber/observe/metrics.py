@@ -37,6 +37,7 @@ class Metrics:
         self._add_control()
         self._add_reconcile()
         self._add_usage()
+        self._add_history()
 
     def queue_name(self, url: str) -> str:
         """The name of a queue, in labels and in the log."""
@@ -207,6 +208,14 @@ class Metrics:
             "Rows that this worker folded into the counters of usage, by kind (delta, key); 0 in the whole fleet while "
             "rows are stored: the feature is off, or folding fails.",
             "kind",
+        )
+
+    def _add_history(self) -> None:
+        self.history_days_ahead = self._gauge(
+            "history_days_ahead",
+            "Days after today that have a partition of the feature, as this worker saw them last; 3 is right, below "
+            "1 changes of tomorrow go to the default partition; absent: the feature is off, or other workers tend it.",
+            "feature",
         )
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

@@ -15,12 +15,16 @@ from typing import Final
 import msgspec
 
 from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.features import enabled_features
+from subscriber.adapters.postgres.history import step_end
 from subscriber.adapters.postgres.index_builds import index_states
 from subscriber.adapters.postgres.reader import Reader
 from subscriber.errors import DatabaseError, StoreError
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
 from subscriber.query.explain import explanation
-from subscriber.query.search_query import Found, Looked, Query, QueryError
+from subscriber.query.history import complete_since, require_known
+from subscriber.query.patterns import prefix_end
+from subscriber.query.search_query import Found, Looked, Query, QueryError, at
 from subscriber.query.statement import look_up_statement, statement_of
 from subscriber.query.token import Position, position_of, read_token, token_after
 
@@ -28,6 +32,7 @@ TIMEOUT_SECONDS: Final = 60.0
 PAGE_ROWS: Final = 5000
 """Of one statement or batch of a stream: about 5 MB here."""
 KEYS_PER_LOOK_UP: Final = 1000
+_AFTER_ALL_VERSIONS: Final = "\U0010ffff"
 _INVALID_REGEX: Final = "2201B"
 _QUERY_CANCELED: Final = "57014"
 
@@ -77,7 +82,7 @@ class Search:
         A token carries the moment of the first page, so ages mean the same on every page. Rows that change between two
         pages may be missed or come twice only where the change moves them in the order.
         """
-        after, asked_at = self._begin(query, token)
+        after, asked_at = await self._begin(query, token)
         rows: list[Found] = []
         async with aclosing(self._stream(query, asked_at, after, at_most + 1)) as batches:
             async for batch in batches:
@@ -93,7 +98,7 @@ class Search:
         In the order of keys each batch is a statement of its own, so it shows rows as they are then and holds up no
         vacuum. In another order it is one statement, which may have to sort first.
         """
-        after, asked_at = self._begin(query, token)
+        after, asked_at = await self._begin(query, token)
         async with aclosing(self._stream(query, asked_at, after, at_most)) as batches:
             async for batch in batches:
                 yield batch
@@ -108,7 +113,7 @@ class Search:
 
     async def explain(self, query: Query, at_most: int | None = None, token: str | None = None) -> list[str]:
         """In words: which index PostgreSQL would use, for which conditions, and what it would check on each row."""
-        after, asked_at = self._begin(query, token)
+        after, asked_at = await self._begin(query, token)
         if at_most is None and query.order == "key":
             at_most = PAGE_ROWS
         statement = statement_of(query, self._schema, asked_at, after, at_most)
@@ -120,13 +125,17 @@ class Search:
 
     async def cost(self, query: Query, at_most: int, token: str | None = None) -> float:
         """What PostgreSQL expects a page to cost, in the planner's units; nothing is searched."""
-        after, asked_at = self._begin(query, token)
+        after, asked_at = await self._begin(query, token)
         statement = statement_of(query, self._schema, asked_at, after, min(at_most + 1, PAGE_ROWS))
         with self._explained():
             return float((await self._reader.plan(statement.text, statement.parameters))["Total Cost"])
 
-    def _begin(self, query: Query, token: str | None) -> tuple[Position | None, datetime]:
-        return (None, self._clock()) if token is None else read_token(token, query)
+    async def _begin(self, query: Query, token: str | None) -> tuple[Position | None, datetime]:
+        after, asked_at = (None, self._clock()) if token is None else read_token(token, query)
+        if query.as_of is not None:
+            features = await enabled_features(self._reader, self._schema)
+            require_known(at(query.as_of, asked_at), complete_since(features.get("history")))
+        return after, asked_at
 
     async def _look_up(self, bucket: str, keys: Sequence[str]) -> list[Looked]:
         """A key that PostgreSQL cannot hold is in no index; it is not asked for."""
@@ -139,7 +148,9 @@ class Search:
     async def _stream(
         self, query: Query, asked_at: datetime, after: Position | None, at_most: int | None
     ) -> AsyncGenerator[list[Found], None]:
-        if query.order == "key" or (at_most is not None and at_most <= PAGE_ROWS):
+        if query.as_of is not None and query.order == "key" and not query.reverse:
+            batches = self._steps(query, asked_at, after, at_most)
+        elif query.order == "key" or (at_most is not None and at_most <= PAGE_ROWS):
             batches = self._pages(query, asked_at, after, at_most)
         else:
             batches = self._cursor(query, asked_at, after, at_most)
@@ -163,6 +174,24 @@ class Search:
                 return
             after = position_of(query, found[-1])
             left = None if left is None else left - size
+
+    async def _steps(
+        self, query: Query, asked_at: datetime, after: Position | None, at_most: int | None
+    ) -> AsyncGenerator[list[Found], None]:
+        """As of a moment, a range of keys at a time: what existed then has no index of its own to stop early in."""
+        moment, left = at(query.as_of or asked_at, asked_at), at_most
+        while left is None or left > 0:
+            begin = query.prefix if after is None else f"{after.key}\x01"  # the next possible key: none has a NUL
+            keys = (begin, prefix_end(query.prefix))
+            last_key = await step_end(self._reader, self._schema, query.bucket, keys, moment)
+            statement = statement_of(query, self._schema, asked_at, after, left, last_key)
+            found = [Found(*row) for row in await self._reader.fetch(statement.text, statement.parameters)]
+            if found:
+                yield found
+            if last_key is None:
+                return
+            after = Position(last_key, _AFTER_ALL_VERSIONS)
+            left = None if left is None else left - len(found)
 
     async def _cursor(
         self, query: Query, asked_at: datetime, after: Position | None, at_most: int | None

@@ -54,6 +54,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """The storage class is one of these, as S3 names them; a row whose class nobody named has none."""
     versions: bool = False
     """All versions and delete markers that exist; otherwise only objects, each with its latest version."""
+    as_of: Moment | None = None
+    """What existed at this moment, by the feature history; None: now."""
     order: Order = "key"
     """Rows without a size, such as delete markers, are left out of an order by size."""
     reverse: bool = False
@@ -64,9 +66,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         for size in (self.larger_than_bytes, self.smaller_than_bytes):
             if size is not None and not 0 <= size < 1 << 63:
                 raise QueryError(f"a size is from 0 to 2^63 - 1 bytes, not {size}")
-        for moment in (self.since, self.until):
+        for moment in (self.since, self.until, self.as_of):
             if isinstance(moment, datetime) and moment.tzinfo is None:
                 raise QueryError(f"{moment.isoformat()} has no zone: write it with +00:00 for UTC")
+        if self.as_of is not None and self.storage_classes:
+            raise QueryError("the history does not keep storage classes: leave out either the moment or the class")
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -110,7 +114,7 @@ def canonical(query: Query) -> dict[str, Any]:
     values = msgspec.structs.asdict(query)
     if not query.storage_classes:
         del values["storage_classes"]  # as in the tokens of releases that did not know them
-    for name in ("since", "until"):
+    for name in ("since", "until", "as_of"):
         moment = values[name]
         if isinstance(moment, datetime):
             values[name] = moment.astimezone(UTC).isoformat()

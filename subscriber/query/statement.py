@@ -71,7 +71,12 @@ def is_forward(query: Query) -> bool:
 
 
 def statement_of(
-    query: Query, schema: str, asked_at: datetime, after: Position | None = None, at_most: int | None = None
+    query: Query,
+    schema: str,
+    asked_at: datetime,
+    after: Position | None = None,
+    at_most: int | None = None,
+    last_key: str | None = None,
 ) -> Statement:
     """The statement for a query.
 
@@ -81,6 +86,7 @@ def statement_of(
         asked_at: from which ages are counted.
         after: where the rows begin; None: at the first.
         at_most: rows; None: all.
+        last_key: no row has a later key; None: none is too late.
     """
     parameters = _Parameters()
     conditions = [*_key_conditions(query, parameters), *_other_conditions(query, parameters, asked_at)]
@@ -92,13 +98,16 @@ def statement_of(
         wheres.append("size_bytes IS NOT NULL")
     if after is not None:
         wheres.append(_begins_after(query, columns, after, parameters))
+    if last_key is not None:
+        wheres.append(f"key <= {parameters.add(last_key, 'text')}")
     if not (query.versions or is_listing):
         wheres += ["state = 'present'"] if sorts_first else ["state = 'present'", "is_latest"]
     order = [column + _direction(query) for column in columns]
+    source = _source(query, schema, asked_at, parameters)
     if is_listing:
-        text = _newest_of_each(_select(schema, wheres, order + _NEWEST_FIRST, distinct="DISTINCT ON (key) "))
+        text = _newest_of_each(_select(source, wheres, order + _NEWEST_FIRST, distinct="DISTINCT ON (key) "))
     else:
-        text = _select(schema, wheres, order)
+        text = _select(source, wheres, order)
     if sorts_first:
         text = _asked_after_the_sort(text)
     if at_most is not None:
@@ -117,7 +126,7 @@ def _is_listing(query: Query, conditions: Sequence[Condition]) -> bool:
     Any other condition would be checked only after the newest version of each key is found.
     """
     is_plain = all(condition.answered_by in {"bucket =", "key >="} for condition in conditions)
-    return is_plain and query.order == "key" and not query.versions
+    return is_plain and query.order == "key" and not query.versions and query.as_of is None
 
 
 def _newest_of_each(text: str) -> str:
@@ -129,12 +138,22 @@ def _newest_of_each(text: str) -> str:
     return f"SELECT * FROM (\n{text}\nOFFSET 0\n) AS newest\nWHERE state <> 'delete_marker'"  # noqa: S608 - of _select
 
 
-def _select(schema: str, wheres: Sequence[str], order: Sequence[str], distinct: str = "") -> str:
+def _source(query: Query, schema: str, asked_at: datetime, parameters: _Parameters) -> str:
+    """The view of what exists now, or the function that tells what existed below the prefix at a moment."""
+    if query.as_of is None:
+        return f"{quoted(schema)}.versions"
+    moment = parameters.add(at(query.as_of, asked_at), "timestamptz")
+    bucket, prefix = parameters.add(query.bucket, "text"), parameters.add(query.prefix, "text")
+    return f"{quoted(schema)}.versions_at({bucket}, {prefix}, {moment})"
+
+
+def _select(source: str, wheres: Sequence[str], order: Sequence[str], distinct: str = "") -> str:
     columns = _COLUMNS.replace("is_latest", "true AS is_latest") if distinct else _COLUMNS
-    source = f"SELECT {distinct}{columns}\nFROM {quoted(schema)}.versions"
+    if ".versions_at(" in source:  # the history does not keep it
+        columns = columns.replace("storage_class", "NULL::text AS storage_class")
     condition = "\n    AND ".join(wheres)
     # The schema is quoted, and all values are parameters.
-    return f"{source}\nWHERE {condition}\nORDER BY {', '.join(order)}"
+    return f"SELECT {distinct}{columns}\nFROM {source}\nWHERE {condition}\nORDER BY {', '.join(order)}"
 
 
 def _direction(query: Query) -> str:

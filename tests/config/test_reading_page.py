@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.features import Features
 from subscriber.adapters.postgres.migrations import migrate
 from tests.config.shell_blocks import blocks
 from tests.repo.source import texts
@@ -53,6 +54,7 @@ async def index(postgres_url: str) -> AsyncIterator[asyncpg.Connection[asyncpg.R
     try:
         await superuser.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
         await migrate(StoreOptions(url=url, tls="disable"))
+        await Features(StoreOptions(url=url, tls="disable")).enable("history", {"keep_days": 1})
         connection = await asyncpg.connect(url, timeout=10)
         await connection.execute(ROWS)
         yield connection

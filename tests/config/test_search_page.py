@@ -65,7 +65,9 @@ async def environment(postgres_url: str) -> AsyncIterator[dict[str, str]]:
 def printed(command: str, environment: dict[str, str], folder: Path) -> str:
     """What a command of the page prints in a shell, standard error included; tokens differ from run to run."""
     text = re.sub(
-        r"\bsubscriber (?=search|exists|indexes|count|du|features)", f"{sys.executable} -m subscriber ", command
+        r"\bsubscriber (?=search|exists|indexes|count|du|features|history|diff)",
+        f"{sys.executable} -m subscriber ",
+        command,
     )
     done = subprocess.run(
         ["bash", "-c", text],

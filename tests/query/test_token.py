@@ -44,6 +44,7 @@ def test_a_token_gives_back_position_and_moment(order: Any, position: Position) 
         {"smaller_than_bytes": 9},
         {"since": timedelta(days=8)},
         {"since": NOON},
+        {"as_of": NOON},
         {"until": NOON},
         {"storage_classes": ("GLACIER",)},
         {"versions": True},

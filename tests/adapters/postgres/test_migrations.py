@@ -35,6 +35,7 @@ ALL = [
     "1_009_object_columns",
     "1_010_features",
     "1_011_usage",
+    "1_012_history",
 ]
 
 
