@@ -112,10 +112,11 @@ def at(moment: Moment, now: datetime) -> datetime:
 def canonical(query: Query) -> dict[str, Any]:
     """The query as plain values, the same for equal queries in any process."""
     values = msgspec.structs.asdict(query)
-    if not query.storage_classes:
-        del values["storage_classes"]  # as in the tokens of releases that did not know them
+    for name in ("storage_classes", "as_of"):
+        if not values[name]:
+            del values[name]  # as in the tokens of releases that did not know them
     for name in ("since", "until", "as_of"):
-        moment = values[name]
+        moment = values.get(name)
         if isinstance(moment, datetime):
             values[name] = moment.astimezone(UTC).isoformat()
         elif moment is not None:

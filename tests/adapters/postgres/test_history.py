@@ -266,6 +266,6 @@ async def test_who_made_a_request_is_kept_with_the_change(
     await database.execute("UPDATE object_versions SET storage_class = 'GLACIER'")
     gone = plain | {"state": "removed", "sequencer": "F1", "size_bytes": None, "etag": None} | who
     await store.store([DetailedEvent(**gone)])
-    deleted, created = await reader.of("bucket", "a/1", 10)
+    deleted, created = await reader.of("bucket", "a/1", 10, below=False)
     assert (deleted.requester, deleted.remote_ip, deleted.request_id) == ("AWS:AROA1:anna", "192.0.2.7", "R2")
     assert (created.requester, created.old_state) == (None, None)
