@@ -31,6 +31,7 @@ ALL = [
     "1_005_jobs",
     "1_006_search",
     "1_007_buckets",
+    "1_012_enrichment",
 ]
 
 
@@ -51,10 +52,12 @@ async def test_concurrent_runs_migrate_once(store_options: StoreOptions) -> None
 async def test_an_older_schema_gets_the_missing_migrations(store_options: StoreOptions, database: Database) -> None:
     """The check names the missing migrations and the command, and `migrate` applies only these."""
     await migrate(store_options)
-    await database.execute("DROP TABLE quarantined_messages, job_ranges, jobs, buckets")
+    await database.execute(
+        "DROP TABLE quarantined_messages, job_ranges, jobs, buckets, enrichment_queue, object_metadata"
+    )
     await database.execute("DROP VIEW versions CASCADE; DROP FUNCTION prefix_end")
     await database.execute("DELETE FROM schema_migrations WHERE number >= 3")
-    names = r"1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search, 1_007_buckets"
+    names = r"1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search, 1_007_buckets, 1_012_enrichment"
     with pytest.raises(SchemaError, match=rf"lacks {names}\. Run: subscriber migrate") as caught:
         await check_schema(store_options)
     assert caught.value.exit_code is ExitCode.SCHEMA
