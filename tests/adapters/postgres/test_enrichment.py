@@ -121,7 +121,7 @@ async def test_a_result_waits_for_a_write_of_its_version(queue: Enrichment, data
     version = await claimed(queue)
     async with database.transaction():
         await database.execute("UPDATE object_versions SET etag = 'newer' WHERE key = 'a'")
-        storing = asyncio.create_task(queue.store(version, TAGGED, "abc"))
+        storing = asyncio.create_task(queue.store(version, TAGGED, "abc"), name="storing")
         text = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1"
         async with asyncio.timeout(10):
             while not await database.fetchval(text, "-- Stores the metadata%"):

@@ -32,7 +32,7 @@ async def answering(answers: Sequence[bytes], monkeypatch: pytest.MonkeyPatch) -
             writer.write(answers[len(asked) - 1])
 
     def start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(serve(reader, writer))
+        task = asyncio.create_task(serve(reader, writer), name="connection")
         task.add_done_callback(lambda done: ended(done, writer))
 
     def ended(task: asyncio.Task[None], writer: asyncio.StreamWriter) -> None:
