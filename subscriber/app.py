@@ -22,6 +22,7 @@ from subscriber.adapters.postgres.auth import authenticated
 from subscriber.adapters.postgres.migrations import migrate as apply_migrations
 from subscriber.adapters.postgres.quarantine import Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
+from subscriber.adapters.postgres.usage import UsageFold
 from subscriber.adapters.sqs.client import Sqs
 from subscriber.admin.control import ControlPage
 from subscriber.admin.server import AdminServer
@@ -36,6 +37,7 @@ from subscriber.control.observer import Observer, PipelineSignals
 from subscriber.control.quarantine_count import REASONS_AT_MOST, QuarantineCount
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
+from subscriber.control.usage_folding import UsageFolding
 from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError
 from subscriber.flow.backoff import delay_as_asked
 from subscriber.flow.breaker import PROBE_BACKOFF
@@ -229,10 +231,12 @@ class Daemon:
         self._regulator = self._regulator_of(pipeline, queues, load)
         notes = BucketNotes(pipeline.bucket_tallies, store.note_buckets)
         ages = BucketAges(settings.buckets or (), store.youngest_event_ages, self._metrics)
+        fold = UsageFold(store.noting, self._database.schema)
         side_tasks = [
             self._side_task(self._regulator.run(), "regulator"),
             self._side_task(self._quarantine_count().run(), "quarantine count"),
             self._side_task(ages.run(), "bucket ages"),
+            self._side_task(UsageFolding(fold.fold, self._metrics).run(), "usage folding"),
         ]
         noting = self._side_task(notes.run(), "bucket notes")
         schedule = asyncio.create_task(self._schedule(pipeline).run(self._stop.requested), name="reconcile schedule")

@@ -22,7 +22,7 @@ class ExitCode(enum.IntEnum):
     STOPPED_LATE = 6
     """The stop budget ran out: messages that were not stored were released."""
     DRIFT = 10
-    """`reconcile` without --repair found that index and bucket differ."""
+    """`reconcile` without --repair found that index and bucket differ; `features rebuild` that counters were wrong."""
     MISSING = 11
     """`exists` found that an object is not in the index."""
 

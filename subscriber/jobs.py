@@ -104,6 +104,9 @@ class PageDone(msgspec.Struct, frozen=True):
     """Unix second of the listing service at which the attempt began."""
     counters: Counters = Counters()
     examples: tuple[DriftExample, ...] = ()
+    reached: str = ""
+    """Up to this key the worker has keys in work beside those that are done: the range is cut behind it only. Empty: it
+    has none."""
 
 
 class RangeCounts(msgspec.Struct, frozen=True):
@@ -143,6 +146,8 @@ class JobRange(msgspec.Struct, frozen=True):
     error: str | None
     started_at: datetime | None
     finished_at: datetime | None
+    cut_at: str | None = None
+    """The key after which an idle worker wants to take the rest."""
 
     @property
     def remaining(self) -> KeyRange:
@@ -177,6 +182,8 @@ class Job(msgspec.Struct, frozen=True):
     finished_at: datetime | None
     ranges: RangeCounts
     counters: Counters
+    begun_again: int = 0
+    """Ranges that were taken more than once: what a worker had in work at its end was done again."""
 
 
 class RangeOrders(msgspec.Struct, frozen=True):
@@ -186,6 +193,8 @@ class RangeOrders(msgspec.Struct, frozen=True):
     """The end of its range now: another worker may have taken the keys after it."""
     job_state: JobState
     concurrency: int
+    is_cut_asked: bool = False
+    """Whether an idle worker wanted its end, which the next page answers."""
 
 
 class BucketJobs(msgspec.Struct, frozen=True):

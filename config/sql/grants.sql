@@ -34,7 +34,7 @@ GRANT SELECT ON :"schema".job_ranges TO :"writer";
 GRANT INSERT (job_id, number, after, upto, state, attempts, claims, worker, lease_until, started_at)
     ON :"schema".job_ranges TO :"writer";
 GRANT UPDATE (
-        upto, position, state, attempts, claims, worker, lease_until, moment, listed, written, missing, ghost, stale, fresh,
+        upto, position, cut_at, state, attempts, claims, worker, lease_until, moment, listed, written, missing, ghost, stale, fresh,
         requests, bytes, examples, error, started_at, finished_at
     ) ON :"schema".job_ranges TO :"writer";
 
@@ -45,6 +45,9 @@ GRANT INSERT (bucket, events_since, oldest_event_time, youngest_event_time, last
 GRANT UPDATE (events_since, oldest_event_time, youngest_event_time, last_stored_at, event_rows)
     ON :"schema".buckets TO :"writer";
 
+-- The daemon folds the counters of usage; the triggers that write them have the rights of their owner.
+GRANT EXECUTE ON FUNCTION :"schema".fold_usage(integer) TO :"writer";
+
 -- At start the daemon checks the version of the schema.
 GRANT SELECT ON :"schema".schema_migrations TO :"writer";
 
@@ -53,3 +56,7 @@ GRANT SELECT ON :"schema".objects TO :"reader";
 GRANT SELECT ON :"schema".versions TO :"reader";
 GRANT EXECUTE ON FUNCTION :"schema".prefix_end(text), :"schema".find_objects(text, text[]),
     :"schema".search_objects(text, text, text, text, bigint, bigint, timestamptz, timestamptz) TO :"reader";
+
+-- Readers ask the counters of usage, which a function adds up.
+GRANT SELECT ON :"schema".features TO :"reader";
+GRANT EXECUTE ON FUNCTION :"schema".usage_of(text, text), :"schema".usage_folder(text, integer) TO :"reader";

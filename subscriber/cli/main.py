@@ -28,7 +28,7 @@ Exit codes:
   4  SQS or another AWS service rejects a call
   5  the schema is missing or belongs to another release
   6  stop timeout exceeded: messages not yet stored are released
- 10  reconcile without --repair found that index and bucket differ
+ 10  reconcile without --repair found that index and bucket differ; features rebuild that counters were wrong
  11  exists found that an object is not in the index
 """
 
@@ -55,9 +55,12 @@ COMMANDS = {
     ),
     "search": LazyCommand("subscriber.cli.search:search", "Find objects in the index."),
     "exists": LazyCommand("subscriber.cli.exists:exists", "Look up which of given objects the index has."),
+    "count": LazyCommand("subscriber.cli.count:count", "Count objects and bytes of a bucket or prefix."),
+    "du": LazyCommand("subscriber.cli.du:du", "Show which folders of a bucket hold how much."),
     "indexes": LazyCommand(
         "subscriber.cli.indexes:indexes", "Switch optional indexes of the table on and off, beside the daemon."
     ),
+    "features": LazyCommand("subscriber.cli.features:features", "Switch counters and other features on and off."),
     "prune": LazyCommand("subscriber.cli.prune:prune", "Delete old tombstones, replayed messages and ended jobs."),
     "settings": LazyCommand(
         "subscriber.cli.reference:settings", "Print the settings reference, or look up one setting."

@@ -185,6 +185,7 @@ class _Command:
             repair=job.options.repair,
             drift=drifts,
             counters=counters,
+            begun_again=job.begun_again,
             unjudged=passed.totals.unjudged,
             looked_at_once=passed.totals.looked_at_once,
             youngest=utc_text(passed.totals.youngest),

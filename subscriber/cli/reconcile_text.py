@@ -25,6 +25,8 @@ class Report(msgspec.Struct, frozen=True):
     drift: bool
     """Whether anything differed."""
     counters: Counters
+    begun_again: int
+    """Ranges that were taken more than once: what a worker had written of a page and not committed is not counted."""
     unjudged: int
     """Keys that were not judged, seen by this process."""
     looked_at_once: int
@@ -63,6 +65,8 @@ def report_text(report: Report) -> Iterator[str]:
         "listed": f"{found['listed']}, ${report.cost_usd:.6f}",
         "drift": f"{found['drift']}{youngest}",
     }
+    if report.repair and report.begun_again:  # their last page was repaired, and not counted
+        facts |= {name: f"at least {facts[name]}" for name in ("drift", "written")}
     if report.unjudged:
         facts["unjudged"] = f"{report.unjudged} keys: versions that this listing does not show, or too many of them"
     if report.looked_at_once:

@@ -85,6 +85,10 @@ MEANINGS: Final[Mapping[str, str]] = {
     "sensor.lost": "The load source that `auto` chose brought nothing for five minutes; all sources are tried again.",
     "sensor.recovered": "Reads of the load sensor succeed again.",
     "sensor.stale": "The load sensor delivered no current reading in time; the limit does not rise meanwhile.",
+    "usage.not_folded": (
+        "Counters of usage could not be folded; answers stay exact and become slower; logged for the 1st, 2nd, 4th, "
+        "8th … failure."
+    ),
     "worker.named": "ECS named this task; every further line has the field `worker`.",
     "worker.unnamed": "The ECS task metadata could not be read; lines have no field `worker`.",
 }

@@ -36,6 +36,7 @@ class Metrics:
         self._add_lag()
         self._add_control()
         self._add_reconcile()
+        self._add_usage()
 
     def queue_name(self, url: str) -> str:
         """The name of a queue, in labels and in the log."""
@@ -198,6 +199,14 @@ class Metrics:
         self.reconcile_rows = self._counter("reconcile_rows", "Rows that scheduled reconciliation repaired.")
         self.reconcile_failures = self._counter(
             "reconcile_failures", "Scheduled reconciliations that could not be done; the log has the reason."
+        )
+
+    def _add_usage(self) -> None:
+        self.usage_folded_rows = self._counter(
+            "usage_folded_rows",
+            "Rows that this worker folded into the counters of usage, by kind (delta, key); 0 in the whole fleet while "
+            "rows are stored: the feature is off, or folding fails.",
+            "kind",
         )
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

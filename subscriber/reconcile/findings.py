@@ -117,11 +117,6 @@ class OpenPage:
         """The counters so far."""
         return Counters(**self._counts)
 
-    def end_at(self, upto: str | None) -> None:
-        """Forget the suspects after a key: they are another worker's."""
-        if upto is not None and self.position > upto:
-            self.suspects = [each for each in self.suspects if each.key <= upto]
-
     @property
     def again(self) -> KeyRange:
         """The narrowest range with all suspects."""

@@ -156,7 +156,9 @@ class _Looks:
     """The two looks at one range."""
 
     def __init__(self, ends: _Ends, index: IndexReader, job: Job, keys: KeyRange, note: Callable[[str], None]) -> None:
-        self._note = note
+        self._note_elsewhere = note
+        self._reached = ""
+        """The last key of the last chunk that was taken up: the range may be cut behind it."""
         self._ends, self._index, self._job, self._keys = ends, index, job, keys
         given = job.options.grace_seconds
         self._grace_seconds = default_grace_seconds(0.0) if given is None else float(given)
@@ -235,6 +237,10 @@ class _Looks:
                     return
                 self._note(LAST_KEY if chunk.keys.upto is None else chunk.keys.upto)
                 yield chunk
+
+    def _note(self, key: str) -> None:
+        self._reached = key
+        self._note_elsewhere(key)
 
     async def _first_looks(
         self, given: AsyncGenerator[Chunk, None], context: Context
@@ -362,11 +368,10 @@ class _Looks:
         """The first open page, after the second look at its suspects."""
         page = self._open.popleft()
         self._suspects -= page.held
-        page.end_at(self._keys.upto)
         if page.suspects:
             await asyncio.sleep(max(0.0, page.due_at - self._clock()))
             await self._second_look(page)
-        return PageDone(page.position, moment.server_time, page.total(), tuple(page.examples))
+        return PageDone(page.position, moment.server_time, page.total(), tuple(page.examples), self._reached)
 
     async def _second_look(self, page: OpenPage) -> None:
         context, keys = await self._context(), page.again

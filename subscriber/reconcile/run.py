@@ -38,7 +38,7 @@ SPLIT_EVERY_LISTED: Final = 5_000
 """Versions that a range must have listed since a cut was last sought in it: that takes some requests."""
 SPLIT_AFTER_PAGES: Final = 3
 """A cut lies so far ahead of the range's worker: it has a page in work and one asked for, and learns of the cut with
-the next one. Were it past the cut by then, a page would be counted twice."""
+the next one. Were it past the cut by then, it would decline."""
 LOOKAHEADS_AT_MOST: Final = 48
 """For one split: five or six for each place at which the keys differ."""
 CONCURRENCY: Final = 64
@@ -166,7 +166,7 @@ def split_chooser(lister: SplittableLister, jobs: Jobs, reached: Mapping[int, st
         for owned in sorted(running, key=lambda each: -each.counters.listed):
             listed = owned.counters.listed
             rest = _unlisted(owned, reached)
-            if not rest.after or listed < sought.get(owned.number, 0) + SPLIT_EVERY_LISTED:
+            if not rest.after or owned.cut_at is not None or listed < sought.get(owned.number, 0) + SPLIT_EVERY_LISTED:
                 continue
             sought[owned.number] = listed
             cuts = await _cuts(lister, rest)

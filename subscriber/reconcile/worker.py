@@ -27,14 +27,14 @@ T = TypeVar("T")
 DoRange: TypeAlias = Callable[[Job, JobRange], AsyncGenerator[PageDone, str | None]]
 """Does `range.remaining` page by page: each page is yielded when all it calls for is committed, and its position is
 after that of the page before. The iterator ends after the last key of the range. It may be closed at any await. The
-range may end earlier meanwhile: its present end is sent as the answer to each page, so that what another worker counts
-is not counted twice; after a page that reaches it, the iterator is closed.
+range may end earlier meanwhile, behind the keys that `PageDone.reached` says are in work: its present end is sent as
+the answer to each page, and after a page that reaches it, the iterator is closed.
 
 It raises ListingError or StoreError; the range is then tried again where it stands, as long as that may help.
 """
 
 ChooseSplit: TypeAlias = Callable[[Job, Sequence[JobRange]], Awaitable[tuple[JobRange, str] | None]]
-"""Which of the ranges in work an idle worker splits, and after which key; None: none is worth it."""
+"""Of which of the ranges in work an idle worker wants the end, and after which key; None: none is worth it."""
 
 RETRY_BACKOFF = Backoff(first_seconds=0.5, max_seconds=15.0, jitter=0.5)
 RELEASE_SECONDS = 5.0
@@ -91,7 +91,7 @@ class Worker:
         jobs: the tables.
         do_range: does the keys of a range.
         options: of this worker.
-        choose_split: where to split a range in work when no other is left; None: never.
+        choose_split: where to cut a range in work when no other is left; None: never.
     """
 
     def __init__(
@@ -139,9 +139,7 @@ class Worker:
                     return claim
                 if await self._insist(lambda: self._state(job.job_id)) not in {"running", "paused"}:
                     return None
-                claim = await self._insist(lambda: self._split(job))
-                if claim is not None:
-                    return claim
+                await self._insist(lambda: self._ask_cut(job))
                 await asyncio.sleep(self._options.idle_seconds)
 
     async def _claim(self, job: Job) -> Claim | None:
@@ -163,16 +161,15 @@ class Worker:
             _log.info("job.ended", job=job_id, state=state, failed_ranges=now.ranges.failed)
         return state
 
-    async def _split(self, job: Job) -> Claim | None:
-        """The second half of a range that another slot or worker has in work."""
+    async def _ask_cut(self, job: Job) -> None:
+        """Ask for the end of a range that another slot or worker has in work; it is pending soon."""
         if self._choose_split is None:
-            return None
+            return
         running = await self._jobs.ranges(job.job_id, at_most=SPLIT_CANDIDATES, states=_RUNNING)
         choice = await self._choose_split(job, running) if running else None
-        if choice is None:
-            return None
-        owned, middle = choice
-        return await self._jobs.split(owned, middle, self._options.name, self._options.lease_seconds)
+        if choice is not None:
+            owned, cut = choice
+            await self._jobs.ask_cut(owned, cut, (await self._jobs.get(job.job_id)).concurrency)
 
     async def _hold(self, job: Job, claim: Claim) -> None:
         """Work on a range until it is done or given up, and say what becomes of it."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from subscriber.adapters.postgres.object_index import LAST_KEY
 from subscriber.errors import ListingError
 from subscriber.jobs import JobOptions, PageDone
 from subscriber.model import KeyRange, ListedVersion, ObjectEvent, RankedVersion
@@ -180,25 +181,37 @@ async def all_pages(passed: range_pass.RangePass, options: JobOptions) -> list[P
 
 
 async def test_a_range_that_ends_earlier_meanwhile_counts_no_key_twice() -> None:
-    """The end that is sent as the answer to a page cuts the pages after it, and drops their suspects."""
+    """The end that is sent as the answer to a page cuts what is not in work yet, which each page tells."""
     run = run_of(1, Mix(steps=0))
     for number in range(30):
         run.bucket.put(f"key-{number:02}", 1)
     run.bucket.pass_time(1_000)
-    for repair in (True, False):
-        lister = PassLister(run, 4, is_of_versions=True, is_at_rest=True)
-        passed = range_pass.RangePass(lister, lambda: PassReader(run), PassStore(run))
-        pages = passed.do_range(*job_of("lake", KeyRange(), JobOptions(repair=repair)))
-        found = [await anext(pages)]
-        try:
-            while found[-1].position < "key-16":
-                found.append(await pages.asend("key-16"))
-        except StopAsyncIteration:
-            pass
-        await pages.aclose()
-        assert sum(page.counters.missing for page in found) == 17
-        assert [page.position for page in found] == sorted({page.position for page in found})
-        run.index = ModelIndex(lambda: run.bucket.now)
+    lister = PassLister(run, 4, is_of_versions=True, is_at_rest=True)
+    passed = range_pass.RangePass(lister, lambda: PassReader(run), PassStore(run))
+    pages = passed.do_range(*job_of("lake", KeyRange(), JobOptions(repair=True)))
+    found = [await anext(pages)]
+    assert found[0].reached < "key-16"
+    try:
+        while found[-1].position < "key-16":
+            found.append(await pages.asend("key-16"))
+    except StopAsyncIteration:
+        pass
+    await pages.aclose()
+    assert sum(page.counters.missing for page in found) == 17
+    assert [page.position for page in found] == sorted({page.position for page in found})
+
+
+async def test_pages_that_wait_for_a_second_look_are_in_work() -> None:
+    """A range is not cut before their end: their keys are counted already."""
+    run = run_of(1, Mix(steps=0))
+    for number in range(30):
+        run.bucket.put(f"key-{number:02}", 1)
+    run.bucket.pass_time(1_000)
+    lister = PassLister(run, 4, is_of_versions=True, is_at_rest=True)
+    passed = range_pass.RangePass(lister, lambda: PassReader(run), PassStore(run))
+    pages = await all_pages(passed, JobOptions(repair=False))
+    assert len(pages) > 1
+    assert {page.reached for page in pages} == {LAST_KEY}
 
 
 VERSIONS = st.lists(

@@ -51,10 +51,11 @@ def walk(
         left = held.remaining
         numbers = [n for n in range(1, total + 1) if key(n) > left.after and (left.upto is None or key(n) <= left.upto)]
         for start in range(0, len(numbers), PAGE_KEYS):
-            page = numbers[start : start + PAGE_KEYS]
+            page = [n for n in numbers[start : start + PAGE_KEYS] if left.upto is None or key(n) <= left.upto]
             await before_page(held, page[0])
             await record([(key(number), worker, held.number) for number in page])
-            yield PageDone(key(page[-1]), MOMENT, Counters(listed=len(page), requests=1))
+            upto = yield PageDone(key(page[-1]), MOMENT, Counters(listed=len(page), requests=1))
+            left = KeyRange(left.after, upto)
 
     return do_range
 

@@ -129,11 +129,12 @@ async def _run_all_job_statements(roles: Roles) -> None:
         job_id = await jobs.create(new_job(100, 2))
         claims = [await jobs.claim(job_id, "w-1", 60.0) for _ in range(2)]
         first, second = (claim.held for claim in claims if claim)
+        assert await jobs.ask_cut(first, "key-00030", 8)
         await jobs.progress(first, PageDone("key-00010", 1), 60.0)
-        stolen = await jobs.split(first, "key-00030", "w-2", 60.0)
-        assert stolen is not None
+        rest = await jobs.claim(job_id, "w-2", 60.0)
+        assert rest is not None
         states: tuple[RangeState, ...] = ("succeeded", "failed", "pending")
-        for held, state in zip((first, second, stolen.held), states, strict=True):
+        for held, state in zip((first, second, rest.held), states, strict=True):
             assert await jobs.leave(held, state)
         assert await jobs.move(job_id, {"running"}, "failed")
         assert await jobs.redrive(job_id, {"failed"}) == 1

@@ -1,4 +1,4 @@
-"""The tables of jobs: workers take ranges by leases, commit pages, and split ranges; operators steer the jobs.
+"""The tables of jobs: workers take ranges by leases, commit pages, and cut ranges; operators steer the jobs.
 
 Every method is one transaction. Leases are measured by the clock of the database alone, so clocks of workers do not
 matter. A worker proves that it still holds a range by the number of its claim: after the range was given to another,
@@ -120,7 +120,8 @@ class Jobs:
         """Commit a page and prolong the lease in one statement; without a page, only prolong the lease.
 
         None: the range belongs to another worker, or is done. A call whose outcome is unknown may be repeated: a page
-        is counted once for each position.
+        is counted once for each position. If an idle worker wants the end of the range, a page gives it away, where
+        none of its keys is in work.
         """
         position, moment = (page.position, page.moment) if page else (None, None)
         counters = msgspec.structs.astuple(page.counters if page else Counters())
@@ -137,7 +138,12 @@ class Jobs:
                 examples,
                 EXAMPLES_PER_RANGE,
             )
-        return None if row is None else RangeOrders(*row)
+        if row is None:
+            return None
+        orders = RangeOrders(*row)
+        if page is not None and orders.is_cut_asked:
+            return msgspec.structs.replace(orders, upto=await self._cut(held, page, orders.upto))
+        return orders
 
     async def leave(
         self, held: JobRange, state: RangeState, error: str | None = None, *, is_released: bool = False
@@ -155,19 +161,15 @@ class Jobs:
         async with self._kept.use() as connection:
             return await connection.fetchval(self._sql("leave"), *range_id, state, text, is_released) is not None
 
-    async def split(self, owned: JobRange, middle: str, worker: str, lease_seconds: float) -> Claim | None:
-        """Take the keys after `middle` of a range that another worker holds.
+    async def ask_cut(self, owned: JobRange, cut: str, concurrency: int) -> bool:
+        """Ask the owner of a range for the keys after `cut`: it makes them a pending range with its next page.
 
-        Both halves are committed together: no key is in none, and at most the page that the owner has in work is in
-        both. None: the range has changed, its owner is past the middle, or the job's concurrency is used up.
+        It does so only if it has none of them in work, so each key is done once. False: the range has changed, its
+        owner is past the cut, another cut is asked for, or as many ranges as `concurrency` are in work.
         """
-        async with self._transaction() as connection:
-            state, concurrency = await self._lock(connection, owned.job_id)
-            if state != "running":
-                return None
-            range_id = (owned.job_id, owned.number, owned.claims)
-            row = await connection.fetchrow(self._sql("split"), *range_id, middle, worker, lease_seconds, concurrency)
-        return None if row is None else Claim(_range(row), concurrency)
+        values = (owned.job_id, owned.number, owned.claims, cut, concurrency)
+        async with self._kept.use() as connection:
+            return await connection.fetchval(self._sql("ask_cut"), *values) is not None
 
     async def move(self, job_id: int, sources: Collection[JobState], target: JobState) -> bool:
         """Give a job another state; False: its state is none of `sources`."""
@@ -193,6 +195,14 @@ class Jobs:
         async with self._kept.use() as connection:
             values = (job_id, concurrency, failures, percent, [*sources])
             return await connection.fetchval(self._sql("tune"), *values) is not None
+
+    async def _cut(self, held: JobRange, page: PageDone, upto: str | None) -> str | None:
+        """Answer the wish for a cut; return the end of the range, which was `upto`."""
+        in_work = max(page.position, page.reached)
+        async with self._transaction() as connection:
+            await self._lock(connection, held.job_id)
+            row = await connection.fetchrow(self._sql("cut"), held.job_id, held.number, held.claims, in_work)
+        return upto if row is None else row["upto"]
 
     async def _jobs(self, job_id: int | None, before: int | None, at_most: int) -> list[Job]:
         async with self._kept.use() as connection:
@@ -251,6 +261,7 @@ def _job(row: Iterable[Any]) -> Job:
         started_at=started_at,
         finished_at=finished_at,
         ranges=RangeCounts(*_next(values, 4)),
+        begun_again=next(values),
         counters=Counters(*values),
     )
 

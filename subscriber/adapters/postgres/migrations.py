@@ -6,31 +6,16 @@ start at once, one migrates while the others wait and then find nothing to do.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Sequence
-from datetime import datetime
 
 from subscriber.adapters.postgres.connection import CONNECT_SECONDS, Connection, StoreOptions
 from subscriber.adapters.postgres.session import session
-from subscriber.adapters.postgres.statements import Migration, migrations, quoted, statement
-from subscriber.errors import SchemaError, StoreError
-from subscriber.flow.backoff import is_power_of_two
-from subscriber.observe.log import get_logger
+from subscriber.adapters.postgres.short_locks import LOCK_TRIES_SECONDS, SET_LOCK_TIMEOUT, tried_for_locks
+from subscriber.adapters.postgres.statements import Migration, migrations, quoted
+from subscriber.errors import SchemaError
 
 MIGRATION_TIMEOUT_SECONDS = 300.0
-LOCK_SECONDS = 1.0
-"""How long a step waits for a lock. PostgreSQL queues every later lock behind it, also those of the writers."""
-LOCK_PAUSE_SECONDS = 2.0
-"""Until the next try, so that those who waited get their turn."""
-LOCK_TRIES_SECONDS = 60.0
-"""Long transactions of a dashboard end within a minute; a backup or a forgotten session must be named."""
-HOLDERS_TIMEOUT_SECONDS = 5.0
-HOLDERS_AT_MOST = 5
-"""Sessions named in an error; the oldest transaction is nearly always the cause."""
-_LOCK_NOT_AVAILABLE = "55P03"
 _COMMAND = "subscriber migrate"
-_log = get_logger()
 _IF_DENIED = (
     "Only the owner of the schema can migrate; creating the schema takes CREATE on the database: run it as that role."
 )
@@ -56,29 +41,19 @@ async def migrate(
             sessions hold locks all the time; the text names them.
         StoreError: the database failed; nothing has changed.
     """
-    clock = asyncio.get_running_loop().time
-    ends_at = clock() + lock_tries_seconds
-    tries = 0
-    while True:
-        try:
-            return await _migrate_once(options, timeout_seconds)
-        except StoreError as error:
-            if error.sqlstate != _LOCK_NOT_AVAILABLE:
-                raise
-        tries += 1
-        holders = await lock_holders(options)
-        if clock() >= ends_at:
-            raise SchemaError(_locked(options.schema, lock_tries_seconds, holders))
-        if is_power_of_two(tries):
-            _log.warning("schema.locked", schema=options.schema, holders=holders)
-        await asyncio.sleep(LOCK_PAUSE_SECONDS)
+    return await tried_for_locks(
+        options,
+        lambda: _migrate_once(options, timeout_seconds),
+        f"The schema {options.schema} was not migrated",
+        lock_tries_seconds,
+    )
 
 
 async def _migrate_once(options: StoreOptions, timeout_seconds: float) -> list[str]:
     async with session(options, timeout_seconds, if_denied=_IF_DENIED) as connection, connection.transaction():
         _require_utf8(connection)
         await connection.execute("SELECT pg_advisory_xact_lock($1)", _lock_key(options.schema))
-        await connection.execute(f"SET LOCAL lock_timeout = {round(LOCK_SECONDS * 1000)}")
+        await connection.execute(SET_LOCK_TIMEOUT)
         await _make_ledger(connection, options.schema)
         applied = await _applied(connection, options.schema)
         _require_supported_major(options.schema, applied)
@@ -86,30 +61,6 @@ async def _migrate_once(options: StoreOptions, timeout_seconds: float) -> list[s
         for step in missing:
             await _apply(connection, options.schema, step)
         return [step.name for step in missing]
-
-
-async def lock_holders(options: StoreOptions) -> list[str]:
-    """The sessions that hold locks on our tables, the oldest transaction first; empty if they cannot be read."""
-    try:
-        async with session(options, HOLDERS_TIMEOUT_SECONDS) as connection:
-            rows = await connection.fetch(statement("lock_holders", ""), options.schema, HOLDERS_AT_MOST)
-    except StoreError:  # the list is optional
-        return []
-    return [_holder(row["pid"], row["application_name"], row["user_name"], row["query_start"]) for row in rows]
-
-
-def _holder(pid: int, application: str | None, user: str | None, query_start: datetime | None) -> str:
-    """One session, for the operator. PostgreSQL hides times of other users' sessions from ordinary users."""
-    since = f", last query started {query_start:%Y-%m-%d %H:%M:%S} UTC" if query_start else ""
-    return f"pid {pid} (application {application or 'unnamed'}, user {user or 'unknown'}{since})"
-
-
-def _locked(schema: str, tries_seconds: float, holders: Sequence[str]) -> str:
-    named = ", ".join(holders) or "unknown sessions, which have ended meanwhile or cannot be read"
-    return (
-        f"The schema {schema} was not migrated: for {tries_seconds:g} s other sessions held locks on its tables: "
-        f"{named}. End their transactions or wait for them. Run: {_COMMAND}"
-    )
 
 
 async def check_schema(options: StoreOptions) -> None:

@@ -204,7 +204,7 @@ class PostgresStore:
             return
         now = asyncio.get_running_loop().time()
         rows = [(t.rows, t.oldest, t.youngest, now - t.first_at, now - t.last_at) for t in tallies.values()]
-        async with self._noting() as connection:
+        async with self.noting() as connection:
             await connection.execute(self._note_buckets, [*tallies], *zip(*rows, strict=True))
 
     async def youngest_event_ages(self, buckets: Sequence[str]) -> dict[str, float]:
@@ -215,12 +215,12 @@ class PostgresStore:
         Raises:
             StoreError: there is no answer.
         """
-        async with self._noting() as connection:
+        async with self.noting() as connection:
             rows = await connection.fetch(self._bucket_ages, [*buckets] or None)
         return {row["label"]: row["age_seconds"] for row in rows}
 
     @asynccontextmanager
-    async def _noting(self) -> AsyncIterator[Connection]:
+    async def noting(self) -> AsyncIterator[Connection]:
         """A connection for the table of buckets, for which an older set of grants is not enough.
 
         One at a time, because the batches may need all others. The server ends a statement that waits, so that the

@@ -173,60 +173,82 @@ async def test_examples_are_bounded(jobs: Jobs) -> None:
     assert [example.key for example in found.examples[13:17]] == ["1-13", "1-14", "2-0", "2-1"]
 
 
-async def test_a_split_gives_the_end_of_a_range_to_another(jobs: Jobs) -> None:
-    """The owner learns of its new end with its next commit; together they cover what the range covered."""
+async def test_a_cut_makes_the_end_of_a_range_pending(jobs: Jobs) -> None:
+    """The owner cuts with its next page, and learns its new end; together they cover what the range covered."""
     job_id = await jobs.create(new_job(100, 2))
     owned = await claimed(jobs, job_id)
     await jobs.progress(owned, page("key-00010"), LEASE)
-    claim = await jobs.split(owned, "key-00030", "w-2", LEASE)
-    assert claim is not None
-    assert (claim.held.number, claim.held.keys, claim.held.worker) == (3, KeyRange("key-00030", "key-00050"), "w-2")
-    assert (claim.held.state, claim.held.attempts, claim.held.claims) == ("running", 1, 1)
-    assert await jobs.progress(owned, None, LEASE) == RangeOrders("key-00030", "running", 8)
-    assert [each.keys for each in await jobs.ranges(job_id)] == [
-        KeyRange("", "key-00030"),
-        KeyRange("key-00050", None),
-        KeyRange("key-00030", "key-00050"),
+    assert await jobs.ask_cut(owned, "key-00030", 8)
+    assert (await jobs.ranges(job_id))[0].cut_at == "key-00030"
+    assert await jobs.progress(owned, None, LEASE) == RangeOrders("key-00050", "running", 8, is_cut_asked=True)
+    assert await jobs.progress(owned, page("key-00020"), LEASE) == RangeOrders(
+        "key-00030", "running", 8, is_cut_asked=True
+    )
+    assert await jobs.progress(owned, page("key-00020"), LEASE) == RangeOrders("key-00030", "running", 8)
+    assert [(each.keys, each.state, each.cut_at) for each in await jobs.ranges(job_id)] == [
+        (KeyRange("", "key-00030"), "running", None),
+        (KeyRange("key-00050", None), "pending", None),
+        (KeyRange("key-00030", "key-00050"), "pending", None),
     ]
+    assert (await jobs.get(job_id)).ranges == RangeCounts(pending=2, running=1)
     assert await jobs.leave(owned, "succeeded")
     assert (await jobs.ranges(job_id))[0].position == "key-00030"
 
 
-@pytest.mark.parametrize("middle", ["key-00010", "key-00005", "key-00050", "key-00051"])
-async def test_a_range_is_not_split_outside_of_what_is_left_of_it(jobs: Jobs, middle: str) -> None:
+@pytest.mark.parametrize("reached", ["key-00030", "key-00040"])
+async def test_an_owner_does_not_cut_where_it_has_keys_in_work(jobs: Jobs, reached: str) -> None:
+    """They would be counted in both ranges. The wish is over, and another may be asked for."""
+    job_id = await jobs.create(new_job(100, 2))
+    owned = await claimed(jobs, job_id)
+    assert await jobs.ask_cut(owned, "key-00030", 8)
+    done = msgspec.structs.replace(page("key-00010"), reached=reached)
+    orders = await jobs.progress(owned, done, LEASE)
+    assert orders is not None
+    assert orders.upto == "key-00050"
+    assert [each.keys for each in await jobs.ranges(job_id)] == [KeyRange("", "key-00050"), KeyRange("key-00050", None)]
+    assert await jobs.ask_cut(owned, "key-00045", 8)
+
+
+@pytest.mark.parametrize("cut", ["key-00010", "key-00005", "key-00050", "key-00051"])
+async def test_no_cut_is_asked_for_outside_of_what_is_left(jobs: Jobs, cut: str) -> None:
     """Nor at its position, nor at its end."""
     job_id = await jobs.create(new_job(100, 2))
     owned = await claimed(jobs, job_id)
     await jobs.progress(owned, page("key-00010"), LEASE)
     before = await jobs.ranges(job_id)
-    assert await jobs.split(owned, middle, "w-2", LEASE) is None
+    assert not await jobs.ask_cut(owned, cut, 8)
     assert await jobs.ranges(job_id) == before
 
 
-async def test_a_range_is_not_split_where_its_owner_or_the_concurrency_forbids_it(
-    jobs: Jobs, database: Database
-) -> None:
-    """An owner that lost the range, a job that is paused, a concurrency that is used up."""
-    job_id = await jobs.create(new_job(100, 1, concurrency=1))
-    owned = await claimed(jobs, job_id)
-    assert await jobs.split(owned, "key-00030", "w-2", LEASE) is None
-    await jobs.tune(job_id, {"running"}, concurrency=2, tolerance=None)
-    stale = msgspec.structs.replace(owned, claims=0)
-    assert await jobs.split(stale, "key-00030", "w-2", LEASE) is None
-    await jobs.move(job_id, {"running"}, "paused")
-    assert await jobs.split(owned, "key-00030", "w-2", LEASE) is None
-    await jobs.move(job_id, {"paused"}, "running")
-    assert await jobs.split(owned, "key-00030", "w-2", LEASE) is not None
+async def test_no_cut_is_asked_for_where_its_owner_or_the_concurrency_forbids_it(jobs: Jobs) -> None:
+    """An owner that lost the range, and a concurrency that is used up."""
+    owned = await claimed(jobs, await jobs.create(new_job(100, 1)))
+    assert not await jobs.ask_cut(owned, "key-00030", 1)
+    assert not await jobs.ask_cut(msgspec.structs.replace(owned, claims=0), "key-00030", 2)
+    assert await jobs.ask_cut(owned, "key-00030", 2)
 
 
-async def test_two_workers_split_one_range_at_one_key_once(migrated: StoreOptions) -> None:
-    """The second finds the range changed."""
+async def test_one_cut_at_a_time_is_asked_for(migrated: StoreOptions) -> None:
+    """The second asker looks elsewhere."""
     jobs, other = Jobs(migrated), Jobs(migrated)
-    job_id = await jobs.create(new_job(100, 1))
-    owned = await claimed(jobs, job_id)
-    claims = await asyncio.gather(*(each.split(owned, "key-00050", "w", LEASE) for each in (jobs, other)))
-    assert sorted(claim is None for claim in claims) == [False, True]
-    assert [each.keys for each in await jobs.ranges(job_id)] == [KeyRange("", "key-00050"), KeyRange("key-00050", None)]
+    owned = await claimed(jobs, await jobs.create(new_job(100, 1)))
+    asked = await asyncio.gather(*(each.ask_cut(owned, "key-00050", 8) for each in (jobs, other)))
+    assert sorted(asked) == [False, True]
+    await jobs.close()
+    await other.close()
+
+
+async def test_owners_that_cut_at_once_make_ranges_of_their_own(migrated: StoreOptions) -> None:
+    """Numbers do not clash."""
+    jobs, other = Jobs(migrated), Jobs(migrated)
+    job_id = await jobs.create(new_job(100, 2))
+    first, second = await claimed(jobs, job_id), await claimed(jobs, job_id)
+    assert await jobs.ask_cut(first, "key-00030", 8)
+    assert await jobs.ask_cut(second, "key-00080", 8)
+    await asyncio.gather(
+        jobs.progress(first, page("key-00010"), LEASE), other.progress(second, page("key-00060"), LEASE)
+    )
+    assert [each.number for each in await jobs.ranges(job_id)] == [1, 2, 3, 4]
     await jobs.close()
     await other.close()
 

@@ -31,7 +31,10 @@ ALL = [
     "1_005_jobs",
     "1_006_search",
     "1_007_buckets",
-    "1_012_enrichment",
+    "1_008_cut",
+    "1_009_features",
+    "1_010_usage",
+    "1_011_enrichment",
 ]
 
 
@@ -57,7 +60,7 @@ async def test_an_older_schema_gets_the_missing_migrations(store_options: StoreO
     )
     await database.execute("DROP VIEW versions CASCADE; DROP FUNCTION prefix_end")
     await database.execute("DELETE FROM schema_migrations WHERE number >= 3")
-    names = r"1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search, 1_007_buckets, 1_012_enrichment"
+    names = r"1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search, 1_007_buckets, 1_008_cut, 1_009_\w+, 1_010_\w+, 1_011_\w+"
     with pytest.raises(SchemaError, match=rf"lacks {names}\. Run: subscriber migrate") as caught:
         await check_schema(store_options)
     assert caught.value.exit_code is ExitCode.SCHEMA

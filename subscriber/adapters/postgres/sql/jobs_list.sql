@@ -15,6 +15,7 @@ CROSS JOIN LATERAL (
         count(*) FILTER (WHERE state = 'running') AS running,
         count(*) FILTER (WHERE state = 'succeeded') AS succeeded,
         count(*) FILTER (WHERE state = 'failed') AS failed,
+        count(*) FILTER (WHERE claims > 1) AS begun_again,
         coalesce(sum(listed), 0)::bigint AS listed,
         coalesce(sum(written), 0)::bigint AS written,
         coalesce(sum(missing), 0)::bigint AS missing,

@@ -34,4 +34,4 @@ FROM :"schema".jobs AS job, (
 ) AS waits
 WHERE range.job_id = $1 AND range.number = $2 AND range.claims = $3 AND range.state = 'running'
     AND job.job_id = range.job_id AND waits.value IS NOT NULL
-RETURNING range.upto, job.state, job.concurrency
+RETURNING range.upto, job.state, job.concurrency, range.cut_at IS NOT NULL AS is_cut_asked

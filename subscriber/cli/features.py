@@ -1,0 +1,163 @@
+"""`subscriber features`: counters and other features, switched on and off beside the running daemon."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+import click
+import msgspec
+
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.features import Features
+from subscriber.adapters.postgres.usage import DIFFERENCES_AT_MOST, count_anew
+from subscriber.cli.environment import read_settings
+from subscriber.cli.format_option import format_option
+from subscriber.errors import ConfigurationError, ExitCode
+from subscriber.features import (
+    CATALOG,
+    DEFAULT_DEPTH,
+    DEPTH_AT_MOST,
+    EnabledFeature,
+    FeatureState,
+    UsageDifference,
+    state_of,
+)
+from subscriber.observe.log import bytes_of
+from subscriber.quarantine.commands import run_on_database
+from subscriber.quarantine.render import printable, table
+
+Format: TypeAlias = Literal["table", "json"]
+
+_NAME = click.Choice(list(CATALOG))
+_SHOWN = 10
+
+
+class ListedFeature(msgspec.Struct, frozen=True):
+    """What `--format json` prints, one for each feature of the catalog."""
+
+    name: str
+    state: FeatureState
+    options: dict[str, int]
+    ready_at: datetime | None
+    keeps: str
+    price: str
+
+
+@click.group(
+    epilog="""\b
+Exit codes:
+  0  done
+  2  invalid settings or arguments, or the feature is off
+  3  the database rejects the login or a statement
+  5  the schema is missing, belongs to another release, or is locked by other sessions
+ 10  rebuild found that counters were wrong; they are right now
+"""
+)
+def features() -> None:
+    """Switch counters and other features on and off, beside the daemon.
+
+    Each keeps tables of its own, by triggers on the index, and makes writes dearer by what `list` says. Switched off,
+    it costs nothing. Switching takes the role of the tables' owner.
+    """
+
+
+@features.command("list")
+@format_option(Format)
+def list_(*, form: Format) -> None:
+    """List the features, what each keeps and what it costs."""
+
+    async def read(options: StoreOptions) -> dict[str, EnabledFeature]:
+        return await Features(options).enabled()
+
+    found = listed(run_on_database(read_settings(stream=bytes_of(sys.stderr), needs_queues=False), read))
+    if form == "json":
+        click.echo("\n".join(msgspec.json.encode(each).decode() for each in found))
+        return
+    rows = [("feature", "state", "options", "keeps", "price")]
+    rows += [(each.name, each.state, _options_text(each), each.keeps, each.price) for each in found]
+    click.echo("\n".join(table(rows)))
+
+
+@features.command()
+@click.argument("name", type=_NAME)
+@click.option(
+    "--depth",
+    type=click.IntRange(0, DEPTH_AT_MOST),
+    default=DEFAULT_DEPTH,
+    show_default=True,
+    help="Of usage: how many folders deep to count.",
+)
+def enable(*, name: str, depth: int) -> None:
+    """Switch a feature on, and read what is in the index already.
+
+    Writes go on meanwhile. Interrupted, `rebuild` goes on with it.
+    """
+
+    async def switch(options: StoreOptions) -> bool:
+        is_new = await Features(options).enable(name, {"depth": depth})
+        if is_new:
+            await count_anew(options)
+        return is_new
+
+    is_new = run_on_database(read_settings(stream=bytes_of(sys.stderr), needs_queues=False), switch)
+    click.echo(f"the feature {name} is on" if is_new else f"the feature {name} was on already; its options stay")
+
+
+@features.command()
+@click.argument("name", type=_NAME)
+def disable(*, name: str) -> None:
+    """Switch a feature off, and delete what it has kept."""
+
+    async def switch(options: StoreOptions) -> bool:
+        return await Features(options).disable(name)
+
+    was_on = run_on_database(read_settings(stream=bytes_of(sys.stderr), needs_queues=False), switch)
+    click.echo(f"the feature {name} is off" if was_on else f"the feature {name} was off")
+
+
+@features.command()
+@click.argument("name", type=_NAME)
+def rebuild(*, name: str) -> None:
+    """Read the whole index anew, say where the counters were wrong, and put them right.
+
+    It waits for transactions that ran when it began, and reads every row; writes go on meanwhile.
+    """
+
+    async def count(options: StoreOptions) -> tuple[FeatureState, list[UsageDifference]]:
+        state = state_of((await Features(options).enabled()).get(name))
+        if state == "off":
+            raise ConfigurationError(f"the feature {name} is off: `subscriber features enable {name}` switches it on")
+        return state, await count_anew(options)
+
+    state, found = run_on_database(read_settings(stream=bytes_of(sys.stderr), needs_queues=False), count)
+    if state == "counting":
+        click.echo(f"the feature {name} is on")
+        return
+    for each in found[:_SHOWN]:
+        click.echo(f"s3://{printable(each.bucket)}/{printable(each.folder)}: {_changes(each)}")
+    if found:
+        at_least = "at least " if len(found) == DIFFERENCES_AT_MOST else ""
+        click.echo(f"the counters of {at_least}{len(found)} folders were wrong; they are right now", err=True)
+        sys.exit(ExitCode.DRIFT)
+    click.echo("the counters are equal to a count of every row")
+
+
+def listed(enabled: dict[str, EnabledFeature]) -> list[ListedFeature]:
+    """The catalog with what the database has of it."""
+    found = []
+    for name, feature in CATALOG.items():
+        row = enabled.get(name)
+        options, ready_at = ({}, None) if row is None else (dict(row.options), row.ready_at)
+        found.append(ListedFeature(name, state_of(row), options, ready_at, feature.keeps, feature.price))
+    return found
+
+
+def _options_text(feature: ListedFeature) -> str:
+    return ", ".join(f"{name} {value}" for name, value in feature.options.items()) or "-"
+
+
+def _changes(difference: UsageDifference) -> str:
+    kept, counted = msgspec.structs.asdict(difference.kept), msgspec.structs.asdict(difference.counted)
+    return ", ".join(f"{name} {kept[name]} → {counted[name]}" for name in kept if kept[name] != counted[name])

@@ -1,0 +1,89 @@
+"""What an operator may switch on beside the index: names, meaning, prices, options. Pure.
+
+A feature keeps tables of its own by triggers on the index. Its tables and functions come with the migrations; the files
+`feature_NAME_enable.sql` and `feature_NAME_disable.sql` create and drop its triggers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+import msgspec
+
+FeatureState: TypeAlias = Literal["off", "counting", "on"]
+"""`counting`: it is switched on, and what was there before is not read to the end yet; it gives no answers."""
+
+DEPTH_AT_MOST: Final = 8
+DEFAULT_DEPTH: Final = 2
+
+
+class Feature(msgspec.Struct, frozen=True):
+    """One feature of the catalog."""
+
+    keeps: str
+    """For the operator."""
+    price: str
+    """What a write of the daemon costs more."""
+
+
+CATALOG: Final[Mapping[str, Feature]] = {
+    "usage": Feature(
+        "exact numbers of objects, versions and bytes by bucket and folder: `subscriber count` and `subscriber du`",
+        "see the how-to page",
+    ),
+}
+
+
+class EnabledFeature(msgspec.Struct, frozen=True):
+    """One row of the table `features`."""
+
+    name: str
+    options: Mapping[str, int]
+    enabled_at: datetime
+    ready_at: datetime | None
+    """None: what was there before is not read to the end yet."""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What lies below a prefix, or in a folder."""
+
+    objects: int = 0
+    """Keys whose latest version is no delete marker."""
+    object_bytes: int = 0
+    """Of those latest versions."""
+    versions: int = 0
+    """That exist, the latest ones included, delete markers not."""
+    version_bytes: int = 0
+    delete_markers: int = 0
+
+    def plus(self, other: Usage) -> Usage:
+        """The sum."""
+        return Usage(*map(sum, zip(msgspec.structs.astuple(self), msgspec.structs.astuple(other), strict=True)))
+
+
+class UsageDifference(msgspec.Struct, frozen=True):
+    """A folder whose counters were wrong."""
+
+    bucket: str
+    folder: str
+    kept: Usage
+    counted: Usage
+
+
+def state_of(enabled: EnabledFeature | None) -> FeatureState:
+    """The state of a feature by its row, if it has one."""
+    if enabled is None:
+        return "off"
+    return "counting" if enabled.ready_at is None else "on"
+
+
+def depth_of(folder: str) -> int:
+    """How many folders deep a folder lies, which ends with a slash; 0 for a bucket."""
+    return folder.count("/")
+
+
+def is_counted(prefix: str, depth: int) -> bool:
+    """Whether the counters tell exactly what begins with a prefix: a folder that they keep, or the bucket."""
+    return not prefix or (prefix.endswith("/") and depth_of(prefix) <= depth)
