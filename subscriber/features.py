@@ -15,6 +15,8 @@ import msgspec
 FeatureState: TypeAlias = Literal["off", "counting", "on"]
 """`counting`: it is switched on, and what was there before is not read to the end yet; it gives no answers."""
 
+Option: TypeAlias = int | str
+
 DEPTH_AT_MOST: Final = 8
 DEFAULT_DEPTH: Final = 2
 
@@ -33,6 +35,10 @@ CATALOG: Final[Mapping[str, Feature]] = {
         "exact numbers of objects, versions and bytes by bucket and folder: `subscriber count` and `subscriber du`",
         "see the how-to page",
     ),
+    "enrichment": Feature(
+        "content type, user metadata, tags and more of each version: `subscriber search --where`",
+        "one more row for each version that is written, and two requests to S3",
+    ),
 }
 
 
@@ -40,7 +46,7 @@ class EnabledFeature(msgspec.Struct, frozen=True):
     """One row of the table `features`."""
 
     name: str
-    options: Mapping[str, int]
+    options: Mapping[str, Option]
     enabled_at: datetime
     ready_at: datetime | None
     """None: what was there before is not read to the end yet."""

@@ -5,8 +5,8 @@
 --     psql -v schema=subscriber -v writer=subscriber_writer -v reader=subscriber_reader \
 --          -v ON_ERROR_STOP=1 -f config/sql/grants.sql
 --
--- The writer cannot delete or truncate anything, change a key, read or change a quarantined body, create or drop a table,
--- or change the schema's version. Only the owner deletes jobs.
+-- The writer cannot truncate anything, delete anything but the queue and the results of enrichment, change a key, read or
+-- change a quarantined body, create or drop a table, or change the schema's version. Only the owner deletes jobs.
 
 GRANT USAGE ON SCHEMA :"schema" TO :"writer", :"reader";
 
@@ -48,6 +48,12 @@ GRANT UPDATE (events_since, oldest_event_time, youngest_event_time, last_stored_
 -- The daemon folds the counters of usage; the triggers that write them have the rights of their owner.
 GRANT EXECUTE ON FUNCTION :"schema".fold_usage(integer) TO :"writer";
 
+-- The daemon asks S3 for the metadata of queued versions: it takes them off the queue, and drops what S3 does not have.
+-- Triggers that have the rights of their owner queue them. Without SUBSCRIBER_ENRICH a daemon needs none of these.
+GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".enrichment_queue TO :"writer";
+GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".object_metadata TO :"writer";
+GRANT SELECT, INSERT, UPDATE ON :"schema".enrichment_requests TO :"writer";
+
 -- At start the daemon checks the version of the schema.
 GRANT SELECT ON :"schema".schema_migrations TO :"writer";
 
@@ -60,3 +66,6 @@ GRANT EXECUTE ON FUNCTION :"schema".prefix_end(text), :"schema".find_objects(tex
 -- Readers ask the counters of usage, which a function adds up.
 GRANT SELECT ON :"schema".features TO :"reader";
 GRANT EXECUTE ON FUNCTION :"schema".usage_of(text, text), :"schema".usage_folder(text, integer) TO :"reader";
+
+-- Readers search by content type, user metadata and tags.
+GRANT SELECT ON :"schema".object_metadata TO :"reader";

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import click
 import msgspec
@@ -14,13 +14,16 @@ from subscriber.adapters.postgres.features import Features
 from subscriber.adapters.postgres.usage import DIFFERENCES_AT_MOST, count_anew
 from subscriber.cli.environment import read_settings
 from subscriber.cli.format_option import format_option
+from subscriber.cli.search_arguments import Size
 from subscriber.errors import ConfigurationError, ExitCode
+from subscriber.events.key import MAX_KEY_BYTES, is_storable
 from subscriber.features import (
     CATALOG,
     DEFAULT_DEPTH,
     DEPTH_AT_MOST,
     EnabledFeature,
     FeatureState,
+    Option,
     UsageDifference,
     state_of,
 )
@@ -31,6 +34,9 @@ from subscriber.quarantine.render import printable, table
 Format: TypeAlias = Literal["table", "json"]
 
 _NAME = click.Choice(list(CATALOG))
+_COUNTED = click.Choice(["usage"])
+"""Features that count what is in the index."""
+_OPTIONS = {"usage": ("depth",), "enrichment": ("bucket", "prefix", "suffix", "smallest_bytes", "largest_bytes")}
 _SHOWN = 10
 
 
@@ -39,7 +45,7 @@ class ListedFeature(msgspec.Struct, frozen=True):
 
     name: str
     state: FeatureState
-    options: dict[str, int]
+    options: dict[str, Option]
     ready_at: datetime | None
     keeps: str
     price: str
@@ -85,19 +91,23 @@ def list_(*, form: Format) -> None:
 @click.option(
     "--depth",
     type=click.IntRange(0, DEPTH_AT_MOST),
-    default=DEFAULT_DEPTH,
-    show_default=True,
-    help="Of usage: how many folders deep to count.",
+    help=f"Of usage: how many folders deep to count.  [default: {DEFAULT_DEPTH}]",
 )
-def enable(*, name: str, depth: int) -> None:
-    """Switch a feature on, and read what is in the index already.
+@click.option("--bucket", help="Of enrichment: only of this bucket.")
+@click.option("--prefix", help="Of enrichment: only of keys that begin with this text.")
+@click.option("--suffix", help="Of enrichment: only of keys that end with this text.")
+@click.option("--smallest", "smallest_bytes", type=Size(), help="Of enrichment: only of versions that are not smaller.")
+@click.option("--largest", "largest_bytes", type=Size(), help="Of enrichment: only of versions that are not larger.")
+def enable(*, name: str, **given: Any) -> None:
+    """Switch a feature on; usage also reads what is in the index already.
 
     Writes go on meanwhile. Interrupted, `rebuild` goes on with it.
     """
+    chosen = options_of(name, given)
 
     async def switch(options: StoreOptions) -> bool:
-        is_new = await Features(options).enable(name, {"depth": depth})
-        if is_new:
+        is_new = await Features(options).enable(name, chosen)
+        if is_new and name == "usage":
             await count_anew(options)
         return is_new
 
@@ -118,7 +128,7 @@ def disable(*, name: str) -> None:
 
 
 @features.command()
-@click.argument("name", type=_NAME)
+@click.argument("name", type=_COUNTED)
 def rebuild(*, name: str) -> None:
     """Read the whole index anew, say where the counters were wrong, and put them right.
 
@@ -142,6 +152,22 @@ def rebuild(*, name: str) -> None:
         click.echo(f"the counters of {at_least}{len(found)} folders were wrong; they are right now", err=True)
         sys.exit(ExitCode.DRIFT)
     click.echo("the counters are equal to a count of every row")
+
+
+def options_of(name: str, given: dict[str, Option | None]) -> dict[str, Option]:
+    """The options of a feature.
+
+    Raises:
+        ConfigurationError: one belongs to another feature, or is no text of a key.
+    """
+    chosen: dict[str, Option] = {"depth": DEFAULT_DEPTH} if name == "usage" else {}
+    chosen |= {option: value for option, value in given.items() if value is not None}
+    if foreign := [option for option in chosen if option not in _OPTIONS[name]]:
+        raise ConfigurationError(f"the feature {name} has no --{foreign[0].removesuffix('_bytes')}")
+    for value in chosen.values():
+        if isinstance(value, str) and not is_storable(value, MAX_KEY_BYTES):
+            raise ConfigurationError(f"{value!r} fits no key: it has more than {MAX_KEY_BYTES} bytes, or a NUL")
+    return chosen
 
 
 def listed(enabled: dict[str, EnabledFeature]) -> list[ListedFeature]:

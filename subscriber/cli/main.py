@@ -61,6 +61,7 @@ COMMANDS = {
         "subscriber.cli.indexes:indexes", "Switch optional indexes of the table on and off, beside the daemon."
     ),
     "features": LazyCommand("subscriber.cli.features:features", "Switch counters and other features on and off."),
+    "enrich": LazyCommand("subscriber.cli.enrich:enrich", "Show and steer the queue of metadata to ask S3 for."),
     "prune": LazyCommand("subscriber.cli.prune:prune", "Delete old tombstones, replayed messages and ended jobs."),
     "settings": LazyCommand(
         "subscriber.cli.reference:settings", "Print the settings reference, or look up one setting."

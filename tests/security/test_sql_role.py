@@ -164,6 +164,7 @@ def _grants_to_writer(roles: Roles) -> tuple[list[str], list[str], list[str]]:
     """The grants that the daemon needs, those that jobs need, and those that the notes about buckets need."""
     script = re.sub(r"^--.*$", "", roles.script("grants.sql"), flags=re.MULTILINE)
     grants = [grant.strip() for grant in script.split(";") if f'"{roles.writer}"' in grant]
+    grants = [grant for grant in grants if "enrichment" not in grant and "object_metadata" not in grant]
     of_jobs = [grant for grant in grants if "job" in grant]
     of_buckets = [grant for grant in grants if ".buckets" in grant]
     return [grant for grant in grants if grant not in [*of_jobs, *of_buckets]], of_jobs, of_buckets

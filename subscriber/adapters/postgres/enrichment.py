@@ -7,16 +7,19 @@ was taken for dead, changes nothing any more. The result and the end of its row 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
 
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.kept_connection import KeptConnection
-from subscriber.adapters.postgres.statements import statement
+from subscriber.adapters.postgres.statements import quoted, statement
 
 TIMEOUT_SECONDS: Final = 30.0
 """For one call."""
+PAGE_ROWS: Final = 5000
+"""Of one statement that queues what is there already."""
 
 _IF_DENIED: Final = "To ask for the metadata of objects, run config/sql/grants.sql again, or use the owner's role."
 
@@ -31,6 +34,24 @@ class ClaimedVersion(msgspec.Struct, frozen=True):
     generation: int
     attempts: int
     """This one included."""
+
+
+class EnrichmentStatus(msgspec.Struct, frozen=True):
+    """What waits, what was given up, and what this month has cost."""
+
+    due: int
+    """Versions that a worker may take at once."""
+    later: int
+    """Versions in work, and those that failed and are tried again."""
+    given_up: int
+    oldest_queued_at: datetime | None
+    """Of those that are not given up."""
+    enriched_estimate: int
+    """Versions with metadata, by PostgreSQL's statistics."""
+    month_requests: int
+    """Of the fleet, in this month (UTC)."""
+    errors: tuple[tuple[str, int], ...]
+    """With how many versions have each, the most frequent first."""
 
 
 class Enrichment:
@@ -79,9 +100,57 @@ class Enrichment:
         """S3 has no such version: take it off the queue, with its metadata, unless it has changed since the claim."""
         await self._execute("gone", *_place(version))
 
-    async def fail(self, version: ClaimedVersion, error: str, retry_seconds: float | None) -> None:
-        """Note why a version has no metadata; it is due again after so many seconds, or given up (None)."""
-        await self._execute("fail", *_place(version), error.replace("\0", "\ufffd"), retry_seconds)
+    async def fail(
+        self, version: ClaimedVersion, error: str, retry_seconds: float | None, *, counts: bool = True
+    ) -> None:
+        """Note why a version has no metadata; it is due again after so many seconds, or given up (None).
+
+        Unless it counts, the attempt is none of the version's.
+        """
+        await self._execute("fail", *_place(version), error.replace("\0", "\ufffd"), retry_seconds, counts)
+
+    async def spend(self, requests: int) -> int:
+        """Note requests to S3; how many the fleet has made in this month (UTC)."""
+        async with self._kept.use() as connection:
+            total: int = await connection.fetchval(self._sql("spend"), requests)
+        return total
+
+    async def status(self, errors_at_most: int) -> EnrichmentStatus:
+        """The queue, and the most frequent errors of it; reads all of the queue."""
+        table = f"{quoted(self._schema)}.object_metadata"
+        async with self._kept.use() as connection:
+            row = await connection.fetchrow(self._sql("status"), table)
+            errors = await connection.fetch(self._sql("errors"), errors_at_most)
+        due, later, given_up, oldest, estimate, requests = row or (0, 0, 0, None, 0, 0)
+        return EnrichmentStatus(
+            due, later, given_up, oldest, max(0, estimate), requests, tuple((error, count) for error, count in errors)
+        )
+
+    async def retry(self) -> int:
+        """Make versions that were given up due again; how many there were."""
+        return await self._execute("retry")
+
+    async def queue_range(
+        self, bucket: str, keys: tuple[str, str], *, again: bool, page_rows: int = PAGE_ROWS
+    ) -> tuple[int, int]:
+        """Queue what the index has in a range of keys, in pages.
+
+        Args:
+            bucket: whose.
+            keys: the first key, and the first one behind the range.
+            again: also versions whose metadata is known.
+            page_rows: of a statement.
+
+        Returns:
+            How many versions were looked at, and how many of them are queued now and were not before.
+        """
+        after, seen, queued = ("", ""), 0, 0
+        while True:
+            async with self._kept.use() as connection:
+                row = await connection.fetchrow(self._sql("page"), bucket, *keys, *after, page_rows, again)
+            if row is None:
+                return seen, queued
+            after, seen, queued = (row["key"], row["version_id"]), seen + row["seen"], queued + row["queued"]
 
     async def _execute(self, name: str, *parameters: object) -> int:
         async with self._kept.use() as connection:

@@ -8,4 +8,4 @@ JOIN :"schema".object_versions AS version
     AND version.version_id = given.version_id COLLATE "C" AND version.state = 'present'
 ORDER BY version.key, version.version_id
 ON CONFLICT (bucket, key, version_id) DO UPDATE SET
-    generation = EXCLUDED.generation, due_at = now(), attempts = 0, error = NULL
+    generation = EXCLUDED.generation, queued_at = now(), due_at = now(), attempts = 0, error = NULL

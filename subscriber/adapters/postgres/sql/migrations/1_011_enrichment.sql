@@ -38,3 +38,98 @@ COMMENT ON COLUMN :"schema".enrichment_queue.due_at IS
 
 -- The newest first: of a backlog, what was just written is asked for at once.
 CREATE INDEX enrichment_queue_by_age ON :"schema".enrichment_queue (generation) WHERE due_at IS NOT NULL;
+
+CREATE TABLE :"schema".enrichment_requests (
+    month    date PRIMARY KEY,
+    requests bigint NOT NULL
+);
+
+COMMENT ON TABLE :"schema".enrichment_requests IS
+    'Requests to S3 for metadata, by all workers, in each month (UTC): the bill, and what bounds it.';
+
+-- The triggers. They have the rights of the owner, so that writers need none on these tables. Their arguments are the
+-- filter: bucket, prefix and suffix (empty: any), and the smallest and largest size (empty: any);
+-- the subscripts of TG_ARGV begin at 0.
+
+CREATE FUNCTION :"schema".is_to_be_enriched(bucket text, key text, size_bytes bigint, filter text[]) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (filter[0] = '' OR bucket = filter[0])
+    AND starts_with(key, filter[1])
+    AND right(key, length(filter[2])) = filter[2]
+    AND (filter[3] = '' OR size_bytes >= nullif(filter[3], '')::bigint)
+    AND (filter[4] = '' OR size_bytes <= nullif(filter[4], '')::bigint);
+
+CREATE FUNCTION :"schema".enrichment_inserted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    INSERT INTO :"schema".enrichment_queue AS queued (bucket, key, version_id)
+    SELECT bucket, key, version_id
+    FROM new_rows
+    WHERE state = 'present' AND :"schema".is_to_be_enriched(bucket, key, size_bytes, TG_ARGV::text[])
+    ORDER BY bucket, key, version_id
+    ON CONFLICT (bucket, key, version_id) DO UPDATE SET
+        generation = EXCLUDED.generation, queued_at = now(), due_at = now(), attempts = 0, error = NULL;
+    RETURN NULL;
+END
+$$;
+
+-- EXCEPT finds what has changed by hashing: a plan that is kept knows only the number of rows of its first call. A version
+-- that is gone is dropped in any case, whatever the filter; each look-up then goes by the primary key.
+CREATE FUNCTION :"schema".enrichment_updated() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $$
+BEGIN
+    INSERT INTO :"schema".enrichment_queue AS queued (bucket, key, version_id)
+    SELECT bucket, key, version_id
+    FROM (
+        SELECT bucket, key, version_id, sequencer, etag, size_bytes FROM new_rows WHERE state = 'present'
+        EXCEPT
+        SELECT bucket, key, version_id, sequencer, etag, size_bytes FROM old_rows WHERE state = 'present'
+    ) AS changed
+    WHERE :"schema".is_to_be_enriched(bucket, key, size_bytes, TG_ARGV::text[])
+    ORDER BY bucket, key, version_id
+    ON CONFLICT (bucket, key, version_id) DO UPDATE SET
+        generation = EXCLUDED.generation, queued_at = now(), due_at = now(), attempts = 0, error = NULL;
+    IF EXISTS (SELECT FROM new_rows WHERE state <> 'present') THEN
+        DELETE FROM :"schema".enrichment_queue AS queued
+        USING new_rows AS gone
+        WHERE gone.state <> 'present'
+            AND queued.bucket = gone.bucket AND queued.key = gone.key AND queued.version_id = gone.version_id;
+        DELETE FROM :"schema".object_metadata AS known
+        USING new_rows AS gone
+        WHERE gone.state <> 'present'
+            AND known.bucket = gone.bucket AND known.key = gone.key AND known.version_id = gone.version_id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION :"schema".enrichment_deleted() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $$
+BEGIN
+    IF EXISTS (SELECT FROM old_rows WHERE state = 'present') THEN
+        DELETE FROM :"schema".enrichment_queue AS queued
+        USING old_rows AS gone
+        WHERE queued.bucket = gone.bucket AND queued.key = gone.key AND queued.version_id = gone.version_id;
+        DELETE FROM :"schema".object_metadata AS known
+        USING old_rows AS gone
+        WHERE known.bucket = gone.bucket AND known.key = gone.key AND known.version_id = gone.version_id;
+    END IF;
+    RETURN NULL;
+END
+$$;
+
+CREATE FUNCTION :"schema".enrichment_truncated() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    TRUNCATE :"schema".enrichment_queue, :"schema".object_metadata;
+    RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION
+    :"schema".enrichment_inserted(), :"schema".enrichment_updated(), :"schema".enrichment_deleted(),
+    :"schema".enrichment_truncated()
+FROM PUBLIC;
