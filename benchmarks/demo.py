@@ -4,8 +4,8 @@
 a second with a burst of 5,000, including duplicates, events out of order and unreadable messages, and shows the
 pipeline's progress. At the end it compares the index with the simulated buckets that the events describe, and looks for
 every message in the index and the quarantine. Last it fills the index from a bucket that was there before, and lets
-`subscriber reconcile` find changes whose events were lost on purpose. The exit code is not 0 if a message is lost, a
-row is wrong, or anything else is reported.
+`subscriber reconcile` find changes whose events were lost on purpose, and asks the index what is in it. The exit code
+is not 0 if a message is lost, a row is wrong, or anything else is reported.
 
 STAY=1 keeps everything running until Ctrl-C and prints commands to try. One of them is
 `python -m benchmarks.demo put KEY`: it sends the event of a new object to the queue, as S3 does.
@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from benchmarks.demo_bucket import COMPARED, demo_buckets, fill_and_compare
+from benchmarks.demo_questions import ask
 from testkit.checker.compare import Comparison, compare, read_stored
 from testkit.checker.latency import Latency, commit_latency
 from testkit.local_stack import DemoStack, Reading, demo_stack, running_load
@@ -100,6 +101,7 @@ def demonstrate(screen: Screen) -> int:
             variables = running.client_variables() | {"AWS_ENDPOINT_URL_S3": server.endpoint_url}
             (compared,) = (bucket for bucket in buckets if bucket.name == COMPARED)
             is_equal = fill_and_compare(screen, variables, compared)
+            ask(screen, variables)
             if os.environ.get("STAY") == "1":
                 _stay(screen, variables)
         is_drained = _stop(screen, running)

@@ -7,18 +7,14 @@ load has sent. The commands are real processes, as an operator starts them.
 from __future__ import annotations
 
 import asyncio
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
 import asyncpg
-import msgspec
 
-from testkit.process import ProcessError
+from benchmarks.demo_command import COMMAND_SECONDS, DRIFT_CODE, run_command
 from testkit.s3 import BucketSpec, GeneratedPlan, ListingServer, local_listing_server
 from testkit.s3.raw_client import RawS3
 from testkit.terminal import Screen
@@ -31,10 +27,6 @@ COMPARED: Final = "lake-curated"
 """The bucket of the load that has versioning."""
 NEW_KEY: Final = "raw/lost.parquet"
 _FILLED_PLAN: Final = GeneratedPlan(keys=5_000, deep_versions=1_500)
-_DRIFT_CODE: Final = 10
-_COMMAND_SECONDS: Final = 60.0
-_SHOWN_EXAMPLES: Final = 4
-_DIFFERENCE: Final = re.compile(r" +(missing|ghost|stale) +(\S+)")
 _PLAIN_KEY: Final = re.compile(r"[a-z0-9/=.-]+")
 _SUBSCRIPTION: Final = (
     '<NotificationConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><QueueConfiguration>'
@@ -42,18 +34,6 @@ _SUBSCRIPTION: Final = (
     "<Event>s3:ObjectRemoved:*</Event></QueueConfiguration></NotificationConfiguration>"
 )
 _ROWS: Final = "SELECT key, version_id FROM subscriber.object_versions WHERE bucket = $1 AND state <> 'removed'"
-
-
-class Ended(msgspec.Struct, frozen=True):
-    """A command that has ended."""
-
-    code: int
-    lines: tuple[str, ...]
-
-    @property
-    def differences(self) -> frozenset[tuple[str, str]]:
-        """Kind and key of each example of drift."""
-        return frozenset((found[1], found[2]) for line in self.lines if (found := _DIFFERENCE.fullmatch(line)))
 
 
 @contextmanager
@@ -89,15 +69,15 @@ def fill_and_compare(screen: Screen, variables: Mapping[str, str], simulated: Si
     """
     with RawS3(variables["AWS_ENDPOINT_URL_S3"]) as s3:
         screen.say(f"  {FILLED} was there before the subscription: no event told of it\n")
-        filled = _run(screen, variables, "backfill", f"s3://{FILLED}")
+        filled = run_command(screen, variables, "backfill", f"s3://{FILLED}")
         lost = _lose_events(s3, simulated)
         screen.say(f"\n  {COMPARED} changes {len(lost)} times, and the events are lost on purpose\n")
         # No event is under way any more: nothing is too young to be judged.
-        found = _run(screen, variables, "reconcile", "--grace", "0", f"s3://{COMPARED}")
+        found = run_command(screen, variables, "reconcile", "--grace", "0", f"s3://{COMPARED}")
         screen.say()
-        repaired = _run(screen, variables, "reconcile", "--grace", "0", "--repair", f"s3://{COMPARED}")
+        repaired = run_command(screen, variables, "reconcile", "--grace", "0", "--repair", f"s3://{COMPARED}")
         differing = sum(len(_listed(s3, name) ^ _stored(variables, name)) for name in (FILLED, COMPARED))
-    is_exact = (found.code, found.differences) == (_DRIFT_CODE, lost)
+    is_exact = (found.code, found.differences) == (DRIFT_CODE, lost)
     is_good = is_exact and filled.code == repaired.code == 0 and not differing
     text, color = ("exactly the lost events were reported", "green") if is_exact else ("FAILED", "red")
     screen.say(f"\n  {screen.styled(text, 'bold', color)}; versions that only bucket or index has now: {differing}\n")
@@ -115,37 +95,6 @@ def _lose_events(s3: RawS3, simulated: SimulatedBucket) -> frozenset[tuple[str, 
     return frozenset((("missing", NEW_KEY), ("missing", overwritten), ("missing", deleted), ("ghost", removed)))
 
 
-def _run(screen: Screen, variables: Mapping[str, str], *arguments: str) -> Ended:
-    """Run a command of ours and print it with its report."""
-    screen.say(f"  $ subscriber {' '.join(arguments)}")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SUBSCRIBER_"))}
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "subscriber", *arguments],
-            env=kept | dict(variables),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_COMMAND_SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ProcessError(f"subscriber {' '.join(arguments)} did not end in {_COMMAND_SECONDS:.0f} s") from error
-    ended = Ended(done.returncode, tuple(done.stdout.splitlines()))
-    if ended.code not in (0, _DRIFT_CODE):
-        raise ProcessError(f"subscriber {' '.join(arguments)} ended with exit code {ended.code}:\n{done.stderr}")
-    for line in shortened(ended.lines):
-        screen.say(f"  {line}")
-    return ended
-
-
-def shortened(lines: Sequence[str]) -> list[str]:
-    """A report with its first examples only, and how many more it has."""
-    examples = [line for line in lines if _DIFFERENCE.fullmatch(line)]
-    others = [line for line in lines if not _DIFFERENCE.fullmatch(line)]
-    more = len(examples) - _SHOWN_EXAMPLES
-    return [*others, *examples[:_SHOWN_EXAMPLES], *([f"  … and {more} more examples"] if more > 0 else [])]
-
-
 def _listed(s3: RawS3, bucket: str) -> set[tuple[str, str]]:
     """Key and version id of everything in a bucket, as ListObjectVersions shows it."""
     pages = s3.pages(bucket, {"versions": ""})
@@ -158,9 +107,9 @@ def _stored(variables: Mapping[str, str], bucket: str) -> set[tuple[str, str]]:
 
 
 async def _read(url: str, bucket: str) -> set[tuple[str, str]]:
-    connection = await asyncpg.connect(url, timeout=_COMMAND_SECONDS)
+    connection = await asyncpg.connect(url, timeout=COMMAND_SECONDS)
     try:
-        rows = await connection.fetch(_ROWS, bucket, timeout=_COMMAND_SECONDS)
+        rows = await connection.fetch(_ROWS, bucket, timeout=COMMAND_SECONDS)
     finally:
         await connection.close()
     return {(row["key"], row["version_id"]) for row in rows}

@@ -33,7 +33,7 @@ class Feature(msgspec.Struct, frozen=True):
 CATALOG: Final[Mapping[str, Feature]] = {
     "usage": Feature(
         "exact numbers of objects, versions and bytes by bucket and folder: `subscriber count` and `subscriber du`",
-        "see the how-to page",
+        "a new row about an eighth more CPU of the database, an overwrite about a third",
     ),
     "enrichment": Feature(
         "content type, user metadata, tags and more of each version: `subscriber search --where`",

@@ -14,6 +14,10 @@ from typing import Any, Final, TypeAlias
 
 import asyncpg
 
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.features import Features
+from subscriber.adapters.postgres.usage import count_anew
+from subscriber.features import DEFAULT_DEPTH
 from subscriber.model import ObjectEvent
 from testkit.checker.commit_log import Change, CommitLog
 from testkit.checker.evidence import Tables, Version, version_of
@@ -96,6 +100,20 @@ class ChaosDatabase:
         )
         self.write_password(_FIRST_PASSWORD)
         self._is_prepared = True
+
+    async def count_usage(self) -> None:
+        """Switches the counters of usage on, so that every run also tests them."""
+        options = self._owners_options()
+        await Features(options).enable("usage", {"depth": DEFAULT_DEPTH})
+        await count_anew(options)
+
+    async def usage_errors(self) -> list[str]:
+        """Where the counters differ from a count of every row, in words."""
+        found = await count_anew(self._owners_options())
+        return [f"wrong_usage: {len(found)} folders, the first {found[0]}"] if found else []
+
+    def _owners_options(self) -> StoreOptions:
+        return StoreOptions(url=self.postgres.url, schema=self.schema, tls="disable", write_timeout_seconds=60.0)
 
     @asynccontextmanager
     async def schema_for(self, name: str) -> AsyncIterator[None]:

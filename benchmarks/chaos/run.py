@@ -48,6 +48,7 @@ async def run(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResu
     load = ChaosLoad(plan.seed, plan.messages, plan.load_seconds, variant=plan.variant)
     async with prepared_run(plan, database, queue, observations) as context:
         await asyncio.gather(*(daemon.started() for daemon in context.daemons))
+        await database.count_usage()
         async with supervised(context):
             began = time.monotonic()
             queue.attach(load)
@@ -64,6 +65,7 @@ async def run(plan: Plan, database: ChaosDatabase, queue: ChaosQueue) -> RunResu
         report = checker.check()
         beside = Beside(load.versions_of(plan.concerned_objects), tuple(observations.stops), plan.takes_messages)
         wait = healthy_wait(expected, record, checker.commits, beside, HEALTHY_WAIT_SECONDS)
+        observations.errors += await database.usage_errors()
         observations.take(context.daemons)
     return RunResult(
         plan=plan,

@@ -1,6 +1,7 @@
-"""The search of the index measured: `python -m benchmarks.search prices|speed`.
+"""The search of the index measured: `python -m benchmarks.search prices|features|speed`.
 
-`prices` writes the same rows into tables with and without each optional index, in turns; `speed` asks the questions of
+`prices` writes the same rows into tables with and without each optional index, in turns, `features` does so with each
+feature; `speed` asks the questions of
 readers in one large table. Both write to results/search. The server is a real one on this machine.
 """
 
@@ -18,6 +19,8 @@ import msgspec
 from benchmarks.loadtest.host_info import Machine, this_machine
 from benchmarks.search.prices import Price, measure_prices, prices_table
 from benchmarks.search.speed import Speed, measure_speed, speed_table, stream
+from subscriber.features import CATALOG as FEATURES
+from subscriber.query.indexes import CATALOG
 
 RESULTS: Final = Path(__file__).parents[1] / "results" / "search"
 
@@ -42,13 +45,13 @@ class SpeedRecord(msgspec.Struct, frozen=True):
 
 def run_prices(options: argparse.Namespace) -> str:
     """Measure, write the record, and return the table."""
-    rounds = []
+    rounds, names = [], [*(FEATURES if options.mode == "features" else CATALOG)]
     for number in range(options.rounds):
-        rounds.append(measure_prices(options.rows, options.batch_rows, options.turns))
+        rounds.append(measure_prices(options.rows, options.batch_rows, options.turns, names))
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)
     table = prices_table(rounds)
     record = Prices(datetime.now(UTC), this_machine(), options.rows, options.batch_rows, rounds)
-    _write(options.results, "prices", record, table)
+    _write(options.results, options.mode, record, table)
     return table
 
 
@@ -69,8 +72,8 @@ def _write(folder: Path, name: str, record: Prices | SpeedRecord, table: str) ->
 def main(arguments: list[str] | None = None) -> int:
     """Measure and print the table; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search", description=__doc__)
-    parser.add_argument("mode", choices=("prices", "speed", "stream"))
-    parser.add_argument("--rows", type=int, help="of each table; 200,000 for prices, 1,000,000 for speed")
+    parser.add_argument("mode", choices=("prices", "features", "speed", "stream"))
+    parser.add_argument("--rows", type=int, help="of each table; 1,000,000 for speed, else 200,000")
     parser.add_argument("--batch-rows", type=int, default=1000, help="of a statement of prices")
     parser.add_argument("--turns", type=int, default=20, help="of each variant in a round of prices")
     parser.add_argument("--rounds", type=int, default=3, help="of prices")
@@ -82,8 +85,8 @@ def main(arguments: list[str] | None = None) -> int:
     if options.mode == "stream":
         print(msgspec.json.encode(asyncio.run(stream(options.url, options.schema, options.order))).decode())
         return 0
-    options.rows = options.rows or (200_000 if options.mode == "prices" else 1_000_000)
-    print(run_prices(options) if options.mode == "prices" else run_speed(options))
+    options.rows = options.rows or (1_000_000 if options.mode == "speed" else 200_000)
+    print(run_speed(options) if options.mode == "speed" else run_prices(options))
     return 0
 
 

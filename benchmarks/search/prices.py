@@ -1,4 +1,4 @@
-"""What each optional index costs the writers: CPU of the server and WAL for a row, with and without it.
+"""What each optional index or feature costs the writers: CPU of the server and WAL for a row, with and without it.
 
 Every variant has a schema of its own in one server, and the variants take turns, some thousand rows at a time, so that
 other work on the machine disturbs all alike. The rows are written by the daemon's own statement. Autovacuum and
@@ -19,9 +19,13 @@ import msgspec
 
 from benchmarks.search.rows import batches
 from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.features import Features
 from subscriber.adapters.postgres.index_builds import IndexBuilds
 from subscriber.adapters.postgres.migrations import migrate
 from subscriber.adapters.postgres.store import PostgresStore, opened_store
+from subscriber.adapters.postgres.usage import count_anew
+from subscriber.features import CATALOG as FEATURES
+from subscriber.features import DEFAULT_DEPTH
 from subscriber.model import ObjectEvent
 from subscriber.query.indexes import CATALOG, relation_name
 from testkit.postgres.postgres import LocalPostgres
@@ -82,23 +86,24 @@ class _Variant:
         return cost
 
 
-def measure_prices(rows: int, batch_rows: int, turns: int) -> list[Price]:
+def measure_prices(rows: int, batch_rows: int, turns: int, names: Sequence[str]) -> list[Price]:
     """One round on a new server.
 
     Args:
         rows: inserted for each variant; then one in EVERY is overwritten OVERWRITES times.
         batch_rows: of a statement.
         turns: into how many parts the inserted rows are divided.
+        names: of the optional indexes or features that are compared with a table without any.
     """
     with LocalPostgres(durable=False, settings=_SETTINGS) as server:
-        return asyncio.run(_measure(server, rows, batch_rows, turns))
+        return asyncio.run(_measure(server, rows, batch_rows, turns, names))
 
 
-async def _measure(server: LocalPostgres, rows: int, batch_rows: int, turns: int) -> list[Price]:
+async def _measure(server: LocalPostgres, rows: int, batch_rows: int, turns: int, names: Sequence[str]) -> list[Price]:
     watch = await asyncpg.connect(server.url)
     await watch.execute("CREATE EXTENSION pg_trgm")
     async with AsyncExitStack() as stack:
-        variants = [await _variant(stack, server.url, name) for name in (NO_INDEX, *CATALOG)]
+        variants = [await _variant(stack, server.url, name) for name in (NO_INDEX, *names)]
         share = rows // turns
         parts = [(range(turn * share, (turn + 1) * share), 0) for turn in range(turns)]
         inserted = await _phase(server, watch, variants, parts, batch_rows)
@@ -126,7 +131,10 @@ async def _measure(server: LocalPostgres, rows: int, batch_rows: int, turns: int
 async def _variant(stack: AsyncExitStack, url: str, name: str) -> _Variant:
     options = StoreOptions(url=url, schema=f"with_{name}", tls="disable", write_timeout_seconds=120.0)
     await migrate(options)
-    if name != NO_INDEX:
+    if name in FEATURES:
+        await Features(options).enable(name, {"depth": DEFAULT_DEPTH})
+        await count_anew(options)
+    elif name != NO_INDEX:
         index = CATALOG[name]
         await IndexBuilds(options).create(
             relation_name(name), index.definition, lambda _: None, extension=index.extension

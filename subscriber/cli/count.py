@@ -42,7 +42,7 @@ Exit codes:
 )
 @format_option(Format)
 def count(*, place: str, exact: bool, timeout_seconds: float, form: Format) -> None:
-    """Count the objects, versions and bytes of a bucket or a prefix.
+    """Count the objects, versions and bytes of a bucket or prefix.
 
     With the feature usage a bucket and its folders are counted at once, exactly. Anything else is an estimate of
     PostgreSQL's planner, which says so, or with --exact a read of the whole prefix.

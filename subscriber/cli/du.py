@@ -61,10 +61,10 @@ Exit codes:
 @click.option("--limit", type=click.IntRange(1), default=1000, show_default=True, help="Folders to print.")
 @format_option(Format)
 def du(*, place: str, depth: int, sort: Sort, limit: int, form: Format) -> None:
-    """Show which folders of a bucket hold how many objects, versions and bytes.
+    """Show which folders of a bucket hold how much.
 
-    Exact, from the counters of the feature usage. Folders come below the one that they are in, each with all that lies
-    below it; among neighbors the largest is first.
+    Objects, versions and bytes, exact, from the counters of the feature usage. A folder comes below the one that it is
+    in, and counts all that lies below it; among neighbors the largest is first.
     """
     bucket, prefix = location_of(place)
 

@@ -57,15 +57,15 @@ Exit codes:
   0  done
   2  invalid settings or arguments, or the feature is off
   3  the database rejects the login or a statement
-  5  the schema is missing, belongs to another release, or is locked by other sessions
- 10  rebuild found that counters were wrong; they are right now
+  5  the schema is missing, belongs to another release, or is locked
+ 10  rebuild found counters that were wrong; they are right now
 """
 )
 def features() -> None:
-    """Switch counters and other features on and off, beside the daemon.
+    """Switch counters and other features on and off.
 
-    Each keeps tables of its own, by triggers on the index, and makes writes dearer by what `list` says. Switched off,
-    it costs nothing. Switching takes the role of the tables' owner.
+    Each keeps tables of its own, by triggers on the index, beside the running daemon, and makes writes dearer by what
+    `list` says. Switched off, it costs nothing. Switching takes the role of the tables' owner.
     """
 
 
@@ -130,9 +130,10 @@ def disable(*, name: str) -> None:
 @features.command()
 @click.argument("name", type=_COUNTED)
 def rebuild(*, name: str) -> None:
-    """Read the whole index anew, say where the counters were wrong, and put them right.
+    """Count all rows anew, and put the counters right.
 
-    It waits for transactions that ran when it began, and reads every row; writes go on meanwhile.
+    Where they were wrong is printed. It waits for transactions that ran when it began, and reads every row; writes go
+    on meanwhile.
     """
 
     async def count(options: StoreOptions) -> tuple[FeatureState, list[UsageDifference]]:

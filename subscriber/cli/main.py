@@ -28,7 +28,7 @@ Exit codes:
   4  SQS or another AWS service rejects a call
   5  the schema is missing or belongs to another release
   6  stop timeout exceeded: messages not yet stored are released
- 10  reconcile without --repair found that index and bucket differ; features rebuild that counters were wrong
+ 10  reconcile or features rebuild found a difference
  11  exists found that an object is not in the index
 """
 
@@ -55,7 +55,7 @@ COMMANDS = {
     ),
     "search": LazyCommand("subscriber.cli.search:search", "Find objects in the index."),
     "exists": LazyCommand("subscriber.cli.exists:exists", "Look up which of given objects the index has."),
-    "count": LazyCommand("subscriber.cli.count:count", "Count objects and bytes of a bucket or prefix."),
+    "count": LazyCommand("subscriber.cli.count:count", "Count the objects, versions and bytes of a bucket or prefix."),
     "du": LazyCommand("subscriber.cli.du:du", "Show which folders of a bucket hold how much."),
     "indexes": LazyCommand(
         "subscriber.cli.indexes:indexes", "Switch optional indexes of the table on and off, beside the daemon."

@@ -10,7 +10,8 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from benchmarks.demo_bucket import COMPARED, FILLED, NEW_KEY, Ended, demo_buckets, fill_and_compare, shortened
+from benchmarks.demo_bucket import COMPARED, FILLED, NEW_KEY, demo_buckets, fill_and_compare
+from benchmarks.demo_command import Ended, shortened
 from testkit.local_stack import DemoStack, demo_stack, running_load
 from testkit.terminal import Screen
 from testkit.workload.load import LoadPlan, Phase

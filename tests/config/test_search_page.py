@@ -1,4 +1,4 @@
-"""docs/how-to/search.md: its commands print what the page shows, on the rows of the page about reading."""
+"""docs/how-to/search.md and count.md: their commands print what the pages show, on rows of the page about reading."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.config.shell_blocks import blocks
 from tests.config.test_reading_page import ROWS
 from tests.repo.source import ROOT, texts
 
-PAGE = "docs/how-to/search.md"
+PAGES = ("docs/how-to/search.md", "docs/how-to/count.md")
 LOGS = """
 INSERT INTO subscriber.object_versions
     (bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag)
@@ -31,11 +31,12 @@ FROM generate_series(1, 20000) AS numbers (number)
 """Enough rows that an index is worth its use."""
 _TOKEN = re.compile(r"--token=[\w-]+(?=\n|$)")
 _ESTIMATE = re.compile(r"about [\d,]+ rows")
+_STATISTICS = re.compile(r"statistics of [-0-9 :]+, \d+ s ago")
 
 
-def shown() -> Iterator[tuple[str, str]]:
+def shown(page: str) -> Iterator[tuple[str, str]]:
     """Each command of the page, and the lines that follow it."""
-    for block in blocks(texts()[PAGE], ""):
+    for block in blocks(texts()[page], ""):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, output = part.partition("\n")
             yield command, output.strip("\n")
@@ -63,7 +64,9 @@ async def environment(postgres_url: str) -> AsyncIterator[dict[str, str]]:
 
 def printed(command: str, environment: dict[str, str], folder: Path) -> str:
     """What a command of the page prints in a shell, standard error included; tokens differ from run to run."""
-    text = re.sub(r"\bsubscriber (?=search|exists|indexes)", f"{sys.executable} -m subscriber ", command)
+    text = re.sub(
+        r"\bsubscriber (?=search|exists|indexes|count|du|features)", f"{sys.executable} -m subscriber ", command
+    )
     done = subprocess.run(
         ["bash", "-c", text],
         cwd=folder,
@@ -77,13 +80,14 @@ def printed(command: str, environment: dict[str, str], folder: Path) -> str:
 
 
 def without_estimates(text: str) -> str:
-    """Another version of PostgreSQL may expect other numbers of rows."""
-    return _ESTIMATE.sub("about so many rows", text)
+    """Another version of PostgreSQL may expect other numbers of rows; statistics are as old as the test."""
+    return _STATISTICS.sub("statistics of then", _ESTIMATE.sub("about so many rows", text))
 
 
-async def test_commands_print_what_the_page_shows(environment: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("page", PAGES)
+async def test_commands_print_what_the_page_shows(environment: dict[str, str], tmp_path: Path, page: str) -> None:
     """In the order of the page, since some build on others."""
-    examples = list(shown())
-    assert len(examples) >= 8
+    examples = list(shown(page))
+    assert len(examples) >= 7
     for command, output in examples:
         assert await asyncio.to_thread(printed, command, environment, tmp_path) == without_estimates(output), command

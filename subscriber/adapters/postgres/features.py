@@ -73,7 +73,7 @@ class Features:
         async with session(self._options, TIMEOUT_SECONDS, if_denied=_IF_DENIED) as one, one.transaction():
             await one.execute(SET_LOCK_TIMEOUT)
             text = (
-                f"INSERT INTO {table} (name, options) VALUES ($1, $2::text::jsonb) ON CONFLICT DO NOTHING RETURNING 1"  # noqa: S608
+                f"INSERT INTO {table} (name, options) VALUES ($1, $2::text::jsonb) ON CONFLICT DO NOTHING RETURNING 1"  # noqa: S608 - quoted
             )
             if await one.fetchval(text, name, msgspec.json.encode(options).decode()) is None:
                 return False

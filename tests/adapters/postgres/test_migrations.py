@@ -52,14 +52,13 @@ async def test_concurrent_runs_migrate_once(store_options: StoreOptions) -> None
     await check_schema(store_options)
 
 
-async def test_an_older_schema_gets_the_missing_migrations(store_options: StoreOptions, database: Database) -> None:
+async def test_an_older_schema_gets_the_missing_migrations(
+    store_options: StoreOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The check names the missing migrations and the command, and `migrate` applies only these."""
-    await migrate(store_options)
-    await database.execute(
-        "DROP TABLE quarantined_messages, job_ranges, jobs, buckets, enrichment_queue, object_metadata"
-    )
-    await database.execute("DROP VIEW versions CASCADE; DROP FUNCTION prefix_end")
-    await database.execute("DELETE FROM schema_migrations WHERE number >= 3")
+    with monkeypatch.context() as older:
+        older.setattr("subscriber.adapters.postgres.migrations.migrations", lambda schema: migrations(schema)[:2])
+        assert await migrate(store_options) == ALL[:2]
     names = r"1_003_\w+, 1_004_\w+, 1_005_\w+, 1_006_search, 1_007_buckets, 1_008_cut, 1_009_\w+, 1_010_\w+, 1_011_\w+"
     with pytest.raises(SchemaError, match=rf"lacks {names}\. Run: subscriber migrate") as caught:
         await check_schema(store_options)

@@ -74,7 +74,7 @@ async def disagreement(database: Database) -> tuple[list[tuple[object, ...]], li
     return None if ours == theirs else (ours, theirs)
 
 
-class Hands:
+class Writers:
     """Sessions that write at once, some of them slow to commit."""
 
     def __init__(self, options: StoreOptions, random: Random, versions: tuple[str, ...]) -> None:
@@ -116,9 +116,9 @@ async def test_counters_are_exact_at_every_moment(
     counted: StoreOptions, database: Database, versions: tuple[str, ...]
 ) -> None:
     """In every state that a reader can see, and in the end after all was folded and counted anew."""
-    hands, done = Hands(counted, Random(str(versions)), versions), asyncio.Event()
-    folding = asyncio.create_task(hands.fold(done), name="fold")
-    writers = [asyncio.create_task(hands.write(60), name="writer") for _ in range(4)]
+    writing, done = Writers(counted, Random(str(versions)), versions), asyncio.Event()
+    folding = asyncio.create_task(writing.fold(done), name="fold")
+    writers = [asyncio.create_task(writing.write(60), name="writer") for _ in range(4)]
     looks = 0
     while not all(writer.done() for writer in writers):
         assert await disagreement(database) is None
@@ -137,12 +137,12 @@ async def test_counters_are_exact_at_every_moment(
 
 async def test_a_count_beside_writers_misses_nothing(migrated: StoreOptions, database: Database) -> None:
     """The feature is enabled, and counted anew, while sessions write."""
-    hands, done = Hands(migrated, Random(3), ("", "v1", "v2")), asyncio.Event()
-    writers = [asyncio.create_task(hands.write(80), name="writer") for _ in range(4)]
+    writing, done = Writers(migrated, Random(3), ("", "v1", "v2")), asyncio.Event()
+    writers = [asyncio.create_task(writing.write(80), name="writer") for _ in range(4)]
     await asyncio.sleep(0)
     await Features(migrated).enable("usage", {"depth": 2})
     await count_anew(migrated)
-    folding = asyncio.create_task(hands.fold(done), name="fold")
+    folding = asyncio.create_task(writing.fold(done), name="fold")
     while not all(writer.done() for writer in writers):
         assert await count_anew(migrated) == []
     await asyncio.gather(*writers)
