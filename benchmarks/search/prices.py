@@ -27,7 +27,7 @@ from subscriber.adapters.postgres.usage import count_anew
 from subscriber.features import CATALOG as FEATURES
 from subscriber.features import DEFAULT_DEPTH
 from subscriber.model import ObjectEvent
-from subscriber.query.indexes import CATALOG, relation_name
+from subscriber.query.indexes import OF_VERSIONS, relation_name
 from testkit.postgres.postgres import LocalPostgres
 
 NO_INDEX: Final = "none"
@@ -133,9 +133,10 @@ async def _variant(stack: AsyncExitStack, url: str, name: str) -> _Variant:
     await migrate(options)
     if name in FEATURES:
         await Features(options).enable(name, {"depth": DEFAULT_DEPTH})
-        await count_anew(options)
+        if name == "usage":
+            await count_anew(options)
     elif name != NO_INDEX:
-        index = CATALOG[name]
+        index = OF_VERSIONS[name]
         await IndexBuilds(options).create(
             relation_name(name), index.definition, lambda _: None, extension=index.extension
         )

@@ -41,6 +41,12 @@ Exit codes:
 @click.option("--smaller-than", "smaller_than_bytes", type=Size(), help="As in 64KB.")
 @click.option("--since", type=MomentArgument(), help="Changed since, as in 7d or 2026-11-22.")
 @click.option("--until", type=MomentArgument(), help="Changed before, as in 30d or 2026-11-22T08:00Z.")
+@click.option(
+    "--where",
+    multiple=True,
+    help="Metadata that enrichment has stored: tags.project=x, meta.owner=y, content_type=text/csv, tags.owner, "
+    "!tags.owner, !metadata. May be repeated.",
+)
 @click.option("--versions", is_flag=True, help="All versions and delete markers that exist.")
 @click.option(
     "--order",

@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.features import enabled_features
 from subscriber.adapters.postgres.index_builds import index_states
 from subscriber.adapters.postgres.reader import Reader
 from subscriber.errors import DatabaseError, StoreError
@@ -66,6 +67,7 @@ class Search:
         self._timeout_seconds = timeout_seconds
         self._reader = Reader(options, timeout_seconds)
         self._clock = clock
+        self._has_metadata = False
 
     async def close(self) -> None:
         """Close the connection."""
@@ -77,6 +79,7 @@ class Search:
         A token carries the moment of the first page, so ages mean the same on every page. Rows that change between two
         pages may be missed or come twice only where the change moves them in the order.
         """
+        await self._require_metadata(query)
         after, asked_at = self._begin(query, token)
         rows: list[Found] = []
         async with aclosing(self._stream(query, asked_at, after, at_most + 1)) as batches:
@@ -93,6 +96,7 @@ class Search:
         In the order of keys each batch is a statement of its own, so it shows rows as they are then and holds up no
         vacuum. In another order it is one statement, which may have to sort first.
         """
+        await self._require_metadata(query)
         after, asked_at = self._begin(query, token)
         async with aclosing(self._stream(query, asked_at, after, at_most)) as batches:
             async for batch in batches:
@@ -108,6 +112,7 @@ class Search:
 
     async def explain(self, query: Query, at_most: int | None = None, token: str | None = None) -> list[str]:
         """In words: which index PostgreSQL would use, for which conditions, and what it would check on each row."""
+        await self._require_metadata(query)
         after, asked_at = self._begin(query, token)
         if at_most is None and query.order == "key":
             at_most = PAGE_ROWS
@@ -120,6 +125,14 @@ class Search:
 
     def _begin(self, query: Query, token: str | None) -> tuple[Position | None, datetime]:
         return (None, self._clock()) if token is None else read_token(token, query)
+
+    async def _require_metadata(self, query: Query) -> None:
+        """Say that nothing is known, rather than that nothing was found."""
+        if not query.where or self._has_metadata:
+            return
+        if "enrichment" not in await enabled_features(self._reader, self._schema):
+            raise QueryError("no metadata is kept: `subscriber features enable enrichment` switches it on")
+        self._has_metadata = True
 
     async def _look_up(self, bucket: str, keys: Sequence[str]) -> list[Looked]:
         """A key that PostgreSQL cannot hold is in no index; it is not asked for."""

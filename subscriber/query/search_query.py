@@ -10,6 +10,7 @@ import msgspec
 from subscriber.errors import ConfigurationError
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
 from subscriber.model import State
+from subscriber.query.metadata_terms import parse_term
 from subscriber.query.patterns import parse_glob
 
 Order: TypeAlias = Literal["key", "size", "time"]
@@ -49,6 +50,9 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """The row's event is not older."""
     until: Moment | None = None
     """The row's event is older."""
+    where: tuple[str, ...] = ()
+    """Conditions on the metadata of each version (`metadata_terms.parse_term`). A version without known metadata meets
+    none of them but `!metadata`, not even a negated one."""
     versions: bool = False
     """All versions and delete markers that exist; otherwise only objects, each with its latest version."""
     order: Order = "key"
@@ -103,6 +107,8 @@ def at(moment: Moment, now: datetime) -> datetime:
 def canonical(query: Query) -> dict[str, Any]:
     """The query as plain values, the same for equal queries in any process."""
     values = msgspec.structs.asdict(query)
+    where = sorted(set(values.pop("where")))
+    values |= {"where": where} if where else {}
     for name in ("since", "until"):
         moment = values[name]
         if isinstance(moment, datetime):
@@ -126,3 +132,8 @@ def _require_texts(query: Query) -> None:
         parse_glob(query.glob or "")
     except ValueError as error:
         raise QueryError(f"the glob {query.glob!r} is invalid: {error}") from None
+    for text in query.where:
+        try:
+            parse_term(text)
+        except ValueError as error:
+            raise QueryError(f"the condition {text!r} is invalid: {error}") from None

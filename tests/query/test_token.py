@@ -45,6 +45,7 @@ def test_a_token_gives_back_position_and_moment(order: Any, position: Position) 
         {"since": timedelta(days=8)},
         {"since": NOON},
         {"until": NOON},
+        {"where": ("tags.owner",)},
         {"versions": True},
         {"order": "size"},
         {"reverse": True},

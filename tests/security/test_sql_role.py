@@ -14,6 +14,7 @@ from subscriber.adapters.postgres.advisory_lock import AdvisoryLock
 from subscriber.adapters.postgres.bucket_jobs import BucketJobsTable
 from subscriber.adapters.postgres.buckets import BucketsTable
 from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.enrichment import Enrichment
 from subscriber.adapters.postgres.features import Features
 from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.migrations import check_schema, migrate
@@ -274,6 +275,52 @@ async def test_counters_of_usage_are_written_and_folded_as_the_writer(roles: Rol
             await Features(writer).disable("usage")
     finally:
         await store.close()
+
+
+async def test_metadata_is_asked_for_as_the_writer(roles: Roles, postgres_url: str) -> None:
+    """Triggers need no grant, the worker's statements and those of `subscriber enrich` do; readers read the results."""
+    await Features(_options(roles, roles.owner_url)).enable("enrichment", {})
+    await _run_all_statements(roles)
+    await _run_all_enrichment_statements(roles)
+    script = re.sub(r"^--.*$", "", roles.script("grants.sql"), flags=re.MULTILINE)
+    tables = ("enrichment_queue", "object_metadata", "enrichment_requests")
+    grants = [
+        each.strip() for each in script.split(";") if f'"{roles.writer}"' in each and any(t in each for t in tables)
+    ]
+    assert len(grants) == len(tables)
+    for grant in grants:
+        await run(roles.owner_url, _revoked(roles, grant))
+        with pytest.raises(StoreError, match=r"run config/sql/grants\.sql again.*permission denied"):
+            await _run_all_enrichment_statements(roles)
+        await run(roles.owner_url, grant)
+    connection = await asyncpg.connect(postgres_url, server_settings={"search_path": roles.schema}, timeout=10)
+    try:
+        await connection.execute(f"SET ROLE {roles.reader}")
+        assert await connection.fetchval("SELECT count(*) FROM object_metadata") == 1
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("SELECT FROM enrichment_queue")
+    finally:
+        await connection.close()
+
+
+async def _run_all_enrichment_statements(roles: Roles) -> None:
+    """All statements of a worker and of `subscriber enrich`; raises StoreError."""
+    queue = Enrichment(_options(roles, roles.writer_url))
+    try:
+        for act in ("fail", "remove", "store"):
+            await queue.queue_range("bucket", ("", "\U0010ffff"), again=True)
+            await queue.retry()
+            (version,) = await queue.claim(1, 0.0)  # an interrupted try leaves no lease
+            if act == "fail":
+                await queue.fail(version, "SlowDown", None)
+            elif act == "remove":
+                await queue.remove(version)
+            else:
+                assert await queue.store(version, {"tags": {}}, row().etag or "")
+        await queue.spend(2)
+        await queue.status(1)
+    finally:
+        await queue.close()
 
 
 async def test_readers_ask_for_usage(roles: Roles, postgres_url: str) -> None:
