@@ -1,4 +1,4 @@
-"""docs/how-to/search.md, count.md and enrich.md: their commands print what the pages show, on rows of the page about reading."""
+"""search.md, count.md and enrich.md of docs/how-to: commands print what the pages show, on rows of reading-the-index."""
 
 from __future__ import annotations
 
