@@ -1,4 +1,4 @@
-"""search.md, count.md and enrich.md of docs/how-to: commands print what the pages show, on rows of reading-the-index."""
+"""search.md, count.md and enrich.md of docs/how-to: commands print what pages show, on rows of reading-the-index."""
 
 from __future__ import annotations
 
