@@ -37,7 +37,7 @@ CATALOG: Final[Mapping[str, Feature]] = {
     ),
     "enrichment": Feature(
         "content type, user metadata, tags and more of each version: `subscriber search --where`",
-        "one more row for each version that is written, and two requests to S3",
+        "about twice the CPU of the database for each row, and two requests to S3",
     ),
 }
 

@@ -31,7 +31,9 @@ FROM generate_series(1, 20000) AS numbers (number)
 """Enough rows that an index is worth its use."""
 METADATA = """
 INSERT INTO subscriber.object_metadata (bucket, key, version_id, metadata)
-SELECT bucket, key, version_id, '{"content_type": "text/csv", "tags": {"project": "weather"}, "meta": {"owner": "ann"}}'::jsonb
+SELECT
+    bucket, key, version_id,
+    '{"content_type": "text/csv", "tags": {"project": "weather"}, "meta": {"owner": "ann"}}'::jsonb
 FROM subscriber.versions WHERE bucket = 'lake-raw' AND state = 'present' AND key NOT LIKE 'logs/%'
 UNION ALL
 SELECT bucket, key, version_id, '{"content_type": "application/json", "tags": {"project": "shop", "owner": "bob"}}'
