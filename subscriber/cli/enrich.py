@@ -54,7 +54,7 @@ Exit codes:
 """
 )
 def enrich() -> None:
-    """Content type, user metadata and tags: what waits, what failed, what it costs.
+    """Show and steer the queue of metadata to ask S3 for.
 
     `subscriber features enable enrichment` makes writes queue versions, and daemons with SUBSCRIBER_ENRICH=true ask S3
     for them, the newest first.
@@ -64,7 +64,7 @@ def enrich() -> None:
 @enrich.command()
 @format_option(Format)
 def status(*, form: Format) -> None:
-    """Show the queue, the bill of this month, and the most frequent errors.
+    """Show the queue, this month's bill, and errors.
 
     Exact, but for the number of versions with metadata.
     """
@@ -85,9 +85,9 @@ def status(*, form: Format) -> None:
 @click.argument("location", metavar="s3://BUCKET[/PREFIX]")
 @click.option("--again", is_flag=True, help="Also versions whose metadata is known.")
 def queue(*, location: str, again: bool) -> None:
-    """Queue what is in the index already, whatever the filter of the feature.
+    """Queue what is in the index already.
 
-    Interrupted, it is run again: what is queued or known is left out.
+    The filter of the feature does not count here. Interrupted, it is run again: what is queued or known is left out.
     """
     bucket, prefix = location_of(location)
     settings = read_settings(stream=bytes_of(sys.stderr), needs_queues=False)
@@ -109,7 +109,7 @@ def queue(*, location: str, again: bool) -> None:
 
 @enrich.command()
 def retry() -> None:
-    """Ask again for all versions that were given up."""
+    """Ask again for versions that were given up."""
 
     async def again(options: StoreOptions) -> int:
         waiting = Enrichment(options)
