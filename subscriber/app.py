@@ -42,6 +42,8 @@ from subscriber.control.quarantine_count import REASONS_AT_MOST, QuarantineCount
 from subscriber.control.regulator import Regulator
 from subscriber.control.report import Report
 from subscriber.control.usage_folding import UsageFolding
+from subscriber.enrich.in_daemon import run_enrichment
+from subscriber.enrich.worker import EnrichOptions
 from subscriber.errors import ExitCode, QueueCallError, QueueError, StoreError
 from subscriber.flow.backoff import delay_as_asked
 from subscriber.flow.breaker import PROBE_BACKOFF
@@ -245,6 +247,8 @@ class Daemon:
             self._side_task(UsageFolding(fold.fold, self._metrics).run(), "usage folding"),
             self._side_task(HistoryTending(days.tend, self._metrics).run(), "history days"),
         ]
+        if settings.enrich == "true":
+            side_tasks.append(self._side_task(self._enrichment(), "enrichment"))
         noting = self._side_task(notes.run(), "bucket notes")
         schedule = asyncio.create_task(self._schedule(pipeline).run(self._stop.requested), name="reconcile schedule")
         schedule.add_done_callback(self._schedule_ended)
@@ -275,6 +279,13 @@ class Daemon:
 
         options = _schedule_options(self._settings)
         return DaemonSchedule(options, self._database, pipeline.limiter, self._metrics, conditions)
+
+    async def _enrichment(self) -> None:
+        settings = self._settings
+        options = EnrichOptions(
+            settings.enrich_concurrency, settings.enrich_dollars_per_month_at_most, settings.head_price_per_million
+        )
+        await run_enrichment(options, settings.enrich_requests_per_second, self._database, self._metrics)
 
     def _quarantine_count(self) -> QuarantineCount:
         quarantine = Quarantine(self._database)

@@ -33,5 +33,9 @@ LAG_MAX_SECONDS = 300.0
 SCHEDULED_RANGES = 2
 """Ranges of a scheduled job that a daemon has in work at once: one lists while the other compares. Live traffic needs
 the CPU more."""
+ENRICH_CONCURRENCY = 16
+ENRICH_REQUESTS_PER_SECOND = 100.0
+HEAD_PRICE_PER_MILLION = 0.4
+"""USD, of GET and all other requests to S3 Standard in us-east-1 (Amazon S3 pricing)."""
 LIST_PRICE_PER_MILLION = 5.0
 """USD, of PUT, COPY, POST and LIST requests to S3 Standard in us-east-1 (Amazon S3 pricing)."""

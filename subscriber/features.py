@@ -17,6 +17,8 @@ from subscriber.errors import ConfigurationError
 FeatureState: TypeAlias = Literal["off", "counting", "on"]
 """`counting`: it is switched on, and what was there before is not read to the end yet; it gives no answers."""
 
+Option: TypeAlias = int | str
+
 DEPTH_AT_MOST: Final = 8
 DEFAULT_DEPTH: Final = 2
 DEFAULT_KEEP_DAYS: Final = 90
@@ -41,6 +43,21 @@ CATALOG: Final[Mapping[str, Feature]] = {
         "each change, and what the object had been: `subscriber history`, `diff` and `search --as-of`",
         "a new row about half more CPU of the database, an overwrite about two thirds",
     ),
+    "enrichment": Feature(
+        "content type, user metadata, tags and more of each version: `subscriber search --where`",
+        "about twice the CPU of the database for each row, and two requests to S3",
+    ),
+}
+
+
+_OPTIONS: Final[Mapping[str, frozenset[str]]] = {
+    "usage": frozenset({"depth"}),
+    "history": frozenset({"keep_days"}),
+    "enrichment": frozenset({"bucket", "prefix", "suffix", "smallest_bytes", "largest_bytes"}),
+}
+_DEFAULTS: Final[Mapping[str, Mapping[str, Option]]] = {
+    "usage": {"depth": DEFAULT_DEPTH},
+    "history": {"keep_days": DEFAULT_KEEP_DAYS},
 }
 
 
@@ -48,7 +65,7 @@ class EnabledFeature(msgspec.Struct, frozen=True):
     """One row of the table `features`."""
 
     name: str
-    options: Mapping[str, int]
+    options: Mapping[str, Option]
     enabled_at: datetime
     ready_at: datetime | None
     """None: what was there before is not read to the end yet."""
@@ -89,18 +106,18 @@ def state_of(enabled: EnabledFeature | None) -> FeatureState:
     return "counting" if enabled.ready_at is None else "on"
 
 
-def options_of(name: str, depth: int | None, keep_days: int | None) -> dict[str, int]:
-    """The options of a feature that is switched on, with its defaults for those that are None.
+def options_of(name: str, given: Mapping[str, Option | None]) -> dict[str, Option]:
+    """The options of a feature that is switched on: those given that are not None, and its defaults.
 
     Raises:
         ConfigurationError: an option is of another feature.
     """
-    given = {"depth": depth, "keep_days": keep_days}
-    defaults = {"usage": {"depth": DEFAULT_DEPTH}, "history": {"keep_days": DEFAULT_KEEP_DAYS}}[name]
-    for option, value in given.items():
-        if value is not None and option not in defaults:
-            raise ConfigurationError(f"--{option.replace('_', '-')} is no option of the feature {name}")
-    return {option: default if (value := given[option]) is None else value for option, default in defaults.items()}
+    chosen = {option: value for option, value in given.items() if value is not None}
+    for option in chosen:
+        if option not in _OPTIONS[name]:
+            words = option.removesuffix("_bytes").replace("_", "-")
+            raise ConfigurationError(f"--{words} is no option of the feature {name}")
+    return {**_DEFAULTS.get(name, {}), **chosen}
 
 
 def depth_of(folder: str) -> int:

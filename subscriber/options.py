@@ -52,7 +52,9 @@ def open_files_needed(settings: Settings) -> int:
     calls = queues.polls_at_most + queues.settle_calls_at_most + len(settings.queue_urls)
     store = store_options(settings)
     scheduled = SCHEDULE_CALLS if store.connections_beside else 0
-    return CONNECTIONS_AT_MOST + calls + store.connections_max + store.connections_beside + scheduled + OTHER_FILES
+    enriched = settings.enrich_concurrency + 1 if settings.enrich == "true" else 0  # calls to one bucket, and the queue
+    beside = store.connections_beside + scheduled + enriched
+    return CONNECTIONS_AT_MOST + calls + store.connections_max + beside + OTHER_FILES
 
 
 def check_options(settings: Settings) -> SqsOptions:

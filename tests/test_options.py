@@ -37,6 +37,10 @@ def test_a_schedule_adds_connections() -> None:
     assert store_options(plain).connections_beside == 0
     assert store_options(scheduled).connections_beside == 8
     assert open_files_needed(scheduled) == open_files_needed(plain) + 8 + 4
+    enriching = Settings.from_environment(
+        REQUIRED | {"SUBSCRIBER_ENRICH": "true", "SUBSCRIBER_ENRICH_CONCURRENCY": "20"}
+    )
+    assert open_files_needed(enriching) == open_files_needed(plain) + 21
 
 
 def test_there_is_no_load_source_by_default() -> None:

@@ -20,7 +20,7 @@ from benchmarks.loadtest.host_info import Machine, this_machine
 from benchmarks.search.prices import Price, measure_prices, prices_table
 from benchmarks.search.speed import Speed, measure_speed, speed_table, stream
 from subscriber.features import CATALOG as FEATURES
-from subscriber.query.indexes import CATALOG
+from subscriber.query.indexes import OF_VERSIONS
 
 RESULTS: Final = Path(__file__).parents[1] / "results" / "search"
 
@@ -45,7 +45,7 @@ class SpeedRecord(msgspec.Struct, frozen=True):
 
 def run_prices(options: argparse.Namespace) -> str:
     """Measure, write the record, and return the table."""
-    rounds, names = [], [*(FEATURES if options.mode == "features" else CATALOG)]
+    rounds, names = [], [*(FEATURES if options.mode == "features" else OF_VERSIONS)]
     for number in range(options.rounds):
         rounds.append(measure_prices(options.rows, options.batch_rows, options.turns, names))
         print(f"round {number + 1} of {options.rounds}", file=sys.stderr, flush=True)

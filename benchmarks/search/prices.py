@@ -27,7 +27,7 @@ from subscriber.adapters.postgres.usage import count_anew
 from subscriber.features import CATALOG as FEATURES
 from subscriber.features import options_of
 from subscriber.model import ObjectEvent
-from subscriber.query.indexes import CATALOG, relation_name
+from subscriber.query.indexes import OF_VERSIONS, relation_name
 from testkit.postgres.postgres import LocalPostgres
 
 NO_INDEX: Final = "none"
@@ -132,11 +132,11 @@ async def _variant(stack: AsyncExitStack, url: str, name: str) -> _Variant:
     options = StoreOptions(url=url, schema=f"with_{name}", tls="disable", write_timeout_seconds=120.0)
     await migrate(options)
     if name in FEATURES:
-        await Features(options).enable(name, options_of(name, None, None))
+        await Features(options).enable(name, options_of(name, {}))
         if name == "usage":
             await count_anew(options)
     elif name != NO_INDEX:
-        index = CATALOG[name]
+        index = OF_VERSIONS[name]
         await IndexBuilds(options).create(
             relation_name(name), index.definition, lambda _: None, extension=index.extension
         )

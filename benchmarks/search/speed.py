@@ -20,7 +20,7 @@ from benchmarks.search.rows import BEGAN_AT, BUCKET, fill, key_of
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.index_builds import IndexBuilds
 from subscriber.adapters.postgres.migrations import migrate
-from subscriber.query.indexes import CATALOG, relation_name
+from subscriber.query.indexes import OF_VERSIONS, relation_name
 from subscriber.query.reader import Search, opened_search
 from subscriber.query.search_query import Query
 from testkit.postgres.postgres import LocalPostgres
@@ -98,7 +98,7 @@ async def _ask(server: LocalPostgres, rows: int) -> list[Answer]:
         answers = [await _look_up(server, search, rows), await _join(server, connection, rows)]
         for question, (_, query) in queries.items():
             answers.append(await _page(server, search, (question, ""), query))
-        for index in CATALOG:
+        for index in OF_VERSIONS:
             await _switch_on(options, index)
             await connection.execute(f"ANALYZE {options.schema}.object_versions")
             asked = [(question, query) for question, (wanted, query) in queries.items() if wanted == index]
@@ -109,7 +109,7 @@ async def _ask(server: LocalPostgres, rows: int) -> list[Answer]:
 
 
 async def _switch_on(options: StoreOptions, name: str) -> None:
-    index = CATALOG[name]
+    index = OF_VERSIONS[name]
     await IndexBuilds(options).create(relation_name(name), index.definition, lambda _: None, extension=index.extension)
 
 

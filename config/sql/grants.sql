@@ -5,8 +5,8 @@
 --     psql -v schema=subscriber -v writer=subscriber_writer -v reader=subscriber_reader \
 --          -v ON_ERROR_STOP=1 -f config/sql/grants.sql
 --
--- The writer cannot delete or truncate anything, change a key, read or change a quarantined body, create or drop a table,
--- or change the schema's version. Only the owner deletes jobs.
+-- The writer cannot truncate anything, delete anything but the queue and the results of enrichment, change a key, read or
+-- change a quarantined body, create or drop a table, or change the schema's version. Only the owner deletes jobs.
 
 GRANT USAGE ON SCHEMA :"schema" TO :"writer", :"reader";
 
@@ -55,6 +55,11 @@ GRANT EXECUTE ON FUNCTION :"schema".fold_usage(integer) TO :"writer";
 
 -- The daemon makes the partitions of the history, and drops old ones, by a function with the rights of its owner.
 GRANT EXECUTE ON FUNCTION :"schema".tend_history(integer) TO :"writer";
+-- The daemon asks S3 for the metadata of queued versions: it takes them off the queue, and drops what S3 does not have.
+-- Triggers that have the rights of their owner queue them. Without SUBSCRIBER_ENRICH a daemon needs none of these.
+GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".enrichment_queue TO :"writer";
+GRANT SELECT, INSERT, UPDATE, DELETE ON :"schema".object_metadata TO :"writer";
+GRANT SELECT, INSERT, UPDATE ON :"schema".enrichment_requests TO :"writer";
 
 -- At start the daemon checks the version of the schema.
 GRANT SELECT ON :"schema".schema_migrations TO :"writer";
@@ -73,3 +78,5 @@ GRANT EXECUTE ON FUNCTION :"schema".usage_of(text, text), :"schema".usage_folder
 GRANT SELECT ON :"schema".object_history TO :"reader";
 GRANT EXECUTE ON FUNCTION :"schema".versions_at(text, text, timestamptz),
     :"schema".objects_changed(text, text, timestamptz, timestamptz) TO :"reader";
+-- Readers search by content type, user metadata and tags.
+GRANT SELECT ON :"schema".object_metadata TO :"reader";

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import click
 import msgspec
@@ -14,7 +15,9 @@ from subscriber.adapters.postgres.features import Features
 from subscriber.adapters.postgres.usage import DIFFERENCES_AT_MOST, count_anew
 from subscriber.cli.environment import read_settings
 from subscriber.cli.format_option import format_option
+from subscriber.cli.search_arguments import Size
 from subscriber.errors import ConfigurationError, ExitCode
+from subscriber.events.key import MAX_KEY_BYTES, is_storable
 from subscriber.features import (
     CATALOG,
     DEFAULT_DEPTH,
@@ -23,6 +26,7 @@ from subscriber.features import (
     KEEP_DAYS_AT_MOST,
     EnabledFeature,
     FeatureState,
+    Option,
     UsageDifference,
     options_of,
     state_of,
@@ -34,6 +38,9 @@ from subscriber.quarantine.render import printable, table
 Format: TypeAlias = Literal["table", "json"]
 
 _NAME = click.Choice(list(CATALOG))
+_COUNTED = click.Choice(["usage"])
+"""Features that count what is in the index."""
+_OPTIONS = {"usage": ("depth",), "enrichment": ("bucket", "prefix", "suffix", "smallest_bytes", "largest_bytes")}
 _SHOWN = 10
 
 
@@ -42,7 +49,7 @@ class ListedFeature(msgspec.Struct, frozen=True):
 
     name: str
     state: FeatureState
-    options: dict[str, int]
+    options: dict[str, Option]
     ready_at: datetime | None
     keeps: str
     price: str
@@ -95,15 +102,21 @@ def list_(*, form: Format) -> None:
     type=click.IntRange(1, KEEP_DAYS_AT_MOST),
     help=f"Of history: days before today whose changes to keep.  [default: {DEFAULT_KEEP_DAYS}]",
 )
-def enable(*, name: str, depth: int | None, keep_days: int | None) -> None:
+@click.option("--bucket", help="Of enrichment: only of this bucket.")
+@click.option("--prefix", help="Of enrichment: only of keys that begin with this text.")
+@click.option("--suffix", help="Of enrichment: only of keys that end with this text.")
+@click.option("--smallest", "smallest_bytes", type=Size(), help="Of enrichment: only of versions that are not smaller.")
+@click.option("--largest", "largest_bytes", type=Size(), help="Of enrichment: only of versions that are not larger.")
+def enable(*, name: str, **given: Any) -> None:
     """Switch a feature on; usage also reads what is in the index already.
 
     Writes go on meanwhile. Interrupted, `rebuild` goes on with it.
     """
-    wanted = options_of(name, depth, keep_days)
+    chosen = options_of(name, given)
+    _require_storable(chosen)
 
     async def switch(options: StoreOptions) -> bool:
-        is_new = await Features(options).enable(name, wanted)
+        is_new = await Features(options).enable(name, chosen)
         if is_new and name == "usage":
             await count_anew(options)
         return is_new
@@ -125,7 +138,7 @@ def disable(*, name: str) -> None:
 
 
 @features.command()
-@click.argument("name", type=click.Choice(["usage"]))
+@click.argument("name", type=_COUNTED)
 def rebuild(*, name: str) -> None:
     """Count all rows anew, and put the counters right.
 
@@ -151,6 +164,12 @@ def rebuild(*, name: str) -> None:
         click.echo(f"the counters of {at_least}{len(found)} folders were wrong; they are right now", err=True)
         sys.exit(ExitCode.DRIFT)
     click.echo("the counters are equal to a count of every row")
+
+
+def _require_storable(options: Mapping[str, Option]) -> None:
+    for value in options.values():
+        if isinstance(value, str) and not is_storable(value, MAX_KEY_BYTES):
+            raise ConfigurationError(f"{value!r} fits no key: it has more than {MAX_KEY_BYTES} bytes, or a NUL")
 
 
 def listed(enabled: dict[str, EnabledFeature]) -> list[ListedFeature]:

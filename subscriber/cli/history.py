@@ -32,7 +32,7 @@ Format: TypeAlias = Literal["table", "json", "csv"]
 _EPILOG: Final = """\b
 Exit codes:
   0  done, also where nothing was found
-  2  the history is off or does not reach back so far, or invalid settings or arguments
+  2  the history is off or does not reach back, or invalid arguments
   3  the database rejects the login or a statement, or took too long
 """
 _LIMIT: Final = click.option(
@@ -46,9 +46,9 @@ _LIMIT: Final = click.option(
 @_LIMIT
 @format_option(Format)
 def history(*, place: str, below: bool, limit: int, form: Format) -> None:
-    """Show what happened to an object, the newest change first, with what it had been before.
+    """Show what happened to an object, and what it had been.
 
-    From the feature history, which keeps the changes since it was switched on.
+    The newest change is first. From the feature history, which keeps the changes since it was switched on.
     """
     bucket, key = location_of(place)
     if not key and not below:
@@ -72,10 +72,11 @@ def history(*, place: str, below: bool, limit: int, form: Format) -> None:
 @_LIMIT
 @format_option(Format)
 def diff(*, place: str, first: Moment, second: Moment, limit: int, form: Format) -> None:
-    """Show which objects were added, removed or changed between two moments; without the second, until now.
+    """Show what differs below a prefix between two moments.
 
-    From the feature history. Objects are compared as they were at each moment; what came and went between is not shown.
-    The sums, on standard error, count all objects, beyond the limit too.
+    Objects that were added, removed or changed; without the second moment, until now. From the feature history: objects
+    are compared as they were at each moment, and what came and went between is not shown. The sums, on standard error,
+    count all objects, beyond the limit too.
     """
     bucket, prefix = location_of(place)
 

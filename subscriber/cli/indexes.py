@@ -96,7 +96,7 @@ def create(*, name: str) -> None:
     async def build(options: StoreOptions) -> bool:
         try:
             return await IndexBuilds(options).create(
-                relation_name(name), index.definition, progress.show, extension=index.extension
+                relation_name(name), index.definition, progress.show, extension=index.extension, table=index.table
             )
         except asyncio.CancelledError:
             progress.end()

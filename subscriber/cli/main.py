@@ -65,6 +65,7 @@ COMMANDS = {
     "features": LazyCommand("subscriber.cli.features:features", "Switch counters and other features on and off."),
     "history": LazyCommand("subscriber.cli.history:history", "Show what happened to an object, and what it had been."),
     "diff": LazyCommand("subscriber.cli.history:diff", "Show what differs below a prefix between two moments."),
+    "enrich": LazyCommand("subscriber.cli.enrich:enrich", "Show and steer the queue of metadata to ask S3 for."),
     "prune": LazyCommand("subscriber.cli.prune:prune", "Delete old tombstones, replayed messages and ended jobs."),
     "settings": LazyCommand(
         "subscriber.cli.reference:settings", "Print the settings reference, or look up one setting."

@@ -43,6 +43,12 @@ Exit codes:
 @click.option("--until", type=MomentArgument(), help="Changed before, as in 30d or 2026-11-22T08:00Z.")
 @click.option("--storage-class", "storage_classes", multiple=True, help="As in GLACIER; repeat it for any of several.")
 @click.option("--as-of", type=MomentArgument(), help="What existed then, by the feature history.")
+@click.option(
+    "--where",
+    multiple=True,
+    help="Metadata that enrichment has stored: tags.project=x, meta.owner=y, content_type=text/csv, tags.owner, "
+    "!tags.owner, !metadata. May be repeated.",
+)
 @click.option("--versions", is_flag=True, help="All versions and delete markers that exist.")
 @click.option(
     "--order",

@@ -34,6 +34,9 @@ MEANINGS: Final[Mapping[str, str]] = {
         "No rule says whether this event, detail-type or sender is about the existence of an object: its messages are "
         "kept in the quarantine; logged once per name, for the first 50 names."
     ),
+    "enrichment.bill_reached": "The bill of this month for metadata is reached; the queue waits for the next month.",
+    "enrichment.denied": "S3 denies metadata: the credentials lack a right; logged for the 1st, 2nd, 4th … in a row.",
+    "enrichment.failed": "The queue of enrichment could not be used; logged for the 1st, 2nd, 4th, 8th … failure.",
     "http.listening": "The HTTP server listens.",
     "instance.found": "The RDS instance whose load is read, found or changed, for example by a failover.",
     "instance.lookup_failed": "RDS does not describe the instance; the daemon keeps using what it knows.",

@@ -38,6 +38,7 @@ class Metrics:
         self._add_reconcile()
         self._add_usage()
         self._add_history()
+        self._add_enrichment()
 
     def queue_name(self, url: str) -> str:
         """The name of a queue, in labels and in the log."""
@@ -216,6 +217,18 @@ class Metrics:
             "Days after today that have a partition of the feature, as this worker saw them last; 3 is right, below "
             "1 changes of tomorrow go to the default partition; absent: the feature is off, or other workers tend it.",
             "feature",
+        )
+
+    def _add_enrichment(self) -> None:
+        self.enriched_versions = self._counter(
+            "enriched_versions",
+            "Versions that S3 was asked about, by outcome (stored, gone, failed, given_up); failed rising and "
+            "stored not: the log has the reason.",
+            "outcome",
+        )
+        self.enrich_requests = self._counter("enrich_requests", "Requests to S3 by this worker for metadata.")
+        self.enrich_month_requests = self._gauge(
+            "enrich_month_requests", "Requests to S3 for metadata by the fleet in this month: the bill."
         )
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

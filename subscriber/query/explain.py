@@ -12,13 +12,15 @@ from subscriber.query.statement import Condition
 
 _TABLE: Final = "object_versions"
 _PRIMARY_KEY: Final = "object_versions_pkey"
+_METADATA_KEY: Final = "object_metadata_pkey"
 _LITERAL: Final = re.compile(r"'(?:[^']|'')*'")
 _SORTS: Final = frozenset({"Sort", "Incremental Sort"})
 _NEWEST_BESIDE: Final = "takes the newest version of each key from those side by side"
 _NEWEST_ASKED: Final = "asks the primary key about each row that is left whether a newer version of its key exists"
-_NAMES: Final = {_PRIMARY_KEY: "the primary key (bucket, key, version_id)"} | {
-    relation_name(name): f"the index {name}" for name in CATALOG
-}
+_NAMES: Final = {
+    _PRIMARY_KEY: "the primary key (bucket, key, version_id)",
+    _METADATA_KEY: "the primary key of the metadata",
+} | {relation_name(name): f"the index {name}" for name in CATALOG}
 
 
 class _Access(NamedTuple):

@@ -14,17 +14,21 @@ BuildState: TypeAlias = Literal["absent", "building", "unfinished", "ready"]
 """`unfinished`: its build was interrupted. Queries ignore it, and writes maintain it all the same."""
 
 
+VERSIONS: Final = "object_versions"
+
+
 class SearchIndex(NamedTuple):
     """One index of the catalog."""
 
     definition: str
-    """What follows `ON object_versions` in CREATE INDEX; `:extension` is the schema of the extension."""
+    """What follows `ON TABLE` in CREATE INDEX; `:extension` is the schema of the extension."""
     answers: str
     """For the operator."""
     price: str
     """When it costs."""
     extension: str = ""
     """Of PostgreSQL, which must be installed in the database."""
+    table: str = VERSIONS
 
 
 CATALOG: Final[Mapping[str, SearchIndex]] = {
@@ -54,12 +58,24 @@ CATALOG: Final[Mapping[str, SearchIndex]] = {
         "each new row, several times what the row costs itself; overwrites stay HOT updates",
         extension="pg_trgm",
     ),
+    "metadata": SearchIndex(
+        # Without a pending list, which a search would have to read to its end: the worker writes, no upsert waits.
+        "USING gin (metadata jsonb_path_ops) WITH (fastupdate = off)",
+        "--where with a value, as in tags.project=x",
+        "each stored result of enrichment, and each removal of one; other writes nothing",
+        table="object_metadata",
+    ),
 }
+
+OF_VERSIONS: Final[Mapping[str, SearchIndex]] = {
+    name: index for name, index in CATALOG.items() if index.table == VERSIONS
+}
+"""Those that the daemon's upsert pays for."""
 
 
 def relation_name(name: str) -> str:
     """The name of an index of the catalog in the schema."""
-    return f"object_versions_by_{name}"
+    return f"{CATALOG[name].table}_by_{name}" if name in CATALOG else f"{VERSIONS}_by_{name}"
 
 
 def build_state(*, exists: bool, is_valid: bool, is_building: bool) -> BuildState:

@@ -71,6 +71,7 @@ class Search:
         self._timeout_seconds = timeout_seconds
         self._reader = Reader(options, timeout_seconds)
         self._clock = clock
+        self._has_metadata = False
 
     async def close(self) -> None:
         """Close the connection."""
@@ -82,6 +83,7 @@ class Search:
         A token carries the moment of the first page, so ages mean the same on every page. Rows that change between two
         pages may be missed or come twice only where the change moves them in the order.
         """
+        await self._require_metadata(query)
         after, asked_at = await self._begin(query, token)
         rows: list[Found] = []
         async with aclosing(self._stream(query, asked_at, after, at_most + 1)) as batches:
@@ -98,6 +100,7 @@ class Search:
         In the order of keys each batch is a statement of its own, so it shows rows as they are then and holds up no
         vacuum. In another order it is one statement, which may have to sort first.
         """
+        await self._require_metadata(query)
         after, asked_at = await self._begin(query, token)
         async with aclosing(self._stream(query, asked_at, after, at_most)) as batches:
             async for batch in batches:
@@ -113,6 +116,7 @@ class Search:
 
     async def explain(self, query: Query, at_most: int | None = None, token: str | None = None) -> list[str]:
         """In words: which index PostgreSQL would use, for which conditions, and what it would check on each row."""
+        await self._require_metadata(query)
         after, asked_at = await self._begin(query, token)
         if at_most is None and query.order == "key":
             at_most = PAGE_ROWS
@@ -136,6 +140,14 @@ class Search:
             features = await enabled_features(self._reader, self._schema)
             require_known(at(query.as_of, asked_at), complete_since(features.get("history")))
         return after, asked_at
+
+    async def _require_metadata(self, query: Query) -> None:
+        """Say that nothing is known, rather than that nothing was found."""
+        if not query.where or self._has_metadata:
+            return
+        if "enrichment" not in await enabled_features(self._reader, self._schema):
+            raise QueryError("no metadata is kept: `subscriber features enable enrichment` switches it on")
+        self._has_metadata = True
 
     async def _look_up(self, bucket: str, keys: Sequence[str]) -> list[Looked]:
         """A key that PostgreSQL cannot hold is in no index; it is not asked for."""

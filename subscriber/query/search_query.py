@@ -11,6 +11,7 @@ from subscriber.errors import ConfigurationError
 from subscriber.events.key import MAX_BUCKET_BYTES, MAX_KEY_BYTES, is_storable
 from subscriber.events.storage import MAX_WORD_BYTES
 from subscriber.model import State
+from subscriber.query.metadata_terms import parse_term
 from subscriber.query.patterns import parse_glob
 
 Order: TypeAlias = Literal["key", "size", "time"]
@@ -52,6 +53,9 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """The row's event is older."""
     storage_classes: tuple[str, ...] = ()
     """The storage class is one of these, as S3 names them; a row whose class nobody named has none."""
+    where: tuple[str, ...] = ()
+    """Conditions on the metadata of each version (`metadata_terms.parse_term`). A version without known metadata meets
+    none of them but `!metadata`, not even a negated one."""
     versions: bool = False
     """All versions and delete markers that exist; otherwise only objects, each with its latest version."""
     as_of: Moment | None = None
@@ -69,8 +73,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         for moment in (self.since, self.until, self.as_of):
             if isinstance(moment, datetime) and moment.tzinfo is None:
                 raise QueryError(f"{moment.isoformat()} has no zone: write it with +00:00 for UTC")
-        if self.as_of is not None and self.storage_classes:
-            raise QueryError("the history does not keep storage classes: leave out either the moment or the class")
+        if self.as_of is not None and (self.storage_classes or self.where):
+            raise QueryError("the history keeps neither storage classes nor metadata: leave them out, or the moment")
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -112,6 +116,8 @@ def at(moment: Moment, now: datetime) -> datetime:
 def canonical(query: Query) -> dict[str, Any]:
     """The query as plain values, the same for equal queries in any process."""
     values = msgspec.structs.asdict(query)
+    where = sorted(set(values.pop("where")))
+    values |= {"where": where} if where else {}
     for name in ("storage_classes", "as_of"):
         if not values[name]:
             del values[name]  # as in the tokens of releases that did not know them
@@ -140,3 +146,8 @@ def _require_texts(query: Query) -> None:
         parse_glob(query.glob or "")
     except ValueError as error:
         raise QueryError(f"the glob {query.glob!r} is invalid: {error}") from None
+    for text in query.where:
+        try:
+            parse_term(text)
+        except ValueError as error:
+            raise QueryError(f"the condition {text!r} is invalid: {error}") from None

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from subscriber.adapters.postgres.statements import quoted
+from subscriber.query.metadata_conditions import is_indexed, metadata_sql
+from subscriber.query.metadata_terms import parse_term
 from subscriber.query.patterns import Glob, escaped, parse_glob, prefix_end, regex_prefix
 from subscriber.query.search_query import Query, at
 from subscriber.query.token import Position
@@ -90,6 +92,7 @@ def statement_of(
     """
     parameters = _Parameters()
     conditions = [*_key_conditions(query, parameters), *_other_conditions(query, parameters, asked_at)]
+    conditions += _metadata_conditions(query, schema, parameters)
     is_listing = at_most is not None and _is_listing(query, conditions)
     sorts_first = at_most is not None and not query.versions and query.order != "key"
     columns = ("key",) if is_listing else _ORDERED_BY[query.order]
@@ -224,6 +227,17 @@ def _other_conditions(query: Query, parameters: _Parameters, asked_at: datetime)
         sql = f"storage_class = ANY({parameters.add([*query.storage_classes], 'text[]')})"
         found.append(Condition(f"storage class {' or '.join(map(repr, query.storage_classes))}", sql, ""))
     return found
+
+
+def _metadata_conditions(query: Query, schema: str, parameters: _Parameters) -> list[Condition]:
+    """All conditions on metadata as one, so that PostgreSQL looks once for each row, or begins there."""
+    if not query.where:
+        return []
+    texts = sorted(set(query.where))
+    terms = [parse_term(text) for text in texts]
+    words = "metadata " + ", ".join(repr(text) for text in texts)
+    answered = ("metadata @>", "metadata") if is_indexed(terms) else ("", "")
+    return [Condition(words, metadata_sql(terms, schema, parameters.add), *answered)]
 
 
 def _begins_after(query: Query, columns: tuple[str, ...], after: Position, parameters: _Parameters) -> str:

@@ -64,8 +64,8 @@ class UsageReader:
     async def count(self, bucket: str, prefix: str, *, exact: bool = False) -> Counted:
         """From the counters if they keep the prefix, else an estimate, or with `exact` by reading the prefix."""
         feature = await self._feature()
-        if state_of(feature) == "on" and feature is not None and is_counted(prefix, feature.options["depth"]):
-            found = await usage_by_folder(self._reader, self._schema, bucket, prefix, feature.options["depth"])
+        if state_of(feature) == "on" and feature is not None and is_counted(prefix, int(feature.options["depth"])):
+            found = await usage_by_folder(self._reader, self._schema, bucket, prefix, int(feature.options["depth"]))
             classes = total_by_class(found)
             return Counted(bucket, prefix, "counters", total(classes.values()), classes)
         keys = (prefix, prefix_end(prefix))
@@ -92,7 +92,7 @@ class UsageReader:
         feature = await self._feature()
         if state_of(feature) != "on" or feature is None:
             raise QueryError(_OFF[state_of(feature)])
-        kept, wanted = feature.options["depth"], depth_of(prefix) + levels
+        kept, wanted = int(feature.options["depth"]), depth_of(prefix) + levels
         if not is_counted(prefix, kept):
             raise QueryError(
                 f"the counters keep folders {kept} deep, and {prefix!r} is none of them: name one, with its slash at "

@@ -226,16 +226,17 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def declared_by(settings: type[msgspec.Struct]) -> Mapping[str, Declared]:
-    """What the class body of `settings` declares, by field name, in order."""
+    """What the class body of `settings` declares, by field name, in order; what it inherits comes last."""
     annotations = get_type_hints(settings, include_extras=True)
     defaults = {field.name: field.default for field in msgspec.structs.fields(settings)}
+    own = [name for name in settings.__annotations__ if name in defaults]
     return {
         name: Declared(
             setting=next(part for part in annotations[name].__metadata__ if isinstance(part, Setting)),
             required=defaults[name] is msgspec.NODEFAULT,
             default=None if defaults[name] is msgspec.NODEFAULT else defaults[name],
         )
-        for name in settings.__struct_fields__
+        for name in dict.fromkeys([*own, *settings.__struct_fields__])
     }
 
 

@@ -12,12 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Self
 
-import msgspec
-
 from subscriber import choices
 from subscriber.choices import AuthMethod, LoadSource, LogFormat, LogLevel, Pooler, Switch, TaskProtection, TlsMode
 from subscriber.model import IN_FLIGHT_MESSAGES_AT_MOST, MESSAGES_PER_POLL, VISIBILITY_SECONDS_AT_MOST
 from subscriber.settings.database_url import DatabaseUrl
+from subscriber.settings.enrichment import EnrichmentSettings
 from subscriber.settings.loader import read_settings
 from subscriber.settings.parsers import (
     BUCKETS,
@@ -43,7 +42,7 @@ WRITES_AT_LEAST, WRITES_AT_MOST = 0.01, 64.0
 """The range of both bounds of the concurrency limit."""
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(EnrichmentSettings, frozen=True, kw_only=True):
     """All that an operator may choose. `from_environment` validates; the constructor checks nothing."""
 
     queue_urls: Annotated[

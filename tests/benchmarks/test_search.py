@@ -17,7 +17,7 @@ from benchmarks.search.rows import BUCKET, fill, key_of
 from benchmarks.search.speed import Stream
 from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.migrations import migrate
-from subscriber.query.indexes import CATALOG
+from subscriber.query.indexes import OF_VERSIONS
 from testkit.postgres.postgres import LocalPostgres
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -28,10 +28,10 @@ def test_prices_are_recorded(tmp_path: Path) -> None:
     assert main(["prices", "--rows", "600", "--turns", "2", "--rounds", "1", "--results", str(tmp_path)]) == 0
     (prices,) = msgspec.json.decode((tmp_path / "prices.json").read_bytes(), type=Prices).rounds
     by_name = {each.index: each for each in prices}
-    assert list(by_name) == [NO_INDEX, *CATALOG]
+    assert list(by_name) == [NO_INDEX, *OF_VERSIONS]
     assert by_name["size"].hot_percent == by_name["time"].hot_percent == 0
     assert by_name["suffix"].hot_percent == by_name[NO_INDEX].hot_percent > 0
-    assert (tmp_path / "prices.md").read_text().count("\n") == 3 + len(CATALOG)
+    assert (tmp_path / "prices.md").read_text().count("\n") == 3 + len(OF_VERSIONS)
 
 
 def test_speed_is_recorded(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_speed_is_recorded(tmp_path: Path) -> None:
     speed = msgspec.json.decode((tmp_path / "speed.json").read_bytes(), type=SpeedRecord).speed
     without = {each.question: each.rows for each in speed.answers if not each.index}
     answered = {each.question: each.rows for each in speed.answers if each.index}
-    assert {each.index for each in speed.answers} == {"", *CATALOG}
+    assert {each.index for each in speed.answers} == {"", *OF_VERSIONS}
     assert answered == {question: without[question] for question in answered}
     assert [each.rows for each in speed.streams] == [5700, 5700]
 

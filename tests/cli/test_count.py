@@ -137,11 +137,11 @@ async def test_a_rebuild_names_what_was_wrong(cli: CountCli) -> None:
     assert (done.exit_code, done.stdout) == (10, "s3://lake/logs/ (class unknown): objects 9 → 1\n")
     assert done.stderr == "the counters of 1 folders were wrong; they are right now\n"
     assert await cli.prints("features", "rebuild", "usage") == ["the counters are equal to a count of every row"]
-    header, line, _ = await cli.prints("features", "list")
+    header, line, *_ = await cli.prints("features", "list")
     assert header.split()[:2] == ["feature", "state"]
     assert line.split()[:4] == ["usage", "on", "depth", "1"]
     assert await cli.prints("features", "disable", "usage") == ["the feature usage is off"]
-    found, _ = await cli.prints("features", "list", "--format", "json")
+    found, *_ = await cli.prints("features", "list", "--format", "json")
     assert json.loads(found)["state"] == "off"
 
 

@@ -71,10 +71,10 @@ async def test_what_cannot_be_answered_is_refused(cli: SearchCli) -> None:
 
 def test_options_belong_to_a_feature() -> None:
     """Each has defaults of its own."""
-    assert options_of("history", None, None) == {"keep_days": DEFAULT_KEEP_DAYS}
-    assert options_of("usage", 0, None) == {"depth": 0}
+    assert options_of("history", {"depth": None}) == {"keep_days": DEFAULT_KEEP_DAYS}
+    assert options_of("usage", {"depth": 0}) == {"depth": 0}
     with pytest.raises(ConfigurationError, match="--keep-days is no option of the feature usage"):
-        options_of("usage", None, 3)
+        options_of("usage", {"keep_days": 3})
 
 
 @pytest.mark.parametrize(

@@ -213,11 +213,12 @@ async def test_indexes_are_switched_on_and_off(cli: SearchCli) -> None:
     """Again does nothing; the list shows the state of each."""
     assert await cli.prints("indexes", "create", "size") == ["the index size is ready"]
     assert await cli.prints("indexes", "create", "size") == ["the index size was there already"]
+    others = ["time", "time_blocks", "suffix", "pattern", "metadata"]
     lines = await cli.prints("indexes", "list", "--format", "json")
     listed = {each["name"]: each["state"] for each in map(json.loads, lines)}
-    assert listed == {"size": "ready"} | dict.fromkeys(["time", "time_blocks", "suffix", "pattern"], "absent")
+    assert listed == {"size": "ready"} | dict.fromkeys(others, "absent")
     assert await cli.prints("indexes", "drop", "size") == ["the index size is dropped"]
     assert await cli.prints("indexes", "drop", "size") == ["there was no index size"]
     table = await cli.prints("indexes", "list")
     assert table[0].split() == ["index", "state", "bytes", "used", "answers"]
-    assert len(table) == 6
+    assert len(table) == 7

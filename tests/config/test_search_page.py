@@ -1,4 +1,4 @@
-"""docs/how-to/search.md and count.md: their commands print what the pages show, on rows of the page about reading."""
+"""search.md, count.md and enrich.md of docs/how-to: commands print what pages show, on rows of reading-the-index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.config.shell_blocks import blocks
 from tests.config.test_reading_page import ROWS
 from tests.repo.source import ROOT, texts
 
-PAGES = ("docs/how-to/search.md", "docs/how-to/count.md")
+PAGES = ("docs/how-to/search.md", "docs/how-to/count.md", "docs/how-to/enrich.md")
 LOGS = """
 INSERT INTO subscriber.object_versions
     (bucket, key, version_id, state, sequencer, event_name, event_time, size_bytes, etag)
@@ -29,6 +29,17 @@ SELECT 'lake-raw', 'logs/' || to_char(number, 'FM00000') || '.json', '', 'presen
 FROM generate_series(1, 20000) AS numbers (number)
 """
 """Enough rows that an index is worth its use."""
+METADATA = """
+INSERT INTO subscriber.object_metadata (bucket, key, version_id, metadata)
+SELECT
+    bucket, key, version_id,
+    '{"content_type": "text/csv", "tags": {"project": "weather"}, "meta": {"owner": "ann"}}'::jsonb
+FROM subscriber.versions WHERE bucket = 'lake-raw' AND state = 'present' AND key NOT LIKE 'logs/%'
+UNION ALL
+SELECT bucket, key, version_id, '{"content_type": "application/json", "tags": {"project": "shop", "owner": "bob"}}'
+FROM subscriber.versions WHERE bucket = 'lake-raw' AND key BETWEEN 'logs/' AND 'logs/00003'
+"""
+"""What a daemon would have stored."""
 _TOKEN = re.compile(r"--token=[\w-]+(?=\n|$)")
 _ESTIMATE = re.compile(r"about [\d,]+ rows")
 _STATISTICS = re.compile(r"statistics of [-0-9 :]+, \d+ s ago")
@@ -52,7 +63,7 @@ async def environment(postgres_url: str) -> AsyncIterator[dict[str, str]]:
         await superuser.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
         await migrate(StoreOptions(url=url, tls="disable"))
         connection = await asyncpg.connect(url, timeout=10)
-        await connection.execute(f"{ROWS}; {LOGS}")
+        await connection.execute(f"{ROWS}; {LOGS}; {METADATA}")
         await connection.execute("VACUUM ANALYZE subscriber.object_versions")
         await connection.close()
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(("SUBSCRIBER_", "AWS_"))}
@@ -65,7 +76,7 @@ async def environment(postgres_url: str) -> AsyncIterator[dict[str, str]]:
 def printed(command: str, environment: dict[str, str], folder: Path) -> str:
     """What a command of the page prints in a shell, standard error included; tokens differ from run to run."""
     text = re.sub(
-        r"\bsubscriber (?=search|exists|indexes|count|du|features|history|diff)",
+        r"\bsubscriber (?=search|exists|indexes|count|du|features|history|diff|enrich)",
         f"{sys.executable} -m subscriber ",
         command,
     )

@@ -112,3 +112,10 @@ def test_a_plain_listing_takes_the_newest_of_each_key(change: dict[str, Any], is
     query = Query(**{"bucket": "b"} | change)
     text = statement_of(query, "s", NOON, Position("k", "v", 1, 1), 10).text
     assert ("DISTINCT ON (key)" in text) is is_listing
+
+
+@pytest.mark.parametrize("condition", [{"storage_classes": ("GLACIER",)}, {"where": ("tags.owner=x",)}])
+def test_what_the_history_does_not_keep_is_not_asked_of_it(condition: dict[str, Any]) -> None:
+    """An answer by what is known today would be wrong."""
+    with pytest.raises(QueryError, match="the history keeps neither storage classes nor metadata"):
+        Query(bucket="b", as_of=timedelta(days=1), **condition)

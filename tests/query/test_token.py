@@ -47,6 +47,7 @@ def test_a_token_gives_back_position_and_moment(order: Any, position: Position) 
         {"as_of": NOON},
         {"until": NOON},
         {"storage_classes": ("GLACIER",)},
+        {"where": ("tags.owner",)},
         {"versions": True},
         {"order": "size"},
         {"reverse": True},

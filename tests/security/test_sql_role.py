@@ -14,14 +14,11 @@ from subscriber.adapters.postgres.advisory_lock import AdvisoryLock
 from subscriber.adapters.postgres.bucket_jobs import BucketJobsTable
 from subscriber.adapters.postgres.buckets import BucketsTable
 from subscriber.adapters.postgres.connection import StoreOptions
-from subscriber.adapters.postgres.features import Features
-from subscriber.adapters.postgres.history import HistoryDays
 from subscriber.adapters.postgres.jobs import Jobs
 from subscriber.adapters.postgres.migrations import check_schema, migrate
 from subscriber.adapters.postgres.prune import FIRST, PrunedTables
 from subscriber.adapters.postgres.quarantine import Filters, Quarantine
 from subscriber.adapters.postgres.store import PostgresStore
-from subscriber.adapters.postgres.usage import UsageFold, count_anew
 from subscriber.buckets import BucketTally
 from subscriber.check.probe_database import note_problems, probe_database
 from subscriber.errors import ExitCode, StoreError
@@ -167,6 +164,7 @@ def _grants_to_writer(roles: Roles) -> tuple[list[str], list[str], list[str]]:
     """The grants that the daemon needs, those that jobs need, and those that the notes about buckets need."""
     script = re.sub(r"^--.*$", "", roles.script("grants.sql"), flags=re.MULTILINE)
     grants = [grant.strip() for grant in script.split(";") if f'"{roles.writer}"' in grant]
+    grants = [grant for grant in grants if "enrichment" not in grant and "object_metadata" not in grant]
     of_jobs = [grant for grant in grants if "job" in grant]
     of_buckets = [grant for grant in grants if ".buckets" in grant]
     of_features = [grant for grant in grants if "FUNCTION" in grant]
@@ -253,81 +251,6 @@ async def test_the_schedule_of_a_daemon_needs_no_further_grant(roles: Roles) -> 
     finally:
         await tables.close()
         await lock.release()
-
-
-async def test_counters_of_usage_are_written_and_folded_as_the_writer(roles: Roles) -> None:
-    """The triggers need no grant; a fold does, and says so."""
-    owner, writer = _options(roles, roles.owner_url), _options(roles, roles.writer_url)
-    await Features(owner).enable("usage", {"depth": 2})
-    assert await count_anew(owner) == []
-    store = PostgresStore(writer)
-    try:
-        await store.store([row()])
-        fold = UsageFold(store.noting, roles.schema)
-        assert await fold.fold(10) == (1, 0)
-        await run(roles.owner_url, f'REVOKE ALL ON FUNCTION "{roles.schema}".fold_usage(integer) FROM "{roles.writer}"')
-        with pytest.raises(StoreError, match=r"run config/sql/grants\.sql again.*permission denied"):
-            await fold.fold(10)
-        with pytest.raises(StoreError, match="run this as that role"):
-            await count_anew(writer)
-        with pytest.raises(StoreError, match="run this as that role"):
-            await Features(writer).disable("usage")
-    finally:
-        await store.close()
-
-
-async def test_readers_ask_for_usage(roles: Roles, postgres_url: str) -> None:
-    """They may call what adds the counters up, and see which features are on."""
-    owner = _options(roles, roles.owner_url)
-    await Features(owner).enable("usage", {"depth": 2})
-    await _run_all_statements(roles)
-    await count_anew(owner)
-    connection = await asyncpg.connect(postgres_url, server_settings={"search_path": roles.schema}, timeout=10)
-    try:
-        await connection.execute(f"SET ROLE {roles.reader}")
-        assert await connection.fetchval("SELECT sum(objects) FROM usage_of('bucket')") == 1
-        assert await connection.fetchval("SELECT count(*) FROM features") == 1
-        for table in ("usage_totals", "usage_deltas", "usage_touched", "usage_adjustments"):
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute(f"SELECT FROM {table}")
-    finally:
-        await connection.close()
-
-
-async def test_the_history_is_written_and_tended_as_the_writer(roles: Roles) -> None:
-    """The triggers need no grant; making partitions does, and says so."""
-    await Features(_options(roles, roles.owner_url)).enable("history", {"keep_days": 1})
-    await run(roles.owner_url, f'DROP TABLE "{roles.schema}".object_history_{datetime.now(UTC):%Y%m%d}')
-    store = PostgresStore(_options(roles, roles.writer_url))
-    try:
-        days = HistoryDays(store.noting, roles.schema)
-        assert (await days.tend()).made == 1
-        await store.store([row()])
-        await run(
-            roles.owner_url, f'REVOKE ALL ON FUNCTION "{roles.schema}".tend_history(integer) FROM "{roles.writer}"'
-        )
-        with pytest.raises(StoreError, match=r"run config/sql/grants\.sql again.*permission denied"):
-            await days.tend()
-    finally:
-        await store.close()
-
-
-async def test_readers_ask_the_history(roles: Roles, postgres_url: str) -> None:
-    """They may read changes and old states, and change nothing."""
-    await Features(_options(roles, roles.owner_url)).enable("history", {"keep_days": 1})
-    await _run_all_statements(roles)
-    connection = await asyncpg.connect(postgres_url, server_settings={"search_path": roles.schema}, timeout=10)
-    try:
-        await connection.execute(f"SET ROLE {roles.reader}")
-        since = await connection.fetchval("SELECT ready_at FROM features")
-        assert await connection.fetchval("SELECT count(*) FROM object_history") == 2
-        assert await connection.fetch("SELECT * FROM versions_at('bucket', '', $1)", since) == []
-        assert len(await connection.fetch("SELECT * FROM objects_changed('bucket', '', $1, now())", since)) == 1
-        for text in ("DELETE FROM object_history", "SELECT tend_history(1)"):
-            with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                await connection.execute(text)
-    finally:
-        await connection.close()
 
 
 async def test_only_the_owner_can_prune(roles: Roles) -> None:

@@ -12,7 +12,7 @@ from subscriber.adapters.postgres.reader import Reader
 from subscriber.adapters.postgres.session import session
 from subscriber.adapters.postgres.short_locks import SET_LOCK_TIMEOUT, tried_for_locks
 from subscriber.adapters.postgres.statements import quoted, statement
-from subscriber.features import EnabledFeature
+from subscriber.features import EnabledFeature, Option
 
 TIMEOUT_SECONDS: Final = 60.0
 """For one try: it waits a second for each lock, and creates triggers."""
@@ -45,7 +45,7 @@ class Features:
             rows = await connection.fetch(statement("feature_states", self._options.schema))
         return {row["name"]: _feature((*row,)) for row in rows}
 
-    async def enable(self, name: str, options: Mapping[str, int]) -> bool:
+    async def enable(self, name: str, options: Mapping[str, Option]) -> bool:
         """Create the triggers of a feature; False: it is on already, and keeps its options.
 
         From its end on the feature hears of every change: the triggers wait for the transactions that write.
@@ -67,7 +67,7 @@ class Features:
             self._options, lambda: self._disable_once(name), f"The feature {name} was not disabled"
         )
 
-    async def _enable_once(self, name: str, options: Mapping[str, int]) -> bool:
+    async def _enable_once(self, name: str, options: Mapping[str, Option]) -> bool:
         schema = self._options.schema
         table = f"{quoted(schema)}.features"
         async with session(self._options, TIMEOUT_SECONDS, if_denied=_IF_DENIED) as one, one.transaction():
@@ -92,4 +92,4 @@ class Features:
 
 def _feature(row: Sequence[Any]) -> EnabledFeature:
     name, options, enabled_at, ready_at = row
-    return EnabledFeature(name, msgspec.json.decode(options, type=dict[str, int]), enabled_at, ready_at)
+    return EnabledFeature(name, msgspec.json.decode(options, type=dict[str, Option]), enabled_at, ready_at)

@@ -75,7 +75,13 @@ class IndexBuilds:
         self._options = options
 
     async def create(
-        self, relation: str, definition: str, show: Callable[[BuildProgress], None], *, extension: str = ""
+        self,
+        relation: str,
+        definition: str,
+        show: Callable[[BuildProgress], None],
+        *,
+        extension: str = "",
+        table: str = "object_versions",
     ) -> bool:
         """Build an index unless it is there; whether it was built now. What an interrupted build left is dropped first.
 
@@ -84,6 +90,7 @@ class IndexBuilds:
             definition: what follows the name of the table; `:extension` stands for the schema of the extension.
             show: called now and then, with the progress.
             extension: of PostgreSQL, which the definition needs.
+            table: whose index it is.
 
         Raises:
             ConfigurationError: another session builds an index of this schema, or the extension is not installed.
@@ -97,8 +104,7 @@ class IndexBuilds:
             if state is not None:
                 _require_idle(state)
                 await self._drop(connection, relation)
-            table = self._of_schema("object_versions")
-            text = f"CREATE INDEX CONCURRENTLY {quoted(relation)} ON {table} {definition}"
+            text = f"CREATE INDEX CONCURRENTLY {quoted(relation)} ON {self._of_schema(table)} {definition}"
             await self._run(connection, text, show)
         return True
 

@@ -46,6 +46,8 @@ _SUCCESS = frozenset({200, 206})
 """206 answers a request for a part of an object."""
 _READING_RIGHTS = "the role needs s3:GetObject on it, and s3:ListBucket to tell a missing object from a denied one"
 _WRITING_RIGHTS = "the role needs s3:PutObject on it"
+_HEAD_RIGHTS = "the role needs s3:GetObject and s3:GetObjectVersion on it, and s3:ListBucket to tell a missing object"
+_TAGGING_RIGHTS = "the role needs s3:GetObjectTagging and s3:GetObjectVersionTagging on it"
 
 
 class BucketOptions(msgspec.Struct, frozen=True):
@@ -140,6 +142,19 @@ class BucketClient:
     async def get_object(self, key: str, headers: Mapping[str, str]) -> HttpResponse:
         """Get an object, or the part of it that `Range` names; header names are in lower case. Raises as `get` does."""
         return await self._ask(_Request("GET", key=key, headers=headers, rights=_READING_RIGHTS))
+
+    async def head_object(self, key: str, version_id: str) -> HttpResponse:
+        """Headers of an object version, its checksum among them; `null` names the null version. Raises as `get` does.
+
+        A HEAD has no content, so a missing object and a missing bucket have the same code, `NoSuchBucket`.
+        """
+        headers = {"x-amz-checksum-mode": "ENABLED"}
+        return await self._ask(_Request("HEAD", {"versionId": version_id}, key, headers, rights=_HEAD_RIGHTS))
+
+    async def object_tagging(self, key: str, version_id: str) -> HttpResponse:
+        """The tags of an object version; raises as `get` does."""
+        parameters = {"tagging": "", "versionId": version_id}
+        return await self._ask(_Request("GET", parameters, key, rights=_TAGGING_RIGHTS))
 
     async def put_object(self, key: str, body: bytes) -> HttpResponse:
         """Create or replace an object; raises as `get` does."""

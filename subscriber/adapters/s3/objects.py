@@ -44,7 +44,7 @@ class _Part(msgspec.Struct, frozen=True):
     """With its quotes; empty where the server names none."""
 
 
-class _Buckets:
+class Buckets:
     """Clients of the buckets that are asked, opened by the first request to each."""
 
     def __init__(self, template: BucketOptions, limits: RequestLimits) -> None:
@@ -68,7 +68,7 @@ class _Buckets:
         return sum(sum(attempts.requests.values()) for attempts in self._attempts.values())
 
     async def bucket(self, name: str) -> tuple[BucketClient, Attempts]:
-        """The client of a bucket; raises as BucketClient does."""
+        """The client of a bucket and its attempts; raises as BucketClient does."""
         if name not in self._clients:
             options = msgspec.structs.replace(self._template, bucket=name, timeout_seconds=TIMEOUT_SECONDS)
             client = await self._open.enter_async_context(BucketClient(options, self._limits.at_once))
@@ -78,7 +78,7 @@ class _Buckets:
         return self._clients[name], self._attempts[name]
 
 
-class S3ObjectReader(_Buckets):
+class S3ObjectReader(Buckets):
     """An async context that reads objects of any bucket; an ObjectReader of inventories.
 
     Args:
@@ -115,7 +115,7 @@ class S3ObjectReader(_Buckets):
             except ListingError as error:
                 if error.code == "InvalidRange" and done_bytes == 0:
                     return  # the object is empty: it has no byte 0
-                raise _explained(error, bucket, key) from error
+                raise explained(error, bucket, key) from error
             yield part.content
             done_bytes, etag = done_bytes + len(part.content), part.etag
             if done_bytes >= part.total_bytes:
@@ -129,7 +129,7 @@ class S3ObjectReader(_Buckets):
         return await attempts.until_read("GetObject", ask, functools.partial(_part_of, first))
 
 
-class S3ObjectWriter(_Buckets):
+class S3ObjectWriter(Buckets):
     """An async context that writes objects of one bucket; an ObjectWriter of results.
 
     Args:
@@ -157,7 +157,7 @@ class S3ObjectWriter(_Buckets):
         try:
             await attempts.until_read("PutObject", ask, lambda _: None)
         except ListingError as error:
-            raise _explained(error, self._bucket, key) from error
+            raise explained(error, self._bucket, key) from error
 
 
 def _part_of(first: int, response: HttpResponse) -> _Part:
@@ -177,7 +177,7 @@ def _part_of(first: int, response: HttpResponse) -> _Part:
     return _Part(content, int(told[3]), etag)
 
 
-def _explained(error: ListingError, bucket: str, key: str) -> ListingError:
+def explained(error: ListingError, bucket: str, key: str) -> ListingError:
     """The error with the object's name, and in words where its code says too little."""
     if error.code in {"PreconditionFailed", "Http412"}:
         sentence = f"s3://{bucket}/{key} was replaced while it was read: read it again from the beginning"

@@ -42,6 +42,22 @@ def read_fault(content: bytes) -> Mapping[str, str]:
     return reader.envelope if reader.root == "Error" else {}
 
 
+def read_tags(content: bytes) -> Mapping[str, str]:
+    """The tags in an answer of GetObjectTagging, by their keys.
+
+    Raises:
+        ListingError: it is no well-formed XML, or no such answer.
+    """
+    reader = _TagReader()
+    try:
+        reader.parser.Parse(content, True)  # noqa: FBT003 – expat takes it by position
+    except expat.ExpatError as error:
+        raise broken_page(f"it is not well-formed XML: {error}") from error
+    if reader.root != "Tagging":
+        raise broken_page(f"its root is {reader.root}, and not Tagging")
+    return reader.tags
+
+
 class _Reader:
     """Collects the texts of elements; the path of names says where each belongs."""
 
@@ -85,3 +101,22 @@ class _Reader:
     def _refuse_doctype(*_: object) -> None:
         """A document type may define entities that grow without bound; S3 sends none."""
         raise broken_page("it has a document type")
+
+
+class _TagReader(_Reader):
+    """Collects pairs of Key and Value, whose texts are kept as they are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: dict[str, str] = {}
+        self._key = ""
+
+    def _end(self, _: str) -> None:
+        path, text = tuple(self._path[1:]), "".join(self._text)
+        self._text.clear()
+        self._path.pop()
+        if path == ("TagSet", "Tag", "Key"):
+            self._key = text
+            self.tags[text] = ""
+        elif path == ("TagSet", "Tag", "Value"):
+            self.tags[self._key] = text

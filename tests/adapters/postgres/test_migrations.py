@@ -36,6 +36,7 @@ ALL = [
     "1_010_features",
     "1_011_usage",
     "1_012_history",
+    "1_013_enrichment",
 ]
 
 

@@ -1,0 +1,1 @@
+"""Tests of the worker that asks S3 for metadata."""
