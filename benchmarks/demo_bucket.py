@@ -70,6 +70,8 @@ def fill_and_compare(screen: Screen, variables: Mapping[str, str], simulated: Si
     with RawS3(variables["AWS_ENDPOINT_URL_S3"]) as s3:
         screen.say(f"  {FILLED} was there before the subscription: no event told of it\n")
         filled = run_command(screen, variables, "backfill", f"s3://{FILLED}")
+        screen.say("\n  from here on the index remembers what changes\n")
+        run_command(screen, variables, "features", "enable", "history")
         lost = _lose_events(s3, simulated)
         screen.say(f"\n  {COMPARED} changes {len(lost)} times, and the events are lost on purpose\n")
         # No event is under way any more: nothing is too young to be judged.

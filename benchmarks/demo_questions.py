@@ -14,6 +14,7 @@ QUESTIONS: Final = (
     ("how many objects are there, and which folders hold most?", "features enable usage"),
     ("", f"count s3://{COMPARED}"),
     ("", f"du s3://{COMPARED} --depth 2 --limit 6"),
+    ("what changed, and what was there before?", f"history s3://{COMPARED}/raw/ --prefix --limit 4"),
 )
 """What a user asks, and the command that answers it."""
 

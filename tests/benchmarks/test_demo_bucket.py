@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.demo_bucket import COMPARED, FILLED, NEW_KEY, demo_buckets, fill_and_compare
 from benchmarks.demo_command import Ended, shortened
+from benchmarks.demo_questions import QUESTIONS, ask
 from testkit.local_stack import DemoStack, demo_stack, running_load
 from testkit.terminal import Screen
 from testkit.workload.load import LoadPlan, Phase
@@ -57,6 +58,11 @@ def test_it_reports_exactly_the_lost_events_and_repairs_them(tmp_path: Path) -> 
             assert said.count("3 missing, 1 ghost, 0 stale") == 2
             assert said.count(f"  missing    {NEW_KEY}\n") == 2
             assert "exactly the lost events were reported; versions that only bucket or index has now: 0\n" in said
+            answers = io.StringIO()
+            ask(Screen(answers), variables)
+            assert answers.getvalue().count("\n  $ subscriber ") == len(QUESTIONS)
+            assert "exact by the counters" in answers.getvalue()
+            assert "marked deleted" in answers.getvalue()
             add_row(running.postgres.url)
             again = io.StringIO()
             assert not fill_and_compare(Screen(again), variables, simulated)
