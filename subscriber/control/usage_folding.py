@@ -20,6 +20,8 @@ JITTER = 0.2
 """Part of the period by which a pause is longer or shorter, so that daemons started together do not call together."""
 ROWS_AT_MOST = 10_000
 """Of one fold: some tenths of a second, and a small transaction."""
+ROWS_AT_LEAST = 100
+"""A fold that fails, as one that took too long, is tried with half as many rows, down to these."""
 
 _log = get_logger()
 
@@ -36,6 +38,7 @@ class UsageFolding:
         self._fold = fold
         self._metrics = metrics
         self._failures = 0
+        self._rows = ROWS_AT_MOST
 
     async def run(self) -> None:
         """Fold periodically, and at once again while there is more; ends by cancellation only."""
@@ -47,13 +50,16 @@ class UsageFolding:
     async def _fold_once(self) -> bool:
         """Whether there is probably more."""
         try:
-            deltas, touched = await self._fold(ROWS_AT_MOST)
+            deltas, touched = await self._fold(self._rows)
         except SubscriberError as error:
             self._failures += 1
+            self._rows = max(ROWS_AT_LEAST, self._rows // 2)
             if is_power_of_two(self._failures):
                 _log.warning("usage.not_folded", detail=str(error), failures=self._failures)
             return False
         self._failures = 0
         self._metrics.usage_folded_rows.labels("delta").inc(deltas)
         self._metrics.usage_folded_rows.labels("key").inc(touched)
-        return max(deltas, touched) >= ROWS_AT_MOST
+        is_full = max(deltas, touched) >= self._rows
+        self._rows = min(ROWS_AT_MOST, 2 * self._rows)
+        return is_full
