@@ -1,4 +1,4 @@
-"""Folding the counters of usage: again while there is more, smaller after a failure, and never the end of the daemon."""
+"""Folding the counters of usage: again while there is more, smaller after a failure, never the end of the daemon."""
 
 from __future__ import annotations
 

@@ -94,12 +94,15 @@ class SilentDatabase:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the moment is read from /proc")
 async def test_a_command_ends_as_a_shell_reports_it(context: RunContext) -> None:
-    """Any other command ends with 128 plus the number and without a word, in whichever moment of its start."""
+    """Any other command ends with 128 plus the number and without a word, in whichever moment of its start.
+
+    `check` imports all that `run` does.
+    """
     async with SilentDatabase().serving() as url:
         environment = context.environment(DATABASE_URL=url)
         for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
             for moment in MOMENTS.values():
-                assert await signalled([*PYTHON, "migrate"], environment, number, moment) == (code, b"")
+                assert await signalled([*PYTHON, "check"], environment, number, moment) == (code, b"")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
