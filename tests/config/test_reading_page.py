@@ -119,7 +119,7 @@ async def test_a_prefix_and_a_list_of_keys_read_the_primary_key(index: asyncpg.C
 
 async def test_a_reader_sees_the_view_and_no_more(index: asyncpg.Connection[asyncpg.Record]) -> None:
     """Until the table is granted, too."""
-    to_view, to_table = (block for block in blocks(texts()[PAGE], "sql") if "GRANT" in block)
+    to_view, to_table, to_history = (block for block in blocks(texts()[PAGE], "sql") if "GRANT" in block)
     await index.execute(to_view)
     await index.execute("SET ROLE analyst")
     assert await index.fetchval("SELECT count(*) FROM subscriber.objects") == 5
@@ -129,3 +129,9 @@ async def test_a_reader_sees_the_view_and_no_more(index: asyncpg.Connection[asyn
     await index.execute(to_table)
     await index.execute("SET ROLE analyst")
     assert await index.fetchval("SELECT count(*) FROM subscriber.object_versions") == 9
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await index.fetch("SELECT * FROM subscriber.object_history")
+    await index.execute("RESET ROLE")
+    await index.execute(to_history)
+    await index.execute("SET ROLE analyst")
+    assert await index.fetch("SELECT * FROM subscriber.versions_at('lake-raw', 'none/', now())") == []

@@ -7,9 +7,12 @@ import msgspec
 import pytest
 
 from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.features import Features
 from subscriber.adapters.postgres.migrations import check_schema, migrate
-from subscriber.adapters.postgres.store import PostgresStore
+from subscriber.adapters.postgres.store import PostgresStore, opened_store
+from subscriber.adapters.postgres.usage import UsageFold, count_anew
 from subscriber.errors import ConfigurationError
+from subscriber.features import CATALOG, options_of
 from subscriber.model import Rejection
 from tests.adapters.postgres.object_rows import message, row
 from tests.settings.test_settings import read
@@ -44,6 +47,7 @@ async def test_the_adapter_quotes_any_name(postgres_url: str, name: str) -> None
         store = PostgresStore(options)
         assert await store.store([row()]) == 1
         await store.quarantine([(message(), Rejection("not_json", "a test"))])
+        await _switch_each_feature(options)
         await store.close()
         names = {each["nspname"] for each in await connection.fetch("SELECT nspname FROM pg_namespace")}
         assert {name, "public"} <= names
@@ -51,6 +55,19 @@ async def test_the_adapter_quotes_any_name(postgres_url: str, name: str) -> None
         doubled = name.replace('"', '""')
         await connection.execute(f'DROP SCHEMA IF EXISTS "{doubled}" CASCADE')
         await connection.close()
+
+
+async def _switch_each_feature(options: StoreOptions) -> None:
+    """Each writes what it keeps in this schema."""
+    features = Features(options)
+    for name in CATALOG:
+        assert await features.enable(name, options_of(name, {}))
+    await count_anew(options)
+    async with opened_store(options) as store:
+        assert await store.store([row(key="another")]) == 1
+        assert await UsageFold(store.noting, options.schema).fold(10) == (1, 0)
+    for name in CATALOG:
+        assert await features.disable(name)
 
 
 async def test_values_are_parameters(store: PostgresStore, database: asyncpg.Connection[asyncpg.Record]) -> None:

@@ -1,7 +1,7 @@
 """Loads the SQL files of this package for a schema of any name.
 
-The files write the schema as `:"schema"`, which psql understands too, so a migration can be run by hand
-(`psql -v schema=subscriber -f …`).
+The files write the schema as psql does: `:"schema"` is the name, and `:'schema'` a text with it. psql itself leaves
+alone what stands in the body of a function, so by hand (`psql -v schema=subscriber -f …`) only the others can be run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import NamedTuple
 
-_PLACEHOLDER = ':"schema"'
+_NAME = ':"schema"'
+_TEXT = ":'schema'"
 _FRAGMENTS = (
     "detailed_rows",
     "given_rows",
@@ -24,6 +25,7 @@ _FRAGMENTS = (
 )
 """Files that other files include as `:name`."""
 
+_TEXT_WITH_NAME = re.compile(f"{_NAME}|{_TEXT}")
 _MIGRATION_NAME = re.compile(r"(\d+)_(\d{3})_\w+\.sql")
 
 
@@ -53,7 +55,7 @@ def statement(name: str, schema: str) -> str:
     for fragment in _FRAGMENTS:
         if f":{fragment}" in text:
             text = text.replace(f":{fragment}", _text(fragment).rstrip())
-    return text.replace(_PLACEHOLDER, quoted(schema))
+    return _of_schema(text, schema)
 
 
 def migrations(schema: str) -> list[Migration]:
@@ -62,9 +64,15 @@ def migrations(schema: str) -> list[Migration]:
     for file in _folder().joinpath("migrations").iterdir():
         parts = _MIGRATION_NAME.fullmatch(file.name)
         if parts is not None:
-            sql = file.read_text("utf-8").replace(_PLACEHOLDER, quoted(schema))
+            sql = _of_schema(file.read_text("utf-8"), schema)
             found.append(Migration(int(parts[1]), int(parts[2]), file.name.removesuffix(".sql"), sql))
     return sorted(found)
+
+
+def _of_schema(text: str, schema: str) -> str:
+    """`text` with the name of the schema; a name may itself look like the other placeholder."""
+    doubled = schema.replace("'", "''")
+    return _TEXT_WITH_NAME.sub(lambda found: quoted(schema) if found[0] == _NAME else f"'{doubled}'", text)
 
 
 def _text(name: str) -> str:

@@ -14,14 +14,14 @@ DECLARE
     );
 BEGIN
     EXECUTE format(
-        'CREATE TRIGGER enrichment_inserted AFTER INSERT ON :"schema".object_versions '
+        'CREATE TRIGGER enrichment_inserted AFTER INSERT ON %1$I.object_versions '
         'REFERENCING NEW TABLE AS new_rows '
-        'FOR EACH STATEMENT EXECUTE FUNCTION :"schema".enrichment_inserted(%s)', filter
+        'FOR EACH STATEMENT EXECUTE FUNCTION %1$I.enrichment_inserted(%2$s)', :'schema', filter
     );
     EXECUTE format(
-        'CREATE TRIGGER enrichment_updated AFTER UPDATE ON :"schema".object_versions '
+        'CREATE TRIGGER enrichment_updated AFTER UPDATE ON %1$I.object_versions '
         'REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows '
-        'FOR EACH STATEMENT EXECUTE FUNCTION :"schema".enrichment_updated(%s)', filter
+        'FOR EACH STATEMENT EXECUTE FUNCTION %1$I.enrichment_updated(%2$s)', :'schema', filter
     );
     CREATE TRIGGER enrichment_deleted AFTER DELETE ON :"schema".object_versions
         REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION :"schema".enrichment_deleted();

@@ -10,8 +10,8 @@ BEGIN
     DROP TRIGGER IF EXISTS history_truncated ON :"schema".object_versions;
     FOR partition IN
         SELECT inhrelid::regclass FROM pg_inherits
-        WHERE inhparent = ':"schema".object_history'::regclass
-            AND inhrelid <> ':"schema".object_history_rest'::regclass
+        WHERE inhparent = format('%I.object_history', :'schema')::regclass
+            AND inhrelid <> format('%I.object_history_rest', :'schema')::regclass
     LOOP
         EXECUTE format('DROP TABLE %s', partition);
     END LOOP;

@@ -8,16 +8,19 @@ BEGIN
     TRUNCATE :"schema".usage_totals, :"schema".usage_deltas, :"schema".usage_touched, :"schema".usage_adjustments,
         :"schema".usage_versioned_buckets;
     EXECUTE format(
-        'CREATE TRIGGER usage_inserted AFTER INSERT ON :"schema".object_versions '
-        'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION :"schema".usage_inserted(%L)', depth
+        'CREATE TRIGGER usage_inserted AFTER INSERT ON %1$I.object_versions '
+        'REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION %1$I.usage_inserted(%2$L)',
+        :'schema', depth
     );
     EXECUTE format(
-        'CREATE TRIGGER usage_updated AFTER UPDATE ON :"schema".object_versions REFERENCING OLD TABLE AS old_rows '
-        'NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION :"schema".usage_updated(%L)', depth
+        'CREATE TRIGGER usage_updated AFTER UPDATE ON %1$I.object_versions REFERENCING OLD TABLE AS old_rows '
+        'NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION %1$I.usage_updated(%2$L)',
+        :'schema', depth
     );
     EXECUTE format(
-        'CREATE TRIGGER usage_deleted AFTER DELETE ON :"schema".object_versions '
-        'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION :"schema".usage_deleted(%L)', depth
+        'CREATE TRIGGER usage_deleted AFTER DELETE ON %1$I.object_versions '
+        'REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION %1$I.usage_deleted(%2$L)',
+        :'schema', depth
     );
     CREATE TRIGGER usage_truncated AFTER TRUNCATE ON :"schema".object_versions
         FOR EACH STATEMENT EXECUTE FUNCTION :"schema".usage_truncated();

@@ -142,7 +142,7 @@ BEGIN
     days := ARRAY(
         SELECT to_date(right(relname, 8), 'YYYYMMDD')
         FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
-        WHERE inhparent = ':"schema".object_history'::regclass AND relname ~ '^object_history_\d{8}$'
+        WHERE inhparent = format('%I.object_history', :'schema')::regclass AND relname ~ '^object_history_\d{8}$'
         ORDER BY 1
     );
     FOR day IN SELECT today + number FROM generate_series(0, tend_history.ahead) AS number LOOP
@@ -151,17 +151,17 @@ BEGIN
         );
         name := 'object_history_' || to_char(day, 'YYYYMMDD');
         EXECUTE format(
-            'CREATE TABLE :"schema".%I (LIKE :"schema".object_history INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', name
+            'CREATE TABLE %1$I.%2$I (LIKE %1$I.object_history INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', :'schema', name
         );
         EXECUTE format(
-            'ALTER TABLE :"schema".object_history ATTACH PARTITION :"schema".%I FOR VALUES FROM (%L) TO (%L)',
-            name, day::timestamptz, (day + 1)::timestamptz
+            'ALTER TABLE %1$I.object_history ATTACH PARTITION %1$I.%2$I FOR VALUES FROM (%3$L) TO (%4$L)',
+            :'schema', name, day::timestamptz, (day + 1)::timestamptz
         );
         days := days || day;
         made := made + 1;
     END LOOP;
     FOR day IN SELECT old FROM unnest(days) AS old WHERE old < today - keep_days ORDER BY old LIMIT 10 LOOP
-        EXECUTE format('DROP TABLE :"schema".%I', 'object_history_' || to_char(day, 'YYYYMMDD'));
+        EXECUTE format('DROP TABLE %I.%I', :'schema', 'object_history_' || to_char(day, 'YYYYMMDD'));
         dropped := dropped + 1;
     END LOOP;
     DELETE FROM :"schema".object_history_rest WHERE recorded_at < today - keep_days;
