@@ -37,11 +37,11 @@ class Feature(msgspec.Struct, frozen=True):
 CATALOG: Final[Mapping[str, Feature]] = {
     "usage": Feature(
         "exact numbers of objects and bytes by bucket, folder and storage class: `subscriber count`, `subscriber du`",
-        "a new row about an eighth more CPU of the database, an overwrite about a third",
+        "about a sixth more CPU of the database for each row",
     ),
     "history": Feature(
         "each change, and what the object had been: `subscriber history`, `diff` and `search --as-of`",
-        "a new row about half more CPU of the database, an overwrite about two thirds",
+        "about two thirds more CPU of the database for each row",
     ),
     "enrichment": Feature(
         "content type, user metadata, tags and more of each version: `subscriber search --where`",
