@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
+
+from subscriber.adapters.postgres.connection import StoreOptions
+from subscriber.adapters.postgres.migrations import migrate
 
 SQL = Path(__file__).parents[2] / "config/sql"
 
@@ -45,6 +50,26 @@ async def create_roles(admin_url: str, schema: str) -> Roles:
     passwords = "".join(f"ALTER ROLE {names[role]} PASSWORD '{password}';" for role in ("owner", "writer"))
     await run(admin_url, script + passwords)
     return roles
+
+
+@asynccontextmanager
+async def granted_roles(admin_url: str, schema: str) -> AsyncIterator[Roles]:
+    """The roles with the owner's tables and the grants, while the block runs."""
+    roles = await create_roles(admin_url, schema)
+    await migrate(options_of(roles, roles.owner_url))
+    await run(roles.owner_url, roles.script("grants.sql"))
+    yield roles
+    await drop_roles(admin_url, roles)
+
+
+def options_of(roles: Roles, url: str) -> StoreOptions:
+    """How to connect as one of the roles."""
+    return StoreOptions(url=url, schema=roles.schema, tls="disable", write_timeout_seconds=10.0)
+
+
+def revoked(roles: Roles, grant: str) -> str:
+    """The statement that takes a grant from the writer."""
+    return grant.replace("GRANT", "REVOKE", 1).replace(f'TO "{roles.writer}"', f'FROM "{roles.writer}"', 1)
 
 
 async def drop_roles(admin_url: str, roles: Roles) -> None:

@@ -9,39 +9,26 @@ from datetime import UTC, datetime
 import asyncpg
 import pytest
 
-from subscriber.adapters.postgres.connection import StoreOptions
 from subscriber.adapters.postgres.enrichment import Enrichment
 from subscriber.adapters.postgres.features import Features
 from subscriber.adapters.postgres.history import HistoryDays
-from subscriber.adapters.postgres.migrations import migrate
 from subscriber.adapters.postgres.store import PostgresStore
 from subscriber.adapters.postgres.usage import UsageFold, count_anew
 from subscriber.errors import StoreError
 from tests.adapters.postgres.object_rows import row
-from tests.security.sql_roles import Roles, create_roles, drop_roles, run
+from tests.security.sql_roles import Roles, granted_roles, options_of, revoked, run
 
 
 @pytest.fixture
 async def roles(postgres_url: str, plain_schema: str) -> AsyncIterator[Roles]:
     """The roles, with the owner's tables and the grants."""
-    roles = await create_roles(postgres_url, plain_schema)
-    await migrate(_options(roles, roles.owner_url))
-    await run(roles.owner_url, roles.script("grants.sql"))
-    yield roles
-    await drop_roles(postgres_url, roles)
-
-
-def _options(roles: Roles, url: str) -> StoreOptions:
-    return StoreOptions(url=url, schema=roles.schema, tls="disable", write_timeout_seconds=10.0)
-
-
-def _revoked(roles: Roles, grant: str) -> str:
-    return grant.replace("GRANT", "REVOKE", 1).replace(f'TO "{roles.writer}"', f'FROM "{roles.writer}"', 1)
+    async with granted_roles(postgres_url, plain_schema) as roles:
+        yield roles
 
 
 async def _store_rows(roles: Roles) -> None:
     """Two changes of one object."""
-    store = PostgresStore(_options(roles, roles.writer_url))
+    store = PostgresStore(options_of(roles, roles.writer_url))
     try:
         for sequencer in ("1", "2"):
             await store.store([row(sequencer=sequencer)])
@@ -51,7 +38,7 @@ async def _store_rows(roles: Roles) -> None:
 
 async def test_counters_of_usage_are_written_and_folded_as_the_writer(roles: Roles) -> None:
     """The triggers need no grant; a fold does, and says so."""
-    owner, writer = _options(roles, roles.owner_url), _options(roles, roles.writer_url)
+    owner, writer = options_of(roles, roles.owner_url), options_of(roles, roles.writer_url)
     await Features(owner).enable("usage", {"depth": 2})
     assert await count_anew(owner) == []
     store = PostgresStore(writer)
@@ -72,7 +59,7 @@ async def test_counters_of_usage_are_written_and_folded_as_the_writer(roles: Rol
 
 async def test_metadata_is_asked_for_as_the_writer(roles: Roles, postgres_url: str) -> None:
     """Triggers need no grant, the worker's statements and those of `subscriber enrich` do; readers read the results."""
-    await Features(_options(roles, roles.owner_url)).enable("enrichment", {})
+    await Features(options_of(roles, roles.owner_url)).enable("enrichment", {})
     await _store_rows(roles)
     await _run_all_enrichment_statements(roles)
     script = re.sub(r"^--.*$", "", roles.script("grants.sql"), flags=re.MULTILINE)
@@ -82,7 +69,7 @@ async def test_metadata_is_asked_for_as_the_writer(roles: Roles, postgres_url: s
     ]
     assert len(grants) == len(tables)
     for grant in grants:
-        await run(roles.owner_url, _revoked(roles, grant))
+        await run(roles.owner_url, revoked(roles, grant))
         with pytest.raises(StoreError, match=r"run config/sql/grants\.sql again.*permission denied"):
             await _run_all_enrichment_statements(roles)
         await run(roles.owner_url, grant)
@@ -98,7 +85,7 @@ async def test_metadata_is_asked_for_as_the_writer(roles: Roles, postgres_url: s
 
 async def _run_all_enrichment_statements(roles: Roles) -> None:
     """All statements of a worker and of `subscriber enrich`; raises StoreError."""
-    queue = Enrichment(_options(roles, roles.writer_url))
+    queue = Enrichment(options_of(roles, roles.writer_url))
     try:
         for act in ("fail", "remove", "store"):
             await queue.queue_range("bucket", ("", "\U0010ffff"), again=True)
@@ -118,7 +105,7 @@ async def _run_all_enrichment_statements(roles: Roles) -> None:
 
 async def test_readers_ask_for_usage(roles: Roles, postgres_url: str) -> None:
     """They may call what adds the counters up, and see which features are on."""
-    owner = _options(roles, roles.owner_url)
+    owner = options_of(roles, roles.owner_url)
     await Features(owner).enable("usage", {"depth": 2})
     await _store_rows(roles)
     await count_anew(owner)
@@ -136,9 +123,9 @@ async def test_readers_ask_for_usage(roles: Roles, postgres_url: str) -> None:
 
 async def test_the_history_is_written_and_tended_as_the_writer(roles: Roles) -> None:
     """The triggers need no grant; making partitions does, and says so."""
-    await Features(_options(roles, roles.owner_url)).enable("history", {"keep_days": 1})
+    await Features(options_of(roles, roles.owner_url)).enable("history", {"keep_days": 1})
     await run(roles.owner_url, f'DROP TABLE "{roles.schema}".object_history_{datetime.now(UTC):%Y%m%d}')
-    store = PostgresStore(_options(roles, roles.writer_url))
+    store = PostgresStore(options_of(roles, roles.writer_url))
     try:
         days = HistoryDays(store.noting, roles.schema)
         assert (await days.tend()).made == 1
@@ -154,7 +141,7 @@ async def test_the_history_is_written_and_tended_as_the_writer(roles: Roles) -> 
 
 async def test_readers_ask_the_history(roles: Roles, postgres_url: str) -> None:
     """They may read changes and old states, and change nothing."""
-    await Features(_options(roles, roles.owner_url)).enable("history", {"keep_days": 1})
+    await Features(options_of(roles, roles.owner_url)).enable("history", {"keep_days": 1})
     await _store_rows(roles)
     connection = await asyncpg.connect(postgres_url, server_settings={"search_path": roles.schema}, timeout=10)
     try:

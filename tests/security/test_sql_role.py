@@ -32,7 +32,7 @@ from tests.e2e.environment import RunContext, put_body
 from tests.e2e.reconcile_runs import ReconcileRuns
 from tests.fixtures.s3 import MakeBucket
 from tests.reconcile.walks import new_job
-from tests.security.sql_roles import SQL, Roles, create_roles, drop_roles, run
+from tests.security.sql_roles import SQL, Roles, granted_roles, options_of, revoked, run
 
 FORBIDDEN = (
     "DELETE FROM object_versions",
@@ -63,20 +63,13 @@ FORBIDDEN = (
 @pytest.fixture
 async def roles(postgres_url: str, plain_schema: str) -> AsyncIterator[Roles]:
     """The roles, with the owner's tables and the grants."""
-    roles = await create_roles(postgres_url, plain_schema)
-    await migrate(_options(roles, roles.owner_url))
-    await run(roles.owner_url, roles.script("grants.sql"))
-    yield roles
-    await drop_roles(postgres_url, roles)
-
-
-def _options(roles: Roles, url: str) -> StoreOptions:
-    return StoreOptions(url=url, schema=roles.schema, tls="disable", write_timeout_seconds=10.0)
+    async with granted_roles(postgres_url, plain_schema) as roles:
+        yield roles
 
 
 async def _run_all_statements(roles: Roles) -> None:
     """All statements of the daemon, each on new and on existing rows; raises StoreError."""
-    options = _options(roles, roles.writer_url)
+    options = options_of(roles, roles.writer_url)
     store = PostgresStore(options)
     try:
         await store.open()
@@ -124,7 +117,7 @@ async def test_the_writer_has_no_other_privilege(roles: Roles) -> None:
 
 async def _run_all_job_statements(roles: Roles) -> None:
     """All statements of workers and of `subscriber jobs`; raises StoreError."""
-    jobs = Jobs(_options(roles, roles.writer_url))
+    jobs = Jobs(options_of(roles, roles.writer_url))
     try:
         job_id = await jobs.create(new_job(100, 2))
         claims = [await jobs.claim(job_id, "w-1", 60.0) for _ in range(2)]
@@ -146,7 +139,7 @@ async def _run_all_job_statements(roles: Roles) -> None:
 
 async def _run_all_bucket_statements(roles: Roles) -> None:
     """All statements on the table of buckets; raises StoreError."""
-    options = _options(roles, roles.writer_url)
+    options = options_of(roles, roles.writer_url)
     store = PostgresStore(options)
     try:
         for _ in range(2):
@@ -172,18 +165,14 @@ def _grants_to_writer(roles: Roles) -> tuple[list[str], list[str], list[str]]:
     return others, of_jobs, of_buckets
 
 
-def _revoked(roles: Roles, grant: str) -> str:
-    return grant.replace("GRANT", "REVOKE", 1).replace(f'TO "{roles.writer}"', f'FROM "{roles.writer}"', 1)
-
-
 async def test_no_grant_is_superfluous(roles: Roles) -> None:
     """Without any one of the grants the daemon's statements fail, and `check` reports it."""
     grants, _, _ = _grants_to_writer(roles)
     assert len(grants) == 8
-    as_writer = _options(roles, roles.writer_url)
+    as_writer = options_of(roles, roles.writer_url)
     assert await probe_database(as_writer, "password") == []
     for grant in grants:
-        await run(roles.owner_url, _revoked(roles, grant))
+        await run(roles.owner_url, revoked(roles, grant))
         with pytest.raises(StoreError, match="permission denied"):
             await _run_all_statements(roles)
         assert [each.kind for each in await probe_database(as_writer, "password")] == [ExitCode.DATABASE], grant
@@ -197,24 +186,24 @@ async def test_jobs_need_their_grants_and_the_daemon_does_not(roles: Roles) -> N
     assert len(grants) == 6
     await _run_all_job_statements(roles)
     for grant in grants:
-        await run(roles.owner_url, _revoked(roles, grant))
+        await run(roles.owner_url, revoked(roles, grant))
         with pytest.raises(StoreError, match=r"run config/sql/grants\.sql again.*permission denied"):
             await _run_all_job_statements(roles)
         await run(roles.owner_url, grant)
     for grant in grants:
-        await run(roles.owner_url, _revoked(roles, grant))
+        await run(roles.owner_url, revoked(roles, grant))
     await _run_all_statements(roles)
-    assert await probe_database(_options(roles, roles.writer_url), "password") == []
+    assert await probe_database(options_of(roles, roles.writer_url), "password") == []
 
 
 async def test_notes_about_buckets_need_their_grants_and_the_daemon_does_not(roles: Roles) -> None:
     """Without any one of them a statement fails with the remedy, and `check` warns; the daemon goes on."""
     _, _, grants = _grants_to_writer(roles)
     assert len(grants) == 3
-    as_writer = _options(roles, roles.writer_url)
+    as_writer = options_of(roles, roles.writer_url)
     await _run_all_bucket_statements(roles)
     for grant in grants:
-        await run(roles.owner_url, _revoked(roles, grant))
+        await run(roles.owner_url, revoked(roles, grant))
         with pytest.raises(StoreError, match=r"run config/sql/grants\.sql again.*permission denied"):
             await _run_all_bucket_statements(roles)
         (finding,) = await note_problems(as_writer)
@@ -222,7 +211,7 @@ async def test_notes_about_buckets_need_their_grants_and_the_daemon_does_not(rol
         await run(roles.owner_url, grant)
     assert await note_problems(as_writer) == []
     for grant in grants:
-        await run(roles.owner_url, _revoked(roles, grant))
+        await run(roles.owner_url, revoked(roles, grant))
     await _run_all_statements(roles)
     assert await probe_database(as_writer, "password") == []
 
@@ -242,7 +231,7 @@ async def test_a_bucket_is_filled_and_compared_as_the_writer(
 
 async def test_the_schedule_of_a_daemon_needs_no_further_grant(roles: Roles) -> None:
     """What the writer's role may read and lock is enough for it."""
-    options = _options(roles, roles.writer_url)
+    options = options_of(roles, roles.writer_url)
     tables, lock = BucketJobsTable(options), AdvisoryLock(options, "reconciliation")
     try:
         assert await tables.indexed_buckets(10) == []
@@ -257,7 +246,7 @@ async def test_only_the_owner_can_prune(roles: Roles) -> None:
     """The writer is told which role can."""
     await _run_all_statements(roles)
     for kind in ("tombstones", "quarantine"):
-        owned, written = (PrunedTables(_options(roles, url)) for url in (roles.owner_url, roles.writer_url))
+        owned, written = (PrunedTables(options_of(roles, url)) for url in (roles.owner_url, roles.writer_url))
         page = await owned.prune(kind, FIRST[kind], datetime.now(UTC), 10, dry_run=False)
         assert page is not None
         assert (page.seen, page.removed) == (1, 0)
@@ -281,7 +270,7 @@ async def test_the_writer_cannot_migrate(roles: Roles) -> None:
 async def test_the_writer_cannot_read_the_quarantine(roles: Roles) -> None:
     """With the daemon's login, `subscriber quarantine` names the role that is needed."""
     with pytest.raises(StoreError, match=r"^Only the owner of the quarantine table can read.*permission denied"):
-        await Quarantine(_options(roles, roles.writer_url)).counts(Filters())
+        await Quarantine(options_of(roles, roles.writer_url)).counts(Filters())
 
 
 async def test_readers_can_read_only_the_view(roles: Roles, postgres_url: str) -> None:
